@@ -1,0 +1,72 @@
+"""QCQA Explorer: which attention heads of a model should share one key/value head.
+
+Shapes, everywhere in this package:
+
+====== =========================================================
+``L``  layers (``num_layers``)
+``Hq`` query heads (``num_query_heads``)
+``H``  key/value heads of the source (``num_kv_heads``)
+``dh`` size of a head (``head_dim``)
+``d``  hidden size (``hidden_size``)
+``P``  candidates of a population
+====== =========================================================
+
+The way of the data: checkpoint -> Grams -> search -> front -> plan. In code:
+:func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qcqa.budget import CacheLoad as CacheLoad
+    from qcqa.budget import heads_within_gib as heads_within_gib
+    from qcqa.budget import heads_within_ratio as heads_within_ratio
+    from qcqa.errors import QCQAError as QCQAError
+    from qcqa.front import Front as Front
+    from qcqa.front import LowerBound as LowerBound
+    from qcqa.grouping import Grouping as Grouping
+    from qcqa.grouping import LayerGrouping as LayerGrouping
+    from qcqa.model_spec import ModelSpec as ModelSpec
+    from qcqa.plan import GroupingPlan as GroupingPlan
+    from qcqa.plan_file import load_plan as load_plan
+    from qcqa.plan_file import save_plan as save_plan
+    from qcqa.search.config import SearchSettings as SearchSettings
+    from qcqa.search_result import SearchResult as SearchResult
+    from qcqa.use_cases.inspect import inspect_model as inspect_model
+    from qcqa.use_cases.plan import plan_of_result as plan_of_result
+    from qcqa.use_cases.search import search_model as search_model
+
+#: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
+#: ``qcqa --help`` stay quick.
+_HOME = {
+    "CacheLoad": "qcqa.budget",
+    "Front": "qcqa.front",
+    "Grouping": "qcqa.grouping",
+    "GroupingPlan": "qcqa.plan",
+    "LayerGrouping": "qcqa.grouping",
+    "LowerBound": "qcqa.front",
+    "ModelSpec": "qcqa.model_spec",
+    "QCQAError": "qcqa.errors",
+    "SearchResult": "qcqa.search_result",
+    "SearchSettings": "qcqa.search.config",
+    "heads_within_gib": "qcqa.budget",
+    "heads_within_ratio": "qcqa.budget",
+    "inspect_model": "qcqa.use_cases.inspect",
+    "load_plan": "qcqa.plan_file",
+    "plan_of_result": "qcqa.use_cases.plan",
+    "save_plan": "qcqa.plan_file",
+    "search_model": "qcqa.use_cases.search",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'qcqa' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,80 @@
+"""KV-cache budgets: from a ratio or a size in GiB to the number of heads that may be cached."""
+
+from dataclasses import dataclass
+
+from qcqa.errors import BudgetError
+from qcqa.model_spec import ModelSpec, dtype_bytes
+
+GIB = 2**30
+
+#: Guards a budget that was computed as a ratio of whole numbers against rounding below itself.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLoad:
+    """What a KV cache has to hold.
+
+    Parameters
+    ----------
+    context_tokens : int
+        Tokens of one sequence.
+    batch_size : int
+        Sequences at a time.
+    dtype : str
+        Type of the cached elements.
+
+    Raises
+    ------
+    BudgetError
+        If a number is below one.
+    """
+
+    context_tokens: int
+    batch_size: int
+    dtype: str
+
+    def __post_init__(self) -> None:
+        dtype_bytes(self.dtype)
+        for name in ("context_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise BudgetError(f"{name} = {getattr(self, name)}", expected="at least 1")
+
+    def cache_bytes(self, spec: ModelSpec, num_cached_heads: int) -> int:
+        """Return the bytes of the whole cache when so many K and V heads are kept."""
+        per_token = spec.kv_bytes_per_token(num_cached_heads=num_cached_heads, dtype=self.dtype)
+        return per_token * self.context_tokens * self.batch_size
+
+    def cache_gib(self, spec: ModelSpec, num_cached_heads: int) -> float:
+        """Return :meth:`cache_bytes` in GiB."""
+        return self.cache_bytes(spec, num_cached_heads) / GIB
+
+
+def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
+    """Return how many K plus V heads a cache of this share of the source's may hold.
+
+    Raises
+    ------
+    BudgetError
+        If the ratio is not above 0 and at most 1.
+    """
+    if not 0 < kv_ratio <= 1:
+        raise BudgetError(
+            f"KV ratio {kv_ratio:g}",
+            expected="a number above 0 and at most 1 (1 is the source's own cache)",
+        )
+    return int(kv_ratio * spec.num_cached_heads + _ROUNDING)
+
+
+def heads_within_gib(spec: ModelSpec, gib: float, load: CacheLoad) -> int:
+    """Return how many K plus V heads a cache of this many GiB may hold under ``load``.
+
+    Raises
+    ------
+    BudgetError
+        If the size is not positive.
+    """
+    if not gib > 0:
+        raise BudgetError(f"{gib:g} GiB", expected="a size above 0")
+    bytes_per_head = load.cache_bytes(spec, 1)
+    return min(int(gib * GIB / bytes_per_head + _ROUNDING), spec.num_cached_heads)

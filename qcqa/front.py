@@ -1,0 +1,127 @@
+"""What a method yields: candidate groupings per layer, and the trades between them.
+
+Costs are counted in *cached heads*, K heads plus V heads over all layers: whole numbers, exact,
+and proportional to the bytes of the KV cache.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.grouping import Grouping, LayerGrouping
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCandidates:
+    """Groupings of one layer that a method may choose from.
+
+    Parameters
+    ----------
+    key_labels, value_labels : array, shape (C, H)
+        Canonical labels of each candidate; the same array where K and V are grouped alike.
+    error : array, shape (C,)
+        The fitness of each, lower is better: WSE, or what the front says.
+    """
+
+    key_labels: IntArray
+    value_labels: IntArray
+    error: FloatArray
+
+    @classmethod
+    def shared(cls, labels: IntArray, error: FloatArray) -> "LayerCandidates":
+        """Return candidates that group keys and values alike."""
+        return cls(key_labels=labels, value_labels=labels, error=error)
+
+    @cached_property
+    def cost(self) -> IntArray:
+        """Cached heads of each candidate, shape (C,)."""
+        return np.asarray(self.key_labels.max(axis=1) + self.value_labels.max(axis=1) + 2)
+
+    def layer_grouping(self, candidate: int) -> LayerGrouping:
+        """Return one candidate."""
+        return LayerGrouping(
+            key=Grouping.from_labels(self.key_labels[candidate]),
+            value=Grouping.from_labels(self.value_labels[candidate]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The plans of one method, from the smallest cache to the largest, none dominated.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method, as on the command line.
+    layers : tuple of LayerCandidates
+        ``L`` of them.
+    choices : array, shape (N, L)
+        The candidate that each of the ``N`` plans takes in each layer; sorted by cost.
+    """
+
+    method: str
+    layers: tuple[LayerCandidates, ...]
+    choices: IntArray
+
+    @cached_property
+    def layer_cost(self) -> IntArray:
+        """Cached heads of every layer of every plan, shape (N, L)."""
+        picked = [layer.cost[c] for layer, c in zip(self.layers, self.choices.T, strict=True)]
+        return np.stack(picked, axis=1)
+
+    @cached_property
+    def layer_error(self) -> FloatArray:
+        """Error of every layer of every plan, shape (N, L)."""
+        picked = [layer.error[c] for layer, c in zip(self.layers, self.choices.T, strict=True)]
+        return np.stack(picked, axis=1)
+
+    @cached_property
+    def cost(self) -> IntArray:
+        """Cached heads of each plan, shape (N,), increasing."""
+        return np.asarray(self.layer_cost.sum(axis=1))
+
+    @cached_property
+    def error(self) -> FloatArray:
+        """Summed error of each plan, shape (N,), decreasing."""
+        return np.asarray(self.layer_error.sum(axis=1))
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def within(self, num_cached_heads: int) -> int | None:
+        """Return the best plan that caches at most so many heads, or None if there is none."""
+        fitting = int(np.searchsorted(self.cost, num_cached_heads, side="right"))
+        return fitting - 1 if fitting else None
+
+    def groupings(self, plan: int) -> tuple[LayerGrouping, ...]:
+        """Return the layer groupings of one plan, ``L`` of them."""
+        row = self.choices[plan]
+        return tuple(
+            layer.layer_grouping(int(c)) for layer, c in zip(self.layers, row, strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LowerBound:
+    """The error below which no grouping can come, at every cost.
+
+    Parameters
+    ----------
+    cost : array, shape (M,)
+        Cached heads, increasing.
+    error : array, shape (M,)
+        Bound on the summed error of any plan of at most that cost.
+    """
+
+    cost: IntArray
+    error: FloatArray
+
+    def at(self, num_cached_heads: int) -> float | None:
+        """Return the bound for plans of at most this cost, or None where no plan exists."""
+        index = int(np.searchsorted(self.cost, num_cached_heads, side="right")) - 1
+        return float(self.error[index]) if index >= 0 else None

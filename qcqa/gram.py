@@ -1,0 +1,136 @@
+"""Inner products between the heads of a layer: all that the search needs of a checkpoint."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from json import dumps, loads
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from qcqa.errors import CheckpointError
+from qcqa.files import temporary_beside
+from qcqa.model_spec import ModelSpec
+
+FloatArray = NDArray[np.float64]
+
+#: Multiplications up to which OpenBLAS keeps a product on one thread.
+_MAX_PRODUCT = 2**18
+_PIECES_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadGram:
+    """Gram matrices of one layer's K and V heads.
+
+    Parameters
+    ----------
+    key, value : array, shape (H, H)
+        ``key[i, j]`` is the Frobenius inner product of the K weights of heads i and j, bias
+        included. arXiv 2406.10247, section 3, needs no more of the weights.
+    """
+
+    key: FloatArray
+    value: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """Gram of keys and values stacked, shape (H, H): for groupings shared by both."""
+        return self.key + self.value
+
+    @property
+    def num_heads(self) -> int:
+        """Heads of the layer, ``H``."""
+        return int(self.key.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelGrams:
+    """Gram matrices of every layer of a model, and which model it was.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Geometry of the model.
+    fingerprint : str
+        Hash of a sample of its K and V weights; a plan holds it to know its model again.
+    layers : tuple of HeadGram
+        One per layer, ``L`` of them.
+    """
+
+    spec: ModelSpec
+    fingerprint: str
+    layers: tuple[HeadGram, ...]
+
+    def __iter__(self) -> Iterator[HeadGram]:
+        return iter(self.layers)
+
+    @property
+    def trace(self) -> float:
+        """Squared norm of all K and V weights: the WSE that a relative WSE of 1 stands for."""
+        return float(sum(np.trace(layer.total) for layer in self.layers))
+
+
+def gram_of_heads(heads: NDArray[np.float32]) -> FloatArray:
+    """Return the inner products between heads.
+
+    Parameters
+    ----------
+    heads : array, shape (H, dh, d) or (H, n)
+        Weights of each head.
+
+    Returns
+    -------
+    array, shape (H, H), float64
+    """
+    num_heads = heads.shape[0]
+    flat = heads.reshape(num_heads, -1)  # (H, n)
+    # Many short products rather than one: sums in float32 stay short and so exact, and each is
+    # too small for BLAS to start threads, which wait for each other where other work has the cores.
+    length = max(64, min(4096, _MAX_PRODUCT // num_heads**2))
+    num_pieces = flat.shape[1] // length
+    pieces = flat[:, : num_pieces * length].reshape(num_heads, num_pieces, length)
+    pieces = pieces.transpose(1, 0, 2)  # (n / length, H, length)
+    gram = np.zeros((num_heads, num_heads))
+    for first in range(0, num_pieces, _PIECES_AT_ONCE):
+        some = pieces[first : first + _PIECES_AT_ONCE]
+        gram += (some @ some.transpose(0, 2, 1)).sum(axis=0)
+    rest = flat[:, num_pieces * length :]
+    gram += rest @ rest.T
+    return gram
+
+
+def save_grams(grams: ModelGrams, path: Path) -> None:
+    """Write Grams to a safetensors file, atomically."""
+    tensors = {
+        "key": np.stack([layer.key for layer in grams.layers]),  # (L, H, H)
+        "value": np.stack([layer.value for layer in grams.layers]),  # (L, H, H)
+    }
+    metadata = {"spec": dumps(asdict(grams.spec)), "fingerprint": grams.fingerprint}
+    temporary = temporary_beside(path)
+    save_file(tensors, temporary, metadata=metadata)
+    temporary.replace(path)
+
+
+def load_grams(path: Path) -> ModelGrams:
+    """Read Grams that :func:`save_grams` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or is not such a file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            keys, values = file.get_tensor("key"), file.get_tensor("value")
+        spec = ModelSpec(**loads(metadata["spec"]))
+        fingerprint = metadata["fingerprint"]
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} is no Gram file ({error})", remedy="start the search anew"
+        ) from error
+    layers = tuple(HeadGram(key=k, value=v) for k, v in zip(keys, values, strict=True))
+    return ModelGrams(spec=spec, fingerprint=fingerprint, layers=layers)

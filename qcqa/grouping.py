@@ -1,0 +1,162 @@
+"""A partition of one layer's heads into groups that share one head."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.errors import GroupingError
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A partition of a layer's heads in canonical form.
+
+    Parameters
+    ----------
+    labels : tuple of int
+        The group of each head as restricted-growth labels: the first head has label 0 and each
+        new group the next integer, so equal partitions compare equal. Length ``H``.
+
+    Raises
+    ------
+    GroupingError
+        If the labels are not in canonical form; :meth:`from_labels` takes any labels.
+    """
+
+    labels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        highest = -1
+        for label in self.labels:
+            if not 0 <= label <= highest + 1:
+                raise GroupingError(
+                    f"labels {list(self.labels)}",
+                    expected="restricted-growth labels",
+                    remedy="use Grouping.from_labels",
+                )
+            highest = max(highest, label)
+        if highest < 0:
+            raise GroupingError("a grouping of no heads", expected="at least one head")
+
+    @classmethod
+    def from_labels(cls, labels: Sequence[int] | NDArray[np.integer]) -> "Grouping":
+        """Return the grouping in which heads with equal labels share."""
+        first_seen: dict[int, int] = {}
+        return cls(tuple(first_seen.setdefault(int(x), len(first_seen)) for x in labels))
+
+    @classmethod
+    def from_groups(cls, groups: Iterable[Iterable[int]], num_heads: int) -> "Grouping":
+        """Return the grouping with these groups of head numbers.
+
+        Raises
+        ------
+        GroupingError
+            If a head is missing, named twice or out of range.
+        """
+        labels = [-1] * num_heads
+        for label, group in enumerate(groups):
+            for head in group:
+                if not 0 <= head < num_heads:
+                    raise GroupingError(
+                        f"head {head}", expected=f"a head from 0 to {num_heads - 1}"
+                    )
+                if labels[head] >= 0:
+                    raise GroupingError(f"head {head} in two groups", expected="each head once")
+                labels[head] = label
+        missing = [head for head, label in enumerate(labels) if label < 0]
+        if missing:
+            raise GroupingError(f"heads {missing} in no group", expected="each head once")
+        return cls.from_labels(labels)
+
+    @classmethod
+    def singletons(cls, num_heads: int) -> "Grouping":
+        """Every head for itself: MHA, the source as it is."""
+        return cls(tuple(range(num_heads)))
+
+    @classmethod
+    def contiguous(cls, num_heads: int, num_groups: int) -> "Grouping":
+        """Blocks of neighbouring heads of one size: GQA, and MQA with one group.
+
+        Raises
+        ------
+        GroupingError
+            If ``num_groups`` does not divide ``num_heads``.
+        """
+        if num_groups < 1 or num_heads % num_groups:
+            raise GroupingError(
+                f"{num_groups} groups of {num_heads} heads",
+                expected="a number of groups that divides the number of heads",
+            )
+        size = num_heads // num_groups
+        return cls(tuple(head // size for head in range(num_heads)))
+
+    @property
+    def num_heads(self) -> int:
+        """Heads of the source, ``H``."""
+        return len(self.labels)
+
+    @property
+    def num_groups(self) -> int:
+        """Shared heads that remain."""
+        return max(self.labels) + 1
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Head numbers of each group, in the order of the labels."""
+        groups: list[list[int]] = [[] for _ in range(self.num_groups)]
+        for head, label in enumerate(self.labels):
+            groups[label].append(head)
+        return tuple(map(tuple, groups))
+
+    @property
+    def has_equal_cardinality(self) -> bool:
+        """Whether all groups have one size (EC)."""
+        return len({len(group) for group in self.groups}) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGrouping:
+    """The groupings of one layer's keys and values; in QCQA, GQA and MQA both are the same."""
+
+    key: Grouping
+    value: Grouping
+
+    def __post_init__(self) -> None:
+        if self.key.num_heads != self.value.num_heads:
+            raise GroupingError(
+                f"keys of {self.key.num_heads} heads and values of {self.value.num_heads}",
+                expected="one number of heads",
+            )
+
+    @classmethod
+    def shared(cls, grouping: Grouping) -> "LayerGrouping":
+        """Return the layer in which keys and values are grouped alike."""
+        return cls(key=grouping, value=grouping)
+
+    @property
+    def num_cached_heads(self) -> int:
+        """Shared K heads plus shared V heads."""
+        return self.key.num_groups + self.value.num_groups
+
+
+def canonical_labels(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return a population's labels in canonical form.
+
+    Parameters
+    ----------
+    labels : array, shape (P, H)
+        Any integers; heads with equal labels share.
+
+    Returns
+    -------
+    array, shape (P, H)
+        Restricted-growth labels, row by row as :meth:`Grouping.from_labels`.
+    """
+    same = labels[:, :, None] == labels[:, None, :]  # (P, H, H)
+    first_member = same.argmax(axis=2)  # (P, H): lowest head of each head's group
+    num_heads = labels.shape[1]
+    is_first = first_member == np.arange(num_heads)  # (P, H)
+    rank_of_first = np.cumsum(is_first, axis=1) - 1  # (P, H)
+    return np.take_along_axis(rank_of_first, first_member, axis=1).astype(np.int64)

@@ -1,0 +1,93 @@
+"""Geometry of a source model, and the bytes of its KV cache."""
+
+from dataclasses import dataclass
+
+from qcqa.errors import CheckpointError, SettingsError
+
+#: Bytes per element of the types in which a KV cache is kept.
+DTYPE_BYTES = {
+    "float32": 4,
+    "bfloat16": 2,
+    "float16": 2,
+    "float8_e4m3fn": 1,
+    "int8": 1,
+}
+
+
+def dtype_bytes(dtype: str) -> int:
+    """Return the bytes per element of ``dtype``.
+
+    Raises
+    ------
+    SettingsError
+        If the type is not one in which caches are kept.
+    """
+    if dtype not in DTYPE_BYTES:
+        raise SettingsError(f"dtype {dtype!r}", expected=f"one of {', '.join(DTYPE_BYTES)}")
+    return DTYPE_BYTES[dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a search must know of a model: where it is and how its attention is shaped.
+
+    Parameters
+    ----------
+    source : str
+        Local folder or Hub id from which the model was read.
+    revision : str or None
+        Commit on the Hub, where there is one.
+    model_type : str
+        As in the model's ``config.json``.
+    num_layers, num_query_heads, num_kv_heads, head_dim, hidden_size : int
+        Geometry; a grouped-query source has fewer KV heads than query heads.
+    has_kv_bias : bool
+        Whether the K and V projections have a bias: one more input column in the search.
+    dtype : str
+        Type of the stored weights, by default also that of the cache.
+    """
+
+    source: str
+    revision: str | None
+    model_type: str
+    num_layers: int
+    num_query_heads: int
+    num_kv_heads: int
+    head_dim: int
+    hidden_size: int
+    has_kv_bias: bool
+    dtype: str
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "num_query_heads", "num_kv_heads", "head_dim", "hidden_size"):
+            if getattr(self, name) < 1:
+                raise CheckpointError(
+                    f"{name} = {getattr(self, name)} in the config of {self.source}",
+                    expected="a positive whole number",
+                )
+        if self.num_query_heads % self.num_kv_heads:
+            raise CheckpointError(
+                f"{self.num_query_heads} query heads and {self.num_kv_heads} key/value heads "
+                f"in the config of {self.source}",
+                expected="a number of query heads that the key/value heads divide",
+            )
+
+    @property
+    def num_cached_heads(self) -> int:
+        """K heads plus V heads of all layers: the cost of the source in shared heads."""
+        return 2 * self.num_layers * self.num_kv_heads
+
+    def kv_bytes_per_token(
+        self, *, num_cached_heads: int | None = None, dtype: str | None = None
+    ) -> int:
+        """Return the bytes that the KV cache grows by per token of one sequence.
+
+        Parameters
+        ----------
+        num_cached_heads : int, optional
+            K heads plus V heads over all layers; the source's own by default.
+        dtype : str, optional
+            Type of the cache; that of the weights by default.
+        """
+        heads = self.num_cached_heads if num_cached_heads is None else num_cached_heads
+        return heads * self.head_dim * dtype_bytes(dtype or self.dtype)

@@ -1,0 +1,112 @@
+"""What a search yields, in memory and as the files of a folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcqa.errors import BudgetError, RunError
+from qcqa.front import Front, LowerBound
+from qcqa.front_file import load_bound, load_front, save_bound, save_front, saved_methods
+from qcqa.gram import ModelGrams, load_grams, save_grams
+from qcqa.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The fronts of one model.
+
+    Parameters
+    ----------
+    grams : ModelGrams
+        Gram matrices of the model, with its geometry and fingerprint.
+    fronts : mapping from str to Front
+        By name of the method.
+    bound : LowerBound
+        What no grouping can beat.
+    """
+
+    grams: ModelGrams
+    fronts: Mapping[str, Front]
+    bound: LowerBound
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Geometry of the source model."""
+        return self.grams.spec
+
+    def front(self, method: str) -> Front:
+        """Return the front of one method.
+
+        Raises
+        ------
+        BudgetError
+            If the search did not run this method.
+        """
+        if method not in self.fronts:
+            raise BudgetError(
+                f"method {method!r}", expected=f"one that was searched: {', '.join(self.fronts)}"
+            )
+        return self.fronts[method]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFolder:
+    """A folder that holds a search's result, or the part of it that is there so far.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when something is saved.
+    """
+
+    path: Path
+
+    @property
+    def _grams(self) -> Path:
+        return self.path / "grams.safetensors"
+
+    @property
+    def _fronts(self) -> Path:
+        return self.path / "fronts"
+
+    @property
+    def _bound(self) -> Path:
+        return self._fronts / "lower_bound.parquet"
+
+    def save_grams(self, grams: ModelGrams) -> None:
+        """Keep the Grams."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        save_grams(grams, self._grams)
+
+    def save_front(self, front: Front) -> None:
+        """Keep one method's front."""
+        save_front(front, self._fronts)
+
+    def save_bound(self, bound: LowerBound) -> None:
+        """Keep the lower bound."""
+        save_bound(bound, self._bound)
+
+    def grams(self) -> ModelGrams | None:
+        """Return the Grams, or None if they are not there yet."""
+        return load_grams(self._grams) if self._grams.exists() else None
+
+    def front(self, method: str) -> Front | None:
+        """Return one method's front, or None if it is not there yet."""
+        is_there = method in saved_methods(self._fronts)
+        return load_front(self._fronts, method) if is_there else None
+
+    def result(self) -> SearchResult:
+        """Return all that is there.
+
+        Raises
+        ------
+        RunError
+            If not even the lower bound is there yet.
+        """
+        grams = self.grams()
+        if grams is None or not self._bound.exists():
+            raise RunError(
+                f"{self.path} holds no result yet", remedy="wait for the run or resume it"
+            )
+        fronts = {name: load_front(self._fronts, name) for name in saved_methods(self._fronts)}
+        return SearchResult(grams=grams, fronts=fronts, bound=load_bound(self._bound))
