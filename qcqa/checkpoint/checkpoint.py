@@ -1,0 +1,202 @@
+"""A checkpoint on disk: its geometry and where its K and V weights are, read layer by layer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.checkpoint.architecture import Architecture, Config
+from qcqa.checkpoint.fingerprint import Fingerprint
+from qcqa.checkpoint.heads import LayerHeads, RowRanges, row_ranges
+from qcqa.checkpoint.safetensors_file import SafetensorsFile, StoredTensor
+from qcqa.checkpoint.storage import Storage
+from qcqa.errors import CheckpointError
+from qcqa.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A model whose config and headers have been read and found to agree.
+
+    :func:`~qcqa.checkpoint.open_checkpoint` makes it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Geometry.
+    architecture : Architecture
+        Where its family keeps what.
+    config : mapping
+        The part of ``config.json`` that describes the decoder.
+    prefix : str
+        What this checkpoint's module names begin with.
+    shards : mapping of str to str
+        Name of the file of every tensor.
+    tensors : mapping of str to StoredTensor
+        Headers of the tensors that hold keys and values.
+    storage : Storage
+        Where the files come from.
+    """
+
+    spec: ModelSpec
+    architecture: Architecture
+    config: Config
+    prefix: str
+    shards: Mapping[str, str]
+    tensors: Mapping[str, StoredTensor]
+    storage: Storage
+    _open_files: dict[str, SafetensorsFile] = field(default_factory=dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the files; for a model on the Hub, its snapshot in the cache."""
+        return self.storage.folder
+
+    @property
+    def kv_tensor_bytes(self) -> int:
+        """Bytes that :meth:`read_layer` reads over all layers."""
+        total = 0
+        for name, tensor in self.tensors.items():
+            rows, wanted = tensor.shape[0], self.spec.num_kv_heads * self.spec.head_dim
+            if self.architecture.modules.fused is not None:
+                wanted *= 2
+            if self.architecture.transposed and not name.endswith(".bias"):
+                wanted = rows
+            total += (tensor.stop - tensor.start) * wanted // rows
+        return total
+
+    def module_name(self, template: str, layer: int) -> str:
+        """Return the name of a layer's module in this checkpoint, from its template."""
+        return self.prefix + template.format(layer=layer)
+
+    def new_buffer(self) -> NDArray[np.float32]:
+        """Return memory for the heads of one layer, to be given to :meth:`read_layer`.
+
+        Returns
+        -------
+        array, shape (2, H, dh, d) or (2, H, dh, d + 1)
+        """
+        return self._empty_heads(self.spec.head_dim)
+
+    def read_layer(self, layer: int, *, out: NDArray[np.float32] | None = None) -> LayerHeads:
+        """Read the K and V heads of one layer.
+
+        Parameters
+        ----------
+        layer : int
+            From 0 to L - 1.
+        out : array, optional
+            What :meth:`new_buffer` gave, to be filled anew: fresh memory for each layer costs a
+            third of the time.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is damaged. Weights that are no numbers are not looked for here.
+        """
+        key_ranges = row_ranges(self.architecture, self.spec, "key")
+        value_ranges = row_ranges(self.architecture, self.spec, "value")
+        heads = self.new_buffer() if out is None else out
+        return self._read_heads(layer, key_ranges, value_ranges, heads)
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the model, reading no more than the sample that it is of."""
+        result = Fingerprint()
+        first_rows = {
+            role: [
+                (row, row + 1)
+                for first, last in row_ranges(self.architecture, self.spec, role)
+                for row in range(first, last, self.spec.head_dim)
+            ]
+            for role in ("key", "value")
+        }
+        for layer in range(self.spec.num_layers):
+            sample = self._read_heads(
+                layer, first_rows["key"], first_rows["value"], self._empty_heads(1)
+            )
+            result.add(sample.key, sample.value)
+        return result.hexdigest()
+
+    def _empty_heads(self, rows_per_head: int) -> NDArray[np.float32]:
+        width = self.spec.hidden_size + self.spec.has_kv_bias
+        return np.empty((2, self.spec.num_kv_heads, rows_per_head, width), dtype=np.float32)
+
+    def _read_heads(
+        self, layer: int, keys: RowRanges, values: RowRanges, heads: NDArray[np.float32]
+    ) -> LayerHeads:
+        """Read rows of every head into ``heads``, shape (2, H, rows per head, d)."""
+        modules = [
+            self.module_name(template, layer) for template in self.architecture.key_value_modules()
+        ]
+        rows = heads.reshape(2, -1, heads.shape[-1])  # (2, n, d)
+        if self.architecture.modules.fused is not None:
+            # One pass over the fused tensor: first all key rows, then all value rows.
+            self._read_module(modules[0], keys + values, rows.reshape(-1, heads.shape[-1]))
+        else:
+            self._read_module(modules[0], keys, rows[0])
+            self._read_module(modules[1], values, rows[1])
+        return LayerHeads(key=heads[0], value=heads[1])
+
+    def _read_module(self, module: str, ranges: RowRanges, rows: NDArray[np.float32]) -> None:
+        """Read output rows of a projection, bias as last column: ``(n, d)`` or ``(n, d + 1)``."""
+        hidden_size = self.spec.hidden_size
+        weight = f"{module}.weight"
+        self._file_of(weight).read_rows(
+            weight, ranges, rows[:, :hidden_size], transposed=self.architecture.transposed
+        )
+        if self.spec.has_kv_bias:
+            bias = f"{module}.bias"
+            self._file_of(bias).read_rows(bias, ranges, rows[:, hidden_size:])
+
+    def _file_of(self, tensor: str) -> SafetensorsFile:
+        shard = self.shards[tensor]
+        if shard not in self._open_files:
+            path = self.storage.find(shard)
+            if path is None:
+                raise missing_shard(self.spec.source, shard)
+            self._open_files[shard] = SafetensorsFile(path)
+        file = self._open_files[shard]
+        if file.tensors.get(tensor) != self.tensors[tensor]:
+            raise CheckpointError(
+                f"{file.path} has changed since it was opened", remedy="open the model again"
+            )
+        return file
+
+    def tensor_names(self, layer: int) -> tuple[str, ...]:
+        """Return the names of the tensors of one layer that hold keys and values."""
+        return tuple(
+            name
+            for template in self.architecture.key_value_modules()
+            for kind in ("weight", "bias")
+            if (name := f"{self.module_name(template, layer)}.{kind}") in self.tensors
+        )
+
+
+def missing_shard(source: str, shard: str) -> CheckpointError:
+    """Return the error for a file that the index names and that is not there."""
+    return CheckpointError(
+        f"{source} has no file {shard}, which its index names",
+        remedy="download the model again, all files of it",
+    )
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} is no JSON ({error})", remedy="download the file again"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object", remedy="download the file again")
+    return content

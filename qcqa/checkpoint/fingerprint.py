@@ -1,0 +1,49 @@
+"""A short hash by which a plan knows the model that it was made for."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.checkpoint.heads import LayerHeads
+
+_HEX_DIGITS = 32
+
+
+class Fingerprint:
+    """Hash of a sample of the K and V weights, fed layer by layer.
+
+    The sample is the first row of every head (with its bias, where there is one), keys before
+    values, rounded to bfloat16: a model has one fingerprint whether it is loaded in the type in
+    which it is stored, in float32 or in bfloat16.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, key: NDArray[np.float32], value: NDArray[np.float32]) -> None:
+        """Add one layer's heads, each of shape (H, dh, d); rows past the first do not count."""
+        for heads in (key, value):
+            sample = heads[:, 0, :]  # (H, d)
+            self._hash.update(repr(sample.shape).encode())
+            self._hash.update(_bfloat16_bits(sample).tobytes())
+
+    def hexdigest(self) -> str:
+        """Return the fingerprint of the layers so far, 32 hexadecimal digits."""
+        return self._hash.hexdigest()[:_HEX_DIGITS]
+
+
+def fingerprint(layers: Iterable[LayerHeads]) -> str:
+    """Return the fingerprint of a model from the heads of all its layers, in their order."""
+    result = Fingerprint()
+    for layer in layers:
+        result.add(layer.key, layer.value)
+    return result.hexdigest()
+
+
+def _bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round to the nearest bfloat16, ties to even, and return its bits, little-endian."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (bits >> np.uint32(16)).astype("<u2")
