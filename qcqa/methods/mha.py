@@ -1,0 +1,26 @@
+"""MHA: the source as it is."""
+
+from pathlib import Path
+
+from qcqa.front import Front
+from qcqa.gram import ModelGrams
+from qcqa.methods.blocks import block_front
+from qcqa.methods.method import Method
+from qcqa.search.config import SearchSettings
+from qcqa.search.progress import OnProgress
+
+
+def run(
+    grams: ModelGrams, _settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+) -> Front:
+    """Return the one plan in which no heads share."""
+    return block_front("mha", grams, [grams.spec.num_kv_heads])
+
+
+METHOD = Method(
+    name="mha",
+    label="MHA",
+    description="Multi-head attention: the source's heads as they are.",
+    needs_search=False,
+    run=run,
+)

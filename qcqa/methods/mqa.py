@@ -1,0 +1,26 @@
+"""MQA: one shared head per layer (arXiv 1911.02150)."""
+
+from pathlib import Path
+
+from qcqa.front import Front
+from qcqa.gram import ModelGrams
+from qcqa.methods.blocks import block_front
+from qcqa.methods.method import Method
+from qcqa.search.config import SearchSettings
+from qcqa.search.progress import OnProgress
+
+
+def run(
+    grams: ModelGrams, _settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+) -> Front:
+    """Return the one plan in which all heads of a layer share."""
+    return block_front("mqa", grams, [1])
+
+
+METHOD = Method(
+    name="mqa",
+    label="MQA",
+    description="Multi-query attention: all heads of a layer share one.",
+    needs_search=False,
+    run=run,
+)

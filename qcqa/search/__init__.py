@@ -1,0 +1,1 @@
+"""The search itself: from Gram matrices to candidate groupings and fronts; the home of pymoo."""
