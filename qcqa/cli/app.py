@@ -1,0 +1,59 @@
+"""``qcqa app``: open the dashboard."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.errors import SettingsError
+from qcqa.packaged import app_folder
+from qcqa.runs.home import RUNS_VARIABLE
+
+
+def app(
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+    ] = 8501,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; only this machine by default.")
+    ] = "127.0.0.1",
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Folder of the runs; your own by default.")
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open a browser.")
+    ] = False,
+) -> None:
+    """Open the dashboard on the demo model and your runs.
+
+    Examples
+    --------
+        qcqa app
+
+        qcqa app --port 8600 --runs ./runs --no-browser
+    """
+    if runs is not None:
+        if runs.exists() and not runs.is_dir():
+            raise SettingsError(f"--runs {runs}", expected="a folder")
+        os.environ[RUNS_VARIABLE] = str(runs.resolve())
+    # Streamlit takes the place of this process: signals and the exit code are its own.
+    sys.stdout.flush()
+    os.execv(
+        sys.executable, [sys.executable, "-m", "streamlit", *_arguments(host, port, no_browser)]
+    )
+
+
+def _arguments(host: str, port: int, no_browser: bool) -> list[str]:
+    options = {
+        "server.address": host,
+        "server.port": str(port),
+        "server.headless": str(no_browser).lower(),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return ["run", str(app_folder() / "main.py"), *flags]

@@ -1,0 +1,66 @@
+"""The options that say how large the KV cache may be."""
+
+from typing import Annotated
+
+import typer
+
+from qcqa.budget import CacheLoad, heads_within_gib, heads_within_ratio
+from qcqa.errors import BudgetError
+from qcqa.model_spec import ModelSpec
+
+BudgetOption = Annotated[
+    str | None, typer.Option("--budget", help="Share of the source's KV cache: 0.5 or 50%.")
+]
+BudgetGibOption = Annotated[
+    float | None, typer.Option("--budget-gib", help="Size of the KV cache in GiB; needs --context.")
+]
+ContextOption = Annotated[
+    int | None, typer.Option("--context", help="Tokens of a sequence.", show_default=False)
+]
+BatchOption = Annotated[int, typer.Option("--batch", help="Sequences at a time.")]
+DtypeOption = Annotated[
+    str | None,
+    typer.Option("--dtype", help="Type of the cache; that of the weights by default."),
+]
+
+
+def parse_ratio(text: str) -> float:
+    """Return a KV ratio written as ``0.5`` or ``50%``.
+
+    Raises
+    ------
+    BudgetError
+        If it is no number.
+    """
+    number, scale = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        return float(number) / scale
+    except ValueError:
+        raise BudgetError(f"budget {text!r}", expected="a share such as 0.5 or 50%") from None
+
+
+def heads_within_budget(
+    spec: ModelSpec,
+    *,
+    budget: str | None,
+    budget_gib: float | None,
+    context: int | None,
+    batch: int,
+    dtype: str | None,
+) -> int:
+    """Return how many K plus V heads the cache may hold.
+
+    Raises
+    ------
+    BudgetError
+        If not exactly one budget is given, or it is out of range.
+    """
+    if (budget is None) == (budget_gib is None):
+        found = "no budget" if budget is None else "two budgets"
+        raise BudgetError(found, expected="either --budget 0.5 or --budget-gib 8 --context 32768")
+    if budget is not None:
+        return heads_within_ratio(spec, parse_ratio(budget))
+    if context is None:
+        raise BudgetError("--budget-gib without --context", expected="the tokens of a sequence")
+    load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or spec.dtype)
+    return heads_within_gib(spec, budget_gib or 0.0, load)

@@ -1,0 +1,67 @@
+"""``qcqa compare``: all methods side by side at several budgets."""
+
+from typing import Annotated
+
+import typer
+
+from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
+from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.output import JsonOption, print_json, progress_bar
+from qcqa.cli.summary import comparison_json, print_comparison
+from qcqa.errors import SettingsError
+from qcqa.runs.store import find_run
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.search import search_model
+
+
+def compare(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="A finished run, instead of searching a model now."),
+    ] = None,
+    budgets: Annotated[
+        str, typer.Option("--budgets", help="Shares of the source's KV cache.")
+    ] = "0.75,0.5,0.25,0.125",
+    context: Annotated[int, typer.Option("--context", help="Tokens of a sequence.")] = 4096,
+    batch: BatchOption = 1,
+    dtype: DtypeOption = None,
+    generations: Annotated[
+        int, typer.Option("--generations", help="Generations of NSGA-II, per layer.")
+    ] = SearchSettings().generations,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same result.")] = 0,
+    revision: RevisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare MHA, GQA, MQA, QCQA-EC, QCQA-AC and the optimal front at several budgets.
+
+    Examples
+    --------
+        qcqa compare demo
+
+        qcqa compare ./opt-1.3b --budgets 0.5,0.25 --context 2048 --json
+
+        qcqa compare --run runs/llama
+    """
+    ratios = [parse_ratio(part.strip()) for part in budgets.split(",")]
+    if run is not None and model is None:
+        result = find_run(run).result()
+    elif model is not None and run is None:
+        settings = SearchSettings(generations=generations, seed=seed)
+        with progress_bar() as show:
+            result = search_model(model, revision=revision, settings=settings, on_progress=show)
+    else:
+        found = "neither" if model is None else "both"
+        raise SettingsError(f"{found} a model and a run", expected="one of them")
+    load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
+    heads = {ratio: heads_within_ratio(result.spec, ratio) for ratio in ratios}
+    if as_json:
+        print_json(comparison_json(result, heads, load))
+        return
+    print_comparison(result, heads, load)

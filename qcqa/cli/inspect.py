@@ -1,0 +1,58 @@
+"""``qcqa inspect``: what a model is, and whether it can be searched."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from qcqa.cli.output import JsonOption, print_json, print_pairs
+from qcqa.use_cases.inspect import inspect_model
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False),
+]
+RevisionOption = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
+]
+
+
+def inspect(
+    model: ModelArgument, revision: RevisionOption = None, as_json: JsonOption = False
+) -> None:
+    """Show a model's family, geometry and KV-cache size; reads its config and headers only.
+
+    Examples
+    --------
+        qcqa inspect demo
+
+        qcqa inspect ./Llama-2-7b-hf --json
+    """
+    report = inspect_model(model, revision=revision)
+    spec = report.spec
+    if as_json:
+        print_json(
+            {
+                **asdict(spec),
+                "family": report.family,
+                "bytes_to_read": report.bytes_to_read,
+                "kv_bytes_per_token": spec.kv_bytes_per_token(),
+            }
+        )
+        return
+    kind = "MHA" if spec.num_kv_heads == spec.num_query_heads else "GQA"
+    print_pairs(
+        {
+            "model": spec.source + (f" @ {spec.revision}" if spec.revision else ""),
+            "family": f"{report.family} ({spec.model_type}), {kind}",
+            "layers": str(spec.num_layers),
+            "query heads": str(spec.num_query_heads),
+            "key/value heads": str(spec.num_kv_heads),
+            "head dim": str(spec.head_dim),
+            "hidden size": str(spec.hidden_size),
+            "K/V bias": "yes" if spec.has_kv_bias else "no",
+            "dtype": spec.dtype,
+            "KV cache": f"{spec.kv_bytes_per_token() / 1024:g} KiB per token",
+            "a search reads": f"{report.bytes_to_read / 2**20:,.1f} MiB of K/V projections",
+        }
+    )

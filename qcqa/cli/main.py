@@ -1,0 +1,47 @@
+"""The ``qcqa`` command: its subcommands, and how errors leave it."""
+
+import sys
+
+import typer
+
+from qcqa.cli import app, compare, demo, inspect, plan, runs, search, worker
+from qcqa.errors import QCQAError
+
+cli = typer.Typer(
+    name="qcqa",
+    help="Search which attention heads of a model should share one key/value head.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli.command("inspect")(inspect.inspect)
+cli.command("search")(search.search)
+cli.command("plan")(plan.plan)
+cli.command("compare")(compare.compare)
+cli.command("demo")(demo.demo)
+cli.command("app")(app.app)
+cli.command("worker", hidden=True)(worker.worker)
+cli.add_typer(runs.cli, name="runs")
+
+
+def main() -> None:
+    """Run the command; a user's error is one line on standard error and exit code 2."""
+    try:
+        code = cli(standalone_mode=False)
+    except QCQAError as error:
+        _fail(error.one_line())
+    except typer.TyperException as error:
+        _fail(error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output, such as head, has seen enough.
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"qcqa: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

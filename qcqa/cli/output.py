@@ -1,0 +1,80 @@
+"""What commands print: tables for people, JSON for programs, progress on standard error."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Protocol
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from qcqa.use_cases.search import SearchProgress
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+console = Console()
+_progress_console = Console(stderr=True)
+
+
+class OnProgress(Protocol):
+    """Takes the progress of a search."""
+
+    def __call__(self, progress: SearchProgress, /) -> None:
+        """Show it."""
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value, NaN as null."""
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_pairs(pairs: dict[str, str]) -> None:
+    """Print names and values, a pair per line."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in pairs.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def print_table(frame: pd.DataFrame, *, title: str | None = None) -> None:
+    """Print a table whose cells are already text, numbers to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in frame.columns:
+        first = str(frame[name].iloc[0]) if len(frame) else ""
+        is_number = first.lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
+        table.add_column(str(name), justify="right" if is_number else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnProgress]:
+    """Show the progress of a search on standard error."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=_progress_console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def show(progress: SearchProgress, /) -> None:
+            bar.update(task, description=progress.stage, completed=progress.fraction)
+
+        yield show

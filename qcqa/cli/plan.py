@@ -1,0 +1,76 @@
+"""``qcqa plan``: the best plan of a run for a budget, as a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.cli.budget_options import (
+    BatchOption,
+    BudgetGibOption,
+    BudgetOption,
+    ContextOption,
+    DtypeOption,
+    heads_within_budget,
+)
+from qcqa.cli.output import JsonOption, console, print_json
+from qcqa.cli.runs import RunArgument
+from qcqa.plan_file import plan_text, plan_to_json, save_plan
+from qcqa.runs.store import find_run
+from qcqa.use_cases.plan import plan_of_result
+
+
+def plan(
+    run: RunArgument,
+    budget: BudgetOption = None,
+    budget_gib: BudgetGibOption = None,
+    context: ContextOption = None,
+    batch: BatchOption = 1,
+    dtype: DtypeOption = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Method whose front is asked; the one with the smallest WSE if unset.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File to write; standard output by default."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the best plan of a run that fits a KV-cache budget.
+
+    Examples
+    --------
+        qcqa plan demo --budget 0.5 -o plan.json
+
+        qcqa plan runs/llama --budget-gib 8 --context 32768 --batch 4 --dtype float16 -o plan.json
+    """
+    found = find_run(run)
+    result = found.result()
+    heads = heads_within_budget(
+        result.spec,
+        budget=budget,
+        budget_gib=budget_gib,
+        context=context,
+        batch=batch,
+        dtype=dtype,
+    )
+    chosen = plan_of_result(
+        result, heads, method=method, settings=found.config.settings, run=found.id
+    )
+    if out:
+        save_plan(chosen, out)
+    if as_json:
+        print_json(plan_to_json(chosen))
+    elif out:
+        console.print(
+            f"{out}: {chosen.method}, KV ratio {chosen.kv_ratio:.4g}, "
+            f"{chosen.kv_bytes_per_token / 1024:g} KiB per token, "
+            f"relative WSE {chosen.predicted.relative_wse:.4g}"
+        )
+    else:
+        print(plan_text(chosen), end="")

@@ -1,0 +1,129 @@
+"""``qcqa search``: search a model, in this process or in the background."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.cli.inspect import ModelArgument, RevisionOption
+from qcqa.cli.output import JsonOption, console, print_json, progress_bar
+from qcqa.cli.summary import print_result, result_json
+from qcqa.runs.launch import start_worker
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import Cancelled, work
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.inspect import inspect_model
+from qcqa.use_cases.search import SEARCHED_METHODS
+
+_DEFAULTS = SearchSettings()
+
+
+def search(
+    model: ModelArgument,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help=f"{', '.join(SEARCHED_METHODS)}; may be repeated. All of them by default.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Run directory; a new one among your runs by default."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Title of the run.")] = None,
+    population: Annotated[
+        int, typer.Option("--population", help="Candidates per generation of NSGA-II.")
+    ] = _DEFAULTS.population_size,
+    generations: Annotated[
+        int, typer.Option("--generations", help="Generations of stage 1, per layer.")
+    ] = _DEFAULTS.generations,
+    stage2_population: Annotated[
+        int, typer.Option("--stage2-population", help="Candidates per generation of stage 2.")
+    ] = _DEFAULTS.stage2_population_size,
+    stage2_generations: Annotated[
+        int, typer.Option("--stage2-generations", help="Generations of stage 2, over layers.")
+    ] = _DEFAULTS.stage2_generations,
+    crossover: Annotated[
+        float,
+        typer.Option("--crossover", help="Probability that two parents are crossed."),
+    ] = _DEFAULTS.crossover_probability,
+    mutation: Annotated[
+        float | None,
+        typer.Option("--mutation", help="Probability that a head changes its group; 1/H if unset."),
+    ] = _DEFAULTS.mutation_probability,
+    restarts: Annotated[
+        int, typer.Option("--restarts", help="Restarts of the local search behind 'optimal'.")
+    ] = _DEFAULTS.restarts,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same result.")] = _DEFAULTS.seed,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes; one per core by default.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Search in the background and return at once.")
+    ] = False,
+    revision: RevisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search which heads of a model should share, and keep the fronts in a run directory.
+
+    MHA, GQA, MQA and the lower bound always come along. Ctrl-C cancels; `qcqa runs resume`
+    goes on where it stopped.
+
+    Examples
+    --------
+        qcqa search demo
+
+        qcqa search ./Llama-2-7b-hf --method optimal --out runs/llama
+
+        qcqa search ./opt-1.3b -m qcqa-ac --population 200 --generations 300 --detach
+    """
+    settings = SearchSettings(
+        population_size=population,
+        generations=generations,
+        stage2_population_size=stage2_population,
+        stage2_generations=stage2_generations,
+        crossover_probability=crossover,
+        mutation_probability=mutation,
+        restarts=restarts,
+        seed=seed,
+        workers=workers,
+    )
+    # Refuse a model before a run directory for it lies around.
+    inspect_model(model, revision=revision)
+    run = create_run(
+        model=model,
+        revision=revision,
+        methods=tuple(method or SEARCHED_METHODS),
+        settings=settings,
+        name=name,
+        folder=out,
+    )
+    if detach:
+        start_worker(run)
+        if as_json:
+            print_json({"run": run.id, "folder": str(run.folder)})
+        else:
+            console.print(f"Started {run.id}. Watch it with: qcqa runs show {run.id}")
+        return
+    carry_out(run, as_json=as_json)
+
+
+def carry_out(run: Run, *, as_json: bool) -> None:
+    """Work on a run in this process with a progress bar, then print what came out."""
+    try:
+        with progress_bar() as show:
+            work(run, on_progress=show)
+    except Cancelled:
+        typer.echo(f"Cancelled. Go on with: qcqa runs resume {run.folder}", err=True)
+        raise typer.Exit(130) from None
+    result = run.result()
+    if as_json:
+        print_json({"run": run.id, "folder": str(run.folder), **result_json(result)})
+        return
+    print_result(result)
+    console.print(f"\nRun {run.id} in {run.folder}")
+    console.print(f"Make a plan of it with: qcqa plan {run.folder} --budget 0.5 -o plan.json")

@@ -1,0 +1,130 @@
+"""What several commands print of a search: the comparison of its methods, its fronts, a plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.cli.output import console
+from qcqa.grouping import Grouping
+from qcqa.plan import GroupingPlan
+from qcqa.report.comparison import comparison_table, percent_text, points_at_budget
+from qcqa.report.palette import method_style
+from qcqa.search_result import SearchResult
+
+_RATIOS = (0.75, 0.5, 0.25, 0.125)
+
+
+def print_result(result: SearchResult) -> None:
+    """Print a search's methods side by side at a few budgets, for one sequence of 4096 tokens."""
+    load = CacheLoad(context_tokens=4096, batch_size=1, dtype=result.spec.dtype)
+    budgets = {ratio: heads_within_ratio(result.spec, ratio) for ratio in _RATIOS}
+    print_comparison(result, budgets, load)
+
+
+def print_comparison(
+    result: SearchResult, max_cached_heads: Mapping[float, int], load: CacheLoad
+) -> None:
+    """Print a table of all methods for every budget, by its ratio."""
+    console.print(
+        f"[bold]{result.spec.source}[/bold]  KV cache of the source: "
+        f"{load.cache_gib(result.spec, result.spec.num_cached_heads):.4g} GiB at "
+        f"{load.context_tokens} tokens x {load.batch_size}, {load.dtype}"
+    )
+    table = Table(box=SIMPLE, header_style="bold", padding=(0, 1), collapse_padding=True)
+    for name in ("budget", "method"):
+        table.add_column(name, no_wrap=True)
+    for name in ("KV ratio", "GiB", "WSE", "rel. WSE", "vs GQA", "above bound"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for ratio, heads in max_cached_heads.items():
+        points = points_at_budget(result, heads)
+        fitting = [point for point in points.values() if point is not None]
+        for point in fitting:
+            table.add_row(
+                f"{ratio:.4g}" if point is fitting[0] else "",
+                method_style(point.method).label,
+                f"{point.kv_ratio:.3f}",
+                f"{load.cache_gib(result.spec, point.num_cached_heads):.3g}",
+                f"{point.wse:.5g}",
+                f"{point.relative_wse:.4f}",
+                "" if point.method == "gqa" else percent_text(point.over_gqa, sign=True),
+                "best" if point.reaches_bound else percent_text(point.over_bound),
+            )
+        if not fitting:
+            table.add_row(f"{ratio:.4g}", "none fits")
+        table.add_section()
+    console.print(table)
+    console.print(
+        "WSE, weight-sharing error: lower is better; not an accuracy.\n"
+        "No grouping that treats keys and values alike can come below the bound.",
+        style="dim",
+    )
+
+
+def comparison_json(
+    result: SearchResult, max_cached_heads: Mapping[float, int], load: CacheLoad
+) -> list[dict[str, Any]]:
+    """Return a row per budget and method that has a plan for it, as JSON values."""
+    rows = []
+    for ratio, heads in max_cached_heads.items():
+        bound = result.bound.at(heads)
+        table = comparison_table(result, heads, load).dropna(subset="WSE")
+        rows += [
+            {
+                "budget": ratio,
+                "method": name,
+                "num_cached_heads": int(row["cached heads"]),
+                "kv_ratio": row["KV ratio"],
+                "cache_gib": row["cache, GiB"],
+                "wse": row["WSE"],
+                "relative_wse": row["relative WSE"],
+                "wse_lower_bound": bound,
+            }
+            for name, row in table.iterrows()
+        ]
+    return rows
+
+
+def result_json(result: SearchResult) -> dict[str, Any]:
+    """Return the fronts and the lower bound as JSON values."""
+    total, trace = result.spec.num_cached_heads, result.grams.trace
+    return {
+        "model": result.spec.source,
+        "fingerprint": result.grams.fingerprint,
+        "fronts": {
+            name: _points(front.cost, front.error, total, trace)
+            for name, front in result.fronts.items()
+        },
+        "lower_bound": _points(result.bound.cost, result.bound.error, total, trace),
+    }
+
+
+def print_groupings(plan: GroupingPlan) -> None:
+    """Print a plan's groups of heads, a line per layer."""
+    console.print(
+        f"\n[bold]{method_style(plan.method).label}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
+        "heads in one bracket share a key/value head"
+    )
+    for number, layer in enumerate(plan.layers):
+        text = _brackets(layer.key)
+        if layer.value != layer.key:
+            text = f"K {text}  V {_brackets(layer.value)}"
+        console.print(f"  layer {number:>2}  {text}", highlight=False)
+
+
+def _brackets(grouping: Grouping) -> str:
+    return " ".join(f"({' '.join(map(str, group))})" for group in grouping.groups)
+
+
+def _points(cost: Any, error: Any, total: int, trace: float) -> list[dict[str, float]]:
+    return [
+        {
+            "num_cached_heads": int(heads),
+            "kv_ratio": heads / total,
+            "wse": float(wse),
+            "relative_wse": float(wse) / trace,
+        }
+        for heads, wse in zip(cost.tolist(), error.tolist(), strict=True)
+    ]

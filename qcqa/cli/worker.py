@@ -1,0 +1,17 @@
+"""``qcqa worker``: carry out a queued run; the dashboard starts it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.runs.run import open_run
+from qcqa.runs.worker import Cancelled, work
+
+
+def worker(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
+    """Carry out a queued run in this process."""
+    try:
+        work(open_run(run))
+    except Cancelled:
+        raise typer.Exit(130) from None

@@ -1,0 +1,1 @@
+"""Run directories: the only truth about a search, shared by dashboard and command line."""

@@ -1,0 +1,13 @@
+"""Times as runs write them."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> str:
+    """Return the time, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def seconds_since(time: str) -> float:
+    """Return the seconds that have passed since ``time``, as :func:`utc_now` writes it."""
+    return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()

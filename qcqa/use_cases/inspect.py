@@ -1,0 +1,48 @@
+"""Say what a model is before anything is searched."""
+
+from dataclasses import dataclass
+
+from qcqa.checkpoint import open_checkpoint
+from qcqa.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """A model that can be searched.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Its geometry.
+    family : str
+        Name of its architecture file.
+    bytes_to_read : int
+        Bytes of K/V projections that a search reads.
+    """
+
+    spec: ModelSpec
+    family: str
+    bytes_to_read: int
+
+
+def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
+    """Open a model's config and file headers, and refuse it now rather than later.
+
+    Parameters
+    ----------
+    source : str
+        Local folder, Hub id, or ``demo``.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+
+    Raises
+    ------
+    CheckpointError
+        If the model cannot be searched, with the reason.
+    """
+    checkpoint = open_checkpoint(source, revision=revision)
+    return ModelReport(
+        spec=checkpoint.spec,
+        family=checkpoint.architecture.family,
+        bytes_to_read=checkpoint.kv_tensor_bytes,
+    )

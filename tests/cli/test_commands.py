@@ -1,0 +1,146 @@
+"""Every command from the outside: what it prints, what it writes, how it fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qcqa.plan_file import load_plan
+from qcqa.runs.run import open_run
+from tests.cli.conftest import Qcqa
+
+
+def test_inspect_shows_the_geometry(qcqa: Qcqa, tiny_llama: Path) -> None:
+    report = json.loads(qcqa("inspect", tiny_llama, "--json").out)
+    assert (report["num_layers"], report["num_kv_heads"], report["head_dim"]) == (4, 12, 4)
+    assert report["kv_bytes_per_token"] == 2 * 4 * 12 * 4 * 4
+    assert "key/value heads" in qcqa("inspect", tiny_llama).out
+
+
+def test_search_leaves_a_finished_run(run_folder: Path) -> None:
+    run = open_run(run_folder)
+    assert run.status().state == "finished"
+    assert set(run.result().fronts) == {"mha", "gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec"}
+
+
+def test_search_with_one_method_runs_that_one_beside_the_baselines(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
+) -> None:
+    called = qcqa("search", tiny_llama, "-m", "optimal", "--out", tmp_path / "r", "--json")
+    assert called.code == 0
+    assert json.loads(called.out)["folder"] == str(tmp_path / "r")
+    assert set(open_run(tmp_path / "r").result().fronts) == {"mha", "gqa", "mqa", "optimal"}
+
+
+def test_a_refused_model_leaves_no_run(qcqa: Qcqa, tmp_path: Path) -> None:
+    called = qcqa("search", tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert called.code == 2
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("budget", ["0.5", "50%"])
+def test_plan_fits_its_budget(qcqa: Qcqa, run_folder: Path, tmp_path: Path, budget: str) -> None:
+    called = qcqa("plan", run_folder, "--budget", budget, "-o", tmp_path / "plan.json")
+    assert called.code == 0, called.err
+    plan = load_plan(tmp_path / "plan.json")
+    assert 0.45 < plan.kv_ratio <= 0.5
+    assert plan.predicted.wse_lower_bound is not None
+    assert 0 < plan.predicted.wse_lower_bound <= plan.predicted.wse
+
+
+def test_plan_fits_a_budget_in_gib(qcqa: Qcqa, run_folder: Path) -> None:
+    # 4 layers x 12 heads x (K and V) x 4 x 2 bytes x 1000 tokens x 2 sequences.
+    whole = 4 * 12 * 2 * 4 * 2 * 1000 * 2 / 2**30
+    called = qcqa(
+        "plan", run_folder, "--budget-gib", whole / 4, "--context", 1000, "--batch", 2,
+        "--dtype", "float16", "--method", "gqa", "--json",
+    )  # fmt: skip
+    plan = json.loads(called.out)
+    assert (plan["method"], plan["kv_ratio"]) == ("gqa", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--budget", "0"), "KV ratio 0; expected a number above 0"),
+        (("--budget", "lots"), "budget 'lots'; expected a share"),
+        (("--budget", "0.01"), "at least 8 (KV ratio 0.08333)"),
+        (("--budget-gib", "1"), "--budget-gib without --context"),
+        ((), "no budget; expected either"),
+        (("--budget", "1", "--budget-gib", "1"), "two budgets; expected either"),
+        (("--budget", "0.5", "--method", "magic"), "method 'magic'; expected one that was"),
+        (("--budget-gib", "1", "--context", "1", "--dtype", "int3"), "dtype 'int3'"),
+        (("--nonsense",), "No such option"),
+    ],
+)
+def test_a_users_error_is_one_line_and_exit_code_2(
+    qcqa: Qcqa, run_folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    called = qcqa("plan", run_folder, *arguments)
+    assert called.code == 2
+    assert message in called.err
+    assert called.err.count("\n") == 1
+    assert called.out == ""
+
+
+def test_compare_lists_every_method_at_every_budget(qcqa: Qcqa, run_folder: Path) -> None:
+    rows = json.loads(qcqa("compare", "--run", run_folder, "--budgets", "0.5,25%", "--json").out)
+    at_half = {row["method"]: row for row in rows if row["budget"] == 0.5}
+    assert set(at_half) == {"gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec"}
+    assert at_half["optimal"]["wse"] <= min(row["wse"] for row in at_half.values())
+    assert at_half["optimal"]["wse"] >= at_half["optimal"]["wse_lower_bound"]
+    assert {row["budget"] for row in rows} == {0.5, 0.25}
+
+
+def test_compare_wants_a_model_or_a_run(qcqa: Qcqa) -> None:
+    assert qcqa("compare").code == 2
+
+
+def test_runs_are_listed_shown_and_deleted(qcqa: Qcqa, tiny_llama: Path) -> None:
+    qcqa("search", tiny_llama, "-m", "optimal", "--name", "first try")
+    [row] = [row for row in json.loads(qcqa("runs", "list", "--json").out) if row["run"] != "demo"]
+    assert (row["name"], row["state"], row["fraction"]) == ("first try", "finished", 1.0)
+    shown = json.loads(qcqa("runs", "show", row["run"], "--json").out)
+    assert shown["config"]["methods"] == ["optimal"]
+    assert shown["result"]
+    assert qcqa("runs", "delete", row["run"], "--yes").code == 0
+    assert qcqa("runs", "show", row["run"]).code == 2
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen.__del__")
+def test_a_detached_search_can_be_cancelled_and_resumed(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    qcqa("search", tiny_llama, "--generations", 2000, "-o", folder, "--detach")
+    cancelled = json.loads(qcqa("runs", "cancel", folder, "--json").out)
+    assert cancelled["state"] == "cancelled"
+    assert "runs resume" in qcqa("runs", "show", folder).out
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"generations": 2000', '"generations": 3'))
+    assert qcqa("runs", "resume", folder).code == 0
+    assert open_run(folder).status().state == "finished"
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "search", "plan", "compare", "demo", "app", "runs list", "runs show"]
+)
+def test_every_command_has_help_with_examples(qcqa: Qcqa, command: str) -> None:
+    called = qcqa(*command.split(), "--help")
+    assert called.code == 0
+    assert f"qcqa {command}" in called.out.split("Example", 1)[1]
+
+
+def test_help_loads_neither_torch_nor_transformers() -> None:
+    script = (
+        "import sys; sys.argv = ['qcqa', '--help']\n"
+        "from qcqa.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'pymoo', 'streamlit'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

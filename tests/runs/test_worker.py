@@ -1,0 +1,125 @@
+"""Runs in processes of their own: progress, cancel, death and resume."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qcqa.errors import CheckpointError, RunError
+from qcqa.front import Front
+from qcqa.runs.launch import cancel, requeue, resume, start_worker
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import work
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.search import search_model
+
+METHODS = ("optimal", "qcqa-ac")
+#: Long enough to be interrupted on any machine, short enough to be finished by a test.
+SETTINGS = SearchSettings(
+    population_size=40, generations=150, stage2_generations=20, seed=3, workers=1
+)
+
+
+def _wait(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def _layers_done(run: Run) -> int:
+    return sum(
+        event.get("stage", "").startswith("QCQA-AC: stage 1") and "layer" in event
+        for event in run.events()
+    )
+
+
+def _same(one: Front, other: Front) -> bool:
+    return (
+        np.array_equal(one.choices, other.choices)
+        and np.array_equal(one.error, other.error)
+        and np.array_equal(one.cost, other.cost)
+    )
+
+
+@pytest.fixture
+def run(tiny_llama: Path) -> Run:
+    return create_run(model=str(tiny_llama), methods=METHODS, settings=SETTINGS)
+
+
+def test_a_run_goes_from_queued_to_finished_and_its_files_hold_what_a_search_returns(
+    run: Run, tiny_llama: Path
+) -> None:
+    assert run.status().state == "queued"
+    with start_worker(run) as process:
+        assert process.wait(120) == 0
+    status = run.status()
+    assert (status.state, status.fraction) == ("finished", 1.0)
+    direct = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
+    saved = run.result()
+    assert set(saved.fronts) == set(direct.fronts) == {"mha", "gqa", "mqa", *METHODS}
+    for name, front in direct.fronts.items():
+        assert _same(front, saved.fronts[name])
+    assert np.array_equal(saved.bound.error, direct.bound.error)
+    fractions = [event for event in run.events() if event["event"] == "progress"]
+    assert len(fractions) > 10
+
+
+def test_a_killed_worker_shows_as_dead_and_resume_finishes_with_the_same_result(
+    run: Run, tiny_llama: Path
+) -> None:
+    with start_worker(run) as process:
+        _wait(lambda: _layers_done(run) >= 1)
+        assert run.status().state == "running"
+        os.kill(process.pid, signal.SIGKILL)
+    assert run.status().state == "dead"
+    with resume(run) as process:
+        assert process.wait(120) == 0
+    assert run.status().state == "finished"
+    undisturbed = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
+    assert _same(run.result().fronts["qcqa-ac"], undisturbed.fronts["qcqa-ac"])
+
+
+def test_cancel_stops_the_worker_and_keeps_what_is_finished(run: Run) -> None:
+    with start_worker(run) as process:
+        _wait(lambda: _layers_done(run) >= 1)
+        status = cancel(run)
+        assert process.wait(30) == 130
+    assert status.state == "cancelled"
+    assert "optimal" in run.result().fronts
+    with pytest.raises(RunError, match="is cancelled; expected a run that is at work"):
+        cancel(run)
+
+
+def test_two_workers_cannot_have_one_run(tiny_llama: Path) -> None:
+    endless = SETTINGS.model_copy(update={"generations": 100_000})
+    run = create_run(model=str(tiny_llama), methods=METHODS, settings=endless)
+    with start_worker(run) as process:
+        _wait(lambda: run.status().state == "running")
+        with pytest.raises(RunError, match="already being worked on"):
+            work(run)
+        with pytest.raises(RunError, match="is running"):
+            requeue(run)
+        process.terminate()
+
+
+def test_a_run_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    run = create_run(model=str(tmp_path / "nowhere"), methods=METHODS, settings=SETTINGS)
+    with pytest.raises(CheckpointError):
+        work(run)
+    status = run.status()
+    assert status.state == "failed"
+    assert status.error
+    assert "nowhere" in status.error
+    assert "\n" not in status.error
+
+
+def test_a_finished_run_cannot_be_resumed(run: Run) -> None:
+    work(run)
+    with pytest.raises(RunError, match="is finished"):
+        resume(run)
