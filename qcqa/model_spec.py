@@ -6,6 +6,7 @@ from qcqa.errors import CheckpointError, SettingsError
 
 #: Bytes per element of the types in which a KV cache is kept.
 DTYPE_BYTES = {
+    "float64": 8,
     "float32": 4,
     "bfloat16": 2,
     "float16": 2,

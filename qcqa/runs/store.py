@@ -56,7 +56,7 @@ def create_run(
     config = RunConfig(
         name=title,
         created=utc_now(),
-        model=model,
+        model=_from_anywhere(model),
         revision=revision,
         methods=methods,
         settings=settings,
@@ -149,6 +149,12 @@ def _bundled_runs() -> Iterator[Run]:
 
 def _created(run: Run | DamagedRun) -> str:
     return run.config.created if isinstance(run, Run) else ""
+
+
+def _from_anywhere(model: str) -> str:
+    """Return the path of a local model so that a worker started in another folder finds it."""
+    is_folder = model != "demo" and Path(model).expanduser().is_dir()
+    return str(Path(model).expanduser().resolve()) if is_folder else model
 
 
 def _new_id(title: str) -> str:

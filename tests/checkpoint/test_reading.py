@@ -36,6 +36,7 @@ def test_every_float_type_is_read_exactly(hand_made: Any, code: str) -> None:
     checkpoint = open_checkpoint(hand_made.write())
     names = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
     assert checkpoint.spec.dtype == names[code]
+    assert checkpoint.spec.kv_bytes_per_token() == 2 * 2 * 2 * 3 * {"F64": 8, "F32": 4}.get(code, 2)
     for layer in range(2):
         heads = checkpoint.read_layer(layer)
         for role, ours in (("k", heads.key), ("v", heads.value)):

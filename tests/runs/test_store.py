@@ -41,6 +41,15 @@ def test_a_run_opens_again_with_its_config(tmp_path: Path) -> None:
     assert again.config.name == "a title"
 
 
+def test_a_local_model_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert _create(model="./model").config.model == str(tmp_path / "model")
+    assert _create(model="org/model").config.model == "org/model"
+
+
 def test_a_folder_that_holds_something_is_not_made_a_run(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(RunError, match="is not empty"):
