@@ -9,8 +9,13 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` holds either its old content or all of the new."""
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` holds either its old content or all of the new."""
     temporary = temporary_beside(path)
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8; see :func:`write_bytes_atomically`."""
+    write_bytes_atomically(path, text.encode("utf-8"))

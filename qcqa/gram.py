@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from qcqa.errors import CheckpointError
-from qcqa.files import temporary_beside
+from qcqa.files import write_bytes_atomically
 from qcqa.model_spec import ModelSpec
 
 FloatArray = NDArray[np.float64]
@@ -109,9 +109,7 @@ def save_grams(grams: ModelGrams, path: Path) -> None:
         "value": np.stack([layer.value for layer in grams.layers]),  # (L, H, H)
     }
     metadata = {"spec": dumps(asdict(grams.spec)), "fingerprint": grams.fingerprint}
-    temporary = temporary_beside(path)
-    save_file(tensors, temporary, metadata=metadata)
-    temporary.replace(path)
+    write_bytes_atomically(path, save(tensors, metadata))
 
 
 def load_grams(path: Path) -> ModelGrams:

@@ -21,9 +21,6 @@ class Called:
     err: str
 
 
-Qcqa = Callable[..., Called]
-
-
 def call(*arguments: object) -> Called:
     out, err = io.StringIO(), io.StringIO()
     code = 0
@@ -40,7 +37,7 @@ def call(*arguments: object) -> Called:
 
 
 @pytest.fixture
-def qcqa() -> Qcqa:
+def qcqa() -> Callable[..., Called]:
     return call
 
 

@@ -1,0 +1,1 @@
+"""Pieces that the dashboard's pages are made of."""

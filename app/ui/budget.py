@@ -1,0 +1,93 @@
+"""The KV-cache budget: a slider in the unit of the reader's choice, and the load behind GiB."""
+
+import streamlit as st
+
+from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.model_spec import DTYPE_BYTES, ModelSpec
+from qcqa.report.kv_axis import KV_UNITS, KvAxis, load_text, size_text
+from ui.state import choices, choose, controlled, widget
+
+#: Steps of the slider over the source's whole cache.
+_STEPS = 1000
+
+
+def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
+    """Draw slider, unit and load; return the chosen axis and the budget in cached heads.
+
+    Raises
+    ------
+    QCQAError
+        If the model's own dtype is none in which caches are kept.
+    """
+    with st.container(border=True, key="budget_box"):
+        left, right = st.columns([6, 5], vertical_alignment="bottom", gap="medium")
+        with right, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.segmented_control(
+                "Show sizes in",
+                list(KV_UNITS),
+                format_func=lambda unit: KV_UNITS[unit],
+                required=True,
+                **widget("unit", choices().unit),
+            )
+            load = _load(spec)
+        axis = KvAxis(spec, load, choices().unit)
+        with left:
+            _slider(axis)
+    return axis, heads_within_ratio(spec, choices().budget / 100)
+
+
+def _slider(axis: KvAxis) -> None:
+    percent = choices().budget
+    step = axis.full / _STEPS
+    place = max(1, round(percent / 100 * _STEPS))
+    in_percent = axis.unit == "percent"
+    other = KvAxis(axis.spec, axis.load, "gib" if in_percent else "percent")
+    here, there = (size_text(shown.full * percent / 100, shown.unit) for shown in (axis, other))
+
+    def moved(value: float) -> None:
+        choose(budget=100 * round(value / step) / _STEPS)
+
+    st.slider(
+        f"KV budget: **{here}** = {there}{'' if in_percent else ' of the source'}",
+        min_value=step,
+        max_value=axis.full,
+        step=step,
+        format="%.1f %%" if in_percent else f"%.{_decimals(axis.full)}f {axis.suffix}",
+        help="The best plan of each method that needs no more than this is shown below.",
+        # Each unit has a slider of its own: one slider's bounds must not change under the hand.
+        **controlled(_slider_key(axis), place * step, moved),
+    )
+
+
+def _slider_key(axis: KvAxis) -> str:
+    return "budget" if axis.unit == "percent" else f"budget_{axis.unit}_{axis.full:.6g}"
+
+
+def _decimals(full: float) -> int:
+    """Return how many digits behind the point tell one step of the slider from the next."""
+    return 3 if full < 2 else 2 if full < 20 else 1 if full < 200 else 0
+
+
+def _load(spec: ModelSpec) -> CacheLoad:
+    """Draw what the cache has to hold, folded away behind its description."""
+    chosen = choices()
+    dtype = chosen.dtype or (spec.dtype if spec.dtype in DTYPE_BYTES else "bfloat16")
+    load = CacheLoad(context_tokens=chosen.context, batch_size=chosen.batch, dtype=dtype)
+    with st.popover(load_text(load), icon=":material/memory:", key="load"):
+        st.caption("What the KV cache has to hold: it decides the size in GiB.")
+        st.number_input(
+            "Context, tokens",
+            min_value=1,
+            max_value=10**9,
+            step=1024,
+            **widget("context", chosen.context),
+        )
+        st.number_input(
+            "Batch, sequences",
+            min_value=1,
+            max_value=10**9,
+            step=1,
+            **widget("batch", chosen.batch),
+        )
+        st.selectbox("Cache dtype", list(DTYPE_BYTES), **widget("dtype", dtype))
+    return load

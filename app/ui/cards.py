@@ -1,0 +1,113 @@
+"""The best plan of each method at the budget, as one sentence and as cards."""
+
+from collections.abc import Mapping
+from math import isfinite
+
+import streamlit as st
+
+from qcqa.report.comparison import BudgetPoint, percent_text
+from qcqa.report.kv_axis import KvAxis, significant, size_text
+from qcqa.report.palette import MethodStyle, method_style
+from qcqa.search_result import SearchResult
+from ui.glyph import glyph
+
+Points = Mapping[str, BudgetPoint | None]
+
+
+def best_of(points: Points) -> BudgetPoint | None:
+    """Return the point with the smallest WSE, of equals the first, or None if no plan fits."""
+    there = [point for point in points.values() if point is not None]
+    return min(there, key=lambda point: point.wse, default=None)
+
+
+def headline(points: Points, result: SearchResult, axis: KvAxis, budget: float) -> None:
+    """Say in one sentence what the budget buys."""
+    best = best_of(points)
+    size = size_text(100 * budget, "percent")
+    if best is None:
+        least = min(int(front.cost[0]) for front in result.fronts.values())
+        st.markdown(
+            f"##### No plan fits {size} of the source's KV cache: "
+            f"one K and one V head per layer already need {axis.text(least)}."
+        )
+        return
+    if best.wse == 0:
+        st.markdown("##### The source itself fits this budget: nothing needs to be merged.")
+        return
+    equals = [p for p in points.values() if p is not None and p.wse <= best.wse * (1 + 1e-9)]
+    names = " and ".join(f"**{method_style(p.method).label}**" for p in equals)
+    verb = "lose" if len(equals) > 1 else "loses"
+    compared = ""
+    if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
+        compared = f", {percent_text(-best.over_gqa)} less than GQA"
+    proof = (
+        "No grouping has a lower WSE."
+        if best.reaches_bound
+        else f"No grouping can be more than {percent_text(_room(best))} lower."
+    )
+    st.markdown(
+        f"##### In {size} of the source's KV cache, {names} {verb} least: "
+        f"relative WSE {best.relative_wse:.3f}{compared}. {proof}"
+    )
+
+
+def method_cards(points: Points, result: SearchResult, axis: KvAxis) -> None:
+    """Draw a card per method."""
+    with st.grid(2, min_column_width=150, gap="small"):
+        for method, point in points.items():
+            with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
+                least = int(result.fronts[method].cost[0])
+                _card(method_style(method), point, axis, least)
+
+
+def _card(style: MethodStyle, point: BudgetPoint | None, axis: KvAxis, least: int) -> None:
+    st.markdown(f"![]({glyph(style)}) **{style.label}**")
+    if point is None:
+        st.metric(style.label, "—", label_visibility="collapsed")
+        st.caption(f"No plan fits: the smallest needs {axis.text(least)}.")
+        return
+    is_compared = point.method not in ("gqa", "mha") and isfinite(point.over_gqa)
+    st.metric(
+        style.label,
+        f"{point.relative_wse:.3f}",
+        f"{100 * point.over_gqa:+.1f} %" if is_compared else None,
+        delta_color="inverse",
+        delta_description="vs GQA" if is_compared else None,
+        label_visibility="collapsed",
+    )
+    st.caption(f"{axis.text(point.num_cached_heads)} {_of_source(axis)}  \n{_gap(point)}")
+
+
+def facts(point: BudgetPoint, axis: KvAxis) -> dict[str, str]:
+    """Return what is to be known of one plan, as names and values."""
+    spec, load = axis.spec, axis.load
+    return {
+        "Method": method_style(point.method).label,
+        "KV ratio": f"{point.kv_ratio:.4f}",
+        "KV cache": KvAxis(spec, load, "gib").text(point.num_cached_heads),
+        "Per token": KvAxis(spec, load, "kib").text(point.num_cached_heads),
+        "Cached heads": f"{point.num_cached_heads:,} of {spec.num_cached_heads:,}",
+        "WSE": significant(point.wse),
+        "Relative WSE": f"{point.relative_wse:.4f}",
+        "Above bound": "0 %: provably best"
+        if point.reaches_bound
+        else percent_text(point.over_bound),
+    }
+
+
+def _gap(point: BudgetPoint) -> str:
+    """Return the distance from the lower bound in as few words as a card has room for."""
+    if point.reaches_bound:
+        return ":material/verified: provably best"
+    if not isfinite(point.over_bound):
+        return "the source itself fits"
+    return f"{percent_text(point.over_bound)} above lower bound"
+
+
+def _of_source(axis: KvAxis) -> str:
+    return "of source" if axis.unit == "percent" else ""
+
+
+def _room(point: BudgetPoint) -> float:
+    """Return by which share of its WSE a plan could still be better at most."""
+    return point.over_bound / (1 + point.over_bound) if isfinite(point.over_bound) else 1.0

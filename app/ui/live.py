@@ -1,0 +1,90 @@
+"""A run that is not finished: its progress while it is at work, and what to do when it stopped."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from qcqa.report.progress import has_hypervolume, progress_figure
+from qcqa.runs.launch import cancel
+from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES, RunStatus
+from ui import workers
+from ui.errors import shown_in_place
+from ui.results import Stamp, stamp_of
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+def live_progress(run: Run, seen: Stamp) -> None:
+    """Follow a run at work; the rest of the page is only drawn anew when there is more to see.
+
+    Parameters
+    ----------
+    run : Run
+        Queued or running.
+    seen : Stamp
+        The fronts that the page shows.
+    """
+    workers.reap()
+    with shown_in_place():
+        status = run.status()
+        if status.state not in LIVE_STATES or stamp_of(run) != seen:
+            st.rerun()
+        with st.container(border=True, key="live"):
+            left, right = st.columns([8, 2], vertical_alignment="center")
+            left.progress(status.fraction, text=_progress_text(status))
+            if right.button(
+                "Cancel", icon=":material/stop_circle:", key="cancel_run", width="stretch"
+            ):
+                cancel(run)
+                st.rerun()
+            events = run.events()
+            if has_hypervolume(events):
+                st.plotly_chart(
+                    progress_figure(events),
+                    key="progress_chart",
+                    config={"displayModeBar": False},
+                    alt="Hypervolume of the fronts found so far",
+                )
+
+
+def stopped(run: Run, status: RunStatus) -> None:
+    """Say why a run stopped early, and offer to go on with it."""
+    if status.state == "failed":
+        st.error(status.error or "no reason was left", title="This search failed")
+    elif status.state == "cancelled":
+        st.warning("What was finished is kept.", title="This search was cancelled")
+    else:
+        st.warning(
+            "Its worker process is gone without a word; what was finished is kept.",
+            title="This search stopped unexpectedly",
+        )
+    if st.button("Resume", icon=":material/resume:", key="resume_run"):
+        with shown_in_place():
+            workers.start_again(run)
+            st.rerun()
+
+
+def _progress_text(status: RunStatus) -> str:
+    if status.state == "queued":
+        return "Starting the worker process …"
+    steps = f", {status.step} of {status.total}" if status.total else ""
+    return f"**{status.fraction:.0%}** · {status.stage}{steps}{_time_text(status)}"
+
+
+def _time_text(status: RunStatus) -> str:
+    """Return the time taken, and an estimate of what is left once there is ground for one."""
+    if not status.started:
+        return ""
+    taken = (datetime.now(UTC) - datetime.fromisoformat(status.started)).total_seconds()
+    text = f" · {_clock(taken)} so far"
+    if status.fraction > 0.1 and taken > 5:
+        text += f", about {_clock(taken / status.fraction - taken)} left"
+    return text
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

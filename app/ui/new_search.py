@@ -1,0 +1,139 @@
+"""The form that starts a search of the demo model or of a local checkpoint."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from qcqa.errors import QCQAError
+from qcqa.methods import METHODS
+from qcqa.report.kv_axis import significant
+from qcqa.runs.store import create_run
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.inspect import ModelReport, inspect_model
+from ui import workers
+from ui.state import choose
+from ui.wording import geometry_text
+
+DEMO, FOLDER = "Demo model", "Local folder"
+
+#: How thorough a search may be, from a first look to a night's work.
+EFFORTS: dict[str, SearchSettings] = {
+    "Quick": SearchSettings(
+        population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
+    ),
+    "Standard": SearchSettings(),
+    "Thorough": SearchSettings(
+        population_size=200, generations=300, stage2_population_size=400, stage2_generations=1500
+    ),
+}
+
+_SEARCHED = [name for name, method in METHODS.items() if method.needs_search]
+
+
+@st.dialog("New search", width="medium", icon=":material/search:")
+def new_search() -> None:
+    """Show the form over the page."""
+    search_form()
+
+
+def search_form() -> None:
+    """Ask what to search and how, and start it in a process of its own."""
+    kind = st.segmented_control(
+        "Model", [DEMO, FOLDER], default=DEMO, required=True, key="new_model"
+    )
+    source = "demo" if kind == DEMO else _folder()
+    effort = st.segmented_control(
+        "Effort",
+        list(EFFORTS),
+        default="Standard",
+        required=True,
+        key="new_effort",
+        help="Population and generations of the two NSGA-II stages.",
+    )
+    methods = st.pills(
+        "Methods",
+        _SEARCHED,
+        default=_SEARCHED,
+        selection_mode="multi",
+        format_func=lambda name: METHODS[name].label,
+        key="new_methods",
+    )
+    st.caption("MHA, GQA, MQA and the lower bound always come along.")
+    with st.expander("More settings", icon=":material/tune:"):
+        name = st.text_input("Name", placeholder="the model's own", key="new_name")
+        settings = _settings(EFFORTS[effort or "Standard"], key=str(effort))
+    if not st.button(
+        "Start search",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="start_search",
+        disabled=not source or not methods,
+    ):
+        return
+    try:
+        inspect_model(source)
+        run = create_run(
+            model=source,
+            methods=tuple(methods),
+            settings=SearchSettings(**settings),
+            name=name.strip() or (DEMO if kind == DEMO else None),
+        )
+        workers.start(run)
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
+        return
+    choose(run=run.id, method=None)
+    st.rerun()
+
+
+def _folder() -> str:
+    """Ask for a checkpoint's folder and say at once what is in it."""
+    folder = st.text_input(
+        "Folder of the checkpoint",
+        placeholder="folder with config.json and *.safetensors",
+        key="new_folder",
+    ).strip()
+    if not folder:
+        return ""
+    folder = str(Path(folder).expanduser())
+    if not Path(folder).is_dir():
+        st.error(f"There is no folder {folder}", icon=":material/error:")
+        return ""
+    try:
+        st.caption(f":material/check_circle: {model_text(inspect_model(folder))}")
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
+        return ""
+    return folder
+
+
+def _settings(preset: SearchSettings, *, key: str) -> dict[str, int]:
+    """Show the settings of an effort, each of which may be changed."""
+    shown = {
+        "population_size": "Candidates per generation, stage 1",
+        "generations": "Generations, stage 1",
+        "stage2_population_size": "Candidates per generation, stage 2",
+        "stage2_generations": "Generations, stage 2",
+        "restarts": "Restarts of the local search",
+        "seed": "Seed",
+    }
+    chosen = {}
+    with st.grid(2):
+        for name, label in shown.items():
+            least = {"population_size": 4, "stage2_population_size": 4}.get(name, 1)
+            chosen[name] = st.number_input(
+                label,
+                min_value=0 if name in ("restarts", "seed") else least,
+                value=getattr(preset, name),
+                step=1,
+                # Another effort, other fields: each keeps what was typed into it.
+                key=f"new_{name}_{key}",
+            )
+    return chosen
+
+
+def model_text(report: ModelReport) -> str:
+    """Return in one line what a model is and what a search reads of it."""
+    size = significant(report.bytes_to_read / 2**20)
+    return f"{report.family}: {geometry_text(report.spec)}; a search reads {size} MiB"

@@ -1,0 +1,65 @@
+"""Choosing a run: one list of all, and the button that starts another."""
+
+import streamlit as st
+
+from qcqa.runs.run import Run
+from qcqa.runs.store import DamagedRun, list_runs
+from ui.new_search import new_search
+from ui.state import choices, choose, controlled
+from ui.wording import when
+
+
+def pick_run() -> Run | DamagedRun | None:
+    """Draw the list of runs and return the one that is chosen, or None if there is none."""
+    runs = {_id(run): run for run in list_runs()}
+    chosen = choices().run
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    if runs:
+        shown = chosen if chosen in runs else _default(runs)
+        labels = _labels(runs)
+        row.selectbox(
+            "Run",
+            list(runs),
+            format_func=lambda run_id: labels[run_id],
+            width="stretch",
+            **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
+        )
+    if row.button("New search", icon=":material/add:", key="new_search"):
+        new_search()
+    if chosen is not None and chosen not in runs:
+        st.warning(
+            f"The address asks for the run {chosen!r}, which is not here"
+            + ("; another one is shown." if runs else "."),
+            icon=":material/link_off:",
+        )
+    return runs[shown] if runs else None
+
+
+def _default(runs: dict[str, Run | DamagedRun]) -> str:
+    """Return the included run, or else the newest."""
+    included = [name for name, run in runs.items() if isinstance(run, Run) and run.bundled]
+    return (included or list(runs))[0]
+
+
+def _id(run: Run | DamagedRun) -> str:
+    return run.id if isinstance(run, Run) else run.folder.name
+
+
+def _labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
+    """Return a label for every run, each another.
+
+    No label may change while a run goes on: the browser knows an option by its label.
+    """
+    labels: dict[str, str] = {}
+    for name, run in runs.items():
+        label = _label(run)
+        labels[name] = f"{label} · {name}" if label in labels.values() else label
+    return labels
+
+
+def _label(run: Run | DamagedRun) -> str:
+    if isinstance(run, DamagedRun):
+        return f"{run.folder.name} · cannot be opened"
+    if run.bundled:
+        return f"{run.config.name} · included"
+    return f"{run.config.name} · {when(run.config.created)}"

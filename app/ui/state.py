@@ -1,0 +1,150 @@
+"""What the reader chose, kept in the page's address: a reload or a second tab loses nothing.
+
+Widgets come and go with the pages; the choices outlive them here. Every widget is told its value
+before it is drawn and hands a change back through ``on_change``.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from math import isclose
+from typing import Any
+
+import streamlit as st
+
+from qcqa.model_spec import DTYPE_BYTES
+from qcqa.report.kv_axis import KV_UNITS, KvUnit
+from qcqa.report.pareto import ERROR_SCALES, ErrorScale
+
+_STATE, _ADDRESS = "choices", "choices_address"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """All that the address of the page holds.
+
+    Parameters
+    ----------
+    run : str or None
+        Id of the run; the included one by default.
+    budget : float
+        KV-cache budget in percent of the source's.
+    unit : KvUnit
+        In which sizes are shown.
+    scale : ErrorScale
+        What the vertical axis shows.
+    method : str or None
+        Method whose plan is shown; the best by default.
+    context, batch : int
+        Tokens of a sequence, and sequences at a time.
+    dtype : str or None
+        Type of the cache; that of the model's weights by default.
+    """
+
+    run: str | None = None
+    budget: float = 50.0
+    unit: KvUnit = "percent"
+    scale: ErrorScale = "relative"
+    method: str | None = None
+    context: int = 32768
+    batch: int = 8
+    dtype: str | None = None
+
+
+def choices() -> Choices:
+    """Return the choices; those of the address where it was changed or is new."""
+    address = st.query_params.to_dict()
+    if _STATE not in st.session_state or st.session_state.get(_ADDRESS) != address:
+        st.session_state[_STATE] = _from_address(address)
+        st.session_state[_ADDRESS] = address
+    found: Choices = st.session_state[_STATE]
+    return found
+
+
+def choose(**changes: Any) -> None:
+    """Change some choices, and the address with them."""
+    changed = replace(choices(), **changes)
+    st.session_state[_STATE] = changed
+    address = _to_address(changed)
+    st.query_params.from_dict(address)
+    st.session_state[_ADDRESS] = address
+
+
+def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
+    """Return ``key`` and ``on_change`` of a widget that shows and changes one choice.
+
+    Parameters
+    ----------
+    name : str
+        Field of :class:`Choices`.
+    value : object
+        What the widget is to show now.
+    key : str, optional
+        The widget's key; the name by default.
+    """
+    return controlled(key or name, value, lambda chosen: choose(**{name: chosen}))
+
+
+def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[str, Any]:
+    """Return ``key`` and ``on_change`` of a widget that shows ``value`` and reports changes."""
+    # Telling a widget the value that it already has would make it jump while it is being moved.
+    if not _same(st.session_state.get(key), value):
+        st.session_state[key] = value
+
+    def changed() -> None:
+        on_choice(st.session_state[key])
+
+    return {"key": key, "on_change": changed}
+
+
+def _same(shown: Any, value: Any) -> bool:
+    """Return whether a widget shows a value already; browsers round their last digit otherwise."""
+    if isinstance(shown, float) and isinstance(value, float):
+        return isclose(shown, value, rel_tol=1e-9)
+    return bool(shown == value)
+
+
+def _to_address(chosen: Choices) -> dict[str, str]:
+    defaults = asdict(Choices())
+    address = {}
+    for name, value in asdict(chosen).items():
+        if value != defaults[name]:
+            address[name] = f"{value:.10g}" if isinstance(value, float) else str(value)
+    return address
+
+
+def _from_address(address: dict[str, str]) -> Choices:
+    """Return the choices of an address; what makes no sense is left at its default."""
+    known = {field.name for field in fields(Choices)}
+    chosen = Choices()
+    for name, text in address.items():
+        if name in known and (value := _PARSERS[name](text)) is not None:
+            chosen = replace(chosen, **{name: value})
+    return chosen
+
+
+def _percent(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= 100 else None
+
+
+def _positive(text: str) -> int | None:
+    return int(text) if text.isdecimal() and 0 < int(text) <= 10**9 else None
+
+
+def _one_of(known: Any) -> Callable[[str], str | None]:
+    return lambda text: text if text in known else None
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "run": str,
+    "budget": _percent,
+    "unit": _one_of(KV_UNITS),
+    "scale": _one_of(ERROR_SCALES),
+    "method": str,
+    "context": _positive,
+    "batch": _positive,
+    "dtype": _one_of(DTYPE_BYTES),
+}

@@ -1,0 +1,23 @@
+"""Phrases that several pieces of the dashboard share."""
+
+from datetime import datetime
+
+from qcqa.model_spec import ModelSpec
+
+
+def geometry_text(spec: ModelSpec) -> str:
+    """Return how many layers and heads a model has."""
+    layers = "1 layer" if spec.num_layers == 1 else f"{spec.num_layers} layers"
+    heads = "1 KV head" if spec.num_kv_heads == 1 else f"{spec.num_kv_heads} KV heads"
+    text = f"{layers} \N{MULTIPLICATION SIGN} {heads}"
+    if spec.num_query_heads != spec.num_kv_heads:
+        text += f" ({spec.num_query_heads} query heads)"
+    return text
+
+
+def when(time: str) -> str:
+    """Return an ISO 8601 time as people write it; anything else as it is."""
+    try:
+        return datetime.fromisoformat(time).strftime("%-d %b %Y, %H:%M:%S UTC")
+    except ValueError:
+        return time

@@ -1,0 +1,129 @@
+"""Explore: the fronts of all methods, and the best plan of each within a KV-cache budget."""
+
+import streamlit as st
+from ui import workers
+from ui.budget import budget_controls
+from ui.cards import headline, method_cards
+from ui.errors import shown_in_place
+from ui.live import live_progress, stopped
+from ui.new_search import new_search
+from ui.plan_panel import plan_panel
+from ui.results import result_of, stamp_of
+from ui.run_picker import pick_run
+from ui.state import choices, widget
+from ui.wording import geometry_text, when
+
+from qcqa.report.comparison import comparison_table, points_at_budget
+from qcqa.report.kv_axis import significant
+from qcqa.report.pareto import ERROR_SCALES, pareto_figure
+from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES
+from qcqa.runs.store import DamagedRun
+from qcqa.search_result import SearchResult
+
+
+@st.fragment
+def explore(run: Run, result: SearchResult) -> None:
+    """Draw all that follows the budget; moving the slider redraws this and nothing else."""
+    with shown_in_place():
+        axis, max_cached_heads = budget_controls(result.spec)
+        points = points_at_budget(result, max_cached_heads)
+        headline(points, result, axis, choices().budget / 100)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            st.segmented_control(
+                "Vertical axis",
+                list(ERROR_SCALES),
+                format_func=lambda scale: ERROR_SCALES[scale],
+                required=True,
+                label_visibility="collapsed",
+                **widget("scale", choices().scale),
+            )
+            st.plotly_chart(
+                pareto_figure(result, axis, budget=choices().budget / 100, scale=choices().scale),
+                key="pareto_chart",
+                config={"displayModeBar": False},
+                alt="Weight-sharing error against KV-cache size, a front per method",
+            )
+            st.caption(
+                "Every step is a plan; down and to the left is better, and no grouping reaches "
+                "the grey area under the dashed line. **WSE** is the weight-sharing error: how "
+                "far merging moves the K and V weights, relative to their squared norm. It needs "
+                "no data and only stands in for quality: measure a plan before you serve it."
+            )
+        with right:
+            method_cards(points, result, axis)
+        plan_panel(run, result, points, axis, max_cached_heads)
+        with st.expander("All figures at this budget", icon=":material/table:"):
+            table = comparison_table(result, max_cached_heads, axis.load)
+            st.dataframe(
+                table,
+                hide_index=True,
+                column_config={
+                    "KV ratio": st.column_config.NumberColumn(format="%.4f"),
+                    "cache, GiB": st.column_config.NumberColumn(format="%.4g"),
+                    "KiB per token": st.column_config.NumberColumn(format="%.4g"),
+                    "WSE": st.column_config.NumberColumn(format="%.5g"),
+                    "relative WSE": st.column_config.NumberColumn(format="%.4f"),
+                    "vs GQA, %": st.column_config.NumberColumn(format="%+.2f"),
+                    "above lower bound, %": st.column_config.NumberColumn(format="%.2f"),
+                },
+                alt="Cost and error of the best plan of each method within the budget",
+            )
+
+
+def describe(run: Run, result: SearchResult) -> None:
+    """Say in one line which model and search this is."""
+    spec = result.spec
+    st.caption(
+        f"{spec.model_type} · {geometry_text(spec)} · head dim {spec.head_dim} · "
+        f"{significant(spec.kv_bytes_per_token() / 1024)} KiB of KV cache per token in {spec.dtype}"
+        f" · searched {when(run.config.created)}, seed {run.config.settings.seed}"
+    )
+
+
+def nothing_yet() -> None:
+    """Say what to do where there is no run at all."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("No search yet", anchor=False, text_alignment="center")
+        st.markdown(
+            "Start one on the demo model or on a checkpoint in a local folder; "
+            "it takes seconds to minutes, and its progress shows here.",
+            text_alignment="center",
+        )
+        if st.button(
+            "Start a search", type="primary", icon=":material/play_arrow:", key="first_search"
+        ):
+            new_search()
+
+
+def show(run: Run) -> None:
+    """Draw a run in whatever state it is."""
+    status = run.status()
+    if status.state in LIVE_STATES:
+        live_progress(run, stamp_of(run))
+    elif status.state != "finished":
+        stopped(run, status)
+    result = result_of(run)
+    if result is None:
+        if status.state in LIVE_STATES:
+            st.caption("The first fronts appear as soon as the K/V weights are read.")
+        return
+    describe(run, result)
+    explore(run, result)
+
+
+workers.reap()
+left, right = st.columns([4, 5], vertical_alignment="bottom", gap="medium")
+with left, st.container(gap=None):
+    st.header("QCQA Explorer", anchor=False)
+    st.caption("Which attention heads can share one key/value head, and what does it cost?")
+with shown_in_place():
+    with right:
+        run = pick_run()
+    if run is None:
+        nothing_yet()
+    elif isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    else:
+        show(run)

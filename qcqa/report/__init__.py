@@ -1,0 +1,1 @@
+"""Tables and figures: the same ones for the dashboard, the command line and exported pages."""

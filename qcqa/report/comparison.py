@@ -1,0 +1,163 @@
+"""All methods side by side at one KV-cache budget."""
+
+from dataclasses import dataclass
+from math import inf, nan
+
+import pandas as pd
+
+from qcqa.budget import CacheLoad
+from qcqa.report.kv_axis import KvAxis
+from qcqa.report.palette import in_order, method_style
+from qcqa.search_result import SearchResult
+
+#: Relative difference below which two errors are one and the same.
+_EQUAL = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPoint:
+    """The best plan of one method within a budget, as figures.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    index : int
+        Place of the plan in the method's front.
+    num_cached_heads : int
+        What the plan caches; at most the budget.
+    kv_ratio : float
+        KV-cache bytes over those of the source.
+    wse, relative_wse : float
+        Predicted error, and over the squared norm of all K and V weights.
+    over_gqa : float
+        WSE over that of GQA at the same budget, minus 1; NaN where GQA has no plan.
+    over_bound : float
+        WSE over the lower bound of this budget, minus 1; infinite where the bound is zero.
+    """
+
+    method: str
+    index: int
+    num_cached_heads: int
+    kv_ratio: float
+    wse: float
+    relative_wse: float
+    over_gqa: float
+    over_bound: float
+
+    @property
+    def reaches_bound(self) -> bool:
+        """Whether no plan of any method can be better within this budget."""
+        return self.over_bound <= 1e-6
+
+
+def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, BudgetPoint | None]:
+    """Return the best plan of every method within a budget, None where none fits.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods, and the lower bound.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    """
+    bound = result.bound.at(max_cached_heads)
+    gqa = _wse_within(result, "gqa", max_cached_heads)
+    points: dict[str, BudgetPoint | None] = {}
+    for method in in_order(result.fronts):
+        front = result.fronts[method]
+        index = front.within(max_cached_heads)
+        if index is None:
+            points[method] = None
+            continue
+        heads, wse = int(front.cost[index]), float(front.error[index])
+        points[method] = BudgetPoint(
+            method=method,
+            index=index,
+            num_cached_heads=heads,
+            kv_ratio=heads / result.spec.num_cached_heads,
+            wse=wse,
+            relative_wse=wse / result.grams.trace,
+            over_gqa=nan if gqa is None else _excess(wse, gqa),
+            over_bound=nan if bound is None else max(0.0, _excess(wse, bound)),
+        )
+    return points
+
+
+def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoad) -> pd.DataFrame:
+    """Return a row per method: what its best plan within a budget costs, and its error.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods, and the lower bound.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    load : CacheLoad
+        What the cache has to hold, for its size in GiB.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the method's name; NaN where no plan fits.
+    """
+    rows = []
+    for name, point in points_at_budget(result, max_cached_heads).items():
+        row: dict[str, object] = {"name": name, "method": method_style(name).label}
+        if point is not None:
+            gib = KvAxis(result.spec, load, "gib").of(point.num_cached_heads)
+            kib = KvAxis(result.spec, load, "kib").of(point.num_cached_heads)
+            row |= {
+                "cached heads": point.num_cached_heads,
+                "KV ratio": point.kv_ratio,
+                "cache, GiB": gib,
+                "KiB per token": kib,
+                "WSE": point.wse,
+                "relative WSE": point.relative_wse,
+                "vs GQA, %": 100 * point.over_gqa,
+                "above lower bound, %": 100 * point.over_bound,
+            }
+        rows.append(row)
+    columns = ["name", "method", *_NUMBERS]
+    return pd.DataFrame(rows, columns=columns).set_index("name").astype(_NUMBERS)
+
+
+_NUMBERS = {
+    "cached heads": "Int64",
+    "KV ratio": "float64",
+    "cache, GiB": "float64",
+    "KiB per token": "float64",
+    "WSE": "float64",
+    "relative WSE": "float64",
+    "vs GQA, %": "float64",
+    "above lower bound, %": "float64",
+}
+
+
+def gap_text(point: BudgetPoint) -> str:
+    """Return in words how far a plan is from the lower bound of its budget."""
+    if point.reaches_bound:
+        return "provably best: reaches the lower bound"
+    if point.over_bound == inf:
+        return "the source itself fits, at no error"
+    return f"{percent_text(point.over_bound)} above the lower bound"
+
+
+def percent_text(share: float, *, sign: bool = False) -> str:
+    """Return a share in percent with a sensible number of digits."""
+    percent = 100 * share
+    digits = 2 if abs(percent) < 1 else 1 if abs(percent) < 100 else 0
+    text = f"{percent:{'+' if sign else ''}.{digits}f} %"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _wse_within(result: SearchResult, method: str, max_cached_heads: int) -> float | None:
+    front = result.fronts.get(method)
+    index = None if front is None else front.within(max_cached_heads)
+    return None if front is None or index is None else float(front.error[index])
+
+
+def _excess(wse: float, reference: float) -> float:
+    if abs(wse - reference) <= _EQUAL * max(wse, reference):
+        return 0.0
+    return wse / reference - 1 if reference > 0 else inf

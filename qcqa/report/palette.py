@@ -1,0 +1,79 @@
+"""How each method looks wherever it is drawn.
+
+The colours are safe for colour-blind readers and stand out from a light and from a dark page
+alike; dash and symbol say the same once more, so that colour is never the only sign.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qcqa.methods import METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class MethodStyle:
+    """Name and looks of a method.
+
+    Parameters
+    ----------
+    label : str
+        Name for people.
+    colour : str
+        Of lines and markers, ``#rrggbb``.
+    dash : str
+        Plotly's name of the line's dash pattern.
+    symbol : str
+        Plotly's name of the marker.
+    """
+
+    label: str
+    colour: str
+    dash: str
+    symbol: str
+
+
+#: In the order in which they are shown: what was searched before what it is compared with.
+METHOD_STYLES: dict[str, MethodStyle] = {
+    "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle"),
+    "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
+    "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star"),
+    "gqa": MethodStyle(METHODS["gqa"].label, "#D55E00", "dot", "triangle-up"),
+    "mqa": MethodStyle(METHODS["mqa"].label, "#B07D00", "dot", "diamond"),
+    "mha": MethodStyle(METHODS["mha"].label, "#7F858D", "dot", "x"),
+}
+
+#: The lower bound is nobody's plan: it takes no colour.
+BOUND_COLOUR = "#7F858D"
+BOUND_FILL = "rgba(127, 133, 141, 0.14)"
+
+#: Groups of heads within one layer, by Okabe and Ito and Paul Tol, in an order that keeps
+#: neighbours apart.
+GROUP_COLOURS = (
+    "#1B75BC",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#999933",
+    "#882255",
+    "#44AA99",
+    "#DDAA33",
+    "#6A51A3",
+    "#8C6D46",
+)
+
+#: A head that shares with none: barely there on either page colour.
+ALONE_COLOUR = "rgba(127, 133, 141, 0.20)"
+
+
+def method_style(name: str) -> MethodStyle:
+    """Return the looks of a method; one that is not known here is drawn in grey."""
+    return METHOD_STYLES.get(name) or MethodStyle(name, "#7F858D", "dashdot", "cross")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of methods in the order in which they are shown."""
+    present = set(names)
+    known = [name for name in METHOD_STYLES if name in present]
+    return known + sorted(present - set(known))

@@ -1,0 +1,113 @@
+"""The dashboard without a browser, on runs that are there at once."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.methods import run_method
+from qcqa.model_spec import ModelSpec
+from qcqa.packaged import app_folder
+from qcqa.runs.run import Run
+from qcqa.runs.status import RunStatus, State
+from qcqa.runs.store import create_run
+from qcqa.search.config import SearchSettings
+from qcqa.search.optimal import lower_bound
+from qcqa.search_result import ResultFolder
+
+
+@pytest.fixture(autouse=True)
+def _app_on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let pages import their shared pieces, as they do below ``streamlit run``."""
+    monkeypatch.syspath_prepend(str(app_folder()))
+    yield
+    for name in [name for name in sys.modules if name == "ui" or name.startswith("ui.")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def _no_included_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the run that travels with the package: each test says which runs there are."""
+    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", lambda: None)
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """Return a maker of runs whose search is already done."""
+
+    def make(
+        *,
+        name: str = "Some model",
+        num_layers: int = 3,
+        num_heads: int = 8,
+        state: State = "finished",
+        error: str | None = None,
+        with_result: bool = True,
+    ) -> Run:
+        run = create_run(model="demo", name=name, methods=("optimal",), settings=SearchSettings())
+        if with_result:
+            shutil.copytree(_result_folder(num_layers, num_heads), run.folder, dirs_exist_ok=True)
+        run.write_status(
+            RunStatus(state=state, error=error, fraction=0.4, step=2, total=5, stage="stage 1")
+        )
+        return run
+
+    return make
+
+
+@pytest.fixture
+def open_app() -> Callable[..., AppTest]:
+    """Return an opener of the dashboard that fails where a page raises."""
+
+    def open_at(**address: str) -> AppTest:
+        app = AppTest.from_file(str(app_folder() / "main.py"), default_timeout=60)
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return open_at
+
+
+@cache
+def _result_folder(num_layers: int, num_heads: int) -> Path:
+    """Return a folder with the fronts of a made-up model; made once per size."""
+    folder = Path(mkdtemp(prefix="qcqa-app-test-"))
+    grams = _made_up_grams(num_layers, num_heads)
+    kept = ResultFolder(folder)
+    kept.save_grams(grams)
+    kept.save_bound(lower_bound(grams))
+    settings = SearchSettings(restarts=0, workers=1)
+    for method in ("mha", "gqa", "mqa", "optimal"):
+        kept.save_front(run_method(method, grams, settings))
+    return folder
+
+
+def _made_up_grams(num_layers: int, num_heads: int) -> ModelGrams:
+    rng = np.random.default_rng(0)
+
+    def gram() -> np.ndarray:
+        return gram_of_heads(rng.normal(size=(num_heads, 32)).astype(np.float32))
+
+    spec = ModelSpec(
+        source="made-up",
+        revision=None,
+        model_type="llama",
+        num_layers=num_layers,
+        num_query_heads=num_heads,
+        num_kv_heads=num_heads,
+        head_dim=64,
+        hidden_size=64 * num_heads,
+        has_kv_bias=False,
+        dtype="bfloat16",
+    )
+    layers = tuple(HeadGram(key=gram(), value=gram()) for _ in range(num_layers))
+    return ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)

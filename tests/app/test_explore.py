@@ -1,0 +1,145 @@
+"""What the page shows of a finished run, and what moves when the reader moves something."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qcqa.report.comparison import points_at_budget
+from qcqa.runs.run import Run
+
+OpenApp = Callable[..., AppTest]
+MakeRun = Callable[..., Run]
+
+
+def _cards(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def _expected_cards(run: Run, max_cached_heads: int) -> dict[str, str]:
+    points = points_at_budget(run.result(), max_cached_heads)
+    labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA", "mha": "MHA"}
+    return {
+        labels[name]: f"{point.relative_wse:.3f}" if point else "—"
+        for name, point in points.items()
+    }
+
+
+def _chart(app: AppTest, place: int) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(app.get("plotly_chart")[place].proto.spec)
+    return spec
+
+
+def _text(app: AppTest) -> str:
+    return " ".join(element.value for element in (*app.markdown, *app.caption))
+
+
+def test_finished_run_is_on_screen(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    app = open_app()
+    assert _cards(app) == _expected_cards(run, 24)
+    names = [trace["name"] for trace in _chart(app, 0)["data"]]
+    assert {"Lower bound", "Optimal", "GQA", "MQA", "MHA"} <= set(names)
+    assert "loses least" in _text(app)
+
+
+def test_slider_moves_cards_charts_and_address(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    app = open_app()
+    before = _chart(app, 1)["data"][0]
+    app.slider(key="budget").set_value(25.0).run()
+    assert not app.exception
+    assert _cards(app) == _expected_cards(run, 12)
+    assert _chart(app, 1)["data"][0] != before
+    assert app.query_params["budget"] == "25"
+
+
+def test_address_brings_everything_back(make_run: MakeRun, open_app: OpenApp) -> None:
+    run, _newer = make_run(name="One"), make_run(name="Other", num_layers=2)
+    app = open_app(
+        run=run.id, budget="37.5", unit="gib", method="gqa", context="1000", batch="2", scale="gap"
+    )
+    assert _cards(app) == _expected_cards(run, 18)
+    (slider,) = app.slider
+    assert slider.value == pytest.approx(0.375 * slider.max, rel=1e-3)
+    assert "1,000 tokens" in _chart(app, 0)["layout"]["xaxis"]["title"]["text"]
+    assert app.button_group(key="plan_method").value == "gqa"
+    assert "above the lower bound" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
+
+
+@pytest.mark.parametrize("unit", ["percent", "gib", "kib"])
+def test_budget_stays_when_the_unit_changes(
+    make_run: MakeRun, open_app: OpenApp, unit: str
+) -> None:
+    run = make_run()
+    app = open_app(budget="60")
+    app.button_group(key="unit").set_value(unit).run()
+    assert not app.exception
+    assert _cards(app) == _expected_cards(run, 28)
+    (slider,) = app.slider
+    slider.set_value(slider.max / 2).run()
+    assert _cards(app) == _expected_cards(run, 24)
+
+
+def test_load_decides_the_size_in_gib(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app(unit="gib")
+    full = app.slider[0].max
+    app.number_input(key="batch").set_value(16).run()
+    app.selectbox(key="dtype").set_value("int8").run()
+    assert not app.exception
+    assert app.slider[0].max == pytest.approx(full)
+    assert app.query_params["batch"] == "16"
+
+
+def test_plan_of_another_method_is_drawn(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app()
+    app.button_group(key="plan_method").set_value("gqa").run()
+    assert not app.exception
+    assert app.query_params["method"] == "gqa"
+    # Blocks of neighbours, alike in all layers.
+    assert {tuple(row) for row in _chart(app, 1)["data"][0]["text"]} == {tuple("00112233")}
+
+
+def test_budget_that_no_plan_fits_is_said_plainly(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app(budget="5")
+    assert set(_cards(app).values()) == {"—"}
+    assert "No plan fits 5.0 %" in _text(app)
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_whole_budget_needs_no_merging(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app(budget="100")
+    assert _cards(app)["MHA"] == "0.000"
+    assert "nothing needs to be merged" in _text(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("budget", "-3"),
+        ("budget", "nan"),
+        ("unit", "miles"),
+        ("batch", "0"),
+        ("dtype", "int3"),
+        ("context", "1e9"),
+        ("scale", ""),
+        ("method", "magic"),
+        ("colour", "red"),
+    ],
+)
+def test_nonsense_in_the_address_is_passed_over(
+    make_run: MakeRun, open_app: OpenApp, name: str, value: str
+) -> None:
+    run = make_run()
+    assert _cards(open_app(**{name: value})) == _expected_cards(run, 24)
+
+
+def test_error_is_never_called_accuracy(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    assert "accuracy" not in _text(open_app()).lower()
