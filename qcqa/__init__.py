@@ -11,14 +11,18 @@ Shapes, everywhere in this package:
 ``P``  candidates of a population
 ====== =========================================================
 
-The way of the data: checkpoint -> Grams -> search -> front -> plan. In code:
-:func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget.
+The way of the data: checkpoint -> Grams -> search -> front -> plan -> model. In code:
+:func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget,
+:func:`convert` and :func:`convert_checkpoint` make a model of it, :func:`load` opens such a model.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qcqa.attention.folder import convert_checkpoint as convert_checkpoint
+    from qcqa.attention.live import convert as convert
+    from qcqa.attention.loading import load as load
     from qcqa.budget import CacheLoad as CacheLoad
     from qcqa.budget import heads_within_gib as heads_within_gib
     from qcqa.budget import heads_within_ratio as heads_within_ratio
@@ -50,9 +54,12 @@ _HOME = {
     "QCQAError": "qcqa.errors",
     "SearchResult": "qcqa.search_result",
     "SearchSettings": "qcqa.search.config",
+    "convert": "qcqa.attention.live",
+    "convert_checkpoint": "qcqa.attention.folder",
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",
+    "load": "qcqa.attention.loading",
     "load_plan": "qcqa.plan_file",
     "plan_of_result": "qcqa.use_cases.plan",
     "save_plan": "qcqa.plan_file",

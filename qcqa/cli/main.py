@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from qcqa.cli import app, compare, demo, inspect, plan, runs, search, worker
+from qcqa.cli import app, compare, convert, demo, inspect, plan, runs, search, worker
 from qcqa.errors import QCQAError
 
 cli = typer.Typer(
@@ -19,6 +19,7 @@ cli = typer.Typer(
 cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
 cli.command("plan")(plan.plan)
+cli.command("convert")(convert.convert)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
 cli.command("app")(app.app)

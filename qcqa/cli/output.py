@@ -1,7 +1,7 @@
 """What commands print: tables for people, JSON for programs, progress on standard error."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Protocol
 
@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     Progress,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 
@@ -76,5 +78,24 @@ def progress_bar() -> Iterator[OnProgress]:
 
         def show(progress: SearchProgress, /) -> None:
             bar.update(task, description=progress.stage, completed=progress.fraction)
+
+        yield show
+
+
+@contextmanager
+def bytes_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error how many bytes are written."""
+    with Progress(
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        console=_progress_console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(written: int, total: int) -> None:
+            bar.update(task, completed=written, total=total)
 
         yield show

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qcqa.plan_file import load_plan
 from qcqa.runs.run import open_run
-from tests.cli.conftest import Qcqa
+
+Qcqa = Callable[..., Any]
 
 
 def test_inspect_shows_the_geometry(qcqa: Qcqa, tiny_llama: Path) -> None:
@@ -125,7 +128,8 @@ def test_a_detached_search_can_be_cancelled_and_resumed(
 
 
 @pytest.mark.parametrize(
-    "command", ["inspect", "search", "plan", "compare", "demo", "app", "runs list", "runs show"]
+    "command",
+    ["inspect", "search", "plan", "convert", "compare", "demo", "app", "runs list", "runs show"],
 )
 def test_every_command_has_help_with_examples(qcqa: Qcqa, command: str) -> None:
     called = qcqa(*command.split(), "--help")

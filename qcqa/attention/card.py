@@ -1,0 +1,130 @@
+"""The model card of a converted checkpoint."""
+
+import json
+from pathlib import Path
+
+from qcqa.budget import GIB
+from qcqa.grouping import Grouping
+from qcqa.plan import GroupingPlan
+
+#: Tokens for which the card says the size of the cache.
+_CONTEXT = 32768
+
+_CARD = """\
+---
+library_name: transformers
+pipeline_tag: text-generation
+{base_model}tags:
+- qcqa
+- kv-cache
+---
+
+# {name} at a KV ratio of {ratio}
+
+{source} with attention heads that share keys and values, chosen by **{method}** and merged by
+**{merge}**. Weights and KV cache hold the shared heads only. Made with QCQA Explorer
+(QCQA: arXiv 2406.10247).
+
+| | this model | source |
+|---|---|---|
+| K and V heads, over all layers | {heads} | {source_heads} |
+| KV cache per token ({dtype}) | {bytes} bytes | {source_bytes} bytes |
+| KV cache of {context} tokens | {gib:.3g} GiB | {source_gib:.3g} GiB |
+| KV ratio | {ratio} | 1 |
+
+## Quality
+
+{quality}
+
+## How to load it
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("this folder")
+model = AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)
+```
+
+`trust_remote_code` runs `modeling_qcqa.py` and the two files that it imports, which lie beside the
+weights and need nothing but torch and transformers 5. With QCQA Explorer installed,
+`qcqa.load("this folder")` does without them. The licence of the source applies.
+
+## How it was made
+
+`qcqa convert {name} --plan plan.json`, with the `plan.json` that lies beside this card.
+
+| layer | key heads kept: heads that share one | value heads kept: heads that share one |
+|---|---|---|
+{layers}
+
+Where the plan came from:
+
+```json
+{provenance}
+```
+"""
+
+_NOT_MEASURED = """\
+Nothing was measured on this plan. WSE is a distance between weights, not an accuracy: evaluate
+the model before you use it."""
+
+
+def model_card(plan: GroupingPlan) -> str:
+    """Return the text of the model card: what it is, what it costs, how to load and remake it."""
+    spec = plan.model
+    is_hub_id = spec.revision is not None
+    # A local folder's path means nothing to others.
+    name = spec.source if is_hub_id else Path(spec.source).name
+    layers = [
+        f"| {number} | {_groups(layer.key)} | {_groups(layer.value)} |"
+        for number, layer in enumerate(plan.layers)
+    ]
+    source_bytes = spec.kv_bytes_per_token()
+    return _CARD.format(
+        base_model=f"base_model: {name}\n" if is_hub_id else "",
+        name=name,
+        source=f"{name} (revision {spec.revision})" if is_hub_id else name,
+        method=plan.method,
+        merge=plan.merge,
+        heads=plan.num_cached_heads,
+        source_heads=spec.num_cached_heads,
+        dtype=spec.dtype,
+        bytes=plan.kv_bytes_per_token,
+        source_bytes=source_bytes,
+        context=_CONTEXT,
+        gib=plan.kv_bytes_per_token * _CONTEXT / GIB,
+        source_gib=source_bytes * _CONTEXT / GIB,
+        ratio=f"{plan.kv_ratio:.4g}",
+        quality=_quality(plan),
+        layers="\n".join(layers),
+        provenance=json.dumps(dict(plan.provenance), indent=2),
+    )
+
+
+def _groups(grouping: Grouping) -> str:
+    """Return the groups as text, those of one head left out."""
+    shared = [" ".join(map(str, group)) for group in grouping.groups if len(group) > 1]
+    if not shared:
+        return "none shared"
+    return f"{grouping.num_groups}: " + ", ".join(f"({heads})" for heads in shared)
+
+
+def _quality(plan: GroupingPlan) -> str:
+    """Return the measured figures as a table, or that there are none; then the WSE."""
+    predicted = plan.predicted
+    wse = f"WSE {predicted.wse:.6g}, {predicted.relative_wse:.4g} of the weights' squared norm"
+    if predicted.wse_lower_bound is not None:
+        wse += f"; no plan of this size has less than {predicted.wse_lower_bound:.6g}"
+    if not plan.measured:
+        return f"{_NOT_MEASURED}\n\n{wse}."
+    rows = [
+        f"| {figure.metric} | {figure.value:.6g} | {_or_dash(figure.standard_error)} | "
+        f"{_or_dash(figure.sample_count)} |"
+        for figure in plan.measured
+    ]
+    table = ["| measured | value | standard error | samples |", "|---|---|---|---|", *rows]
+    return "\n".join(table) + f"\n\n{wse} (a distance between weights, not an accuracy)."
+
+
+def _or_dash(number: float | None) -> str:
+    return "—" if number is None else f"{number:.4g}"

@@ -1,0 +1,159 @@
+"""Conversion on disk: a complete checkpoint with shared heads, from a checkpoint and a plan."""
+
+import json
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from qcqa.attention.card import model_card
+from qcqa.attention.layout import Layout
+from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
+from qcqa.attention.remote.section_qcqa import Section
+from qcqa.attention.section import refuse_converted, section_of
+from qcqa.attention.shards import ConvertedShards, OnBytes
+from qcqa.budget import GIB
+from qcqa.checkpoint import Checkpoint, open_checkpoint
+from qcqa.checkpoint.checkpoint import read_json
+from qcqa.errors import CheckpointError, ConversionError
+from qcqa.files import temporary_beside
+from qcqa.merge import merge_named
+from qcqa.plan import GroupingPlan
+from qcqa.plan_file import plan_text
+
+#: Files that belong to a model beside config and weights.
+_COMPANIONS = (
+    "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+    "*.model", "*.tiktoken", "chat_template*", "generation_config.json",
+    "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*", "USE_POLICY*",
+)  # fmt: skip
+#: The code that runs a converted model.
+_CODE = (modeling_qcqa, section_qcqa, cache_qcqa)
+#: Room for what is beside the weights: config, plan, card and code.
+_SMALL_FILES_BYTES = 4 * 2**20
+
+
+def convert_checkpoint(
+    source: str,
+    plan: GroupingPlan,
+    folder: Path,
+    *,
+    revision: str | None = None,
+    on_bytes: OnBytes | None = None,
+) -> None:
+    """Write a checkpoint that stores and caches only the plan's shared heads.
+
+    The folder holds all that the model needs: weights, config, the source's tokenizer files, the
+    plan, a model card, and the code with which transformers opens it where this library is not
+    installed. It appears when it is complete. Memory holds one layer's attention at a time.
+
+    Parameters
+    ----------
+    source : str
+        A local folder, the id of a model on the Hub, or ``demo``.
+    plan : GroupingPlan
+        Made for this model.
+    folder : Path
+        New or empty.
+    revision : str, optional
+        Branch, tag or commit on the Hub; by default that of the plan's own source.
+    on_bytes : callable, optional
+        Called with the bytes of weights that are written and those of all.
+
+    Raises
+    ------
+    PlanError
+        If the plan is for another model.
+    CheckpointError
+        If the source cannot be read, is of an unknown family or was converted already.
+    ConversionError
+        If the folder holds something or the disk has no room.
+    """
+    _refuse_folder(folder)
+    _refuse_converted_folder(source)
+    if revision is None and source == plan.model.source:
+        revision = plan.model.revision
+    checkpoint = open_checkpoint(source, revision=revision)
+    # Geometry first: that is told from the config, before any weight is read or fetched.
+    plan.require_model(checkpoint.spec, plan.fingerprint)
+    merge = merge_named(plan.merge)
+    section = section_of(checkpoint.architecture, checkpoint.config, plan)
+    layout = Layout(checkpoint.architecture, checkpoint.spec, section)
+    shards = ConvertedShards(checkpoint, layout, merge, plan)
+    _refuse_full_disk(folder, shards.num_bytes)
+    plan.require_model(checkpoint.spec, checkpoint.fingerprint())
+    temporary = temporary_beside(folder.absolute())
+    try:
+        temporary.mkdir(parents=True)
+        shards.write(temporary, on_bytes)
+        _write_companions(checkpoint, section, plan, temporary)
+        if folder.is_dir():
+            folder.rmdir()
+        temporary.replace(folder)
+    except OSError as error:
+        raise ConversionError(
+            f"{folder} cannot be written ({error.strerror})",
+            remedy="choose a folder on a disk with enough room that you may write to",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_companions(
+    checkpoint: Checkpoint, section: Section, plan: GroupingPlan, folder: Path
+) -> None:
+    """Write all that is beside the weights."""
+    config = _config_of(checkpoint) | {
+        "auto_map": modeling_qcqa.auto_map(),
+        "qcqa": section.to_config(),
+    }
+    code = [Path(str(module.__file__)) for module in _CODE]
+    texts = {
+        "config.json": json.dumps(config, indent=2) + "\n",
+        "plan.json": plan_text(plan),
+        "README.md": model_card(plan),
+    } | {path.name: path.read_text(encoding="utf-8") for path in code}
+    for name in sorted(checkpoint.storage.names()):
+        if name not in texts and any(fnmatch(name, pattern) for pattern in _COMPANIONS):
+            path = checkpoint.storage.find(name)
+            if path is not None:
+                shutil.copyfile(path, folder / name)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _config_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    path = checkpoint.storage.find("config.json")
+    if path is None:
+        raise CheckpointError(f"{checkpoint.spec.source} has no config.json any more")
+    return read_json(path)
+
+
+def _refuse_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConversionError(f"{folder} is a file", expected="a new or an empty folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConversionError(
+            f"{folder} is not empty",
+            expected="a new or an empty folder",
+            remedy="choose another one, or remove what is in it",
+        )
+
+
+def _refuse_converted_folder(source: str) -> None:
+    # Before the source is opened, because its K and V weights do not have the shapes that are
+    # expected of its family any more.
+    config = Path(source).expanduser() / "config.json"
+    if config.is_file():
+        refuse_converted(read_json(config), source)
+
+
+def _refuse_full_disk(folder: Path, weight_bytes: int) -> None:
+    existing = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    needed, free = weight_bytes + _SMALL_FILES_BYTES, shutil.disk_usage(existing).free
+    if free < needed:
+        raise ConversionError(
+            f"{free / GIB:.2f} GiB free where {folder} is to be",
+            expected=f"{needed / GIB:.2f} GiB for the converted model",
+            remedy="make room or choose a folder on another disk",
+        )

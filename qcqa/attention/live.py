@@ -1,0 +1,153 @@
+"""Conversion of a live transformers model, in place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from qcqa.attention.layout import Layout, Read
+from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
+from qcqa.attention.section import refuse_converted, section_of
+from qcqa.checkpoint.architecture import Architecture, architecture_of, geometry_of
+from qcqa.checkpoint.fingerprint import Fingerprint
+from qcqa.errors import CheckpointError, UnsupportedModelError
+from qcqa.merge import merge_named
+from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
+
+
+@torch.no_grad()
+def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
+    """Turn a transformers model into one that stores and caches only the plan's shared heads.
+
+    The model is changed in place, layer by layer, so that no second copy of it is needed.
+    ``save_pretrained`` then writes a checkpoint that opens with ``trust_remote_code=True``.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A language model whose weights are those that the plan was made for, in any float type.
+    plan : GroupingPlan
+        Which heads share, and how shared heads are computed.
+
+    Returns
+    -------
+    PreTrainedModel
+        The model itself.
+
+    Raises
+    ------
+    PlanError
+        If the plan is for another model.
+    CheckpointError
+        If the model's family is unknown, or it is quantized, on the meta device or converted
+        already. In all these cases the model is as it was.
+    """
+    source = model.name_or_path or type(model).__name__
+    config = model.config.to_dict()
+    refuse_converted(config, source)
+    architecture, decoder_config = architecture_of(config, source=source)
+    read = _Reader(model, architecture, source)
+    spec = _spec(read, architecture, config, source)
+    plan.require_model(spec, plan.fingerprint)
+    merge = merge_named(plan.merge)
+    section = section_of(architecture, decoder_config, plan)
+    layout = Layout(architecture, spec, section)
+    plan.require_model(spec, _fingerprint(layout, read))
+    for layer, grouping in enumerate(plan.layers):
+        tensors = layout.merged(layer, read, merge, grouping)
+        share_heads(model, section, layer)
+        for name, tensor in tensors.items():
+            model.get_parameter(read.prefix + name).copy_(tensor)
+    model.config.qcqa = section.to_config()
+    model.config.auto_map = auto_map()
+    model.__class__ = shared_heads_class(type(model))
+    return model
+
+
+class _Reader:
+    """Reads a live model's parameters by their names without prefix.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The model.
+    architecture : Architecture
+        Knows the prefixes.
+    source : str
+        What error messages call the model.
+
+    Raises
+    ------
+    CheckpointError
+        If the model has no keys where its family has them.
+    """
+
+    def __init__(self, model: PreTrainedModel, architecture: Architecture, source: str):
+        self._model = model
+        first = architecture.key_value_modules()[0].format(layer=0) + ".weight"
+        for prefix in architecture.prefixes:
+            self.prefix = prefix
+            weight = self(first)
+            if weight is not None:
+                self.dtype, self.device = weight.dtype, weight.device
+                return
+        raise CheckpointError(
+            f"{source} has no parameter {architecture.prefixes[0]}{first}",
+            expected=f"the names of the {architecture.family} family",
+            remedy="convert the model as transformers loads it, before adapters are added",
+        )
+
+    def __call__(self, name: str) -> Tensor | None:
+        """Return a parameter, or None where there is none."""
+        try:
+            return self._model.get_parameter(self.prefix + name)
+        except AttributeError:
+            return None
+
+
+def _spec(
+    read: _Reader, architecture: Architecture, config: Mapping[str, Any], source: str
+) -> ModelSpec:
+    """Return the geometry of a live model.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If its weights cannot be merged: quantized, or not there.
+    """
+    dtype = str(read.dtype).removeprefix("torch.")
+    is_wide_float = read.dtype.is_floating_point and read.dtype.itemsize > 1
+    if not is_wide_float or read.device.type == "meta":
+        raise UnsupportedModelError(
+            f"{source} has weights of type {dtype} on {read.device}",
+            expected="float32, float16 or bfloat16 weights in memory",
+            remedy="load the model without quantization, convert it, then quantize",
+        )
+    _, decoder_config = architecture_of(config, source=source)
+    return ModelSpec(
+        source=source,
+        revision=None,
+        model_type=str(config["model_type"]),
+        **geometry_of(architecture, decoder_config, source=source).model_dump(),
+        has_kv_bias=any(
+            read(template.format(layer=0) + ".bias") is not None
+            for template in architecture.key_value_modules()
+        ),
+        dtype=dtype,
+    )
+
+
+def _fingerprint(layout: Layout, read: Read) -> str:
+    """Return the fingerprint of a live model, as that of its checkpoint."""
+    sample = Fingerprint()
+    for layer in range(layout.spec.num_layers):
+        heads = layout.heads(layer, read, needs=())
+        key, value = (
+            part[:, :1].detach().to("cpu", torch.float32).numpy()
+            for part in (heads.key, heads.value)
+        )
+        sample.add(key, value)
+    return sample.hexdigest()

@@ -1,0 +1,1 @@
+"""Code that travels beside converted weights: it may import torch, transformers and itself."""

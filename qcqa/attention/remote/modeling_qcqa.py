@@ -1,0 +1,200 @@
+"""Models whose attention heads share keys and values in groups, as QCQA Explorer writes them.
+
+The weights hold only the shared heads, and so does the KV cache. ``qcqa`` in ``config.json`` says
+which heads of which layer share. This file and those that it imports need torch and transformers
+and nothing else; they travel beside the weights, so that this opens them on any machine::
+
+    AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+
+How it works. The model's own code stays in place, whatever its family and whichever attention
+implementation it runs. Two seams are changed:
+
+* The projections make shared heads only. Where the family's code cannot take fewer heads, a hook
+  on the projection hands each shared head to every head of its group.
+* The attention sees its cache through a ``SharedCache``, which stores one head per group and hands
+  back all heads of the source.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
+
+from .cache_qcqa import GiveSharedCache, Selection, Sharing, SpreadRows
+from .section_qcqa import Section
+
+#: How families call the cache of their attention.
+_CACHE_ARGUMENTS = ("past_key_values", "layer_past")
+
+
+def share_heads(model: nn.Module, section: Section, layer: int) -> None:
+    """Make one layer of a model store and cache its shared heads only.
+
+    The projections keep the first rows of their weights; right ones are for the caller to fill in.
+
+    Parameters
+    ----------
+    model : Module
+        As the family's own class builds it.
+    section : Section
+        Of the model's config.
+    layer : int
+        Number of the layer.
+    """
+    in_place = section.takes_fewer_heads
+    if not section.is_left_as_it_was(layer):
+        for role, (num_rows, row_of) in section.rows_of_projections(layer).items():
+            projection = model.get_submodule(section.module_name(model, role, layer))
+            _keep_rows(projection, num_rows, transposed=section.transposed)
+            if not in_place:
+                projection.register_forward_hook(SpreadRows(Selection(row_of, dim=-1)))
+    any_projection = section.module_name(model, next(iter(section.modules)), layer)
+    attention: Any = model.get_submodule(any_projection.rpartition(".")[0])
+    key, value = section.layers[layer]
+    if in_place and key == value and _is_contiguous(key):
+        # This is grouped-query attention: the family's own code repeats the heads itself.
+        attention.num_key_value_groups = section.num_query_heads // (max(key) + 1)
+        return
+    key_sharing, value_sharing = (
+        _sharing(labels, section.heads_per_cached_head, made_all=not in_place)
+        for labels in (key, value)
+    )
+    if key_sharing.is_trivial and value_sharing.is_trivial:
+        return
+    parameters = inspect.signature(attention.forward).parameters
+    argument = next(name for name in _CACHE_ARGUMENTS if name in parameters)
+    hook = GiveSharedCache(argument, key_sharing, value_sharing)
+    attention.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _keep_rows(projection: nn.Module, num_rows: int, *, transposed: bool) -> None:
+    """Keep the first output rows of a projection's weight and bias."""
+    for name, dim in (("weight", int(transposed)), ("bias", 0)):
+        old = getattr(projection, name, None)
+        if old is not None:
+            kept = old.detach().narrow(dim, 0, num_rows).clone()
+            setattr(projection, name, nn.Parameter(kept, requires_grad=old.requires_grad))
+    for size in ("out_features", "nf"):
+        if hasattr(projection, size):
+            setattr(projection, size, num_rows)
+
+
+def _is_contiguous(labels: Sequence[int]) -> bool:
+    """Return whether the groups are blocks of neighbours of one size."""
+    size, rest = divmod(len(labels), max(labels) + 1)
+    return not rest and all(label == head // size for head, label in enumerate(labels))
+
+
+def _sharing(labels: Sequence[int], copies: int, *, made_all: bool) -> Sharing:
+    shares = len(set(labels)) < len(labels) or copies > 1
+    stored = [labels.index(label) * copies for label in range(max(labels) + 1)]
+    given_back = [label for label in labels for _ in range(copies)]
+    return Sharing(
+        stored=Selection(stored, dim=1) if shares and made_all else None,
+        given_back=Selection(given_back, dim=1) if shares else None,
+    )
+
+
+_FAMILIES_CLASSES = {
+    *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values(),
+    *MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values(),
+}
+_CLASSES: dict[type[PreTrainedModel], type[PreTrainedModel]] = {}
+
+
+def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    """Return the subclass of a model class that builds shared heads from its config.
+
+    Parameters
+    ----------
+    stock : type
+        A class of transformers with a language-model head.
+    """
+    if stock in _CLASSES:
+        return _CLASSES[stock]
+
+    def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        stock.__init__(self, config, *args, **kwargs)
+        section = Section.from_config(config)
+        for layer in range(len(section.layers)):
+            share_heads(self, section, layer)
+
+    members = {
+        "__init__": build,
+        "__module__": __name__,
+        "__doc__": f"{stock.__name__} with shared heads.",
+        # Makes ``save_pretrained`` write this file and ``auto_map`` with the weights.
+        "_auto_class": "AutoModelForCausalLM",
+    }
+    # transformers asks where a class is defined; for these questions it is the family's own.
+    for question in (
+        "is_custom_code",
+        "_can_set_attn_implementation",
+        "_can_set_experts_implementation",
+    ):
+        if hasattr(stock, question):
+            members[question] = staticmethod(getattr(stock, question))
+    # The name stays, because transformers knows by it how a family's tensors are renamed.
+    _CLASSES[stock] = type(stock.__name__, (stock,), members)
+    return _CLASSES[stock]
+
+
+class QCQAForCausalLM:
+    """What ``auto_map`` names: opens a model with the class of its own family, heads shared."""
+
+    @classmethod
+    def from_pretrained(
+        cls, source: Any, *args: Any, config: PreTrainedConfig | None = None, **kwargs: Any
+    ) -> PreTrainedModel:
+        """Open a converted model; arguments as those of ``PreTrainedModel.from_pretrained``."""
+        if config is None:
+            config = AutoConfig.from_pretrained(source)
+        return _class_of(config).from_pretrained(source, *args, config=config, **kwargs)
+
+    @classmethod
+    def _from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> PreTrainedModel:
+        """Build a converted model with random weights, for ``AutoModelForCausalLM.from_config``."""
+        stock: Any = _class_of(config)
+        built: PreTrainedModel = stock._from_config(config, **kwargs)
+        return built
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = None) -> None:
+        """Do nothing: the classes of the models are registered already."""
+
+
+def auto_map() -> dict[str, str]:
+    """Return the entry ``auto_map`` of a converted model's config."""
+    name = f"{__name__.rpartition('.')[2]}.{QCQAForCausalLM.__name__}"
+    return {"AutoModelForCausalLM": name, "AutoModelForImageTextToText": name}
+
+
+def _class_of(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """Return the class for a config.
+
+    Raises
+    ------
+    ValueError
+        If transformers knows no language model of this kind.
+    """
+    for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING):
+        stock = mapping.get(type(config), None)
+        # Transformers may have registered the class above for a config that it did not know.
+        if isinstance(stock, type) and issubclass(stock, PreTrainedModel):
+            return shared_heads_class(stock)
+    raise ValueError(f"transformers has no language model for {type(config).__name__}")
+
+
+def __getattr__(name: str) -> Any:
+    # ``save_pretrained`` writes the name of the family's class into ``auto_map``.
+    if name in _FAMILIES_CLASSES:
+        return QCQAForCausalLM
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,155 @@
+"""Which heads share: the section ``qcqa`` of a converted model's ``config.json``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Version of the section that this file reads.
+SECTION_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """The section ``qcqa`` of a model's config.
+
+    Parameters
+    ----------
+    layout : {"separate", "concatenated", "grouped"}
+        Order of the source's output rows: a projection each; all queries, all keys, all values;
+        or, for each KV head, its query heads, its key head and its value head.
+    transposed : bool
+        Whether projections are stored as (in, out).
+    prefixes : tuple of str
+        What module names may begin with.
+    modules : mapping
+        Templates of the names: ``key`` and ``value``, or ``fused``.
+    num_query_heads, num_kv_heads, head_dim : int
+        Geometry of the source.
+    takes_fewer_heads : bool
+        Whether the family's code goes on with as many KV heads as the projections make.
+    heads_per_cached_head : int
+        How many copies of a KV head the family's own code hands to the cache.
+    layers : tuple of (tuple of int, tuple of int)
+        For each layer the group of each KV head, for keys and for values.
+    """
+
+    layout: str
+    transposed: bool
+    prefixes: tuple[str, ...]
+    modules: Mapping[str, str]
+    num_query_heads: int
+    num_kv_heads: int
+    head_dim: int
+    takes_fewer_heads: bool
+    heads_per_cached_head: int
+    layers: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Section":
+        """Return the section of a config.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or it is of another version.
+        """
+        content = getattr(config, "qcqa", None)
+        if not isinstance(content, Mapping) or content.get("version") != SECTION_VERSION:
+            raise ValueError(
+                f"the config has no section 'qcqa' of version {SECTION_VERSION}; "
+                "convert the model with this release of QCQA Explorer"
+            )
+        fields = {name: content[name] for name in cls.__annotations__ if name != "layers"}
+        fields["prefixes"] = tuple(fields["prefixes"])
+        layers = tuple((_labels(one["key"]), _labels(one["value"])) for one in content["layers"])
+        return cls(**fields, layers=layers)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the section as a config holds it; groupings as text, a line each."""
+        content = {name: getattr(self, name) for name in self.__annotations__ if name != "layers"}
+        layers = [{"key": _text(key), "value": _text(value)} for key, value in self.layers]
+        return {
+            "version": SECTION_VERSION,
+            **content,
+            "prefixes": list(self.prefixes),
+            "modules": dict(self.modules),
+            "layers": layers,
+        }
+
+    def module_name(self, model: Any, role: str, layer: int) -> str:
+        """Return the name of a layer's projection in ``model``.
+
+        Raises
+        ------
+        ValueError
+            If the model has none.
+        """
+        for prefix in self.prefixes:
+            name = prefix + self.modules[role].format(layer=layer)
+            try:
+                model.get_submodule(name)
+            except AttributeError:
+                continue
+            return name
+        raise ValueError(f"{type(model).__name__} has no module {self.modules[role]}")
+
+    def is_left_as_it_was(self, layer: int) -> bool:
+        """Return whether every head of a layer stands for itself."""
+        return all(len(set(labels)) == len(labels) for labels in self.layers[layer])
+
+    def head_order(self) -> list[tuple[str, int]]:
+        """Return role and number of the heads in a fused projection of the source, in order."""
+        if self.layout == "concatenated":
+            counts = {"query": self.num_query_heads}
+            counts |= dict.fromkeys(("key", "value"), self.num_kv_heads)
+            return [(role, head) for role, count in counts.items() for head in range(count)]
+        per_group = self.num_query_heads // self.num_kv_heads
+        order = []
+        for head in range(self.num_kv_heads):
+            first = head * per_group
+            order += [("query", query) for query in range(first, first + per_group)]
+            order += [("key", head), ("value", head)]
+        return order
+
+    def rows_of_projections(self, layer: int) -> dict[str, tuple[int, list[int]]]:
+        """Return how a converted layer's projections are stored.
+
+        Returns
+        -------
+        dict
+            For each of ``modules`` the number of output rows that are stored, and the stored row
+            of each row that the source's projection has. A fused projection stores all queries,
+            then the shared keys, then the shared values.
+        """
+        key, value = self.layers[layer]
+        if self.layout == "separate":
+            heads = {"key": key, "value": value}
+            return {
+                role: (self._rows(max(labels) + 1), self._rows_of_heads(labels))
+                for role, labels in heads.items()
+                if len(set(labels)) < len(labels)
+            }
+        before_keys, before_values = self.num_query_heads, self.num_query_heads + max(key) + 1
+        place: dict[str, Callable[[int], int]] = {
+            "query": lambda head: head,
+            "key": lambda head: before_keys + key[head],
+            "value": lambda head: before_values + value[head],
+        }
+        stored = [place[role](head) for role, head in self.head_order()]
+        num_rows = self._rows(before_values + max(value) + 1)
+        return {"fused": (num_rows, self._rows_of_heads(stored))}
+
+    def _rows(self, num_heads: int) -> int:
+        return num_heads * self.head_dim
+
+    def _rows_of_heads(self, heads: Sequence[int]) -> list[int]:
+        size = self.head_dim
+        return [head * size + row for head in heads for row in range(size)]
+
+
+def _labels(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
+def _text(labels: Sequence[int]) -> str:
+    return " ".join(map(str, labels))

@@ -1,0 +1,82 @@
+"""From a model's architecture and a plan to the section ``qcqa`` of the converted config."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qcqa.attention.remote.section_qcqa import Section
+from qcqa.checkpoint.architecture import Architecture, Config
+from qcqa.errors import UnsupportedModelError
+from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
+
+#: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
+#: goes on with as many heads as the projections make. With any other model the projections hand
+#: every head its copy, which is right for all code and costs little but a copy of the new tokens.
+_TAKES_FEWER_HEADS = frozenset(
+    {
+        "arcee", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt_oss", "granite",
+        "granitemoe", "llama", "ministral", "ministral3", "mistral", "mixtral", "olmo", "phi",
+        "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "starcoder2",
+    }
+)  # fmt: skip
+
+
+def section_of(architecture: Architecture, config: Config, plan: GroupingPlan) -> Section:
+    """Return the section that describes a model after its conversion.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of the source, variants applied.
+    config : mapping
+        The part of the source's config that describes the decoder.
+    plan : GroupingPlan
+        A plan for the source.
+    """
+    spec = plan.model
+    names = architecture.modules
+    if architecture.layout == "separate":
+        modules = {"key": names.key, "value": names.value}
+    else:
+        modules = {"fused": names.fused}
+    return Section(
+        layout=architecture.layout,
+        transposed=architecture.transposed,
+        prefixes=architecture.prefixes,
+        modules={role: name for role, name in modules.items() if name is not None},
+        num_query_heads=spec.num_query_heads,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        takes_fewer_heads=_takes_fewer_heads(config),
+        heads_per_cached_head=_heads_per_cached_head(config, spec),
+        layers=tuple((layer.key.labels, layer.value.labels) for layer in plan.layers),
+    )
+
+
+def _takes_fewer_heads(config: Config) -> bool:
+    if config.get("model_type") == "cohere":
+        return not config.get("use_qk_norm")
+    return config.get("model_type") in _TAKES_FEWER_HEADS
+
+
+def refuse_converted(config: Mapping[str, Any], source: str) -> None:
+    """Refuse a model whose heads share already.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the config has a section ``qcqa``.
+    """
+    if config.get("qcqa"):
+        raise UnsupportedModelError(
+            f"{source} has been converted already",
+            expected="a model whose heads do not share yet",
+            remedy="convert its source with another plan",
+        )
+
+
+def _heads_per_cached_head(config: Config, spec: ModelSpec) -> int:
+    # The newer Falcons copy each KV head for its query heads and cache the copies.
+    if config.get("model_type") == "falcon" and config.get("new_decoder_architecture"):
+        return spec.num_query_heads // spec.num_kv_heads
+    return 1

@@ -1,0 +1,138 @@
+"""A converted checkpoint's weights, written tensor by tensor: never a whole model in memory.
+
+Tensors that do not change are copied as bytes. The attention of one layer is in memory while its
+shared heads are computed; what is new of it waits until its place in a shard has come.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from qcqa.attention.layout import Layout
+from qcqa.attention.tensor_bytes import NewTensor, bytes_of, chunks, header, read_tensor
+from qcqa.checkpoint import Checkpoint
+from qcqa.checkpoint.checkpoint import missing_shard
+from qcqa.checkpoint.safetensors_file import SafetensorsFile
+from qcqa.merge import Merge
+from qcqa.plan import GroupingPlan
+
+INDEX = "model.safetensors.index.json"
+
+#: Takes the bytes written so far and those of all shards.
+OnBytes = Callable[[int, int], None]
+
+
+class ConvertedShards:
+    """The weight files of a checkpoint after a conversion: their sizes first, then the files.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The source.
+    layout : Layout
+        Of the source and of the converted model.
+    merge : Merge
+        Computes shared heads.
+    plan : GroupingPlan
+        Which heads share.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, layout: Layout, merge: Merge, plan: GroupingPlan):
+        self._checkpoint = checkpoint
+        self._layout = layout
+        self._merge = merge
+        self._plan = plan
+        self._layers = {
+            checkpoint.module_name(template, layer): layer
+            for layer in range(checkpoint.spec.num_layers)
+            for template in layout.modules()
+        }
+        self._merged: dict[int, dict[str, Tensor]] = {}
+        self._open_files: dict[str, SafetensorsFile] = {}
+        shapes = {
+            checkpoint.prefix + name: shape
+            for layer in range(checkpoint.spec.num_layers)
+            for name, shape in layout.shapes(layer).items()
+        }
+        self._shards: dict[str, list[NewTensor]] = {}
+        for shard in sorted(set(checkpoint.shards.values())):
+            stored = checkpoint.storage.header(shard)
+            if stored is None:
+                raise missing_shard(checkpoint.spec.source, shard)
+            self._shards[shard] = [
+                NewTensor(name, entry, shapes.get(name, entry.shape))
+                for name, entry in sorted(stored.items(), key=lambda item: item[1].start)
+            ]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.num_bytes for shard in self._shards.values() for tensor in shard)
+
+    def write(self, folder: Path, on_bytes: OnBytes | None = None) -> None:
+        """Write all shards into a folder, and their index where the source has one.
+
+        Raises
+        ------
+        CheckpointError
+            If a file of the source is damaged.
+        OSError
+            If the folder cannot be written to.
+        """
+        written, total = 0, self.num_bytes
+        for shard, tensors in self._shards.items():
+            with (folder / shard).open("wb") as file:
+                file.write(header(tensors))
+                for tensor in tensors:
+                    for data in self._data(shard, tensor.name):
+                        written += file.write(data)
+                        if on_bytes is not None:
+                            on_bytes(written, total)
+        if self._checkpoint.storage.find(INDEX) is not None:
+            names = {tensor.name: shard for shard in self._shards for tensor in self._shards[shard]}
+            index = {"metadata": {"total_size": total}, "weight_map": names}
+            (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+    def _data(self, shard: str, name: str) -> Iterator[bytes | memoryview]:
+        """Yield a tensor's bytes: a merged one at once, any other piece by piece."""
+        merged = self._take_merged(name)
+        if merged is not None:
+            yield bytes_of(merged)
+        else:
+            yield from chunks(self._file(shard), name)
+
+    def _take_merged(self, name: str) -> Tensor | None:
+        """Return a tensor that the merge made, merging its layer when the first is asked for."""
+        layer = self._layer_of(name)
+        if layer is None:
+            return None
+        if layer not in self._merged:
+            self._merged[layer] = self._layout.merged(
+                layer, self._read, self._merge, self._plan.layers[layer]
+            )
+        return self._merged[layer].pop(name.removeprefix(self._checkpoint.prefix), None)
+
+    def _layer_of(self, name: str) -> int | None:
+        """Return the layer to whose attention a tensor belongs."""
+        module = name
+        while "." in module:
+            module = module.rpartition(".")[0]
+            if module in self._layers:
+                return self._layers[module]
+        return None
+
+    def _read(self, name: str) -> Tensor | None:
+        """Read a tensor by its name without prefix."""
+        name = self._checkpoint.prefix + name
+        shard = self._checkpoint.shards.get(name)
+        return None if shard is None else read_tensor(self._file(shard), name)
+
+    def _file(self, shard: str) -> SafetensorsFile:
+        if shard not in self._open_files:
+            path = self._checkpoint.storage.find(shard)
+            if path is None:
+                raise missing_shard(self._checkpoint.spec.source, shard)
+            self._open_files[shard] = SafetensorsFile(path)
+        return self._open_files[shard]

@@ -1,0 +1,51 @@
+"""The mean of a group's heads: the merge of GQA (arXiv 2305.13245) and QCQA (arXiv 2406.10247)."""
+
+import torch
+from torch import Tensor
+
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.merge.layer_weights import LayerWeights, Role
+
+
+class MeanMerge:
+    """Replaces the heads of a group by their mean: weights, biases and a norm's scales alike."""
+
+    needs: frozenset[Role] = frozenset({"key", "value", "key_norm"})
+
+    def __call__(self, weights: LayerWeights, grouping: LayerGrouping) -> LayerWeights:
+        """Return the layer with the mean of each group; queries and output as they were."""
+        key_norm = weights.key_norm
+        if key_norm is not None:
+            # The norm keeps a scale per head of the source, equal within a group, because a
+            # cached key has been through it.
+            key_norm = mean_of_groups(key_norm, grouping.key)[list(grouping.key.labels)]
+        return LayerWeights(
+            key=mean_of_groups(weights.key, grouping.key),
+            value=mean_of_groups(weights.value, grouping.value),
+            query=weights.query,
+            output=weights.output,
+            key_norm=key_norm,
+        )
+
+
+def mean_of_groups(heads: Tensor, grouping: Grouping) -> Tensor:
+    """Return the mean of each group's heads.
+
+    Parameters
+    ----------
+    heads : Tensor, shape (H, ...)
+        Of any float type; means are taken in float32 at least.
+    grouping : Grouping
+        Of ``H`` heads.
+
+    Returns
+    -------
+    Tensor, shape (groups, ...)
+        In the type of ``heads``; a head that is alone in its group comes back bit for bit.
+    """
+    wide = torch.promote_types(heads.dtype, torch.float32)
+    means = [
+        heads[group[0]] if len(group) == 1 else heads[list(group)].to(wide).mean(0).to(heads.dtype)
+        for group in grouping.groups
+    ]
+    return torch.stack(means)
