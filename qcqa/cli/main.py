@@ -1,5 +1,6 @@
 """The ``qcqa`` command: its subcommands, and how errors leave it."""
 
+import logging
 import sys
 
 import typer
@@ -29,6 +30,8 @@ cli.add_typer(runs.cli, name="runs")
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit code 2."""
+    # Its retries without a network would bury the one line that says so.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         code = cli(standalone_mode=False)
     except QCQAError as error:

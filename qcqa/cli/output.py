@@ -1,12 +1,12 @@
 """What commands print: tables for people, JSON for programs, progress on standard error."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Protocol
 
-import pandas as pd
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -50,15 +50,13 @@ def print_pairs(pairs: dict[str, str]) -> None:
     console.print(table)
 
 
-def print_table(frame: pd.DataFrame, *, title: str | None = None) -> None:
-    """Print a table whose cells are already text, numbers to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in frame.columns:
-        first = str(frame[name].iloc[0]) if len(frame) else ""
-        is_number = first.lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
-        table.add_column(str(name), justify="right" if is_number else "left")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
+def print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows of text under the names of the first row's cells."""
+    table = Table(box=SIMPLE, header_style="bold", padding=(0, 1), collapse_padding=True)
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row.values())
     console.print(table)
 
 

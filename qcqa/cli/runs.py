@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
@@ -35,9 +34,7 @@ def list_runs(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        table = pd.DataFrame(rows).drop(columns=["folder", "error"])
-        table["fraction"] = table["fraction"].map("{:.0%}".format)
-        print_table(table.fillna(""))
+        print_table([_shown(row) for row in rows])
     else:
         console.print(f"No runs in {runs_folder()}. Start one with: qcqa search demo")
 
@@ -149,6 +146,18 @@ def delete(
         print_json({"run": found.id, "deleted": True})
     else:
         console.print(f"Deleted {found.id}.")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    created = row["created"]
+    return {
+        "run": row["run"],
+        "name": row["name"] or "",
+        "state": row["state"],
+        "progress": f"{row['fraction']:.0%}",
+        "created (UTC)": created[:16].replace("T", " ") if created else "",
+        "model": row["model"] or "",
+    }
 
 
 def _row(run: Run | store.DamagedRun) -> dict[str, Any]:

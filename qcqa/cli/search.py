@@ -14,7 +14,7 @@ from qcqa.runs.store import create_run
 from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.inspect import inspect_model
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.search import SEARCHED_METHODS, with_baselines
 
 _DEFAULTS = SearchSettings()
 
@@ -92,12 +92,14 @@ def search(
         seed=seed,
         workers=workers,
     )
-    # Refuse a model before a run directory for it lies around.
+    methods = tuple(method or SEARCHED_METHODS)
+    # Refuse what cannot be searched before a run directory for it lies around.
+    with_baselines(methods)
     inspect_model(model, revision=revision)
     run = create_run(
         model=model,
         revision=revision,
-        methods=tuple(method or SEARCHED_METHODS),
+        methods=methods,
         settings=settings,
         name=name,
         folder=out,

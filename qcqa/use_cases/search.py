@@ -93,7 +93,7 @@ def search_model(
     """
     settings = settings or SearchSettings()
     report = on_progress or _silent
-    wanted = _in_order(methods)
+    wanted = with_baselines(methods)
     shares = _Shares(("read", *wanted))
     kept = ResultFolder(folder) if folder else None
     grams = kept.grams() if kept else None
@@ -131,8 +131,14 @@ def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares
     return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
 
 
-def _in_order(methods: Iterable[str]) -> tuple[str, ...]:
-    """Return baselines and the asked methods, the quick ones first."""
+def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
+    """Return the baselines and the asked methods, the quick ones first.
+
+    Raises
+    ------
+    SettingsError
+        If a method is unknown.
+    """
     asked = set(methods)
     unknown = asked - set(METHODS)
     if unknown:

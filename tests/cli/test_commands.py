@@ -37,8 +37,12 @@ def test_search_with_one_method_runs_that_one_beside_the_baselines(
     assert set(open_run(tmp_path / "r").result().fronts) == {"mha", "gqa", "mqa", "optimal"}
 
 
-def test_a_refused_model_leaves_no_run(qcqa: Qcqa, tmp_path: Path) -> None:
-    called = qcqa("search", tmp_path / "nowhere", "--out", tmp_path / "run")
+@pytest.mark.parametrize("arguments", [("./nowhere",), ("{model}", "-m", "magic")])
+def test_a_refused_search_leaves_no_run(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    model, *others = (str(tiny_llama) if x == "{model}" else x for x in arguments)
+    called = qcqa("search", model, *others, "--out", tmp_path / "run")
     assert called.code == 2
     assert not (tmp_path / "run").exists()
 
