@@ -1,0 +1,140 @@
+"""What a visitor does, in a real browser."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from qcqa.plan_file import load_plan
+from qcqa.report.comparison import points_at_budget
+from qcqa.runs.store import list_runs
+
+OpenPage = Callable[..., Page]
+
+PATIENCE_MS = 90_000
+PARETO = ".st-key-pareto_chart .main-svg"
+GROUPS = ".st-key-grouping_chart .main-svg"
+ALERT = "[data-testid=stAlert]"
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def _card(page: Page, method: str) -> str:
+    return page.locator(f".st-key-card_{method} [data-testid=stMetricValue]").inner_text()
+
+
+def _wait_for_change(page: Page, selector: str, before: str) -> None:
+    expect(page.locator(selector).first).not_to_have_text(before)
+
+
+def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = open_page("/?run=demo")
+    page.wait_for_selector(PARETO)
+    page.wait_for_selector(GROUPS)
+    card = ".st-key-card_optimal [data-testid=stMetricValue]"
+    before = page.locator(card).inner_text()
+    kept_before = page.locator(GROUPS).first.text_content()
+
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    for _ in range(20):
+        slider.press("ArrowLeft")
+    # No press is lost, however fast they come.
+    expect(page).to_have_url(re.compile("budget=48$"))
+    _wait_for_change(page, card, before)
+    expect(page.locator(".st-key-pareto_chart")).to_contain_text("budget 48.0 %")
+    expect(page.locator(GROUPS).first).not_to_have_text(kept_before or "")
+
+    page.locator(".st-key-plan_method").get_by_text("QCQA-EC").click()
+    expect(page).to_have_url(re.compile("method=qcqa-ec"))
+    expect(page.locator("[data-testid=stTable]")).to_contain_text("QCQA-EC")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download plan").click()
+    file = tmp_path / "plan.json"
+    download.value.save_as(file)
+    plan = load_plan(file)
+    demo = next(run for run in list_runs() if run.id == "demo")
+    point = points_at_budget(demo.result(), 46)["qcqa-ec"]
+    assert point is not None
+    assert plan.method == "qcqa-ec"
+    assert plan.num_cached_heads == point.num_cached_heads <= 46
+    assert plan.predicted.wse == pytest.approx(point.wse)
+    assert f"{plan.predicted.relative_wse:.3f}" == _card(page, "qcqa-ec")
+
+    # The address holds it all: another window shows the same.
+    other = open_page(page.url.split("/", maxsplit=3)[3].join(["/", ""]))
+    expect(other.locator(card)).to_have_text(page.locator(card).inner_text())
+    expect(other.locator("[data-testid=stTable]")).to_contain_text("QCQA-EC")
+
+
+def _start_search(page: Page, effort: str) -> None:
+    page.get_by_role("button", name="New search").click()
+    form = page.get_by_role("dialog")
+    form.get_by_text(effort, exact=True).click()
+    form.get_by_role("button", name="Start search").click()
+    page.wait_for_selector(".st-key-live")
+
+
+def test_search_is_followed_through_a_reload_to_its_end(open_page: OpenPage) -> None:
+    page = open_page()
+    page.wait_for_selector(PARETO)
+    _start_search(page, "Quick")
+    assert "run=" in page.url
+    page.reload()
+    # At work or already done: it is the same run, and in the end all of it is on screen.
+    expect(page.locator(".st-key-live")).to_have_count(0, timeout=2 * PATIENCE_MS)
+    page.wait_for_selector(PARETO)
+    expect(page.locator(".st-key-card_qcqa-ec")).to_be_visible()
+    expect(page.locator(ALERT)).to_have_count(0)
+
+
+def test_search_is_cancelled_and_resumed(open_page: OpenPage) -> None:
+    page = open_page()
+    page.wait_for_selector(PARETO)
+    _start_search(page, "Thorough")
+    # The page goes on to answer while the search runs.
+    page.wait_for_selector(PARETO)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(ALERT)).to_contain_text("cancelled")
+    page.get_by_role("button", name="Resume").click()
+    page.wait_for_selector(".st-key-live")
+    expect(page.locator(ALERT)).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(ALERT)).to_contain_text("cancelled")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_fits_its_window(open_page: OpenPage, width: int, dark: bool) -> None:
+    page = open_page("/?run=demo", width=width, dark=dark)
+    page.wait_for_selector(PARETO)
+    page.wait_for_selector(GROUPS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("[data-testid=stMainBlockContainer] *")]
+            .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1
+                && !e.closest("svg") && getComputedStyle(e).position !== "absolute")
+            .map(e => e.className.toString().slice(0, 80))"""
+    )
+    assert wide == []
+    # No legend over the data.
+    plot = page.locator(".st-key-pareto_chart .nsewdrag").first.bounding_box()
+    legend = page.locator(".st-key-pareto_chart .legend").first.bounding_box()
+    assert plot is not None
+    assert legend is not None
+    assert legend["y"] + legend["height"] <= plot["y"] + 1
+
+
+def test_keyboard_reaches_the_budget(open_page: OpenPage) -> None:
+    page = open_page("/?run=demo")
+    page.wait_for_selector(PARETO)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "range":
+            break
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"budget=50\.1"))
