@@ -13,7 +13,8 @@ Shapes, everywhere in this package:
 
 The way of the data: checkpoint -> Grams -> search -> front -> plan -> model. In code:
 :func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget,
-:func:`convert` and :func:`convert_checkpoint` make a model of it, :func:`load` opens such a model.
+:func:`convert` and :func:`convert_checkpoint` make a model of it, :func:`load` opens such a model,
+and :func:`evaluate_plans` measures what plans cost in quality.
 """
 
 from importlib import import_module
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from qcqa.plan_file import save_plan as save_plan
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
+    from qcqa.use_cases.evaluate import Benchmark as Benchmark
+    from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
     from qcqa.use_cases.search import search_model as search_model
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
 _HOME = {
+    "Benchmark": "qcqa.use_cases.evaluate",
     "CacheLoad": "qcqa.budget",
     "Front": "qcqa.front",
     "Grouping": "qcqa.grouping",
@@ -56,6 +60,7 @@ _HOME = {
     "SearchSettings": "qcqa.search.config",
     "convert": "qcqa.attention.live",
     "convert_checkpoint": "qcqa.attention.folder",
+    "evaluate_plans": "qcqa.use_cases.evaluate",
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",

@@ -64,3 +64,7 @@ class RunError(QCQAError):
 
 class ConversionError(QCQAError):
     """A conversion that cannot be carried out: no room, or a folder that holds something."""
+
+
+class EvaluationError(QCQAError):
+    """An evaluation that cannot be carried out: no text, no such task, no data, no room."""

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from qcqa.cli import app, compare, convert, demo, inspect, plan, runs, search, worker
+from qcqa.cli import app, compare, convert, demo, evaluate, inspect, plan, runs, search, worker
 from qcqa.errors import QCQAError
 
 cli = typer.Typer(
@@ -21,6 +21,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
 cli.command("plan")(plan.plan)
 cli.command("convert")(convert.convert)
+cli.command("evaluate")(evaluate.evaluate)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
 cli.command("app")(app.app)

@@ -63,6 +63,13 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
 @contextmanager
 def progress_bar() -> Iterator[OnProgress]:
     """Show the progress of a search on standard error."""
+    with fraction_bar() as show:
+        yield lambda progress: show(progress.stage, progress.fraction)
+
+
+@contextmanager
+def fraction_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show on standard error what is being done, and which share of all is done."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -74,8 +81,8 @@ def progress_bar() -> Iterator[OnProgress]:
     ) as bar:
         task = bar.add_task("starting", total=1.0)
 
-        def show(progress: SearchProgress, /) -> None:
-            bar.update(task, description=progress.stage, completed=progress.fraction)
+        def show(what: str, fraction: float) -> None:
+            bar.update(task, description=what, completed=fraction)
 
         yield show
 

@@ -133,7 +133,18 @@ def test_a_detached_search_can_be_cancelled_and_resumed(
 
 @pytest.mark.parametrize(
     "command",
-    ["inspect", "search", "plan", "convert", "compare", "demo", "app", "runs list", "runs show"],
+    [
+        "inspect",
+        "search",
+        "plan",
+        "convert",
+        "evaluate",
+        "compare",
+        "demo",
+        "app",
+        "runs list",
+        "runs show",
+    ],
 )
 def test_every_command_has_help_with_examples(qcqa: Qcqa, command: str) -> None:
     called = qcqa(*command.split(), "--help")

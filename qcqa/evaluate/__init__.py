@@ -1,0 +1,43 @@
+"""Measured quality, speed and memory of causal language models, source or converted.
+
+Three evaluations: :func:`evaluate_text` (perplexity and next-token accuracy),
+:func:`evaluate_tasks` (lm-evaluation-harness) and :func:`measure_decode_speed` (time and cache
+bytes of generation). Each returns scores with ``measurements()`` and ``compared_with(source)``,
+both of which yield :class:`~qcqa.plan.Measurement` values; :func:`metric_of` says what a
+measurement means. Nothing is downloaded unless a task of the Hub is asked for.
+"""
+
+from qcqa.evaluate.cache_bytes import cache_bytes
+from qcqa.evaluate.metric import METRICS, Metric, data_of, metric_of
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress
+from qcqa.evaluate.speed import measure_decode_speed
+from qcqa.evaluate.speed_scores import DecodeLoad, DecodeSpeed
+from qcqa.evaluate.statistics import Spread
+from qcqa.evaluate.task_files import demo_task_files
+from qcqa.evaluate.task_scores import TaskScores
+from qcqa.evaluate.tasks import evaluate_tasks
+from qcqa.evaluate.text import DEMO_TEXT, demo_documents, evaluate_text, read_documents
+from qcqa.evaluate.text_scores import TextScores, load_text_scores
+
+__all__ = [
+    "DEMO_TEXT",
+    "METRICS",
+    "DecodeLoad",
+    "DecodeSpeed",
+    "EvaluationProgress",
+    "Metric",
+    "OnProgress",
+    "Spread",
+    "TaskScores",
+    "TextScores",
+    "cache_bytes",
+    "data_of",
+    "demo_documents",
+    "demo_task_files",
+    "evaluate_tasks",
+    "evaluate_text",
+    "load_text_scores",
+    "measure_decode_speed",
+    "metric_of",
+    "read_documents",
+]

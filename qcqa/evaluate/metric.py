@@ -1,0 +1,115 @@
+"""What a measured figure means: its name for people, its unit, and which direction is better."""
+
+from dataclasses import dataclass, replace
+
+from qcqa.plan import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A kind of figure.
+
+    Parameters
+    ----------
+    name : str
+        As in :attr:`Measurement.metric`, behind the data's name.
+    label : str
+        For people.
+    unit : str
+        Unit of the value; empty for plain numbers.
+    higher_is_better : bool or None
+        None where neither is, or nobody knows.
+    is_share : bool
+        Whether values lie between 0 and 1 and read well as percentages.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    higher_is_better: bool | None = None
+    is_share: bool = False
+
+
+def _share(name: str, label: str) -> Metric:
+    return Metric(name, label, higher_is_better=True, is_share=True)
+
+
+def _more(name: str, label: str, unit: str = "") -> Metric:
+    return Metric(name, label, unit, higher_is_better=True)
+
+
+def _less(name: str, label: str, unit: str = "") -> Metric:
+    return Metric(name, label, unit, higher_is_better=False)
+
+
+#: Every metric that this package measures, and the usual ones of lm-evaluation-harness.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        # A text, by one model.
+        _less("perplexity", "perplexity"),
+        _less("nll", "negative log-likelihood", "nats per token"),
+        _share("accuracy", "next-token accuracy"),
+        # A text, a converted model against its source; differences are told from what they are of.
+        _less("perplexity_ratio", "perplexity over the source's"),
+        # Speed and memory of generation.
+        _less("prefill_seconds", "time of the prompt", "s"),
+        _less("seconds_per_token", "time per generated token", "s"),
+        _more("tokens_per_second", "generated tokens per second", "tokens/s"),
+        _less("cache_bytes", "KV cache", "bytes"),
+        _less("peak_bytes", "peak memory beside the weights", "bytes"),
+        _more("prefill_speedup", "speed of the prompt over the source's"),
+        _more("decode_speedup", "speed of generation over the source's"),
+        _less("cache_ratio", "KV cache over the source's"),
+        # lm-evaluation-harness.
+        _share("acc", "accuracy"),
+        _share("acc_norm", "accuracy, normalised by length"),
+        _share("acc_mutual_info", "accuracy, normalised by the unconditional likelihood"),
+        _share("exact_match", "exact match"),
+        _share("f1", "F1"),
+        _more("mcc", "Matthews correlation"),
+        _more("bleu", "BLEU"),
+        _less("brier_score", "Brier score"),
+        _less("word_perplexity", "perplexity per word"),
+        _less("byte_perplexity", "perplexity per byte"),
+        _less("bits_per_byte", "bits per byte"),
+    )
+}
+
+
+#: Ends the names of metrics that are a model's figure less its source's.
+DIFFERENCE = "_difference"
+
+
+def measurement_name(data: str, metric: str) -> str:
+    """Return the name of a measurement: data set and metric, parted by the last slash."""
+    return f"{data}/{metric}"
+
+
+def metric_of(measurement: Measurement | str) -> Metric:
+    """Return what a measurement means.
+
+    A metric that is not in the table comes back with its name as label and no better direction, so
+    that any figure can be charted.
+
+    Parameters
+    ----------
+    measurement : Measurement or str
+        The figure or its name.
+    """
+    full = measurement if isinstance(measurement, str) else measurement.metric
+    name = full.rpartition("/")[2]
+    if name.endswith(DIFFERENCE):
+        of = _metric_named(name.removesuffix(DIFFERENCE))
+        return replace(of, name=name, label=f"change in {of.label}")
+    return _metric_named(name)
+
+
+def _metric_named(name: str) -> Metric:
+    return METRICS.get(name, Metric(name, name.replace("_", " ")))
+
+
+def data_of(measurement: Measurement | str) -> str:
+    """Return the name of the data that a measurement was taken on; empty if it names none."""
+    full = measurement if isinstance(measurement, str) else measurement.metric
+    return full.rpartition("/")[0]

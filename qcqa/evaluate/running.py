@@ -1,0 +1,52 @@
+"""What every evaluation must know of a model that runs: its device, its limits, its mode."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from transformers import PreTrainedModel
+
+#: Names under which configs keep the longest context; families without one have none of them.
+_CONTEXT_LIMITS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
+
+#: Logits of one batch at most: 0.5 GiB in bfloat16, 1 GiB in float32.
+_LOGITS_OF_A_BATCH = 2**28
+_MOST_TOKENS_OF_A_BATCH = 8192
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Put a model in evaluation mode, without gradients; then back as it was."""
+    was_training = model.training
+    model.train(False)
+    try:
+        # Not inference mode: what a module keeps from it could not serve in training later.
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Return the device that token ids belong on, for models spread over several as well."""
+    return next(model.get_input_embeddings().parameters()).device
+
+
+def context_limit(model: PreTrainedModel) -> int | None:
+    """Return the longest context of a model in tokens, or None where its config names none."""
+    config = model.config.get_text_config()
+    for name in _CONTEXT_LIMITS:
+        limit = getattr(config, name, None)
+        if isinstance(limit, int) and limit > 0:
+            return limit
+    return None
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Return the number of tokens that the model can read."""
+    return int(model.config.get_text_config().vocab_size)
+
+
+def default_batch_tokens(model: PreTrainedModel) -> int:
+    """Return how many tokens a batch may have, so that its logits fit beside a large model."""
+    return max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // vocabulary_size(model)))

@@ -1,0 +1,148 @@
+"""Speed and memory of generation: models side by side in one process, in turns."""
+
+import inspect
+from collections.abc import Mapping
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from qcqa.errors import EvaluationError
+from qcqa.evaluate.cache_bytes import cache_bytes
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
+from qcqa.evaluate.running import context_limit, evaluating, input_device, vocabulary_size
+from qcqa.evaluate.speed_scores import DecodeLoad, DecodeSpeed, Round
+
+
+def measure_decode_speed(
+    models: Mapping[str, PreTrainedModel],
+    load: DecodeLoad,
+    *,
+    rounds: int = 7,
+    warmup_rounds: int = 1,
+    seed: int = 0,
+    on_progress: OnProgress = silent,
+) -> dict[str, DecodeSpeed]:
+    """Time how models read a prompt and go on, token by token.
+
+    In every round each model reads the same random prompts and then the same random tokens, one
+    at a time, as generation does without its sampling. The models take turns within each round and
+    the first turn goes round, so that a machine that warms up or is disturbed treats all alike.
+    The rounds before the first that counts are run in full and thrown away.
+
+    Parameters
+    ----------
+    models : mapping of str to PreTrainedModel
+        By name, such as ``source`` and ``converted``; all must fit in memory together.
+    load : DecodeLoad
+        Context, batch and number of tokens.
+    rounds : int
+        Rounds that count.
+    warmup_rounds : int
+        Rounds before them.
+    seed : int
+        Of the random tokens.
+    on_progress : callable
+        Called after each model's turn; what it raises ends the measurement.
+
+    Returns
+    -------
+    dict of str to DecodeSpeed
+        Under the models' names.
+
+    Raises
+    ------
+    EvaluationError
+        If a number is out of range, the load is beyond a model's context, or does not fit in
+        memory.
+    """
+    if not models or rounds < 1 or warmup_rounds < 0:
+        raise EvaluationError(
+            f"{len(models)} models, {rounds} rounds and {warmup_rounds} before them",
+            expected="at least one model, one round, and no negative number",
+        )
+    for name, model in models.items():
+        _require_context(name, model, load)
+    ids = _random_tokens(models, load, seed)
+    names = list(models)
+    found: dict[str, list[Round]] = {name: [] for name in names}
+    total = (warmup_rounds + rounds) * len(names)
+    for number in range(warmup_rounds + rounds):
+        first = number % len(names)
+        for turn, name in enumerate(names[first:] + names[:first]):
+            try:
+                with evaluating(models[name]):
+                    measured = _one_round(models[name], ids, load)
+            except torch.OutOfMemoryError as error:
+                raise EvaluationError(
+                    f"{load.batch_size} x {load.context_tokens} tokens of {name} do not fit the "
+                    "memory of the device",
+                    remedy="measure a smaller batch or a shorter context",
+                ) from error
+            if number >= warmup_rounds:
+                found[name].append(measured)
+            step = number * len(names) + turn + 1
+            on_progress(EvaluationProgress("decode speed", step, total))
+    return {name: DecodeSpeed(load, tuple(measured)) for name, measured in found.items()}
+
+
+def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
+    """Return one model's times for one prompt and the tokens after it."""
+    device = input_device(model)
+    ids = ids.to(device)  # (batch, context + new)
+    prompt = ids[:, : load.context_tokens]
+    options: dict[str, bool | int] = {"use_cache": True}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        # As in generation: logits of a long prompt may need more memory than its cache.
+        options["logits_to_keep"] = 1
+    before = _start_of_peak(device)
+    _wait_for(device)
+    started = perf_counter()
+    cache = model(input_ids=prompt, **options).past_key_values
+    _wait_for(device)
+    read = perf_counter()
+    held = cache_bytes(cache)
+    resumed = perf_counter()
+    for place in range(load.context_tokens, ids.shape[1]):
+        output = model(input_ids=ids[:, place : place + 1], past_key_values=cache, **options)
+        cache = output.past_key_values
+    _wait_for(device)
+    seconds = perf_counter() - resumed
+    return Round(
+        prefill_seconds=read - started,
+        seconds_per_token=seconds / load.new_tokens,
+        cache_bytes=held,
+        peak_bytes=None if before is None else torch.cuda.max_memory_allocated(device) - before,
+    )
+
+
+def _start_of_peak(device: torch.device) -> int | None:
+    """Return the bytes in use now and count the peak from here; None where torch cannot tell."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_allocated(device)
+
+
+def _wait_for(device: torch.device) -> None:
+    """Let the device finish: it works on while Python goes ahead."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _random_tokens(models: Mapping[str, PreTrainedModel], load: DecodeLoad, seed: int) -> Tensor:
+    vocabulary = min(vocabulary_size(model) for model in models.values())
+    shape = (load.batch_size, load.context_tokens + load.new_tokens)
+    return torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _require_context(name: str, model: PreTrainedModel, load: DecodeLoad) -> None:
+    limit = context_limit(model)
+    needed = load.context_tokens + load.new_tokens
+    if limit is not None and needed > limit:
+        raise EvaluationError(
+            f"a context of {load.context_tokens} tokens and {load.new_tokens} more for {name}",
+            expected=f"at most {limit} together",
+            remedy="measure a shorter context",
+        )

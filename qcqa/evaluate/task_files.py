@@ -1,0 +1,96 @@
+"""Tasks in YAML files: the demo's and a user's own, with their data beside them."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from qcqa.errors import EvaluationError
+from qcqa.packaged import demo_model_folder
+
+
+def demo_task_files() -> dict[str, Path]:
+    """Return the files of the tasks that travel with the demo model, by the tasks' names."""
+    folder = demo_model_folder() / "tasks"
+    return {f"demo_{path.stem}": path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_task_file(path: Path) -> dict[str, Any]:
+    """Return a task's config with its data found.
+
+    Relative ``data_files`` are looked for beside the YAML file, wherever the program was started.
+    JSON Lines are read into memory, so that nothing is copied to a cache of data sets. Functions
+    that the file names (``!function``) are run, as the harness does: they are the file's own.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file as lm-evaluation-harness takes it, for one task.
+
+    Raises
+    ------
+    EvaluationError
+        If it cannot be read, is no task, or its data is missing.
+    """
+    yaml = import_module("yaml")
+    loader = import_module("lm_eval.tasks._yaml_loader")
+    try:
+        config: dict[str, Any] = loader.load_yaml(path)
+    except (OSError, ValueError, ImportError, AttributeError, yaml.YAMLError) as error:
+        raise EvaluationError(f"{path} cannot be read as a task ({error})") from error
+    if not isinstance(config.get("task"), str):
+        raise EvaluationError(
+            f"{path} describes no single task",
+            expected="a 'task' with a name",
+            remedy="name the tasks of a group one by one",
+        )
+    options = config.get("dataset_kwargs")
+    if not isinstance(options, dict) or "data_files" not in options:
+        return config
+    files = _absolute(options["data_files"], path.parent.resolve())
+    if config.get("dataset_path") != "json":
+        return config | {"dataset_kwargs": options | {"data_files": files}}
+    splits = files if isinstance(files, dict) else {"train": files}
+    for one in _flat(splits):
+        if not Path(one).is_file():
+            raise EvaluationError(f"{one} is missing", expected=f"the data of {path}")
+    without = {key: value for key, value in config.items() if key != "dataset_kwargs"}
+    return without | {"custom_dataset": partial(_json_data, splits)}
+
+
+def _absolute(files: Any, folder: Path) -> Any:
+    """Return the same structure of file names, each with its folder; addresses stay."""
+    if isinstance(files, Mapping):
+        return {split: _absolute(one, folder) for split, one in files.items()}
+    if isinstance(files, list):
+        return [_absolute(one, folder) for one in files]
+    return files if "://" in str(files) else str(folder / str(files))
+
+
+def _flat(splits: Mapping[str, Any]) -> list[str]:
+    return [
+        one for files in splits.values() for one in (files if isinstance(files, list) else [files])
+    ]
+
+
+def _json_data(splits: Mapping[str, Any], **_metadata: Any) -> dict[str, Any]:
+    """Return the data sets of the splits; the harness passes the task's metadata as well."""
+    datasets = import_module("datasets")
+    return {
+        split: datasets.Dataset.from_list(
+            [row for one in _flat({split: files}) for row in _rows(one)]
+        )
+        for split, files in splits.items()
+    }
+
+
+def _rows(path: str) -> list[dict[str, Any]]:
+    """Return the objects of a file: one a line, or one list of all."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+        rows = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
+        return list(rows)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path} cannot be read as JSON Lines ({error})") from error

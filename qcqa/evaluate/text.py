@@ -1,0 +1,169 @@
+"""Perplexity and next-token accuracy of a causal language model on documents."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from qcqa.errors import EvaluationError
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
+from qcqa.evaluate.running import context_limit
+from qcqa.evaluate.scoring import answer_queries
+from qcqa.evaluate.text_scores import TextScores
+from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
+from qcqa.packaged import demo_model_folder
+
+#: Tokens of a window unless the model's context is shorter: that of most published perplexities.
+DEFAULT_WINDOW_TOKENS = 2048
+
+#: Name of the demo's text in measurements.
+DEMO_TEXT = "heldout"
+
+
+def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
+    """Return the documents of a text file in UTF-8.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    separator : str, optional
+        What parts documents, such as a blank line (two line breaks). By default the file is one
+        document, as is usual for perplexity.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be read, is no text or holds none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{path} is no text in UTF-8", remedy="convert it first") from error
+    except OSError as error:
+        raise EvaluationError(
+            f"{path} cannot be read ({error.strerror})", expected="a text file"
+        ) from error
+    parts = [text] if separator is None else text.split(separator)
+    documents = [part.strip() for part in parts if part.strip()]
+    if not documents:
+        raise EvaluationError(f"{path} is empty", expected="a text file with text in it")
+    return documents
+
+
+def demo_documents() -> list[str]:
+    """Return the held-out stories that travel with the demo model.
+
+    Raises
+    ------
+    CheckpointError
+        If the installation lacks the demo model.
+    EvaluationError
+        If it lacks its text.
+    """
+    return read_documents(demo_model_folder() / f"{DEMO_TEXT}.txt", separator="\n\n")
+
+
+def evaluate_text(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: Sequence[str],
+    *,
+    data: str,
+    window_tokens: int | None = None,
+    stride: int | None = None,
+    max_documents: int | None = None,
+    max_tokens: int | None = None,
+    batch_tokens: int | None = None,
+    on_progress: OnProgress = silent,
+) -> TextScores:
+    """Score every token of some documents.
+
+    Documents are read apart from each other, in windows (see :func:`cut_windows`). Every token is
+    scored once.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Source or converted, on any device, in any float type; log-likelihoods are float32.
+    tokenizer : PreTrainedTokenizerBase
+        The model's.
+    documents : sequence of str
+        The text.
+    data : str
+        What measurements call the text.
+    window_tokens : int, optional
+        Tokens that the model reads at once; by default 2048, or its longest context if shorter.
+    stride : int, optional
+        Tokens that a window after a document's first scores; by default all but one of a window.
+    max_documents : int, optional
+        Use only so many documents, taken evenly from all.
+    max_tokens : int, optional
+        Stop after so many tokens.
+    batch_tokens : int, optional
+        Tokens of a batch; by default what keeps its logits within 1 GiB.
+    on_progress : callable
+        Called with the windows scored so far; what it raises ends the evaluation.
+
+    Raises
+    ------
+    EvaluationError
+        If there is nothing to score, a number is out of range, or a batch does not fit.
+    """
+    _require_positive(max_documents=max_documents, max_tokens=max_tokens, batch_tokens=batch_tokens)
+    chosen = _evenly(documents, max_documents)
+    ids = [encode(tokenizer, document) for document in chosen]
+    length = _window_length(model, window_tokens)
+    cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
+    windows = list(first_tokens(cut, max_tokens))
+    if not windows:
+        raise EvaluationError(f"{data} has no token to score", expected="a longer text")
+    counts = np.array([len(window.query.targets) for window in windows])
+    answers = answer_queries(
+        model,
+        [window.query for window in windows],
+        batch_tokens=batch_tokens,
+        on_answered=lambda done: on_progress(EvaluationProgress(data, done, len(windows))),
+    )
+    return TextScores(
+        data=data,
+        digest=_digest(windows),
+        nll=np.concatenate([answer.nll for answer in answers]),
+        is_right=np.concatenate([answer.is_right for answer in answers]),
+        document=np.repeat([window.document for window in windows], counts).astype(np.int32),
+        window=np.repeat(np.arange(len(windows)), counts).astype(np.int32),
+    )
+
+
+def _window_length(model: PreTrainedModel, wanted: int | None) -> int:
+    limit = context_limit(model)
+    if wanted is None:
+        return min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS)
+    if limit is not None and wanted > limit:
+        raise EvaluationError(
+            f"windows of {wanted} tokens", expected=f"at most {limit}, the model's context"
+        )
+    return wanted
+
+
+def _evenly(documents: Sequence[str], count: int | None) -> Sequence[str]:
+    if count is None or count >= len(documents):
+        return documents
+    places: list[int] = (np.arange(count) * len(documents) // count).tolist()
+    return [documents[place] for place in places]
+
+
+def _digest(windows: Sequence[Window]) -> str:
+    digest = hashlib.sha256()
+    for window in windows:
+        for ids in (window.query.token_ids, window.query.targets):
+            digest.update(np.array([len(ids), *ids], dtype="<i8").tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _require_positive(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise EvaluationError(f"{name} = {number}", expected="at least 1")

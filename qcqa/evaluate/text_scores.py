@@ -1,0 +1,156 @@
+"""What a model says of every token of a text, alone and beside its source."""
+
+import json
+from dataclasses import dataclass
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from qcqa.errors import EvaluationError
+from qcqa.evaluate.metric import DIFFERENCE, measurement_name
+from qcqa.evaluate.statistics import Mean, clustered_mean
+from qcqa.files import write_bytes_atomically
+from qcqa.plan import Measurement
+
+#: With fewer documents their number is too small to tell how much they differ.
+_FEWEST_DOCUMENTS = 20
+
+#: Beyond this exp is infinite.
+_OVERFLOW = 709.0
+
+_FORMAT = "qcqa-text-scores-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextScores:
+    """Scores of one model on one text, token by token: 13 bytes a token.
+
+    Parameters
+    ----------
+    data : str
+        Name of the text.
+    digest : str
+        Hash of the windows that were scored. Two models with the same have the same tokens.
+    nll : ndarray, shape (N,), float32
+        Negative log-likelihood of each scored token, nats.
+    is_right : ndarray, shape (N,), bool
+        Whether the token was the model's most probable prediction.
+    document, window : ndarray, shape (N,), int32
+        Where the token stands, counted from 0.
+    """
+
+    data: str
+    digest: str
+    nll: NDArray[np.float32]
+    is_right: NDArray[np.bool_]
+    document: NDArray[np.int32]
+    window: NDArray[np.int32]
+
+    @property
+    def clusters(self) -> NDArray[np.int32]:
+        """What counts as one sample in standard errors, for each token: ``(N,)``.
+
+        The documents, because tokens of one share its subject. A text of fewer than 20 documents,
+        such as one long file, has too few of them; there it is windows, each read on its own.
+        """
+        enough = len(np.unique(self.document)) >= _FEWEST_DOCUMENTS
+        return self.document if enough else self.window
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Return perplexity, negative log-likelihood and next-token accuracy.
+
+        The standard error of the perplexity is that of the mean log-likelihood, carried over by
+        its derivative. Sample counts are tokens.
+        """
+        nll = clustered_mean(self.nll, self.clusters)
+        right = clustered_mean(self.is_right, self.clusters)
+        return (
+            self._measurement("perplexity", _exponential(nll)),
+            self._measurement("nll", nll),
+            self._measurement("accuracy", right),
+        )
+
+    def compared_with(self, source: "TextScores") -> tuple[Measurement, ...]:
+        """Return how far this model is from its source, token by token.
+
+        Both models find the same words hard, so the standard errors of these differences are far
+        smaller than those of either figure.
+
+        Parameters
+        ----------
+        source : TextScores
+            Of the source model, on the same text.
+
+        Raises
+        ------
+        EvaluationError
+            If the two were measured on different tokens.
+        """
+        if self.digest != source.digest:
+            raise EvaluationError(
+                f"scores of {len(self.nll)} tokens of {self.data} beside scores of "
+                f"{len(source.nll)} tokens of {source.data}",
+                expected="the same text in the same windows",
+                remedy="evaluate both models with the same settings",
+            )
+        nll = clustered_mean(_minus(self.nll, source.nll), self.clusters)
+        right = clustered_mean(_minus(self.is_right, source.is_right), self.clusters)
+        return (
+            self._measurement("perplexity_ratio", _exponential(nll)),
+            self._measurement("nll" + DIFFERENCE, nll),
+            self._measurement("accuracy" + DIFFERENCE, right),
+        )
+
+    def _measurement(self, metric: str, mean: Mean) -> Measurement:
+        name = measurement_name(self.data, metric)
+        return Measurement(name, mean.value, mean.standard_error, mean.sample_count)
+
+    def save(self, path: Path) -> None:
+        """Write the scores as safetensors, so that a source need be measured only once."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        about = {"format": _FORMAT, "data": self.data, "digest": self.digest}
+        write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+
+
+_ARRAYS: dict[str, type[np.generic]] = {
+    "nll": np.float32,
+    "is_right": np.bool_,
+    "document": np.int32,
+    "window": np.int32,
+}
+
+
+def load_text_scores(path: Path) -> TextScores:
+    """Read what :meth:`TextScores.save` wrote.
+
+    Raises
+    ------
+    EvaluationError
+        If the file is missing, damaged or something else.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
+            arrays = {name: file.get_tensor(name) for name in set(_ARRAYS) & set(file.keys())}
+    except (OSError, ValueError, SafetensorError) as error:
+        raise EvaluationError(f"{path} cannot be read as scores of a text ({error})") from error
+    is_ours = about.get("format") == _FORMAT and set(arrays) == set(_ARRAYS)
+    if not is_ours or any(arrays[name].dtype != kind for name, kind in _ARRAYS.items()):
+        raise EvaluationError(f"{path} holds no scores of a text", expected=f"format {_FORMAT}")
+    return TextScores(data=about["data"], digest=about["digest"], **arrays)
+
+
+def _minus(values: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+    # Differences of near-equal float32 values keep their digits in float64.
+    return values.astype(np.float64) - others.astype(np.float64)
+
+
+def _exponential(mean: Mean) -> Mean:
+    value = exp(mean.value) if mean.value < _OVERFLOW else float("inf")
+    error = None if mean.standard_error is None else value * mean.standard_error
+    return Mean(value, error, mean.sample_count)
