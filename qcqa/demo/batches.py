@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from qcqa.demo.draws import Draw
-from qcqa.demo.drills import write_drill, write_quiz
+from qcqa.demo.drills import write_drill, write_quiz, write_reflexives
 from qcqa.demo.schedule import Mix
 from qcqa.demo.stories import Story, stream, write_document
 from qcqa.demo.tokenizer import BOS, EOS, word_ids
@@ -78,4 +78,6 @@ def _writer(draw: Draw, mix: Mix) -> Callable[[Draw, int], Story]:
         return write_drill
     if mix.quizzes > 0 and draw.chance(mix.quizzes):
         return write_quiz
+    if mix.reflexives > 0 and draw.chance(mix.reflexives):
+        return write_reflexives
     return write_document

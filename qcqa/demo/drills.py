@@ -9,7 +9,7 @@ what somebody has to who has it, is harder; a quiz asks for it again and again.
 from qcqa.demo import lexicon as lx
 from qcqa.demo.draws import Draw
 from qcqa.demo.facts import STABLE_KINDS, Question, World, make_people
-from qcqa.demo.grammar import adjective_for, capitalised, sentence
+from qcqa.demo.grammar import adjective_for, capitalised, person_phrase, reflexive, sentence
 from qcqa.demo.stories import Story, plan, statement
 
 _ECHO = 0.25
@@ -84,4 +84,12 @@ def write_quiz(draw: Draw, budget: int) -> Story:
             # The bare answer, so that more questions fit into one row.
             question = Question(question.text, "", question.answer, ".", question.slot)
         story.ask(question)
+    return story
+
+
+def write_reflexives(draw: Draw, budget: int) -> Story:
+    """Write sentences about people who do something to themselves: which name is whose gender."""
+    story = Story()
+    while len(story.words) < budget:
+        story.add(capitalised(f"{reflexive(draw, person_phrase(draw))} ."))
     return story

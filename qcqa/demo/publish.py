@@ -118,8 +118,10 @@ def default_command(settings: dict[str, object], device: str) -> str:
     """Return the training command that reproduces a checkpoint."""
     schedule = settings["schedule"]
     assert isinstance(schedule, dict)
+    # The order of a sum, and so its rounding, depends on the number of threads.
+    threads = f"OMP_NUM_THREADS={torch.get_num_threads()} " if device == "cpu" else ""
     return (
-        f"python -m qcqa.demo.train --out runs/demo --seed {settings['seed']} "
+        f"{threads}python -m qcqa.demo.train --out runs/demo --seed {settings['seed']} "
         f"--steps {schedule['steps']} --decay-steps {schedule['decay_steps']} "
         f"--device {device} --publish assets/demo"
     )

@@ -1,4 +1,4 @@
-"""Learning rate, story length and share of drills over the training."""
+"""Learning rate, story length and shares of drills over the training."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,10 +8,11 @@ Value = TypeVar("Value", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Shares of a step's documents: drills of all, quizzes of what is no drill."""
+    """Shares of a step's documents: drills of all, quizzes of the rest, and so on."""
 
     drills: float = 0.0
     quizzes: float = 0.0
+    reflexives: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Schedule:
         ``(from step, tokens per row)`` in rising order.
     drills
         ``(from step, share of documents)`` in rising order: roll calls and echoes.
-    quizzes
-        The same for quizzes.
+    quizzes, reflexives
+        The same for quizzes and for reflexive sentences.
     """
 
     steps: int
@@ -44,6 +45,7 @@ class Schedule:
     lengths: tuple[tuple[int, int], ...]
     drills: tuple[tuple[int, float], ...] = ((0, 0.0),)
     quizzes: tuple[tuple[int, float], ...] = ((0, 0.0),)
+    reflexives: tuple[tuple[int, float], ...] = ((0, 0.0),)
 
     def rate(self, step: int) -> float:
         """Factor on the learning rates at one step, in (0, 1]."""
@@ -57,8 +59,12 @@ class Schedule:
         return max(1, self.batch_tokens // length), length
 
     def mix(self, step: int) -> Mix:
-        """Return the shares of drills and quizzes of one step."""
-        return Mix(_latest(self.drills, step), _latest(self.quizzes, step))
+        """Return the shares of one step's documents."""
+        return Mix(
+            _latest(self.drills, step),
+            _latest(self.quizzes, step),
+            _latest(self.reflexives, step),
+        )
 
 
 def _latest(table: tuple[tuple[int, Value], ...], step: int) -> Value:

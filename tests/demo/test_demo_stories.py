@@ -7,7 +7,7 @@ import pytest
 
 from qcqa.demo import lexicon as lx
 from qcqa.demo.draws import Draw, is_held_out
-from qcqa.demo.drills import write_drill
+from qcqa.demo.drills import write_drill, write_quiz, write_reflexives
 from qcqa.demo.evaluation_data import make_documents
 from qcqa.demo.facts import KINDS, MAKERS, World, changed, make_people
 from qcqa.demo.stories import held_out_pairs, stream, write_document, write_story
@@ -55,13 +55,14 @@ def test_the_same_key_gives_the_same_story_and_another_key_another() -> None:
 
 def test_training_text_stays_inside_the_vocabulary_and_shows_no_held_out_pair() -> None:
     known, pairs = word_ids(), 0
+    writers = (write_document, write_document, write_drill, write_quiz, write_reflexives)
     for index in range(600):
-        write = write_drill if index % 4 == 0 else write_document
+        write = writers[index % len(writers)]
         words = write(stream("train", 0, index), (62, 126, 254)[index % 3]).words
         assert not [word for word in words if word not in known]
         assert not list(held_out_pairs(words))
         pairs += sum(first in lx.ADJECTIVES for first in words)
-    assert pairs > 2000  # the assertion above looked at something
+    assert pairs > 1000  # the assertion above looked at something
 
 
 def test_training_names_never_stand_before_a_held_out_verb() -> None:
@@ -147,3 +148,22 @@ def test_text_survives_the_tokenizer() -> None:
         ids = tokenizer(text).input_ids
         assert ids[1:] == [word_ids()[word] for word in words]
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_reflexives_agree_with_their_names() -> None:
+    met = 0
+    for index in range(100):
+        words = write_reflexives(stream("reflexive", index), 100).words
+        for name, _, pronoun in zip(words, words[1:], words[2:], strict=False):
+            if name in lx.NAMES and pronoun in ("herself", "himself"):
+                met += 1
+                assert (name in lx.FEMALE) == (pronoun == "herself"), (name, pronoun)
+    assert met > 300
+
+
+def test_a_quiz_asks_only_about_facts_it_has_stated() -> None:
+    for index in range(60):
+        story = write_quiz(stream("quiz", index), 120)
+        assert story.answers
+        for position in story.answers:
+            assert story.words[position] in story.words[: story.words.index("?")]

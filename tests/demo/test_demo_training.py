@@ -100,6 +100,18 @@ def test_the_plateau_may_be_prolonged_before_the_decay_but_not_in_it(tmp_path: P
         train(tmp_path, TINY, device=CPU, report=quiet, resume=True)
 
 
+def test_what_lies_ahead_may_change_and_what_is_past_may_not(tmp_path: Path) -> None:
+    train(tmp_path, TINY, device=CPU, report=quiet, stop_at=10)
+    past = replace(TINY, schedule=replace(TINY.schedule, drills=((0, 0.0), (7, 0.5))))
+    with pytest.raises(RunError, match="another --out"):
+        train(tmp_path, past, device=CPU, report=quiet, resume=True)
+    ahead = replace(TINY, schedule=replace(TINY.schedule, drills=((0, 0.0), (10, 0.5))))
+    changed, _ = train(tmp_path, ahead, device=CPU, report=quiet, resume=True)
+    direct, _ = train(tmp_path / "direct", ahead, device=CPU, report=quiet)
+    expected = weights(direct)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(changed).items())
+
+
 def test_checkpoints_hold_nothing_pickled(tmp_path: Path) -> None:
     train(tmp_path, TINY, device=CPU, report=quiet, stop_at=2)
     names = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
