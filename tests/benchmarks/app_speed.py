@@ -89,7 +89,9 @@ def redraw_seconds(page: Page, presses: int) -> list[float]:
     slider.focus()
     times = []
     for press in range(1, presses + 1):
-        page.evaluate(f"window.redraw = ({REDRAW})('budget {50 + press / 10:.1f} %')")
+        expected = f"budget {50 + press / 10:.1f} %"
+        # In a block, for a promise that an expression returns would be waited for here.
+        page.evaluate(f"() => {{ window.redraw = ({REDRAW})('{expected}'); }}")
         slider.press("ArrowRight")
         times.append(float(page.evaluate("window.redraw")) / 1000)
         page.wait_for_timeout(300)
