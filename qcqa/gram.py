@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qcqa.errors import CheckpointError
@@ -126,7 +126,7 @@ def load_grams(path: Path) -> ModelGrams:
             keys, values = file.get_tensor("key"), file.get_tensor("value")
         spec = ModelSpec(**loads(metadata["spec"]))
         fingerprint = metadata["fingerprint"]
-    except Exception as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is no Gram file ({error})", remedy="start the search anew"
         ) from error
