@@ -44,7 +44,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
             decoders.Replace(" :", ":"),
         ]
     )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # not typed there
         tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
         unk_token="<unk>", model_max_length=512, clean_up_tokenization_spaces=False,
     )  # fmt: skip

@@ -45,7 +45,8 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as a checkpoint keeps them."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        as_read_back: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return as_read_back
 
 
 def make_optimizers(model: torch.nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:

@@ -196,7 +196,7 @@ class _StopStringSeen(StoppingCriteria):
         self._stops = stops
         self._prompt_length = prompt_length
 
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:  # noqa: ARG002  # transformers passes them
         """Return for each sequence whether it holds a stop string."""
         texts = [_decode(self._tokenizer, row[self._prompt_length :]) for row in input_ids]
         seen = [any(stop in text for stop in self._stops) for text in texts]

@@ -118,6 +118,9 @@ class Run:
                 return False
         except Timeout:
             return True
+        except OSError:
+            # A run that may only be read, such as a colleague's: no worker of ours has it.
+            return False
 
 
 def open_run(folder: Path, *, bundled: bool = False) -> Run:

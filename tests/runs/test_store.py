@@ -103,6 +103,13 @@ def test_a_copied_run_is_a_run_and_its_worker_is_not_taken_for_alive(tmp_path: P
     assert open_run(tmp_path / "copy").status().state == "dead"
 
 
+def test_a_run_whose_lock_cannot_be_taken_is_no_traceback() -> None:
+    run = _create()
+    run.write_status(RunStatus(state="running", pid=1))
+    (run.folder / ".worker.lock").mkdir()
+    assert run.status().state == "dead"
+
+
 def test_a_damaged_status_is_one_clear_error() -> None:
     run = _create()
     (run.folder / "status.json").write_text('{"state": "dancing"}')
