@@ -1,9 +1,11 @@
 """A run that is not finished: its progress while it is at work, and what to do when it stopped."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
 
+from qcqa.errors import QCQAError
 from qcqa.report.progress import has_hypervolume, progress_figure
 from qcqa.runs.launch import cancel
 from qcqa.runs.run import Run
@@ -13,6 +15,7 @@ from ui.errors import shown_in_place
 from ui.results import Stamp, stamp_of
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_PROBLEM = "problem_with_run"
 
 
 @st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
@@ -34,11 +37,16 @@ def live_progress(run: Run, seen: Stamp) -> None:
         with st.container(border=True, key="live"):
             left, right = st.columns([8, 2], vertical_alignment="center")
             left.progress(status.fraction, text=_progress_text(status))
-            if right.button(
-                "Cancel", icon=":material/stop_circle:", key="cancel_run", width="stretch"
-            ):
-                cancel(run)
-                st.rerun()
+            right.button(
+                "Cancel",
+                icon=":material/stop_circle:",
+                key="cancel_run",
+                width="stretch",
+                # A callback: the script may turn away before it comes to look at the button.
+                on_click=_attempt,
+                args=(cancel, run),
+            )
+            tell_problem()
             events = run.events()
             if has_hypervolume(events):
                 st.plotly_chart(
@@ -60,10 +68,27 @@ def stopped(run: Run, status: RunStatus) -> None:
             "Its worker process is gone without a word; what was finished is kept.",
             title="This search stopped unexpectedly",
         )
-    if st.button("Resume", icon=":material/resume:", key="resume_run"):
-        with shown_in_place():
-            workers.start_again(run)
-            st.rerun()
+    st.button(
+        "Resume",
+        icon=":material/resume:",
+        key="resume_run",
+        on_click=_attempt,
+        args=(workers.start_again, run),
+    )
+
+
+def _attempt(act: Callable[[Run], object], run: Run) -> None:
+    """Do something to a run; what stands in the way is told when the page is drawn."""
+    try:
+        act(run)
+    except QCQAError as error:
+        st.session_state[_PROBLEM] = error.one_line()
+
+
+def tell_problem() -> None:
+    """Say once what stood in the way of cancelling or resuming."""
+    if problem := st.session_state.pop(_PROBLEM, None):
+        st.error(problem, icon=":material/error:")
 
 
 def _progress_text(status: RunStatus) -> str:

@@ -30,9 +30,29 @@ EFFORTS: dict[str, SearchSettings] = {
 _SEARCHED = [name for name, method in METHODS.items() if method.needs_search]
 
 
-@st.dialog("New search", width="medium", icon=":material/search:")
-def new_search() -> None:
-    """Show the form over the page."""
+_OPEN = "search_form_is_open"
+
+
+def open_form() -> None:
+    """Have the form shown over the page until it is closed or a search is started."""
+    st.session_state[_OPEN] = True
+
+
+def _close_form() -> None:
+    st.session_state[_OPEN] = False
+
+
+def form_if_open() -> None:
+    """Draw the form where it was opened.
+
+    A page that follows a run at work draws itself anew now and then: an open form must outlive it.
+    """
+    if st.session_state.get(_OPEN):
+        _form_over_page()
+
+
+@st.dialog("New search", width="medium", icon=":material/search:", on_dismiss=_close_form)
+def _form_over_page() -> None:
     search_form()
 
 
@@ -84,6 +104,7 @@ def search_form() -> None:
         st.error(error.one_line(), icon=":material/error:")
         return
     choose(run=run.id, method=None)
+    _close_form()
     st.rerun()
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun, list_runs
-from ui.new_search import new_search
+from ui.new_search import open_form
 from ui.state import choices, choose, controlled
 from ui.wording import when
 
@@ -24,8 +24,7 @@ def pick_run() -> Run | DamagedRun | None:
             width="stretch",
             **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
         )
-    if row.button("New search", icon=":material/add:", key="new_search"):
-        new_search()
+    row.button("New search", icon=":material/add:", key="new_search", on_click=open_form)
     if chosen is not None and chosen not in runs:
         st.warning(
             f"The address asks for the run {chosen!r}, which is not here"

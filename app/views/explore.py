@@ -5,8 +5,8 @@ from ui import workers
 from ui.budget import budget_controls
 from ui.cards import headline, method_cards
 from ui.errors import shown_in_place
-from ui.live import live_progress, stopped
-from ui.new_search import new_search
+from ui.live import live_progress, stopped, tell_problem
+from ui.new_search import form_if_open, open_form
 from ui.plan_panel import plan_panel
 from ui.results import result_of, stamp_of
 from ui.run_picker import pick_run
@@ -91,14 +91,18 @@ def nothing_yet() -> None:
             "it takes seconds to minutes, and its progress shows here.",
             text_alignment="center",
         )
-        if st.button(
-            "Start a search", type="primary", icon=":material/play_arrow:", key="first_search"
-        ):
-            new_search()
+        st.button(
+            "Start a search",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="first_search",
+            on_click=open_form,
+        )
 
 
 def show(run: Run) -> None:
     """Draw a run in whatever state it is."""
+    tell_problem()
     status = run.status()
     if status.state in LIVE_STATES:
         live_progress(run, stamp_of(run))
@@ -127,3 +131,4 @@ with shown_in_place():
         st.error(run.error.one_line(), icon=":material/error:")
     else:
         show(run)
+form_if_open()

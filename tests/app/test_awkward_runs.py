@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from qcqa.errors import RunError
 from qcqa.runs.run import Run
 from qcqa.runs.status import State
 
@@ -65,11 +66,26 @@ def test_resume_starts_a_worker(
 ) -> None:
     run = make_run(state="cancelled")
     started = []
-    app = open_app()
     monkeypatch.setattr("ui.workers.start_again", lambda again: started.append(again.id))
+    app = open_app()
     app.button(key="resume_run").click().run()
     assert not app.exception
     assert started == [run.id]
+
+
+def test_resume_that_is_refused_says_so_once(
+    make_run: MakeRun, open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_run: Run) -> None:
+        raise RunError("the run is busy")
+
+    make_run(state="cancelled")
+    monkeypatch.setattr("ui.workers.start_again", refuse)
+    app = open_app()
+    app.button(key="resume_run").click().run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["the run is busy"]
+    assert not app.run().error
 
 
 @pytest.mark.parametrize(("num_layers", "num_heads"), [(1, 8), (1, 1), (80, 64)])

@@ -83,6 +83,9 @@ def test_button_opens_the_form(make_run: MakeRun, open_app: OpenApp) -> None:
     app.button(key="new_search").click().run()
     assert not app.exception
     assert app.button(key="start_search")
+    # A run at work draws the page anew: the form stays, with what was chosen in it.
+    app.button_group(key="new_effort").set_value("Thorough").run()
+    assert app.run().button_group(key="new_effort").value == "Thorough"
 
 
 def test_no_method_no_search(form: AppTest) -> None:

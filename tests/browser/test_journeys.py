@@ -88,7 +88,13 @@ def test_search_is_followed_through_a_reload_to_its_end(open_page: OpenPage) -> 
     assert "run=" in page.url
     page.reload()
     # At work or already done: it is the same run, and in the end all of it is on screen.
+    page.get_by_role("button", name="New search").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.locator(".st-key-live")).to_have_count(0, timeout=2 * PATIENCE_MS)
+    # A form that was opened meanwhile stays until it is closed, and then stays closed.
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.wait_for_selector(PARETO)
     expect(page.locator(".st-key-card_qcqa-ec")).to_be_visible()
     expect(page.locator(ALERT)).to_have_count(0)
