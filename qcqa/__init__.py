@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qcqa.budget import heads_within_gib as heads_within_gib
     from qcqa.budget import heads_within_ratio as heads_within_ratio
     from qcqa.errors import QCQAError as QCQAError
+    from qcqa.evaluated import Benchmark as Benchmark
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
     from qcqa.grouping import Grouping as Grouping
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from qcqa.plan_file import save_plan as save_plan
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
-    from qcqa.use_cases.evaluate import Benchmark as Benchmark
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
 _HOME = {
-    "Benchmark": "qcqa.use_cases.evaluate",
+    "Benchmark": "qcqa.evaluated",
     "CacheLoad": "qcqa.budget",
     "Front": "qcqa.front",
     "Grouping": "qcqa.grouping",

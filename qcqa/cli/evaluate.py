@@ -3,7 +3,7 @@
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,15 +12,13 @@ from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.inspect import RevisionOption
 from qcqa.cli.output import JsonOption, fraction_bar, print_json, print_table
 from qcqa.errors import EvaluationError
+from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan, save_plan
 from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.plan import plan_of_result
-
-if TYPE_CHECKING:
-    from qcqa.use_cases.evaluate import Evaluated
 
 
 def evaluate(
@@ -85,7 +83,7 @@ def evaluate(
     # One bar is enough: ours tells how far the whole is.
     os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.evaluate import Benchmark, evaluate_plans
+    from qcqa.use_cases.evaluate import evaluate_plans
 
     benchmark = Benchmark(
         text=text,
@@ -137,7 +135,7 @@ def _plans_of(run: Run, ratios: list[float]) -> list[GroupingPlan]:
     return sorted(plans.values(), key=lambda one: (-one.kv_ratio, one.predicted.wse))
 
 
-def _shown(row: "Evaluated") -> dict[str, str]:
+def _shown(row: Evaluated) -> dict[str, str]:
     figures = {one.metric: one for one in row.measured}
     cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
     for name, figure in figures.items():

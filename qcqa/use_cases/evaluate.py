@@ -17,7 +17,6 @@ from transformers import (
 
 from qcqa.attention.live import convert
 from qcqa.checkpoint import open_checkpoint
-from qcqa.errors import EvaluationError
 from qcqa.evaluate import (
     DEMO_TEXT,
     TaskScores,
@@ -28,68 +27,11 @@ from qcqa.evaluate import (
     read_documents,
 )
 from qcqa.evaluate.progress import EvaluationProgress
-from qcqa.files import write_text_atomically
+from qcqa.evaluated import Benchmark, Evaluated, load_evaluated, save_evaluated
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.plan_file import plan_to_json
 
 DEMO = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """What is measured on every model.
-
-    Parameters
-    ----------
-    text : str or None
-        A text file for perplexity and next-token accuracy; ``demo`` for the demo's held-out
-        stories.
-    tasks : tuple of str
-        Tasks of lm-evaluation-harness; see :func:`qcqa.evaluate.evaluate_tasks`.
-    limit : int or None
-        At most so many documents of the text, and questions of each task.
-    window_tokens : int or None
-        Tokens of the text that the model reads at once.
-
-    Raises
-    ------
-    EvaluationError
-        If nothing is to be measured.
-    """
-
-    text: str | None = None
-    tasks: tuple[str, ...] = ()
-    limit: int | None = None
-    window_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.text is None and not self.tasks:
-            raise EvaluationError("nothing to measure", expected="a text or at least one task")
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """One model's figures.
-
-    Parameters
-    ----------
-    method : str
-        Method of the plan; ``mha`` for the source.
-    kv_ratio : float
-        KV-cache bytes over those of the source.
-    kv_bytes_per_token : int
-        Of the KV cache.
-    wse : float
-        Weight-sharing error of the plan.
-    measured : tuple of Measurement
-        The figures, and for plans their differences from the source.
-    """
-
-    method: str
-    kv_ratio: float
-    kv_bytes_per_token: int
-    wse: float
-    measured: tuple[Measurement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +120,17 @@ def evaluate_plans(
         return _Scores.of(measured, tokenizer, benchmark, documents, report)
 
     of_source = scored(source, 0)
-    spec = checkpoint.spec
-    rows = [Evaluated("mha", 1.0, spec.kv_bytes_per_token(), 0.0, of_source.measurements())]
+    rows = [Evaluated.of_source(checkpoint.spec, benchmark, dtype, of_source.measurements())]
     for number, plan in enumerate(plans, start=1):
         kept = folder / f"{_key(plan, benchmark, dtype)}.json" if folder else None
-        row = _load(kept) if kept else None
+        row = load_evaluated(kept) if kept else None
         if row is None:
             converted = convert(deepcopy(source), plan)
             scores = scored(converted, number)
             measured = (*scores.measurements(), *scores.compared_with(of_source))
-            row = Evaluated(
-                plan.method, plan.kv_ratio, plan.kv_bytes_per_token, plan.predicted.wse, measured
-            )
+            row = Evaluated.of_plan(plan, benchmark, dtype, measured)
             if kept:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                write_text_atomically(kept, json.dumps(asdict(row), indent=2) + "\n")
+                save_evaluated(row, kept)
         rows.append(row)
     return rows
 
@@ -268,13 +206,3 @@ def _key(plan: GroupingPlan, benchmark: Benchmark, dtype: str) -> str:
     told = {name: content[name] for name in ("model", "method", "merge", "layers")}
     told |= {"benchmark": asdict(benchmark), "dtype": dtype}
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _load(path: Path) -> Evaluated | None:
-    """Return what was measured before, or None if it is not there or cannot be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        measured = tuple(Measurement(**figure) for figure in content.pop("measured"))
-        return Evaluated(**content, measured=measured)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
