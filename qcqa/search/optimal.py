@@ -7,12 +7,11 @@ from qcqa.front import LayerCandidates, LowerBound
 from qcqa.gram import ModelGrams
 from qcqa.grouping import canonical_labels
 from qcqa.search.allocation import allocate
-from qcqa.search.bound import spectral_bound
 from qcqa.search.config import SearchSettings
 from qcqa.search.exact import EXACT_HEADS, exact_labels
 from qcqa.search.layers import layer_rng
 from qcqa.search.table import best_table
-from qcqa.wse import population_wse
+from qcqa.wse import population_wse, spectral_bound
 
 FloatArray = NDArray[np.float64]
 

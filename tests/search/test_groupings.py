@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from qcqa.grouping import Grouping
-from qcqa.search.bound import spectral_bound
 from qcqa.search.exact import exact_labels
 from qcqa.search.local_search import local_search
 from qcqa.search.table import best_table, searched_table
 from qcqa.search.ward import ward_labels
-from qcqa.wse import population_wse
+from qcqa.wse import population_wse, spectral_bound
 
 
 def _all_partitions(num_heads):
