@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.terms import Fitness, Merge
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -62,11 +63,26 @@ class Front:
         ``L`` of them.
     choices : array, shape (N, L)
         The candidate that each of the ``N`` plans takes in each layer; sorted by cost.
+    fitness : Fitness
+        What the errors are.
+    total : float or None
+        The error that a relative error of 1 stands for, where the fitness has one.
+    merge : Merge
+        How the shared head of a group is computed.
+    refit : bool
+        Whether a conversion refits the merged attention on calibration text.
+    apart : bool
+        Whether keys and values were grouped apart from each other.
     """
 
     method: str
     layers: tuple[LayerCandidates, ...]
     choices: IntArray
+    fitness: Fitness = "wse"
+    total: float | None = None
+    merge: Merge = "mean"
+    refit: bool = False
+    apart: bool = False
 
     @cached_property
     def layer_cost(self) -> IntArray:
@@ -116,10 +132,20 @@ class LowerBound:
         Cached heads, increasing.
     error : array, shape (M,)
         Bound on the summed error of any plan of at most that cost.
+    fitness : Fitness
+        What the errors are.
+    apart : bool
+        Whether it holds for plans that group keys and values apart, too.
     """
 
     cost: IntArray
     error: FloatArray
+    fitness: Fitness = "wse"
+    apart: bool = False
+
+    def holds_for(self, front: Front) -> bool:
+        """Return whether it holds for plans that group keys and values as those of ``front``."""
+        return self.apart or not front.apart
 
     def at(self, num_cached_heads: int) -> float | None:
         """Return the bound for plans of at most this cost, or None where no plan exists."""

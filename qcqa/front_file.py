@@ -13,6 +13,9 @@ from qcqa.errors import RunError
 from qcqa.files import temporary_beside
 from qcqa.front import Front, LayerCandidates, LowerBound
 
+#: What a front's errors are and how its groups are merged: fields of :class:`Front`.
+_TERMS = ("fitness", "total", "merge", "refit", "apart")
+
 
 def save_front(front: Front, folder: Path) -> None:
     """Write one method's front into ``folder``, each file atomically, the plans last."""
@@ -40,6 +43,8 @@ def save_front(front: Front, folder: Path) -> None:
             "candidate_of_layer": list(front.choices),
         }
     )
+    # pandas keeps them in the metadata of the file's schema.
+    plans.attrs = {name: getattr(front, name) for name in _TERMS}
     _write(candidates, folder / f"{front.method}.candidates.parquet")
     _write(plans, folder / f"{front.method}.plans.parquet")
 
@@ -63,7 +68,9 @@ def load_front(folder: Path, method: str) -> Front:
         for _, rows in candidates.groupby("layer", sort=True)
     )
     choices = np.stack(plans["candidate_of_layer"].to_list())
-    return Front(method=method, layers=layers, choices=choices)
+    # Files of the first release, which knew one fitness and one merge, do not name them.
+    terms = {name: plans.attrs[name] for name in _TERMS if name in plans.attrs}
+    return Front(method=method, layers=layers, choices=choices, **terms)
 
 
 def saved_methods(folder: Path) -> list[str]:
@@ -76,7 +83,9 @@ def saved_methods(folder: Path) -> list[str]:
 def save_bound(bound: LowerBound, path: Path) -> None:
     """Write the lower bound."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(pd.DataFrame({"num_cached_heads": bound.cost, "error": bound.error}), path)
+    table = pd.DataFrame({"num_cached_heads": bound.cost, "error": bound.error})
+    table.attrs = {"fitness": bound.fitness, "apart": bound.apart}
+    _write(table, path)
 
 
 def load_bound(path: Path) -> LowerBound:
@@ -88,7 +97,12 @@ def load_bound(path: Path) -> LowerBound:
         If the file is missing or damaged.
     """
     table = _read(path)
-    return LowerBound(cost=table["num_cached_heads"].to_numpy(), error=table["error"].to_numpy())
+    return LowerBound(
+        cost=table["num_cached_heads"].to_numpy(),
+        error=table["error"].to_numpy(),
+        fitness=table.attrs.get("fitness", "wse"),
+        apart=table.attrs.get("apart", False),
+    )
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,6 @@ from numpy.typing import NDArray
 from qcqa.wse import population_wse, spectral_bound
 
 FloatArray = NDArray[np.float64]
-
-#: By what a search judges groupings: the weights alone, the error of the attention's output on
-#: calibration text, or the measured rise of the loss on it.
-Fitness = Literal["wse", "output-error", "loss"]
-#: Which of a layer's heads are grouped: keys and values alike, or one of them.
-Kind = Literal["shared", "key", "value"]
 
 
 class Objective(Protocol):

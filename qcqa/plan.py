@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from qcqa.errors import PlanError
 from qcqa.grouping import LayerGrouping
 from qcqa.model_spec import ModelSpec
-
-#: How the shared head of a group is computed: the mean of its heads.
-Merge = Literal["mean"]
+from qcqa.terms import Fitness, Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +44,23 @@ class Prediction:
         ``wse`` over the squared norm of all K and V weights.
     wse_lower_bound : float or None
         No plan of this cost has a smaller WSE, where the bound was computed.
+    fitness : Fitness
+        What the search minimised.
+    error : float or None
+        The plan's error by that fitness, summed over layers, where it is another than WSE.
+    relative_error : float or None
+        ``error`` over the error that stands for losing all, where the fitness has one.
+    error_lower_bound : float or None
+        No plan of this cost has a smaller ``error``, where the bound was computed.
     """
 
     wse: float
     relative_wse: float
     wse_lower_bound: float | None = None
+    fitness: Fitness = "wse"
+    error: float | None = None
+    relative_error: float | None = None
+    error_lower_bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,8 @@ class GroupingPlan:
         What was measured on it.
     provenance : mapping
         Settings, seed, versions and run: plain JSON values.
+    refit : bool
+        Whether a conversion refits the merged attention on calibration text.
 
     Raises
     ------
@@ -90,6 +102,7 @@ class GroupingPlan:
     predicted: Prediction
     measured: tuple[Measurement, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if len(self.layers) != self.model.num_layers:

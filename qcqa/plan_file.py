@@ -11,7 +11,8 @@ from qcqa.errors import PlanError, QCQAError
 from qcqa.files import write_text_atomically
 from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.model_spec import ModelSpec
-from qcqa.plan import GroupingPlan, Measurement, Merge, Prediction
+from qcqa.plan import GroupingPlan, Measurement, Prediction
+from qcqa.terms import Fitness, Merge
 
 FORMAT = "qcqa-plan"
 VERSION = 1
@@ -53,6 +54,10 @@ class PredictedSection(_Section):
     wse: float = Field(ge=0)
     relative_wse: float = Field(ge=0)
     wse_lower_bound: float | None = None
+    fitness: Fitness = "wse"
+    error: float | None = Field(default=None, ge=0)
+    relative_error: float | None = Field(default=None, ge=0)
+    error_lower_bound: float | None = None
 
 
 class MeasuredSection(_Section):
@@ -72,6 +77,7 @@ class PlanFile(_Section):
     model: ModelSection
     method: str
     merge: Merge
+    refit: bool = False
     layers: list[LayerSection]
     kv_ratio: float = Field(gt=0, le=1)
     kv_bytes_per_token: int = Field(ge=1)
@@ -88,6 +94,7 @@ def plan_to_json(plan: GroupingPlan) -> dict[str, Any]:
         model=ModelSection(**asdict(plan.model), fingerprint=plan.fingerprint),
         method=plan.method,
         merge=plan.merge,
+        refit=plan.refit,
         layers=[
             LayerSection(key=_groups(layer.key), value=_groups(layer.value))
             for layer in plan.layers
@@ -157,6 +164,7 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
             fingerprint=file.model.fingerprint,
             method=file.method,
             merge=file.merge,
+            refit=file.refit,
             layers=tuple(
                 LayerGrouping(
                     key=Grouping.from_groups(layer.key, num_heads),

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qcqa.errors import BudgetError, RunError
 from qcqa.front import Front, LowerBound
 from qcqa.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.gram import ModelGrams, load_grams, save_grams
+from qcqa.methods.plans import front_wse
 from qcqa.model_spec import ModelSpec
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +28,16 @@ class SearchResult:
     fronts : mapping from str to Front
         By name of the method.
     bound : LowerBound
-        What no grouping can beat.
+        The WSE that no grouping can beat.
+    error_bound : LowerBound or None
+        The error that none can beat by the fitness of the search, where it is another than WSE and
+        has a bound.
     """
 
     grams: ModelGrams
     fronts: Mapping[str, Front]
     bound: LowerBound
+    error_bound: LowerBound | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -47,6 +57,10 @@ class SearchResult:
                 f"method {method!r}", expected=f"one that was searched: {', '.join(self.fronts)}"
             )
         return self.fronts[method]
+
+    def wse(self, method: str) -> FloatArray:
+        """Return the WSE of every plan of one method, whatever its search minimised, shape (N,)."""
+        return front_wse(self.front(method), self.grams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,10 @@ class ResultFolder:
     def _bound(self) -> Path:
         return self._fronts / "lower_bound.parquet"
 
+    @property
+    def _error_bound(self) -> Path:
+        return self._fronts / "error_bound.parquet"
+
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -83,8 +101,8 @@ class ResultFolder:
         save_front(front, self._fronts)
 
     def save_bound(self, bound: LowerBound) -> None:
-        """Keep the lower bound."""
-        save_bound(bound, self._bound)
+        """Keep a lower bound, on WSE or on another fitness."""
+        save_bound(bound, self._bound if bound.fitness == "wse" else self._error_bound)
 
     def grams(self) -> ModelGrams | None:
         """Return the Grams, or None if they are not there yet."""
@@ -109,4 +127,13 @@ class ResultFolder:
                 f"{self.path} holds no result yet", remedy="wait for the run or resume it"
             )
         fronts = {name: load_front(self._fronts, name) for name in saved_methods(self._fronts)}
-        return SearchResult(grams=grams, fronts=fronts, bound=load_bound(self._bound))
+        return SearchResult(
+            grams=grams,
+            fronts=fronts,
+            bound=load_bound(self._bound),
+            error_bound=self.error_bound(),
+        )
+
+    def error_bound(self) -> LowerBound | None:
+        """Return the bound on another fitness than WSE, or None if there is none (yet)."""
+        return load_bound(self._error_bound) if self._error_bound.exists() else None

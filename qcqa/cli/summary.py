@@ -94,7 +94,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
         "model": result.spec.source,
         "fingerprint": result.grams.fingerprint,
         "fronts": {
-            name: _points(front.cost, front.error, total, trace)
+            name: _points(front.cost, result.wse(name), total, trace)
             for name, front in result.fronts.items()
         },
         "lower_bound": _points(result.bound.cost, result.bound.error, total, trace),

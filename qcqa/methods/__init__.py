@@ -1,4 +1,4 @@
-"""The methods by name: each answers a model's Grams with a front of plans."""
+"""The methods by name: each answers a problem with a front of plans."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,21 +6,23 @@ from types import MappingProxyType
 
 from qcqa.errors import SettingsError
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
-from qcqa.methods import gqa, mha, mqa, optimal, qcqa_ac, qcqa_ec
+from qcqa.methods import best, gqa, mha, mqa, optimal, qcqa_ac, qcqa_ec
 from qcqa.methods.method import Method
 from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
 from qcqa.search.progress import Progress, silent
+
+_MODULES = (mha, gqa, mqa, qcqa_ac, qcqa_ec, optimal, best)
 
 #: Every method by its name, in the order of charts and tables.
 METHODS: Mapping[str, Method] = MappingProxyType(
-    {module.METHOD.name: module.METHOD for module in (mha, gqa, mqa, qcqa_ac, qcqa_ec, optimal)}
+    {module.METHOD.name: module.METHOD for module in _MODULES}
 )
 
 
 def run_method(
     name: str,
-    grams: ModelGrams,
+    problem: Problem,
     settings: SearchSettings,
     *,
     progress: Callable[[Progress], None] | None = None,
@@ -32,24 +34,32 @@ def run_method(
     ----------
     name : str
         A key of :data:`METHODS`.
-    grams : ModelGrams
-        Of the model.
+    problem : Problem
+        The model, and what sharing costs by the fitness of the method's settings.
     settings : SearchSettings
-        Same settings, same front; ``workers`` changes only the time.
+        Same settings, same front; ``workers`` changes only the time. What the method insists on
+        takes their place.
     progress : callable, optional
-        Told of finished layers and generations; raising from it ends the search.
+        Told of finished slots and generations; raising from it ends the search.
     scratch : Path, optional
-        Folder in which finished layers are kept: called again after it was killed, the method
+        Folder in which finished slots are kept: called again after it was killed, the method
         goes on from there to the same result.
 
     Raises
     ------
     SettingsError
-        If there is no such method.
+        If there is no such method, or it minimises another fitness than the problem's.
     """
     if name not in METHODS:
         raise SettingsError(f"method {name!r}", expected=f"one of {', '.join(METHODS)}")
-    return METHODS[name].run(grams, settings, progress or silent, scratch)
+    chosen = METHODS[name]
+    effective = chosen.settings(settings)
+    if effective.fitness != problem.fitness:
+        raise SettingsError(
+            f"a problem of fitness {problem.fitness} for {chosen.label}",
+            expected=f"one of fitness {effective.fitness}",
+        )
+    return chosen.run(problem, effective, progress or silent, scratch)
 
 
 __all__ = ["METHODS", "Method", "Progress", "run_method"]

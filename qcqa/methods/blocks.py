@@ -1,33 +1,48 @@
-"""Blocks of neighbouring heads, alike in every layer: the baselines."""
+"""Blocks of neighbouring heads, alike in every layer and for keys and values: the baselines."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from qcqa.front import Front, LayerCandidates
-from qcqa.gram import ModelGrams
+from qcqa.front import Front
 from qcqa.grouping import Grouping
+from qcqa.search.config import SearchSettings
 from qcqa.search.fronts import front_of
-from qcqa.wse import population_wse
+from qcqa.search.measured import measured
+from qcqa.search.problem import Problem
+from qcqa.search.slots import Slot, SlotCandidates
+
+#: The baselines group keys and values alike, as those who use them do.
+TOGETHER = MappingProxyType({"apart": False})
 
 
-def block_front(method: str, grams: ModelGrams, group_counts: Sequence[int]) -> Front:
+def block_front(
+    method: str, problem: Problem, settings: SearchSettings, group_counts: Sequence[int]
+) -> Front:
     """Return the front of plans that cut every layer into as many blocks of neighbours.
 
     Parameters
     ----------
     method : str
         Name of the method.
-    grams : ModelGrams
-        Of the model.
+    problem : Problem
+        The model, and what sharing costs.
+    settings : SearchSettings
+        Say how the heads of a group are merged.
     group_counts : sequence of int
         Divisors of the number of heads, one plan each.
     """
-    num_heads = grams.spec.num_kv_heads
+    num_heads, num_layers = problem.spec.num_kv_heads, problem.spec.num_layers
     blocks = [Grouping.contiguous(num_heads, count).labels for count in group_counts]
     labels = np.array(blocks)  # (C, H)
-    layers = [
-        LayerCandidates.shared(labels, population_wse(layer.total, labels)) for layer in grams
-    ]
-    choices = np.repeat(np.arange(len(labels))[:, None], len(layers), axis=1)  # (C, L)
-    return front_of(method, layers, choices)
+    layers = [_judged(problem, Slot(layer), labels) for layer in range(num_layers)]
+    choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
+    return front_of(method, layers, choices, settings)
+
+
+def _judged(problem: Problem, slot: Slot, labels: np.ndarray) -> SlotCandidates:
+    if problem.rescore is not None:
+        unjudged = SlotCandidates(slot, labels, np.zeros(len(labels)), total=None)
+        return measured(unjudged, problem.rescore)
+    return SlotCandidates.judged(slot, problem.objective(slot), labels)

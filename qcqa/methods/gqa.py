@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
-from qcqa.methods.blocks import block_front
+from qcqa.methods.blocks import TOGETHER, block_front
 from qcqa.methods.method import Method
 from qcqa.search.config import SearchSettings
 from qcqa.search.encodings import divisors
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 
 
 def run(
-    grams: ModelGrams, _settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return a plan for every divisor of the number of heads, MQA and MHA included."""
-    return block_front("gqa", grams, divisors(grams.spec.num_kv_heads))
+    return block_front("gqa", problem, settings, divisors(problem.spec.num_kv_heads))
 
 
 METHOD = Method(
@@ -24,4 +24,5 @@ METHOD = Method(
     description="Grouped-query attention: equal blocks of neighbouring heads, alike in all layers.",
     needs_search=False,
     run=run,
+    insists=TOGETHER,
 )

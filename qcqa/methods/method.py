@@ -1,16 +1,17 @@
-"""What a method is: something that answers a model's Grams with a front of plans."""
+"""What a method is: something that answers a problem with a front of plans."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
 from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 
-#: Grams, settings, whom to tell of progress, and a folder for finished layers (or None).
-Run = Callable[[ModelGrams, SearchSettings, OnProgress, Path | None], Front]
+#: The problem, settings, whom to tell of progress, and a folder for finished slots (or None).
+Run = Callable[[Problem, SearchSettings, OnProgress, Path | None], Front]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Method:
         Whether it takes time; the others only look their plans up.
     run : callable
         Does it.
+    insists : mapping
+        Settings that it has whatever a run's are.
     """
 
     name: str
@@ -36,3 +39,8 @@ class Method:
     description: str
     needs_search: bool
     run: Run
+    insists: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, asked: SearchSettings) -> SearchSettings:
+        """Return the settings of a run as this method has them."""
+        return asked.model_copy(update=dict(self.insists))

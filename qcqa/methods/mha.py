@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
-from qcqa.methods.blocks import block_front
+from qcqa.methods.blocks import TOGETHER, block_front
 from qcqa.methods.method import Method
 from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 
 
 def run(
-    grams: ModelGrams, _settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return the one plan in which no heads share."""
-    return block_front("mha", grams, [grams.spec.num_kv_heads])
+    return block_front("mha", problem, settings, [problem.spec.num_kv_heads])
 
 
 METHOD = Method(
@@ -23,4 +23,5 @@ METHOD = Method(
     description="Multi-head attention: the source's heads as they are.",
     needs_search=False,
     run=run,
+    insists=TOGETHER,
 )

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
-from qcqa.methods.blocks import block_front
+from qcqa.methods.blocks import TOGETHER, block_front
 from qcqa.methods.method import Method
 from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 
 
 def run(
-    grams: ModelGrams, _settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return the one plan in which all heads of a layer share."""
-    return block_front("mqa", grams, [1])
+    return block_front("mqa", problem, settings, [1])
 
 
 METHOD = Method(
@@ -23,4 +23,5 @@ METHOD = Method(
     description="Multi-query attention: all heads of a layer share one.",
     needs_search=False,
     run=run,
+    insists=TOGETHER,
 )

@@ -1,14 +1,21 @@
 """From a front to one plan."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qcqa.errors import BudgetError
 from qcqa.front import Front, LowerBound
 from qcqa.gram import ModelGrams
 from qcqa.plan import GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
+from qcqa.wse import population_wse
+
+FloatArray = NDArray[np.float64]
 
 #: Distributions on which a search's numbers depend.
 _PACKAGES = ("qcqa-explorer", "numpy", "pymoo")
@@ -21,6 +28,7 @@ def plan_from_front(
     *,
     settings: SearchSettings | None = None,
     bound: LowerBound | None = None,
+    error_bound: LowerBound | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> GroupingPlan:
     """Return one plan of a front.
@@ -35,12 +43,11 @@ def plan_from_front(
         Of the model.
     settings : SearchSettings, optional
         With which the front was found, for the plan's provenance.
-    bound : LowerBound, optional
-        Tells how good the plan can be.
+    bound, error_bound : LowerBound, optional
+        Tell how good the plan can be, by WSE and by another fitness of the front.
     provenance : mapping, optional
         What else is known of its origin: plain JSON values.
     """
-    error = float(front.error[index])
     origin: dict[str, Any] = {"versions": _versions()}
     if settings is not None:
         # How many processes found it says nothing of the plan.
@@ -49,13 +56,10 @@ def plan_from_front(
         model=grams.spec,
         fingerprint=grams.fingerprint,
         method=front.method,
-        merge="mean",
+        merge=front.merge,
+        refit=front.refit,
         layers=front.groupings(index),
-        predicted=Prediction(
-            wse=error,
-            relative_wse=error / grams.trace if grams.trace else 0.0,
-            wse_lower_bound=bound.at(int(front.cost[index])) if bound else None,
-        ),
+        predicted=_prediction(front, index, grams, bound, error_bound),
         provenance=origin | dict(provenance or {}),
     )
 
@@ -67,6 +71,7 @@ def best_plan(
     *,
     settings: SearchSettings | None = None,
     bound: LowerBound | None = None,
+    error_bound: LowerBound | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> GroupingPlan:
     """Return the plan of least error that caches at most so many heads; see the other function.
@@ -75,7 +80,7 @@ def best_plan(
     ----------
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
-    front, grams, settings, bound, provenance
+    front, grams, settings, bound, error_bound, provenance
         As in :func:`plan_from_front`.
 
     Raises
@@ -94,7 +99,52 @@ def best_plan(
             remedy="raise the budget or take another method",
         )
     return plan_from_front(
-        front, index, grams, settings=settings, bound=bound, provenance=provenance
+        front,
+        index,
+        grams,
+        settings=settings,
+        bound=bound,
+        error_bound=error_bound,
+        provenance=provenance,
+    )
+
+
+def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
+    """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
+    if front.fitness == "wse":
+        return front.error
+    wse = np.zeros(len(front))
+    for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
+        of_candidate = population_wse(gram.key, layer.key_labels)
+        of_candidate += population_wse(gram.value, layer.value_labels)
+        wse += of_candidate[choice]
+    return wse
+
+
+def _prediction(
+    front: Front,
+    index: int,
+    grams: ModelGrams,
+    bound: LowerBound | None,
+    error_bound: LowerBound | None,
+) -> Prediction:
+    wse, cost = float(front_wse(front, grams)[index]), int(front.cost[index])
+    prediction = Prediction(
+        wse=wse,
+        relative_wse=wse / grams.trace if grams.trace else 0.0,
+        wse_lower_bound=bound.at(cost) if bound and bound.holds_for(front) else None,
+    )
+    if front.fitness == "wse":
+        return prediction
+    error, lowest = float(front.error[index]), None
+    if error_bound and error_bound.fitness == front.fitness and error_bound.holds_for(front):
+        lowest = error_bound.at(cost)
+    return replace(
+        prediction,
+        fitness=front.fitness,
+        error=error,
+        relative_error=error / front.total if front.total else None,
+        error_lower_bound=lowest,
     )
 
 

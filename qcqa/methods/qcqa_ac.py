@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from qcqa.front import Front
-from qcqa.gram import ModelGrams
 from qcqa.methods.method import Method
 from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 
 
 def run(
-    grams: ModelGrams, settings: SearchSettings, progress: OnProgress, scratch: Path | None
+    problem: Problem, settings: SearchSettings, progress: OnProgress, scratch: Path | None
 ) -> Front:
     """Return the front of NSGA-II in two stages."""
     # pymoo takes half a second to import: only a search should wait for it.
@@ -19,7 +19,7 @@ def run(
     return two_stage(
         "qcqa-ac",
         arbitrary_cardinality,
-        grams,
+        problem,
         settings,
         on_progress=progress,
         scratch=scratch,

@@ -33,7 +33,8 @@ class BudgetPoint:
     over_gqa : float
         WSE over that of GQA at the same budget, minus 1; NaN where GQA has no plan.
     over_bound : float
-        WSE over the lower bound of this budget, minus 1; infinite where the bound is zero.
+        WSE over the lower bound of this budget, minus 1; infinite where the bound is zero, NaN
+        where it does not hold for the method.
     """
 
     method: str
@@ -70,7 +71,7 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
         if index is None:
             points[method] = None
             continue
-        heads, wse = int(front.cost[index]), float(front.error[index])
+        heads, wse = int(front.cost[index]), float(result.wse(method)[index])
         points[method] = BudgetPoint(
             method=method,
             index=index,
@@ -79,7 +80,9 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
             wse=wse,
             relative_wse=wse / result.grams.trace,
             over_gqa=nan if gqa is None else _excess(wse, gqa),
-            over_bound=nan if bound is None else max(0.0, _excess(wse, bound)),
+            over_bound=nan
+            if bound is None or not result.bound.holds_for(front)
+            else max(0.0, _excess(wse, bound)),
         )
     return points
 
@@ -154,7 +157,7 @@ def percent_text(share: float, *, sign: bool = False) -> str:
 def _wse_within(result: SearchResult, method: str, max_cached_heads: int) -> float | None:
     front = result.fronts.get(method)
     index = None if front is None else front.within(max_cached_heads)
-    return None if front is None or index is None else float(front.error[index])
+    return None if front is None or index is None else float(result.wse(method)[index])
 
 
 def _excess(wse: float, reference: float) -> float:

@@ -34,6 +34,7 @@ class MethodStyle:
 
 #: In the order in which they are shown: what was searched before what it is compared with.
 METHOD_STYLES: dict[str, MethodStyle] = {
+    "best": MethodStyle(METHODS["best"].label, "#6A51A3", "solid", "hexagon"),
     "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle"),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
     "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star"),

@@ -65,7 +65,7 @@ def pareto_figure(
     if scale != "gap":
         figure.add_traces(_bound_traces(result, axis, y_of, log=log))
     for method in in_order(result.fronts):
-        figure.add_trace(_front_trace(result.fronts[method], axis, y_of))
+        figure.add_trace(_front_trace(result.fronts[method], result.wse(method), axis, y_of))
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -125,10 +125,10 @@ class _ErrorAxis:
             return np.where(error == 0, np.nan, 100 * np.maximum(error / bound - 1, 0))
 
 
-def _front_trace(front: Front, axis: KvAxis, y_of: _ErrorAxis) -> go.Scatter:
+def _front_trace(front: Front, wse: FloatArray, axis: KvAxis, y_of: _ErrorAxis) -> go.Scatter:
     style = method_style(front.method)
     kept = _corners(len(front))
-    cost, error = front.cost[kept], front.error[kept]
+    cost, error = front.cost[kept], wse[kept]
     # The optimal front often lies on QCQA-AC's: a thin line on a broad one shows both.
     width = {"qcqa-ac": 4.5, "optimal": 1.6}.get(front.method, 2.2)
     return go.Scatter(

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qcqa.errors import SettingsError
+from qcqa.terms import Fitness, Merge
 
 
 class SearchSettings(BaseModel):
@@ -27,6 +28,14 @@ class SearchSettings(BaseModel):
         Of every random number.
     workers : int or None
         Processes for stage 1, by default one per CPU; the result does not depend on it.
+    fitness : Fitness
+        What the search minimises.
+    apart : bool
+        Whether keys and values are grouped apart from each other.
+    merge : Merge
+        How the shared head of a group is computed.
+    refit : bool
+        Whether a conversion refits the merged attention on calibration text.
 
     Raises
     ------
@@ -45,6 +54,10 @@ class SearchSettings(BaseModel):
     restarts: int = Field(default=12, ge=0)
     seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
+    fitness: Fitness = "wse"
+    apart: bool = False
+    merge: Merge = "mean"
+    refit: bool = False
 
     @model_validator(mode="wrap")
     @classmethod

@@ -1,4 +1,4 @@
-"""Finished layers of a search that is not finished, so that a killed one resumes where it was."""
+"""Finished slots of a search that is not finished, so that a killed one resumes where it was."""
 
 import hashlib
 import json
@@ -7,65 +7,55 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcqa.files import write_text_atomically
-from qcqa.front import LayerCandidates
+from qcqa.objective import Objective
 from qcqa.search.config import SearchSettings
+from qcqa.search.slots import Slot, SlotCandidates
 
-FloatArray = NDArray[np.float64]
-
-#: Raised when a search changes, so that layers of an older release are searched anew.
-_FORMAT = 1
+#: Raised when a search changes, so that slots of an older release are searched anew.
+_FORMAT = 2
 
 
-def save_finished(
-    folder: Path,
-    search: Callable[..., Any],
-    gram: FloatArray,
-    settings: SearchSettings,
-    layer: int,
-    candidates: LayerCandidates,
-) -> None:
-    """Keep one layer's candidates, whose keys and values are grouped alike, in ``folder``."""
+def fingerprint(
+    search: Callable[..., Any], objective: Objective, settings: SearchSettings, slot: Slot
+) -> str:
+    """Return a hash of all that a slot's result depends on.
+
+    An objective is known by its kind, its total and its Gram, which are others for other weights
+    or another calibration text.
+    """
+    names = [f"{thing.__module__}.{thing.__qualname__}" for thing in (search, type(objective))]
+    told = settings.model_dump_json(exclude={"workers"})
+    digest = hashlib.sha256(f"{_FORMAT} {names} {slot} {objective.total} {told} ".encode())
+    digest.update(np.ascontiguousarray(objective.gram).tobytes())
+    return digest.hexdigest()
+
+
+def save_finished(folder: Path, candidates: SlotCandidates, mark: str) -> None:
+    """Keep one slot's candidates in ``folder``, marked by their :func:`fingerprint`."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
-        "of": _fingerprint(search, gram, settings, layer),
-        "labels": candidates.key_labels.tolist(),
+        "of": mark,
+        "labels": candidates.labels.tolist(),
         "error": candidates.error.tolist(),
+        "total": candidates.total,
     }
-    write_text_atomically(_path(folder, layer), json.dumps(content))
+    write_text_atomically(_path(folder, candidates.slot), json.dumps(content))
 
 
-def load_finished(
-    folder: Path,
-    search: Callable[..., Any],
-    gram: FloatArray,
-    settings: SearchSettings,
-    layer: int,
-) -> LayerCandidates | None:
-    """Return one layer's candidates, or None if this very search has not finished it."""
+def load_finished(folder: Path, slot: Slot, mark: str) -> SlotCandidates | None:
+    """Return one slot's candidates, or None if the search of this mark has not finished it."""
     try:
-        content = json.loads(_path(folder, layer).read_text(encoding="utf-8"))
-        if content["of"] != _fingerprint(search, gram, settings, layer):
+        content = json.loads(_path(folder, slot).read_text(encoding="utf-8"))
+        if content["of"] != mark:
             return None
         labels = np.array(content["labels"], dtype=np.int64)
         error = np.array(content["error"], dtype=np.float64)
+        return SlotCandidates(slot, labels, error, content["total"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is searched again
-    return LayerCandidates.shared(labels, error)
 
 
-def _path(folder: Path, layer: int) -> Path:
-    return folder / f"layer-{layer:04d}.json"
-
-
-def _fingerprint(
-    search: Callable[..., Any], gram: FloatArray, settings: SearchSettings, layer: int
-) -> str:
-    """Return a hash of all that a layer's result depends on."""
-    name = f"{search.__module__}.{search.__qualname__}"
-    told = settings.model_dump_json(exclude={"workers"})
-    digest = hashlib.sha256(f"{_FORMAT} {name} {layer} {told} ".encode())
-    digest.update(np.ascontiguousarray(gram).tobytes())
-    return digest.hexdigest()
+def _path(folder: Path, slot: Slot) -> Path:
+    return folder / f"layer-{slot.layer:04d}-{slot.kind}.json"

@@ -1,33 +1,53 @@
-"""From candidates of the layers to the front over layers."""
+"""From candidates of the slots to the front over layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.front import Front, LayerCandidates
+from qcqa.front import Front
 from qcqa.search.allocation import allocate
+from qcqa.search.config import SearchSettings
 from qcqa.search.pareto import nondominated
+from qcqa.search.slots import SlotCandidates, combined
 
 
-def front_of(method: str, layers: Sequence[LayerCandidates], choices: NDArray[np.integer]) -> Front:
+def front_of(
+    method: str,
+    slots: Sequence[SlotCandidates],
+    choices: NDArray[np.integer],
+    settings: SearchSettings,
+) -> Front:
     """Return the front among some plans: sorted by cost, none dominated.
 
     Parameters
     ----------
     method : str
         Name of the method.
-    layers : sequence of L LayerCandidates
+    slots : sequence of S SlotCandidates
         What the plans choose from.
-    choices : array, shape (N, L)
-        The candidate that each plan takes in each layer.
+    choices : array, shape (N, S)
+        The candidate that each plan takes in each slot.
+    settings : SearchSettings
+        Say what the errors are, and how the heads of a group are merged.
     """
-    plans = Front(method=method, layers=tuple(layers), choices=choices.astype(np.int64))
-    keep = nondominated(plans.cost, plans.error)
-    return Front(method=method, layers=plans.layers, choices=plans.choices[keep])
+    layers, choice_of_layer = combined(slots, choices.astype(np.int64))
+    totals = [candidates.total for candidates in slots if candidates.total is not None]
+    plans = Front(
+        method=method,
+        layers=layers,
+        choices=choice_of_layer,
+        fitness=settings.fitness,
+        total=sum(totals) if len(totals) == len(slots) else None,
+        merge=settings.merge,
+        refit=settings.refit,
+        apart=settings.apart,
+    )
+    return replace(plans, choices=plans.choices[nondominated(plans.cost, plans.error)])
 
 
-def best_front(method: str, layers: Sequence[LayerCandidates]) -> Front:
-    """Return the front that no choice of one candidate per layer can beat."""
-    _, _, choices = allocate([layer.cost for layer in layers], [layer.error for layer in layers])
-    return front_of(method, layers, choices)
+def best_front(method: str, slots: Sequence[SlotCandidates], settings: SearchSettings) -> Front:
+    """Return the front that no choice of one candidate per slot can beat."""
+    _, _, choices = allocate([slot.cost for slot in slots], [slot.error for slot in slots])
+    return front_of(method, slots, choices, settings)

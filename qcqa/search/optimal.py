@@ -1,52 +1,94 @@
-"""The optimal front: the best grouping known per layer and group count, then exact allocation."""
+"""The optimal front: the best grouping known per slot and group count, then exact allocation."""
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.front import LayerCandidates, LowerBound
-from qcqa.gram import ModelGrams
-from qcqa.grouping import canonical_labels
+from qcqa.front import Front, LowerBound
+from qcqa.objective import Objective
 from qcqa.search.allocation import allocate
+from qcqa.search.candidates import find_candidates
 from qcqa.search.config import SearchSettings
-from qcqa.search.exact import EXACT_HEADS, exact_labels
-from qcqa.search.layers import layer_rng
+from qcqa.search.exact import EXACT_HEADS, errors_of_groups, exact_labels
+from qcqa.search.fronts import best_front
+from qcqa.search.problem import Problem
+from qcqa.search.progress import OnProgress
+from qcqa.search.slots import Slot, SlotCandidates, slots_of
+from qcqa.search.stage_one import slot_rng, tabulate
 from qcqa.search.table import best_table
-from qcqa.wse import population_wse, spectral_bound
 
 FloatArray = NDArray[np.float64]
 
 
-def optimal_candidates(gram: FloatArray, settings: SearchSettings, layer: int) -> LayerCandidates:
-    """Return one layer's best groupings, a candidate for every group count; pure and picklable."""
-    rng = layer_rng(settings, layer)
-    table = best_table(gram, restarts=settings.restarts, rng=rng)
-    return LayerCandidates.shared(table.labels, table.error)
+def optimal_front(
+    method: str,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> Front:
+    """Return the front of the best candidates, spread exactly over the slots.
+
+    Proven optimal where every slot can be solved exactly and errors are not measured.
+    """
+    slots = find_candidates(
+        optimal_candidates,
+        problem,
+        settings,
+        seconds_per_slot=_seconds(problem.spec.num_kv_heads, settings),
+        share=1.0,
+        on_progress=on_progress,
+        scratch=scratch,
+    )
+    return best_front(method, slots, settings)
 
 
-def optimal_seconds(num_heads: int, settings: SearchSettings) -> float:
+def optimal_candidates(
+    objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
+    """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
+    rng = slot_rng(settings, slot)
+    table = best_table(objective, restarts=settings.restarts, rng=rng)
+    return SlotCandidates(slot, table.labels, table.error, objective.total)
+
+
+def slot_bound(objective: Objective) -> FloatArray:
+    """Return the error below which no grouping of a slot comes, for every group count, shape (H,).
+
+    For as many heads as can be solved exactly it is the optimum itself.
+    """
+    if objective.num_heads <= EXACT_HEADS:
+        return objective.error(exact_labels(errors_of_groups(objective)))
+    return objective.bound()
+
+
+def lower_bound(problem: Problem, settings: SearchSettings) -> LowerBound:
+    """Return what no plan can beat; errors that are measured have no bound.
+
+    The bounds of the slots, summed by the same allocation as the front. Where every slot was
+    solved exactly, the optimal front lies on it: it is proven. Unless keys and values are apart in
+    ``settings``, it holds for plans that group them alike.
+    """
+    slots = slots_of(problem.spec.num_layers, apart=settings.apart)
+    tabulate(problem, slots, settings)
+    bounds = [slot_bound(problem.objective(slot)) for slot in slots]
+    costs = [
+        slot.heads_per_group * np.arange(1, len(bound) + 1)
+        for slot, bound in zip(slots, bounds, strict=True)
+    ]
+    cost, error, _ = allocate(costs, bounds)
+    return LowerBound(
+        cost=cost,
+        error=np.minimum.accumulate(error),
+        fitness=problem.fitness,
+        apart=settings.apart,
+    )
+
+
+def _seconds(num_heads: int, settings: SearchSettings) -> float:
     """Return a guess of what :func:`optimal_candidates` takes."""
     if num_heads <= EXACT_HEADS:
         return 0.02
     return 0.007 * (settings.restarts + 1) * (num_heads / 32) ** 3
-
-
-def layer_bound(gram: FloatArray) -> FloatArray:
-    """Return the WSE below which no grouping of a layer comes, for every group count, shape (H,).
-
-    For as many heads as can be solved exactly it is the optimum itself, else the spectral bound.
-    """
-    if len(gram) <= EXACT_HEADS:
-        return population_wse(gram, canonical_labels(exact_labels(gram)))
-    return spectral_bound(gram)
-
-
-def lower_bound(grams: ModelGrams) -> LowerBound:
-    """Return what no plan can beat that groups keys and values alike.
-
-    The bounds of the layers, summed by the same allocation as the front. Where every layer was
-    solved exactly, the optimal front lies on it: it is proven.
-    """
-    bounds = [layer_bound(layer.total) for layer in grams]
-    costs = [2 * np.arange(1, layer.num_heads + 1) for layer in grams]
-    cost, error, _ = allocate(costs, bounds)
-    return LowerBound(cost=cost, error=np.minimum.accumulate(error))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.grouping import canonical_labels
-from qcqa.search.exact import EXACT_HEADS, exact_labels
+from qcqa.objective import Objective
+from qcqa.search.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.local_search import local_search
 from qcqa.search.ward import ward_labels
 from qcqa.wse import population_wse
@@ -24,21 +25,47 @@ class GroupingTable:
     labels : array, shape (H, H)
         Row ``k - 1`` has ``k`` groups; canonical.
     error : array, shape (H,)
-        WSE of each.
+        Of each.
     """
 
     labels: IntArray
     error: FloatArray
 
 
-def best_table(gram: FloatArray, *, restarts: int, rng: np.random.Generator) -> GroupingTable:
+def best_table(objective: Objective, *, restarts: int, rng: np.random.Generator) -> GroupingTable:
     """Return the best groupings known of a layer.
 
-    Up to :data:`~qcqa.search.exact.EXACT_HEADS` heads they are proven optimal. Beyond, Ward's
-    agglomeration and blocks of neighbours start a local search, and each restart starts it again
-    from the best of the next larger count with two groups merged, of the next smaller with one
-    split, and from a shuffle of the best itself. So no grouping is worse than GQA's, and WSE falls
-    with the group count.
+    Up to :data:`~qcqa.search.exact.EXACT_HEADS` heads they are proven optimal. Beyond, the WSE of
+    the objective's Gram guides :func:`searched_table`; where that is not the error itself, Ward's
+    groupings and blocks of neighbours are judged with what it found. So no grouping is worse than
+    GQA's.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the layer's heads.
+    restarts : int
+        Rounds of perturbed restarts.
+    rng : Generator
+        For the perturbations.
+    """
+    if objective.num_heads <= EXACT_HEADS:
+        labels = canonical_labels(exact_labels(errors_of_groups(objective)))
+        return GroupingTable(labels=labels, error=objective.error(labels))
+    found = searched_table(objective.gram, restarts=restarts, rng=rng)
+    if objective.guided_exactly:
+        return found
+    others = [found.labels, ward_labels(objective.gram), _blocks(objective.num_heads)]
+    labels = canonical_labels(np.concatenate(others))
+    return _best_of_each_count(labels, objective.error(labels))
+
+
+def searched_table(gram: FloatArray, *, restarts: int, rng: np.random.Generator) -> GroupingTable:
+    """Return the table of least WSE that local search finds for two heads or more.
+
+    Ward's agglomeration and blocks of neighbours start a local search, and each restart starts it
+    again from the best of the next larger count with two groups merged, of the next smaller with
+    one split, and from a shuffle of the best itself. So WSE falls with the group count.
 
     Parameters
     ----------
@@ -49,18 +76,8 @@ def best_table(gram: FloatArray, *, restarts: int, rng: np.random.Generator) -> 
     rng : Generator
         For the perturbations.
     """
-    if len(gram) <= EXACT_HEADS:
-        return _table(gram, exact_labels(gram))
-    return searched_table(gram, restarts=restarts, rng=rng)
-
-
-def searched_table(gram: FloatArray, *, restarts: int, rng: np.random.Generator) -> GroupingTable:
-    """Return the table that local search finds for two heads or more."""
-    num_heads = len(gram)
-    counts = np.arange(1, num_heads + 1)
-    blocks = np.arange(num_heads) * counts[:, None] // num_heads  # (H, H): neighbours, near-equal
     table = _table(gram, ward_labels(gram))
-    table = _improved(gram, table, np.concatenate([table.labels, blocks]))
+    table = _improved(gram, table, np.concatenate([table.labels, _blocks(len(gram))]))
     for _ in range(restarts):
         starts = [
             _merged(gram, table.labels[1:], rng),
@@ -80,6 +97,16 @@ def _improved(gram: FloatArray, table: GroupingTable, starts: IntArray) -> Group
     found = local_search(gram, starts)
     labels = np.concatenate([table.labels, canonical_labels(found)])
     error = np.concatenate([table.error, population_wse(gram, found)])
+    return _best_of_each_count(labels, error)
+
+
+def _blocks(num_heads: int) -> IntArray:
+    """Return neighbours in groups of nearly one size, for every group count, shape (H, H)."""
+    return np.arange(num_heads) * np.arange(1, num_heads + 1)[:, None] // num_heads
+
+
+def _best_of_each_count(labels: IntArray, error: FloatArray) -> GroupingTable:
+    """Return the table of the best among some groupings, which have every group count."""
     num_groups = labels.max(axis=1)
     order = np.lexsort((error, num_groups))  # stable: of equals the older stays
     _, first = np.unique(num_groups[order], return_index=True)

@@ -6,15 +6,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.front import Front, LayerCandidates
-from qcqa.gram import ModelGrams
+from qcqa.front import Front
+from qcqa.grouping import canonical_labels
+from qcqa.objective import Objective
+from qcqa.search.candidates import find_candidates
 from qcqa.search.config import SearchSettings
-from qcqa.search.encodings import BlockGenes, ChoiceGenes, LabelGenes
+from qcqa.search.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
+from qcqa.search.exact import EXACT_HEADS
 from qcqa.search.fronts import front_of
-from qcqa.search.layers import LayerSearch, layer_rng, search_layers
 from qcqa.search.nsga2 import Archive, nsga2
 from qcqa.search.pareto import hypervolume, nondominated
+from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress, Progress
+from qcqa.search.slots import Slot, SlotCandidates
+from qcqa.search.stage_one import SlotSearch, slot_rng
 from qcqa.wse import population_wse
 
 FloatArray = NDArray[np.float64]
@@ -27,21 +32,21 @@ _SECONDS_PER_CANDIDATE = 6e-5
 
 
 def arbitrary_cardinality(
-    gram: FloatArray, settings: SearchSettings, layer: int
-) -> LayerCandidates:
-    """Return one layer's candidates for QCQA-AC; pure and picklable."""
-    return _stage_one(LabelGenes(len(gram)), gram, settings, layer)
+    objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
+    """Return one slot's candidates for QCQA-AC; pure and picklable."""
+    return _stage_one(LabelGenes(objective.num_heads), objective, settings, slot)
 
 
-def equal_cardinality(gram: FloatArray, settings: SearchSettings, layer: int) -> LayerCandidates:
-    """Return one layer's candidates for QCQA-EC; pure and picklable."""
-    return _stage_one(BlockGenes(len(gram)), gram, settings, layer)
+def equal_cardinality(objective: Objective, settings: SearchSettings, slot: Slot) -> SlotCandidates:
+    """Return one slot's candidates for QCQA-EC; pure and picklable."""
+    return _stage_one(BlockGenes(objective.num_heads), objective, settings, slot)
 
 
 def two_stage(
     method: str,
-    search: LayerSearch,
-    grams: ModelGrams,
+    search: SlotSearch,
+    problem: Problem,
     settings: SearchSettings,
     *,
     on_progress: OnProgress,
@@ -54,48 +59,31 @@ def two_stage(
     method : str
         Name of the method.
     search : callable
-        Stage 1 of one layer: :func:`arbitrary_cardinality` or :func:`equal_cardinality`.
-    grams : ModelGrams
-        Of ``L`` layers.
+        Stage 1 of one slot: :func:`arbitrary_cardinality` or :func:`equal_cardinality`.
+    problem : Problem
+        A model of ``L`` layers, and what sharing costs.
     settings : SearchSettings
         Of both stages.
     on_progress : callable
-        Called after each layer of stage 1 and some generations of stage 2.
+        Called after each slot of stage 1 and some generations of stage 2.
     scratch : Path or None
-        Folder in which finished layers are kept.
+        Folder in which finished slots are kept.
     """
-    totals = [layer.total for layer in grams]
-    num_layers = len(totals)
+    num_slots = problem.spec.num_layers * (2 if settings.apart else 1)
     stage_one = settings.population_size * settings.generations
     stage_two = settings.stage2_population_size * settings.stage2_generations
-    share = stage_one * num_layers / (stage_one * num_layers + stage_two)
-
-    def on_layer(layer: int, candidates: LayerCandidates, finished: int) -> None:
-        volume = hypervolume(
-            candidates.cost,
-            candidates.error,
-            max_cost=2 * len(totals[layer]),
-            max_error=float(np.trace(totals[layer])),
-        )
-        on_progress(
-            Progress(
-                stage="stage 1",
-                step=finished,
-                total=num_layers,
-                fraction=share * finished / num_layers,
-                layer=layer,
-                hypervolume=volume,
-            )
-        )
-
-    layers = search_layers(
+    share = stage_one * num_slots / (stage_one * num_slots + stage_two)
+    slots = find_candidates(
         search,
-        totals,
+        problem,
         settings,
-        seconds_per_layer=stage_one * _SECONDS_PER_CANDIDATE,
-        on_layer=on_layer,
+        seconds_per_slot=stage_one * _SECONDS_PER_CANDIDATE,
+        share=share,
+        on_progress=on_progress,
         scratch=scratch,
     )
+    # Where the fitness has no total of its own, merging as much as possible stands for it.
+    max_error = sum(float(slot.error.max()) if slot.total is None else slot.total for slot in slots)
 
     def on_generation(generation: int, archive: Archive) -> None:
         last = settings.stage2_generations
@@ -104,8 +92,8 @@ def two_stage(
         volume = hypervolume(
             archive.cost,
             archive.error,
-            max_cost=grams.spec.num_cached_heads,
-            max_error=grams.trace,
+            max_cost=problem.spec.num_cached_heads,
+            max_error=max_error,
         )
         on_progress(
             Progress(
@@ -117,69 +105,82 @@ def two_stage(
             )
         )
 
-    choices = over_layers(layers, settings, on_generation=on_generation)
-    return front_of(method, layers, choices)
+    choices = over_slots(slots, settings, on_generation=on_generation)
+    return front_of(method, slots, choices, settings)
 
 
-def over_layers(
-    layers: Sequence[LayerCandidates],
+def over_slots(
+    slots: Sequence[SlotCandidates],
     settings: SearchSettings,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
 ) -> IntArray:
-    """Return stage 2's plans: a candidate of each layer, shape (N, L).
+    """Return stage 2's plans: a candidate of each slot, shape (N, S).
 
     Parameters
     ----------
-    layers : sequence of L LayerCandidates
+    slots : sequence of S SlotCandidates
         Sorted by cost, the source's own heads last.
     settings : SearchSettings
         Those of stage 2 count.
     on_generation : callable, optional
         Called after each generation.
     """
-    cost = _padded([layer.cost for layer in layers])  # (L, C)
-    error = _padded([layer.error for layer in layers])  # (L, C)
-    each = np.arange(len(layers))
+    cost = _padded([slot.cost for slot in slots])  # (S, C)
+    error = _padded([slot.error for slot in slots])  # (S, C)
+    each = np.arange(len(slots))
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
         return cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
 
     archive = nsga2(
-        ChoiceGenes([layer.cost for layer in layers]),
+        ChoiceGenes([slot.cost for slot in slots]),
         evaluate,
         max_cost=int(cost.max(axis=1).sum()),
         population_size=settings.stage2_population_size,
         generations=settings.stage2_generations,
         crossover_probability=settings.crossover_probability,
         mutation_probability=settings.mutation_probability,
-        rng=layer_rng(settings, layer=0, stage=2),
+        rng=slot_rng(settings, Slot(0), stage=2),
         on_generation=on_generation,
     )
     return archive.genes
 
 
 def _stage_one(
-    encoding: LabelGenes | BlockGenes, gram: FloatArray, settings: SearchSettings, layer: int
-) -> LayerCandidates:
+    encoding: LabelGenes | BlockGenes, objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
     """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
+    # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
+    is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
         labels = encoding.labels(genes)
-        return labels.max(axis=1) + 1, population_wse(gram, labels)
+        error = objective.error(labels) if is_quick else population_wse(objective.gram, labels)
+        return labels.max(axis=1) + 1, error
 
     archive = nsga2(
         encoding,
         evaluate,
-        max_cost=len(gram),
+        max_cost=objective.num_heads,
         population_size=settings.population_size,
         generations=settings.generations,
         crossover_probability=settings.crossover_probability,
         mutation_probability=settings.mutation_probability,
-        rng=layer_rng(settings, layer),
+        rng=slot_rng(settings, slot),
     )
-    keep = nondominated(archive.cost, archive.error)
-    return LayerCandidates.shared(encoding.labels(archive.genes[keep]), archive.error[keep])
+    labels, error = encoding.labels(archive.genes), archive.error
+    if not is_quick:
+        labels = np.concatenate([labels, _blocks(objective.num_heads)])
+        error = objective.error(labels)
+    keep = nondominated(labels.max(axis=1), error)
+    return SlotCandidates(slot, labels[keep], error[keep], objective.total)
+
+
+def _blocks(num_heads: int) -> IntArray:
+    """Return GQA's groupings, which no search should lose to, shape (D, H)."""
+    counts = np.array(divisors(num_heads))
+    return canonical_labels(np.arange(num_heads) * counts[:, None] // num_heads)
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:

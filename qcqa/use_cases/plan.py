@@ -5,6 +5,10 @@ from qcqa.methods.plans import best_plan
 from qcqa.plan import GroupingPlan
 from qcqa.search.config import SearchSettings
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
+
+#: From what says most of a model's quality to what says least.
+_CLOSENESS: tuple[Fitness, ...] = ("loss", "output-error", "wse")
 
 
 def plan_of_result(
@@ -24,7 +28,7 @@ def plan_of_result(
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     method : str, optional
-        Method whose front is asked; by default the one with the smallest WSE within the budget.
+        Method whose front is asked; by default :func:`best_method`.
     settings, run : optional
         Settings of the search and id of its run, for the plan's provenance.
 
@@ -41,12 +45,16 @@ def plan_of_result(
         max_cached_heads,
         settings=settings,
         bound=result.bound,
+        error_bound=result.error_bound,
         provenance=provenance,
     )
 
 
 def best_method(result: SearchResult, max_cached_heads: int) -> str:
-    """Return the method with the smallest WSE within the budget; of equals the first.
+    """Return the method with the smallest error within the budget; of equals the first.
+
+    Where methods minimised different things, what is closest to the model's quality counts: the
+    loss before the error of the attention's output, and that before WSE.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def best_method(result: SearchResult, max_cached_heads: int) -> str:
         If no plan of any method fits.
     """
     errors = {
-        name: float(front.error[index])
+        name: (_CLOSENESS.index(front.fitness), float(front.error[index]))
         for name, front in result.fronts.items()
         if (index := front.within(max_cached_heads)) is not None
     }

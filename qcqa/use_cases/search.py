@@ -13,11 +13,18 @@ from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
+from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder, SearchResult
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
+#: Methods that a search runs unless it is told otherwise.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
+ALL_SEARCHED = (*SEARCHED_METHODS, "best")
+
+#: Makes the problem that settings ask for: of their fitness, with an objective per layer and kind,
+#: and for the fitness ``loss`` with a ``rescore`` that merges as they say.
+ProblemOf = Callable[[ModelGrams, SearchSettings], Problem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ def search_model(
     settings: SearchSettings | None = None,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
+    problem_of: ProblemOf | None = None,
 ) -> SearchResult:
     """Search the groupings of a model's heads.
 
@@ -72,12 +80,15 @@ def search_model(
     methods : iterable of str
         Searched methods; the baselines MHA, GQA and MQA and the lower bound always come along.
     settings : SearchSettings, optional
-        Of the evolutionary search.
+        Of the search.
     folder : Path, optional
         Where results are kept as they come; what lies there from an earlier call with the same
         arguments is not computed again, and the result is the same as without.
     on_progress : callable, optional
         Called often; raising from it ends the search.
+    problem_of : callable, optional
+        Makes the problem of a fitness that a calibration text is needed for; see
+        :data:`ProblemOf`.
 
     Returns
     -------
@@ -89,11 +100,13 @@ def search_model(
     CheckpointError
         If the model cannot be read.
     SettingsError
-        If a method is unknown.
+        If a method is unknown, or needs a calibration text that there is none of.
     """
     settings = settings or SearchSettings()
     report = on_progress or _silent
     wanted = with_baselines(methods)
+    if problem_of is None:
+        refuse_without_calibration(wanted, settings)
     shares = _Shares(("read", *wanted))
     kept = ResultFolder(folder) if folder else None
     grams = kept.grams() if kept else None
@@ -101,16 +114,22 @@ def search_model(
         grams = _read(model, revision, report, shares)
         if kept:
             kept.save_grams(grams)
-    bound = lower_bound(grams)
+    problems = _Problems(grams, problem_of)
+    bound = lower_bound(problems.by_weights, settings)
     if kept:
         kept.save_bound(bound)
+    error_bound = kept.error_bound() if kept else None
+    if settings.fitness == "output-error" and error_bound is None:
+        error_bound = lower_bound(problems.of(settings), settings)
+        if kept:
+            kept.save_bound(error_bound)
     fronts: dict[str, Front] = {}
     for method in wanted:
         front = kept.front(method) if kept else None
         if front is None:
             front = run_method(
                 method,
-                grams,
+                problems.of(METHODS[method].settings(settings)),
                 settings,
                 progress=partial(_report_method, report, shares, method),
                 scratch=folder / "unfinished" / method if folder else None,
@@ -120,7 +139,7 @@ def search_model(
         fronts[method] = front
     if folder:
         shutil.rmtree(folder / "unfinished", ignore_errors=True)
-    return SearchResult(grams=grams, fronts=fronts, bound=bound)
+    return SearchResult(grams=grams, fronts=fronts, bound=bound, error_bound=error_bound)
 
 
 def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares") -> ModelGrams:
@@ -129,6 +148,43 @@ def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares
         report(SearchProgress("reading K/V weights", layer, total, fraction))
 
     return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
+
+
+class _Problems:
+    """The problems of a search, each made when it is first needed."""
+
+    def __init__(self, grams: ModelGrams, problem_of: ProblemOf | None):
+        self._grams = grams
+        self._problem_of = problem_of
+        self.by_weights = wse_problem(grams)
+        self._calibrated: dict[tuple[str, str, bool], Problem] = {}
+
+    def of(self, settings: SearchSettings) -> Problem:
+        """Return the problem of these settings."""
+        if settings.fitness == "wse" or self._problem_of is None:
+            return self.by_weights
+        # What is measured depends on how heads are merged.
+        key = (settings.fitness, settings.merge, settings.refit)
+        if key not in self._calibrated:
+            self._calibrated[key] = self._problem_of(self._grams, settings)
+        return self._calibrated[key]
+
+
+def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
+    """Raise if any of the methods looks at more than the weights.
+
+    Raises
+    ------
+    SettingsError
+        Which names the first of them.
+    """
+    for name in methods:
+        fitness = METHODS[name].settings(settings).fitness
+        if fitness != "wse":
+            raise SettingsError(
+                f"{METHODS[name].label} by {fitness} needs a calibration text",
+                remedy="give one with --calibration FILE",
+            )
 
 
 def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
@@ -143,16 +199,16 @@ def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
     unknown = asked - set(METHODS)
     if unknown:
         raise SettingsError(
-            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(SEARCHED_METHODS)}"
+            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(ALL_SEARCHED)}"
         )
-    return (*BASELINES, *(name for name in SEARCHED_METHODS if name in asked))
+    return (*BASELINES, *(name for name in ALL_SEARCHED if name in asked))
 
 
 class _Shares:
     """How much of a whole search each of its parts is, so that one bar shows them all."""
 
     def __init__(self, parts: tuple[str, ...]):
-        quick = dict.fromkeys(BASELINES, 0.0) | {"read": 2.0, "optimal": 2.0}
+        quick = dict.fromkeys(BASELINES, 0.0) | {"read": 2.0, "optimal": 2.0, "best": 50.0}
         weights = {part: quick.get(part, 5.0) for part in parts}
         total = sum(weights.values())
         self._share = {part: weight / total for part, weight in weights.items()}

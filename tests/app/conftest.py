@@ -20,6 +20,7 @@ from qcqa.runs.status import RunStatus, State
 from qcqa.runs.store import create_run
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
+from qcqa.search.problem import wse_problem
 from qcqa.search_result import ResultFolder
 
 
@@ -84,10 +85,11 @@ def _result_folder(num_layers: int, num_heads: int) -> Path:
     grams = _made_up_grams(num_layers, num_heads)
     kept = ResultFolder(folder)
     kept.save_grams(grams)
-    kept.save_bound(lower_bound(grams))
     settings = SearchSettings(restarts=0, workers=1)
+    problem = wse_problem(grams)
+    kept.save_bound(lower_bound(problem, settings))
     for method in ("mha", "gqa", "mqa", "optimal"):
-        kept.save_front(run_method(method, grams, settings))
+        kept.save_front(run_method(method, problem, settings))
     return folder
 
 

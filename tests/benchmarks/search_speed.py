@@ -17,6 +17,7 @@ from qcqa.methods import run_method
 from qcqa.model_spec import ModelSpec
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
+from qcqa.search.problem import wse_problem
 from qcqa.wse import population_wse
 
 
@@ -65,8 +66,9 @@ def optimal_seconds(num_layers: int, num_heads: int, workers: int | None) -> flo
     """Return the time for the front of all budgets and the bound."""
     grams = synthetic_grams(num_layers, num_heads)
     start = time.perf_counter()
-    lower_bound(grams)
-    run_method("optimal", grams, SearchSettings(workers=workers))
+    problem, settings = wse_problem(grams), SearchSettings(workers=workers)
+    lower_bound(problem, settings)
+    run_method("optimal", problem, settings)
     return time.perf_counter() - start
 
 
@@ -75,7 +77,7 @@ def two_stage_seconds(method: str, workers: int | None) -> float:
     grams = synthetic_grams(32, 32)
     settings = SearchSettings(population_size=100, generations=100, workers=workers)
     start = time.perf_counter()
-    run_method(method, grams, settings)
+    run_method(method, wse_problem(grams), settings)
     return time.perf_counter() - start
 
 

@@ -8,6 +8,7 @@ from qcqa.methods.plans import best_plan, plan_from_front
 from qcqa.plan_file import load_plan, save_plan
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
+from qcqa.search.problem import wse_problem
 
 SETTINGS = SearchSettings(seed=4, workers=2)
 
@@ -19,11 +20,11 @@ def grams(make_grams):
 
 @pytest.fixture(scope="module")
 def front(grams):
-    return run_method("optimal", grams, SETTINGS)
+    return run_method("optimal", wse_problem(grams), SETTINGS)
 
 
 def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path):
-    bound = lower_bound(grams)
+    bound = lower_bound(wse_problem(grams), SETTINGS)
     plan = plan_from_front(
         front, 3, grams, settings=SETTINGS, bound=bound, provenance={"run": "some-run"}
     )
@@ -56,6 +57,6 @@ def test_a_budget_that_nothing_fits_says_what_would(front, grams):
     with pytest.raises(BudgetError, match=r"at least 4 .*smallest plan of optimal") as refusal:
         best_plan(front, grams, 3)
     assert "\n" not in str(refusal.value)
-    mha = run_method("mha", grams, SETTINGS)
+    mha = run_method("mha", wse_problem(grams), SETTINGS)
     with pytest.raises(BudgetError, match=r"at least 32 \(KV ratio 1\)"):
         best_plan(mha, grams, 31)

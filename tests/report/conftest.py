@@ -7,6 +7,7 @@ from qcqa.gram import ModelGrams
 from qcqa.methods import run_method
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
+from qcqa.search.problem import wse_problem
 from qcqa.search_result import SearchResult
 
 
@@ -14,11 +15,12 @@ from qcqa.search_result import SearchResult
 def result(random_grams: ModelGrams) -> SearchResult:
     """Return the fronts of 3 layers of 8 heads: all baselines and the optimal front."""
     settings = SearchSettings(restarts=1, workers=1)
+    problem = wse_problem(random_grams)
     methods = ("mha", "gqa", "mqa", "optimal")
     return SearchResult(
         grams=random_grams,
-        fronts={name: run_method(name, random_grams, settings) for name in methods},
-        bound=lower_bound(random_grams),
+        fronts={name: run_method(name, problem, settings) for name in methods},
+        bound=lower_bound(problem, settings),
     )
 
 

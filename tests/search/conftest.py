@@ -1,11 +1,14 @@
-"""Grams of random heads, some of which are alike."""
+"""Grams of random heads, some of which are alike, and problems of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from qcqa.gram import gram_of_heads
+from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.model_spec import ModelSpec
+from qcqa.objective import WseObjective
+from qcqa.search.problem import Problem
 
 MakeGram = Callable[..., np.ndarray]
 
@@ -21,5 +24,30 @@ def make_gram() -> MakeGram:
         noise = rng.normal(size=(num_heads, 6, 40))
         size = rng.lognormal(0, 0.2, size=(num_heads, 1, 1))
         return gram_of_heads(((centres * centre + noise) * size).astype(np.float32))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_problem() -> Callable[..., Problem]:
+    """Return a function that makes a problem of a Gram per layer, by default of WSE."""
+
+    def make(grams: Sequence[np.ndarray], objective=WseObjective, **terms) -> Problem:
+        num_heads = len(grams[0])
+        spec = ModelSpec(
+            source="random",
+            revision=None,
+            model_type="llama",
+            num_layers=len(grams),
+            num_query_heads=num_heads,
+            num_kv_heads=num_heads,
+            head_dim=4,
+            hidden_size=16,
+            has_kv_bias=False,
+            dtype="bfloat16",
+        )
+        layers = tuple(HeadGram(key=gram / 2, value=gram / 2) for gram in grams)
+        model = ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
+        return Problem(model, lambda layer, _kind: objective(grams[layer]), **terms)
 
     return make

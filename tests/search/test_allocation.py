@@ -3,10 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
-from qcqa.front import LayerCandidates
 from qcqa.search.allocation import allocate
+from qcqa.search.config import SearchSettings
 from qcqa.search.fronts import best_front, front_of
 from qcqa.search.pareto import nondominated
+from qcqa.search.slots import Slot, SlotCandidates
 
 
 def _random_layers(seed, *, unit=1):
@@ -48,10 +49,13 @@ def test_the_choices_cost_what_they_promise(seed):
 
 def test_fronts_are_sorted_and_none_of_their_plans_is_dominated():
     labels = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 3]])
-    layers = [LayerCandidates.shared(labels, np.array(e)) for e in ([9, 4, 0.0], [3, 2.5, 0.0])]
+    layers = [
+        SlotCandidates(Slot(layer), labels, np.array(errors), total=None)
+        for layer, errors in enumerate(([9, 4, 0.0], [3, 2.5, 0.0]))
+    ]
     every = np.array(list(itertools.product(range(3), range(3))))
-    front = front_of("some", layers, every)
-    best = best_front("some", layers)
+    front = front_of("some", layers, every, SearchSettings())
+    best = best_front("some", layers, SearchSettings())
     assert front.cost.tolist() == best.cost.tolist()
     assert front.error.tolist() == best.error.tolist()
     assert front.cost[0] == 4

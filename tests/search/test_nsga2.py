@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qcqa.grouping import Grouping
+from qcqa.objective import WseObjective
 from qcqa.search import two_stage
 from qcqa.search.config import SearchSettings
 from qcqa.search.encodings import LabelGenes
@@ -11,6 +12,7 @@ from qcqa.search.fronts import best_front, front_of
 from qcqa.search.nsga2 import Archive, nsga2
 from qcqa.search.optimal import optimal_candidates
 from qcqa.search.pareto import hypervolume
+from qcqa.search.slots import Slot
 from qcqa.search.table import best_table
 from qcqa.wse import population_wse
 
@@ -100,8 +102,8 @@ def test_the_archive_keeps_the_best_of_every_cost():
 def test_stage_one_finds_the_optimum_of_a_few_heads(num_heads, make_gram):
     gram = make_gram(num_heads, 3)
     settings = SearchSettings(population_size=60, generations=40)
-    found = two_stage.arbitrary_cardinality(gram, settings, 0)
-    best = best_table(gram, restarts=0, rng=np.random.default_rng(0))
+    found = two_stage.arbitrary_cardinality(WseObjective(gram), settings, Slot(0))
+    best = best_table(WseObjective(gram), restarts=0, rng=np.random.default_rng(0))
     np.testing.assert_allclose(found.error, best.error, atol=1e-12 * np.trace(gram))
 
 
@@ -109,9 +111,9 @@ def test_stage_one_never_beats_the_optimal_table_and_comes_close(make_gram):
     """Distance that is stated: 3% of the hypervolume, 3% of the trace at any group count."""
     gram = make_gram(32, 0)
     settings = SearchSettings()
-    found = two_stage.arbitrary_cardinality(gram, settings, 0)
-    best = optimal_candidates(gram, settings, 0)
-    excess = (found.error - best.error[found.cost // 2 - 1]) / np.trace(gram)
+    found = two_stage.arbitrary_cardinality(WseObjective(gram), settings, Slot(0))
+    best = optimal_candidates(WseObjective(gram), settings, Slot(0))
+    excess = (found.error - best.error[found.num_groups - 1]) / np.trace(gram)
     assert excess.min() > -1e-12
     assert excess.max() < 0.03
     volumes = [
@@ -123,8 +125,10 @@ def test_stage_one_never_beats_the_optimal_table_and_comes_close(make_gram):
 
 def test_equal_cardinality_yields_groups_of_one_size_no_worse_than_gqa(make_gram):
     gram = make_gram(12, 1)
-    found = two_stage.equal_cardinality(gram, SearchSettings(population_size=40, generations=30), 0)
-    groupings = [Grouping.from_labels(row) for row in found.key_labels]
+    found = two_stage.equal_cardinality(
+        WseObjective(gram), SearchSettings(population_size=40, generations=30), Slot(0)
+    )
+    groupings = [Grouping.from_labels(row) for row in found.labels]
     assert [grouping.num_groups for grouping in groupings] == [1, 2, 3, 4, 6, 12]
     assert all(grouping.has_equal_cardinality for grouping in groupings)
     blocks = np.array([Grouping.contiguous(12, count).labels for count in (1, 2, 3, 4, 6, 12)])
@@ -134,12 +138,14 @@ def test_equal_cardinality_yields_groups_of_one_size_no_worse_than_gqa(make_gram
 def test_stage_two_comes_close_to_the_exact_allocation_of_its_candidates(make_gram):
     """Distance that is stated: 1% of the hypervolume for 16 layers of 16 heads."""
     settings = SearchSettings(stage2_generations=200)
-    layers = [
-        optimal_candidates(make_gram(16, layer, centres=layer / 15), settings, layer)
+    slots = [
+        optimal_candidates(
+            WseObjective(make_gram(16, layer, centres=layer / 15)), settings, Slot(layer)
+        )
         for layer in range(16)
     ]
-    found = front_of("found", layers, two_stage.over_layers(layers, settings))
-    best = best_front("best", layers)
+    found = front_of("found", slots, two_stage.over_slots(slots, settings), settings)
+    best = best_front("best", slots, settings)
     box = {"max_cost": 512, "max_error": float(best.error[0])}
     volume = hypervolume(found.cost, found.error, **box)
     optimum = hypervolume(best.cost, best.error, **box)

@@ -10,10 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from qcqa.search import layers
+from qcqa.search import parallel
 from qcqa.search.config import SearchSettings
-from qcqa.search.layers import layer_rng, search_layers
 from qcqa.search.optimal import optimal_candidates
+from qcqa.search.slots import slots_of
+from qcqa.search.stage_one import search_slots, slot_rng
 from qcqa.search.two_stage import arbitrary_cardinality
 
 SETTINGS = SearchSettings(population_size=20, generations=8, restarts=1, seed=5)
@@ -24,90 +25,100 @@ def grams(make_gram):
     return [make_gram(14, seed) for seed in range(5)]
 
 
-def _silent(_layer, _candidates, _finished):
-    pass
+@pytest.fixture
+def search_all(make_problem):
+    """Return a function that searches the slots of some layers' Grams."""
 
-
-def _search(grams, *, search=arbitrary_cardinality, on_layer=_silent, scratch=None, **changes):
-    return search_layers(
-        search,
+    def search_all(
         grams,
-        SETTINGS.model_copy(update=changes),
-        seconds_per_layer=1000.0,
-        on_layer=on_layer,
-        scratch=scratch,
-    )
+        *,
+        search=arbitrary_cardinality,
+        on_slot=lambda _candidates, _finished: None,
+        scratch=None,
+        **changes,
+    ):
+        settings = SETTINGS.model_copy(update=changes)
+        return search_slots(
+            search,
+            make_problem(grams),
+            slots_of(len(grams), apart=settings.apart),
+            settings,
+            seconds_per_slot=1000.0,
+            on_slot=on_slot,
+            scratch=scratch,
+        )
+
+    return search_all
 
 
 def _assert_same(one, other):
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a.key_labels, b.key_labels)
+        np.testing.assert_array_equal(a.labels, b.labels)
         np.testing.assert_array_equal(a.error, b.error)
 
 
 @pytest.mark.parametrize("search", [arbitrary_cardinality, optimal_candidates])
-def test_the_number_of_processes_does_not_change_the_result(search, grams):
-    before = {name: os.environ.get(name) for name in layers._THREAD_VARIABLES}
-    alone = _search(grams, search=search, workers=1)
-    _assert_same(alone, _search(grams, search=search, workers=2))
-    assert {name: os.environ.get(name) for name in layers._THREAD_VARIABLES} == before
+def test_the_number_of_processes_does_not_change_the_result(search_all, search, grams):
+    before = {name: os.environ.get(name) for name in parallel._THREAD_VARIABLES}
+    alone = search_all(grams, search=search, workers=1)
+    _assert_same(alone, search_all(grams, search=search, workers=2))
+    assert {name: os.environ.get(name) for name in parallel._THREAD_VARIABLES} == before
 
 
-def test_another_seed_is_another_result(grams):
-    one, other = _search(grams, workers=1), _search(grams, workers=1, seed=6)
+def test_another_seed_is_another_result(search_all, grams):
+    one, other = search_all(grams, workers=1), search_all(grams, workers=1, seed=6)
     assert any(not np.array_equal(a.error, b.error) for a, b in zip(one, other, strict=True))
 
 
-def test_layers_draw_different_numbers():
-    draws = {layer_rng(SETTINGS, layer, stage).random() for layer in range(9) for stage in (1, 2)}
-    assert len(draws) == 18
+def test_slots_draw_different_numbers():
+    slots = [*slots_of(9, apart=False), *slots_of(9, apart=True)]
+    draws = {slot_rng(SETTINGS, slot, stage).random() for slot in slots for stage in (1, 2)}
+    assert len(draws) == 54
 
 
-def test_a_search_that_was_stopped_resumes_to_the_same_result(grams, tmp_path):
-    whole = _search(grams, workers=1)
+def test_a_search_that_was_stopped_resumes_to_the_same_result(search_all, grams, tmp_path):
+    whole = search_all(grams, workers=1)
 
-    def stop_after_two(_layer, _candidates, finished):
+    def stop_after_two(_candidates, finished):
         if finished == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _search(grams, workers=1, scratch=tmp_path, on_layer=stop_after_two)
+        search_all(grams, workers=1, scratch=tmp_path, on_slot=stop_after_two)
     kept = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    assert sorted(kept) == ["layer-0000.json", "layer-0001.json"]
+    assert sorted(kept) == ["layer-0000-shared.json", "layer-0001-shared.json"]
 
     finished = []
-    again = _search(
-        grams, workers=2, scratch=tmp_path, on_layer=lambda _layer, _, n: finished.append(n)
-    )
+    again = search_all(grams, workers=2, scratch=tmp_path, on_slot=lambda _, n: finished.append(n))
     _assert_same(whole, again)
     assert finished == [1, 2, 3, 4, 5]
     assert all((tmp_path / name).stat().st_mtime_ns == when for name, when in kept.items())
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_layers_of_another_search_or_damaged_ones_are_searched_anew(grams, tmp_path):
-    _search(grams, workers=1, scratch=tmp_path, seed=6)
-    (tmp_path / "layer-0001.json").write_text("{ half of a")
-    (tmp_path / "layer-0002.json").write_text(json.dumps({"of": "something"}))
-    (tmp_path / "layer-0003.json").write_text("[]")
-    _assert_same(_search(grams, workers=1), _search(grams, workers=1, scratch=tmp_path))
+def test_layers_of_another_search_or_damaged_ones_are_searched_anew(search_all, grams, tmp_path):
+    search_all(grams, workers=1, scratch=tmp_path, seed=6)
+    (tmp_path / "layer-0001-shared.json").write_text("{ half of a")
+    (tmp_path / "layer-0002-shared.json").write_text(json.dumps({"of": "something"}))
+    (tmp_path / "layer-0003-shared.json").write_text("[]")
+    _assert_same(search_all(grams, workers=1), search_all(grams, workers=1, scratch=tmp_path))
     # and the number of workers makes it no other search
-    kept = (tmp_path / "layer-0000.json").stat().st_mtime_ns
-    _search(grams, workers=2, scratch=tmp_path)
-    assert (tmp_path / "layer-0000.json").stat().st_mtime_ns == kept
+    kept = (tmp_path / "layer-0000-shared.json").stat().st_mtime_ns
+    search_all(grams, workers=2, scratch=tmp_path)
+    assert (tmp_path / "layer-0000-shared.json").stat().st_mtime_ns == kept
 
 
-def test_an_error_in_a_layer_reaches_the_caller(grams):
+def test_an_error_in_a_layer_reaches_the_caller(search_all, grams):
     broken = [*grams[:2], np.full((14, 14), np.nan)[:, :3]]
     with pytest.raises(ValueError, match=r"operand|shape|broadcast"):
-        _search(broken, workers=2)
+        search_all(broken, workers=2)
 
 
 _ENDLESS = """
 import multiprocessing, sys, time
 from pathlib import Path
 from concurrent.futures import ProcessPoolExecutor
-from qcqa.search.layers import _end_with_parent
+from qcqa.search.parallel import _end_with_parent
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")

@@ -1,0 +1,90 @@
+"""What the second stage chooses from: every slot's groupings, found and, where asked, measured."""
+
+from pathlib import Path
+
+from qcqa.search.config import SearchSettings
+from qcqa.search.measured import measured_choice
+from qcqa.search.pareto import hypervolume
+from qcqa.search.problem import Problem
+from qcqa.search.progress import OnProgress, Progress
+from qcqa.search.slots import SlotCandidates, slots_of
+from qcqa.search.stage_one import SlotSearch, search_slots
+
+#: A guess: of the time until the candidates are there, where their loss is measured.
+_MEASURING_SHARE = 0.8
+
+
+def find_candidates(
+    search: SlotSearch,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    seconds_per_slot: float,
+    share: float,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> tuple[SlotCandidates, ...]:
+    """Return every slot's candidates, in the order of their slots.
+
+    Parameters
+    ----------
+    search : callable
+        Stage 1 of one slot.
+    problem : Problem
+        The model, and what sharing costs.
+    settings : SearchSettings
+        Whether keys and values are apart, and what ``search`` reads.
+    seconds_per_slot : float
+        A guess at what ``search`` takes.
+    share : float
+        Of the method's whole work that is done when this returns.
+    on_progress : callable
+        Called after each slot.
+    scratch : Path or None
+        Folder in which finished slots are kept.
+    """
+    slots = slots_of(problem.spec.num_layers, apart=settings.apart)
+    search_share = share * (1 - _MEASURING_SHARE) if problem.rescore else share
+
+    def on_slot(candidates: SlotCandidates, finished: int) -> None:
+        volume = hypervolume(
+            candidates.cost,
+            candidates.error,
+            max_cost=candidates.slot.heads_per_group * candidates.num_heads,
+            max_error=candidates.total or 0.0,
+        )
+        on_progress(
+            Progress(
+                stage="stage 1",
+                step=finished,
+                total=len(slots),
+                fraction=search_share * finished / len(slots),
+                layer=candidates.slot.layer,
+                hypervolume=volume,
+            )
+        )
+
+    found = search_slots(
+        search,
+        problem,
+        slots,
+        settings,
+        seconds_per_slot=seconds_per_slot,
+        on_slot=on_slot,
+        scratch=scratch,
+    )
+    if problem.rescore is None:
+        return found
+
+    def on_measured(finished: int) -> None:
+        on_progress(
+            Progress(
+                stage="measuring the loss",
+                step=finished,
+                total=len(slots),
+                fraction=search_share + (share - search_share) * finished / len(slots),
+                layer=slots[finished - 1].layer,
+            )
+        )
+
+    return measured_choice(found, problem.rescore, on_measured)

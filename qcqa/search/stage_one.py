@@ -1,0 +1,122 @@
+"""Stage 1 of every method: each slot searched by itself, in parallel processes, resumable."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qcqa.objective import Objective
+from qcqa.search.config import SearchSettings
+from qcqa.search.exact import EXACT_HEADS, TabulatedObjective
+from qcqa.search.finished import fingerprint, load_finished, save_finished
+from qcqa.search.parallel import in_parallel
+from qcqa.search.problem import Problem
+from qcqa.search.slots import Slot, SlotCandidates
+
+#: Searches one slot: a pure function of its objective, the settings and the slot, at the top level
+#: of a module so that another process can find it.
+SlotSearch = Callable[[Objective, SearchSettings, Slot], SlotCandidates]
+OnSlot = Callable[[SlotCandidates, int], None]
+
+_STREAMS = {"shared": (), "key": (1,), "value": (2,)}
+
+
+def slot_rng(settings: SearchSettings, slot: Slot, stage: int = 1) -> np.random.Generator:
+    """Return the random generator of one slot: the same whoever searches it, and when."""
+    key = (stage, slot.layer, *_STREAMS[slot.kind])
+    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
+
+
+def search_slots(
+    search: SlotSearch,
+    problem: Problem,
+    slots: Sequence[Slot],
+    settings: SearchSettings,
+    *,
+    seconds_per_slot: float,
+    on_slot: OnSlot,
+    scratch: Path | None = None,
+) -> tuple[SlotCandidates, ...]:
+    """Return every slot's candidates; the result does not depend on the number of processes.
+
+    Parameters
+    ----------
+    search : callable
+        What to do for one slot.
+    problem : Problem
+        Knows the slots' objectives.
+    slots : sequence of Slot
+        Those to search.
+    settings : SearchSettings
+        Seed, number of workers and what ``search`` reads.
+    seconds_per_slot : float
+        A guess, for whether other processes are worth their start.
+    on_slot : callable
+        Called with a slot's candidates, and how many slots are finished.
+    scratch : Path, optional
+        Folder in which finished slots are kept, and from which they are taken.
+    """
+    tabulate(problem, slots, settings)
+    found: dict[Slot, SlotCandidates] = {}
+    marks: dict[Slot, str] = {}
+
+    def finish(candidates: SlotCandidates) -> None:
+        found[candidates.slot] = candidates
+        on_slot(candidates, len(found))
+
+    def unfinished() -> Iterator[tuple[Slot, tuple[Any, ...]]]:
+        for slot in slots:
+            objective = problem.objective(slot)
+            if scratch:
+                marks[slot] = fingerprint(search, objective, settings, slot)
+                kept = load_finished(scratch, slot, marks[slot])
+                if kept:
+                    finish(kept)
+                    continue
+            yield slot, (objective, settings, slot)
+
+    for slot, candidates in in_parallel(
+        search,
+        unfinished(),
+        count=len(slots),
+        seconds_each=seconds_per_slot,
+        workers=settings.workers,
+    ):
+        if scratch:
+            save_finished(scratch, candidates, marks[slot])
+        finish(candidates)
+    return tuple(found[slot] for slot in slots)
+
+
+def tabulate(problem: Problem, slots: Sequence[Slot], settings: SearchSettings) -> None:
+    """Have the problem keep tables of its objectives where there are few heads.
+
+    Then any population is judged by look-ups, and the best grouping is proven. WSE is as quick
+    without.
+    """
+    if problem.spec.num_kv_heads > EXACT_HEADS:
+        return
+    missing = [slot for slot in slots if slot not in problem.kept]
+
+    def calls() -> Iterator[tuple[Slot, tuple[Objective]]]:
+        for slot in missing:
+            yield slot, (problem.objective(slot),)
+
+    remaining = calls()
+    for slot, (objective,) in remaining:
+        if objective.guided_exactly:
+            return
+        started = time.monotonic()
+        problem.kept[slot] = TabulatedObjective.of(objective)
+        seconds = time.monotonic() - started
+        # The first tells whether the others are worth processes of their own.
+        for other, table in in_parallel(
+            TabulatedObjective.of,
+            remaining,
+            count=len(missing) - 1,
+            seconds_each=seconds,
+            workers=settings.workers,
+        ):
+            problem.kept[other] = table
