@@ -32,7 +32,7 @@ def plan(
         typer.Option(
             "--method",
             "-m",
-            help="Method whose front is asked; the one with the smallest WSE if unset.",
+            help="Method whose front is asked; the one with the smallest error if unset.",
         ),
     ] = None,
     out: Annotated[

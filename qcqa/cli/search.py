@@ -8,13 +8,21 @@ import typer
 from qcqa.cli.inspect import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.cli.summary import print_result, result_json
+from qcqa.errors import SettingsError
 from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
+from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.inspect import inspect_model
-from qcqa.use_cases.search import SEARCHED_METHODS, with_baselines
+from qcqa.use_cases.presets import PRESETS, preset_named
+from qcqa.use_cases.search import (
+    ALL_SEARCHED,
+    SEARCHED_METHODS,
+    calibration_of,
+    with_baselines,
+)
 
 _DEFAULTS = SearchSettings()
 
@@ -26,10 +34,43 @@ def search(
         typer.Option(
             "--method",
             "-m",
-            help=f"{', '.join(SEARCHED_METHODS)}; may be repeated. All of them by default.",
+            help=f"{', '.join(ALL_SEARCHED)}; may be repeated. All but best by default.",
             show_default=False,
         ),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help=" ".join(f"{name}: {preset.description}" for name, preset in PRESETS.items()),
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Text that the model reads for all but WSE; the demo model has its own.",
+        ),
+    ] = None,
+    fitness: Annotated[
+        Fitness | None,
+        typer.Option("--fitness", help="What the search minimises; wse if unset."),
+    ] = None,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="Group keys and values apart from each other.")
+    ] = False,
+    merge: Annotated[
+        Merge | None,
+        typer.Option(
+            "--merge",
+            help="How heads of a group become one; mean if unset, "
+            "for output-error, which is the error of svd, svd.",
+        ),
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Refit the merged attention on the calibration text.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Run directory; a new one among your runs by default."),
@@ -80,6 +121,8 @@ def search(
         qcqa search ./Llama-2-7b-hf --method optimal --out runs/llama
 
         qcqa search ./opt-1.3b -m qcqa-ac --population 200 --generations 300 --detach
+
+        qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt
     """
     settings = SearchSettings(
         population_size=population,
@@ -91,16 +134,30 @@ def search(
         restarts=restarts,
         seed=seed,
         workers=workers,
+        fitness=fitness or "wse",
+        apart=apart,
+        merge=merge or ("svd" if fitness == "output-error" else "mean"),
+        refit=refit,
     )
     methods = tuple(method or SEARCHED_METHODS)
+    if preset:
+        if method or fitness or apart or merge or refit:
+            raise SettingsError(
+                f"--preset {preset} with options that it decides",
+                expected="none of --method, --fitness, --apart, --merge and --refit",
+            )
+        chosen = preset_named(preset)
+        methods, settings = chosen.methods, chosen.settings(settings)
     # Refuse what cannot be searched before a run directory for it lies around.
-    with_baselines(methods)
+    wanted = with_baselines(methods)
+    text = calibration_of(model, calibration, methods=wanted, settings=settings)
     inspect_model(model, revision=revision)
     run = create_run(
         model=model,
         revision=revision,
         methods=methods,
         settings=settings,
+        calibration=text,
         name=name,
         folder=out,
     )

@@ -26,6 +26,8 @@ class RunConfig(BaseModel):
         Names of the searched methods, in order; baselines and bound are always there.
     settings : SearchSettings
         Of the search, seed included.
+    calibration : str or None
+        Absolute path of the calibration text, or ``demo``, for what looks at more than weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,3 +41,4 @@ class RunConfig(BaseModel):
     revision: str | None = None
     methods: tuple[str, ...] = Field(min_length=1)
     settings: SearchSettings
+    calibration: str | None = None

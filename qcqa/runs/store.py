@@ -32,6 +32,7 @@ def create_run(
     methods: tuple[str, ...],
     settings: SearchSettings,
     revision: str | None = None,
+    calibration: str | None = None,
     name: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -39,7 +40,7 @@ def create_run(
 
     Parameters
     ----------
-    model, methods, settings, revision
+    model, methods, settings, revision, calibration
         As in :class:`RunConfig`.
     name : str, optional
         Title; the model's name by default.
@@ -60,6 +61,7 @@ def create_run(
         revision=revision,
         methods=methods,
         settings=settings,
+        calibration=calibration,
     )
     run = Run(folder=target, config=config)
     try:

@@ -187,6 +187,38 @@ def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings)
             )
 
 
+def calibration_of(
+    model: str, calibration: str | None, *, methods: Iterable[str], settings: SearchSettings
+) -> str | None:
+    """Return the calibration text that a search is to use: a path, ``demo``, or None for none.
+
+    Parameters
+    ----------
+    model : str
+        The model; the demo model brings its own text.
+    calibration : str or None
+        What was asked: a file or ``demo``.
+    methods, settings
+        Of the search.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file, or one is needed and none was named.
+    """
+    if calibration is None:
+        if model == "demo":
+            return "demo"
+        refuse_without_calibration(methods, settings)
+        return None
+    if calibration == "demo":
+        return calibration
+    path = Path(calibration).expanduser().resolve()
+    if not path.is_file():
+        raise SettingsError(f"calibration {calibration}", expected="a file, or 'demo'")
+    return str(path)
+
+
 def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
     """Return the baselines and the asked methods, the quick ones first.
 

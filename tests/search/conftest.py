@@ -51,3 +51,16 @@ def make_problem() -> Callable[..., Problem]:
         return Problem(model, lambda layer, _kind: objective(grams[layer]), **terms)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def all_partitions() -> Callable[[int], np.ndarray]:
+    """Return a function that lists the labels of every partition, shape (Bell(H), H)."""
+
+    def partitions(num_heads: int) -> np.ndarray:
+        rows = [[0]]
+        for _ in range(num_heads - 1):
+            rows = [[*row, label] for row in rows for label in range(max(row) + 2)]
+        return np.array(rows)
+
+    return partitions

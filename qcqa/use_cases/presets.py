@@ -1,0 +1,73 @@
+"""Searches under a name, for who wants a good plan and not its settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from qcqa.errors import SettingsError
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.search import SEARCHED_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Methods and the settings that make them what they are.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    description : str
+        One sentence for people.
+    methods : tuple of str
+        Searched methods.
+    fixed : mapping
+        Settings that the preset decides.
+    """
+
+    name: str
+    description: str
+    methods: tuple[str, ...]
+    fixed: Mapping[str, Any]
+
+    def settings(self, others: SearchSettings) -> SearchSettings:
+        """Return these settings with those that the preset decides in their place."""
+        return others.model_copy(update=dict(self.fixed))
+
+
+_AS_PUBLISHED = MappingProxyType(
+    {"fitness": "wse", "apart": False, "merge": "mean", "refit": False}
+)
+
+#: Every preset by its name.
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "paper": Preset(
+            name="paper",
+            description="QCQA as published: weights alone decide which heads share their mean.",
+            methods=SEARCHED_METHODS,
+            fixed=_AS_PUBLISHED,
+        ),
+        "best": Preset(
+            name="best",
+            description="QCQA as published, and beside it the plans that lose least on a "
+            "calibration text.",
+            methods=(*SEARCHED_METHODS, "best"),
+            fixed=_AS_PUBLISHED,
+        ),
+    }
+)
+
+
+def preset_named(name: str) -> Preset:
+    """Return a preset.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of this name.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"preset {name!r}", expected=f"one of {', '.join(PRESETS)}")
+    return PRESETS[name]

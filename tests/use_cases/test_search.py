@@ -1,0 +1,135 @@
+"""Whole searches: presets, calibration, fronts of several fitnesses in one result."""
+
+import numpy as np
+import pytest
+
+from qcqa.errors import SettingsError
+from qcqa.methods import METHODS
+from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem, wse_problem
+from qcqa.search_result import ResultFolder
+from qcqa.use_cases.plan import best_method, plan_of_result
+from qcqa.use_cases.presets import PRESETS, preset_named
+from qcqa.use_cases.search import calibration_of, search_model, with_baselines
+
+SETTINGS = SearchSettings(
+    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+)
+
+
+class _Calibrated:
+    """Makes problems with a made-up loss, and remembers what was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, grams, settings):
+        self.asked.append((settings.fitness, settings.merge))
+
+        def rescore(layer, groupings):
+            return np.array([24.0 - g.num_cached_heads + layer for g in groupings])
+
+        return Problem(
+            grams,
+            wse_problem(grams).make_objective,
+            fitness=settings.fitness,
+            rescore=rescore if settings.fitness == "loss" else None,
+        )
+
+
+def test_presets_are_what_they_are_called():
+    asked = SearchSettings(seed=3, fitness="loss", apart=True, merge="svd", refit=True)
+    for name, preset in PRESETS.items():
+        assert preset.name == name
+        assert preset.description.endswith(".")
+        assert set(preset.methods) <= set(METHODS)
+        assert preset.settings(asked) == SearchSettings(seed=3)
+    assert "best" not in PRESETS["paper"].methods
+    assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best")
+    with pytest.raises(SettingsError, match="'quick'; expected one of paper, best"):
+        preset_named("quick")
+
+
+@pytest.mark.parametrize(
+    ("methods", "fitness", "says"),
+    [
+        (["best"], "wse", "Best by loss"),
+        (["optimal"], "output-error", "MHA by output-error"),
+        (["qcqa-ac"], "loss", "MHA by loss"),
+    ],
+)
+def test_without_calibration_only_weights_can_be_looked_at(methods, fitness, says, tmp_path):
+    settings = SETTINGS.model_copy(update={"fitness": fitness})
+    with pytest.raises(SettingsError, match=f"{says} needs a calibration text") as refusal:
+        # the model is not even looked for
+        search_model("nowhere", methods=methods, settings=settings)
+    assert "\n" not in str(refusal.value)
+    wanted = with_baselines(methods)
+    with pytest.raises(SettingsError, match="needs a calibration text"):
+        calibration_of("nowhere", None, methods=wanted, settings=settings)
+    assert calibration_of("demo", None, methods=wanted, settings=settings) == "demo"
+    with pytest.raises(SettingsError, match="expected a file"):
+        calibration_of("nowhere", str(tmp_path / "no.txt"), methods=wanted, settings=settings)
+    text = tmp_path / "some.txt"
+    text.write_text("words")
+    found = calibration_of("nowhere", str(text), methods=wanted, settings=settings)
+    assert found == str(text.resolve())
+
+
+def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_llama, tmp_path):
+    calibrated = _Calibrated()
+    preset = PRESETS["best"]
+    result = search_model(
+        str(tiny_llama),
+        methods=preset.methods,
+        settings=preset.settings(SETTINGS),
+        folder=tmp_path,
+        problem_of=calibrated,
+    )
+    assert calibrated.asked == [("loss", "svd")]
+    assert {name: front.fitness for name, front in result.fronts.items()} == {
+        name: "loss" if name == "best" else "wse" for name in ("mha", "gqa", "mqa", *preset.methods)
+    }
+    assert best_method(result, 48) == "best"
+    plan = plan_of_result(result, 48)
+    assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
+    assert plan.predicted.wse_lower_bound is None  # it is of plans that group alike
+    assert plan_of_result(result, 48, method="gqa").predicted.wse_lower_bound is not None
+
+    kept = ResultFolder(tmp_path).result()
+    for name in result.fronts:
+        np.testing.assert_array_equal(kept.wse(name), result.wse(name))
+        assert len(kept.wse(name)) == len(kept.front(name))
+    np.testing.assert_array_equal(kept.wse("optimal"), kept.front("optimal").error)
+
+
+def test_output_error_has_a_bound_of_its_own_beside_that_of_wse(tiny_llama, tmp_path):
+    settings = SETTINGS.model_copy(update={"fitness": "output-error", "apart": True})
+    result = search_model(
+        str(tiny_llama),
+        methods=("optimal",),
+        settings=settings,
+        folder=tmp_path,
+        problem_of=_Calibrated(),
+    )
+    assert (result.bound.fitness, result.error_bound.fitness) == ("wse", "output-error")
+    said = plan_of_result(result, 48, method="optimal").predicted
+    assert said.error == pytest.approx(said.error_lower_bound)
+    assert said.relative_error == pytest.approx(said.relative_wse)
+    kept = ResultFolder(tmp_path).result()
+    np.testing.assert_array_equal(kept.error_bound.error, result.error_bound.error)
+
+
+def test_keys_and_values_apart_by_weights_alone(tiny_llama):
+    alike, apart = (
+        search_model(
+            str(tiny_llama),
+            methods=("optimal",),
+            settings=SETTINGS.model_copy(update={"apart": apart}),
+        )
+        for apart in (False, True)
+    )
+    for budget in (12, 33, 48):
+        plans = [plan_of_result(result, budget, method="optimal") for result in (alike, apart)]
+        assert plans[1].predicted.wse <= plans[0].predicted.wse + 1e-9
+        assert plans[1].predicted.wse == pytest.approx(plans[1].predicted.wse_lower_bound)
