@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,19 @@ class SearchResult:
         return self.fronts[method]
 
     def wse(self, method: str) -> FloatArray:
-        """Return the WSE of every plan of one method, whatever its search minimised, shape (N,)."""
-        return front_wse(self.front(method), self.grams)
+        """Return the WSE of every plan of one method, whatever its search minimised, shape (N,).
+
+        Raises
+        ------
+        BudgetError
+            If the search did not run this method.
+        """
+        self.front(method)
+        return self._wse[method]
+
+    @cached_property
+    def _wse(self) -> Mapping[str, FloatArray]:
+        return {name: front_wse(front, self.grams) for name, front in self.fronts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from qcqa.report.kv_axis import significant
 from qcqa.runs.store import create_run
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.inspect import ModelReport, inspect_model
+from qcqa.use_cases.search import SEARCHED_METHODS
 from ui import workers
 from ui.state import choose
 from ui.wording import geometry_text
@@ -27,7 +28,7 @@ EFFORTS: dict[str, SearchSettings] = {
     ),
 }
 
-_SEARCHED = [name for name, method in METHODS.items() if method.needs_search]
+_SEARCHED = [name for name in METHODS if name in SEARCHED_METHODS]
 
 
 _OPEN = "search_form_is_open"

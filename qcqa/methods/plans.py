@@ -51,7 +51,13 @@ def plan_from_front(
     origin: dict[str, Any] = {"versions": _versions()}
     if settings is not None:
         # How many processes found it says nothing of the plan.
-        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"})
+        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
+            # The method may have insisted on others than the run's.
+            "fitness": front.fitness,
+            "apart": front.apart,
+            "merge": front.merge,
+            "refit": front.refit,
+        }
     return GroupingPlan(
         model=grams.spec,
         fingerprint=grams.fingerprint,

@@ -37,7 +37,19 @@ def test_search_with_one_method_runs_that_one_beside_the_baselines(
     assert set(open_run(tmp_path / "r").result().fronts) == {"mha", "gqa", "mqa", "optimal"}
 
 
-@pytest.mark.parametrize("arguments", [("./nowhere",), ("{model}", "-m", "magic")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("./nowhere",),
+        ("{model}", "-m", "magic"),
+        ("{model}", "--preset", "magic"),
+        ("{model}", "--preset", "paper", "--apart"),
+        ("{model}", "--preset", "best"),
+        ("{model}", "--fitness", "output-error"),
+        ("{model}", "--calibration", "./nowhere.txt"),
+        ("{model}", "--merge", "median"),
+    ],
+)
 def test_a_refused_search_leaves_no_run(
     qcqa: Qcqa, tiny_llama: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -45,6 +57,28 @@ def test_a_refused_search_leaves_no_run(
     called = qcqa("search", model, *others, "--out", tmp_path / "run")
     assert called.code == 2
     assert not (tmp_path / "run").exists()
+
+
+def test_keys_and_values_apart_and_the_merge_reach_the_plan(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
+) -> None:
+    options = ("-m", "optimal", "--apart", "--merge", "mean-norm", "--refit")
+    assert qcqa("search", tiny_llama, *options, "--out", tmp_path / "r").code == 0
+    called = qcqa("plan", tmp_path / "r", "--budget", "0.4", "--method", "optimal", "--json")
+    plan = json.loads(called.out)
+    assert (plan["merge"], plan["refit"]) == ("mean-norm", True)
+    assert any(layer["key"] != layer["value"] for layer in plan["layers"])
+
+
+def test_a_preset_decides_what_it_is_about_and_no_more(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
+) -> None:
+    options = ("--preset", "paper", "--generations", "3", "--stage2-generations", "3", "--seed", 5)
+    assert qcqa("search", tiny_llama, *options, "--out", tmp_path / "r").code == 0
+    config = open_run(tmp_path / "r").config
+    assert config.methods == ("optimal", "qcqa-ac", "qcqa-ec")
+    assert (config.settings.seed, config.settings.generations) == (5, 3)
+    assert (config.settings.fitness, config.calibration) == ("wse", None)
 
 
 @pytest.mark.parametrize("budget", ["0.5", "50%"])

@@ -106,6 +106,9 @@ def test_a_plan_says_both_its_wse_and_its_loss(problem, grams):
     assert (said.fitness, said.error) == ("loss", front.error[index])
     assert said.relative_error is said.error_lower_bound is said.wse_lower_bound is None
     assert (plan.merge, plan.refit) == ("svd", True)
+    told = best_plan(front, grams, 24, settings=SearchSettings(seed=2)).provenance["settings"]
+    assert (told["seed"], told["fitness"], told["merge"]) == (2, "loss", "svd")
+    assert (told["apart"], told["refit"]) == (True, True)
     assert plan_from_json(plan_to_json(plan)) == plan
 
 
