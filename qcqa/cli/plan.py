@@ -60,7 +60,7 @@ def plan(
         dtype=dtype,
     )
     chosen = plan_of_result(
-        result, heads, method=method, settings=found.config.settings, run=found.id
+        result, heads, method=method, settings=found.search.settings, run=found.id
     )
     if out:
         save_plan(chosen, out)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import partial
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,25 @@ def demo_task_files() -> dict[str, Path]:
     """Return the files of the tasks that travel with the demo model, by the tasks' names."""
     folder = demo_model_folder() / "tasks"
     return {f"demo_{path.stem}": path for path in sorted(folder.glob("*.yaml"))}
+
+
+def task_content(task: str) -> str:
+    """Return a hash of what a task in a YAML file asks, its data included; empty for other tasks.
+
+    Raises
+    ------
+    EvaluationError
+        If the file or its data is missing.
+    """
+    path = demo_task_files().get(task, Path(task))
+    if path.suffix not in (".yaml", ".yml"):
+        return ""
+    options = read_task_file(path).get("custom_dataset")
+    files = [str(path), *(_flat(options.args[0]) if isinstance(options, partial) else ())]
+    digest = sha256()
+    for file in files:
+        digest.update(sha256(Path(file).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def read_task_file(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method
+from qcqa.progress import JobProgress
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search_result import ResultFolder, SearchResult
@@ -21,17 +22,13 @@ SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
 
 
 @dataclass(frozen=True, slots=True)
-class SearchProgress:
+class SearchProgress(JobProgress):
     """How far a search is.
 
     Parameters
     ----------
-    stage : str
-        What is being done, for people.
-    step, total : int
-        Progress of that stage.
-    fraction : float
-        Progress of the whole search, from 0 to 1.
+    stage, step, total, fraction
+        As in :class:`JobProgress`.
     method : str or None
         Method at work, if it is past reading.
     layer : int or None
@@ -40,10 +37,6 @@ class SearchProgress:
         Of the front so far, relative to a fixed reference, where the stage has one.
     """
 
-    stage: str
-    step: int
-    total: int
-    fraction: float
     method: str | None = None
     layer: int | None = None
     hypervolume: float | None = None
