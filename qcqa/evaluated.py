@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -193,6 +194,21 @@ class Evaluated:
 def by_size(rows: Iterable[Evaluated]) -> tuple[Evaluated, ...]:
     """Return rows in the order of tables: the source, then from the largest cache down."""
     return tuple(sorted(rows, key=lambda row: (not row.is_source, -row.kv_ratio, row.method)))
+
+
+def figures_of_plan(plan: GroupingPlan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
+    """Return what was measured of the very model that a plan makes, whichever method found it.
+
+    Where several benchmarks have a figure, it is that of the most data; and that of the source's
+    own dtype before others.
+    """
+    own = [row for row in rows if row.plan_digest == plan.digest]
+    own.sort(key=lambda row: (row.dtype != "auto", -(row.benchmark.limit or inf)))
+    figures: dict[str, Measurement] = {}
+    for row in own:
+        for figure in row.measured:
+            figures.setdefault(figure.metric, figure)
+    return tuple(figures.values())
 
 
 @dataclass(frozen=True, slots=True)

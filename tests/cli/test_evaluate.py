@@ -56,7 +56,7 @@ def test_a_plans_figures_are_written_into_it(qcqa: Qcqa, demo_run: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("demo",), "nothing to measure; expected a text or at least one task"),
+        (("demo",), "nothing to measure; expected a text, at least one task, or"),
         (("--text", "demo"), "neither a model nor a run"),
         (("demo", "--text", "./nowhere.txt"), "nowhere.txt cannot be read"),
     ],
