@@ -33,8 +33,8 @@ def cache_bytes_per_token(model: PreTrainedModel) -> float:
     tokens = max(1, min(limit for limit in limits if limit is not None))
     ids = torch.zeros((1, tokens), dtype=torch.long, device=input_device(model))
     with evaluating(model):
-        cache = model(input_ids=ids, use_cache=True).past_key_values
-    return cache_bytes(cache) / tokens
+        output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
+    return cache_bytes(output.past_key_values) / tokens
 
 
 def cache_bytes(cache: Cache) -> int:

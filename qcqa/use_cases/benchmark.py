@@ -21,6 +21,7 @@ from qcqa.evaluate import (
     save_task_scores,
     task_content,
 )
+from qcqa.evaluate.harness import harness_module
 from qcqa.evaluated import Benchmark
 from qcqa.plan import Measurement
 
@@ -127,6 +128,8 @@ class TaskPart(Part):
     """A task, or a group of them."""
 
     def __init__(self, task: str, benchmark: Benchmark):
+        # Says what to install where it is missing, before anything is measured.
+        harness_module("lm_eval")
         is_file = task.endswith((".yaml", ".yml"))
         self.name = Path(task).stem if is_file else task
         self._task = task

@@ -44,6 +44,8 @@ def points_along(
 ) -> Points:
     """Return the methods' points at every budget; the same plan of a method comes once.
 
+    Its budget is then the smallest of those that it is the best for.
+
     Parameters
     ----------
     result : SearchResult
@@ -61,7 +63,7 @@ def points_along(
     only = None if methods is None else tuple(methods)
     points = {
         (method, result.front(method).within(heads)): (method, heads)
-        for ratio in sorted(set(kv_ratios))
+        for ratio in sorted(set(kv_ratios), reverse=True)
         for heads in [heads_within_ratio(result.spec, ratio)]
         for method, _ in points_at(result, heads, methods=only)
     }
