@@ -7,9 +7,11 @@ import typer
 from qcqa.cli.measured import print_measured
 from qcqa.cli.output import console, print_json, progress_bar
 from qcqa.cli.summary import print_result, result_json
+from qcqa.errors import RunError
 from qcqa.runs.evaluations import figures_of
 from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
+from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
 
 
@@ -22,7 +24,16 @@ def start_or_carry_out(run: Run, *, detach: bool, as_json: bool) -> None:
     if as_json:
         print_json({"run": run.id, "folder": str(run.folder)})
     else:
-        console.print(f"Started {run.id}. Watch it with: qcqa runs show {run.id}")
+        console.print(f"Started {run.id}. Watch it with: qcqa runs show {name_of(run)}")
+
+
+def name_of(run: Run) -> str:
+    """Return what other commands find a run by: its id, or its folder where that is elsewhere."""
+    try:
+        found = find_run(run.id).folder.resolve() == run.folder.resolve()
+    except RunError:
+        found = False
+    return run.id if found else str(run.folder)
 
 
 def carry_out(run: Run, *, as_json: bool) -> None:
@@ -31,7 +42,7 @@ def carry_out(run: Run, *, as_json: bool) -> None:
         with progress_bar() as show:
             work(run, on_progress=show)
     except Cancelled:
-        typer.echo(f"Cancelled. Go on with: qcqa runs resume {run.folder}", err=True)
+        typer.echo(f"Cancelled. Go on with: qcqa runs resume {name_of(run)}", err=True)
         raise typer.Exit(130) from None
     if run.config.kind == "evaluation":
         rows = figures_of(run)

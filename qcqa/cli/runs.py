@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from qcqa.cli.jobs import carry_out
-from qcqa.cli.measured import print_measured
+from qcqa.cli.jobs import carry_out, name_of
+from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
@@ -95,15 +95,15 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
         measured = [asdict(row) for row in rows]
         print_json({**_row_with_details(run, of=search), "measured": measured})
         return
-    asked = {
-        "text": config.benchmark.text,
-        "tasks": ", ".join(config.benchmark.tasks),
-        "limit": config.benchmark.limit,
-        "speed": config.benchmark.speed and config.benchmark.speed.data,
+    source = search.result().spec.num_cached_heads
+    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
+    about = {
+        "model": search.search.model,
+        "methods, budgets": points,
+        "measured": description(config.benchmark),
+        "on": f"{config.device}, dtype {config.dtype}",
     }
-    about = {name: str(value) for name, value in asked.items() if value}
-    points = ", ".join(f"{method} within {heads}" for method, heads in config.points)
-    _print_state(run, {"model": search.search.model, "plans (cached heads)": points, **about})
+    _print_state(run, about)
     print_measured(rows)
 
 
@@ -116,7 +116,7 @@ def _print_state(run: Run, about: dict[str, str]) -> None:
         pairs["error"] = status.error
     print_pairs(pairs)
     if status.state in {"cancelled", "failed", "dead"}:
-        console.print(f"Go on with: qcqa runs resume {run.id}")
+        console.print(f"Go on with: qcqa runs resume {name_of(run)}")
 
 
 @cli.command("cancel")
@@ -160,7 +160,7 @@ def resume(
     if as_json:
         print_json({"run": found.id, "folder": str(found.folder)})
     else:
-        console.print(f"Resumed {found.id}. Watch it with: qcqa runs show {found.id}")
+        console.print(f"Resumed {found.id}. Watch it with: qcqa runs show {name_of(found)}")
 
 
 @cli.command("delete")

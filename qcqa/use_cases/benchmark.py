@@ -96,9 +96,12 @@ class TextPart(Part):
         self._documents = demo_documents() if is_demo else read_documents(Path(text))
         self._window = benchmark.window_tokens
         self._limit = benchmark.limit
-        data = sha256("\0".join(self._documents).encode()).hexdigest()
-        self.content = {"text": self.name, "data": data, "window": self._window}
-        self.content["limit"] = self._limit
+        self.content = {
+            "text": self.name,
+            "data": sha256("\0".join(self._documents).encode()).hexdigest(),
+            "window": self._window,
+            "limit": self._limit,
+        }
 
     def score(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress

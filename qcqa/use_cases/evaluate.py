@@ -28,6 +28,9 @@ from qcqa.use_cases.benchmark import Part, Scores, parts_of
 
 OnJobProgress = Callable[[JobProgress], None]
 
+#: Types in which a model can run; ``auto`` is that of its checkpoint.
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+
 _SOURCE, _CONVERTED = "source", "converted"
 
 
@@ -77,6 +80,7 @@ def evaluate_plans(
     QCQAError
         If the model or a plan cannot be used.
     """
+    _require_usable(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
@@ -124,6 +128,9 @@ class _Bench:
         """Return the source's row, from the folder if it is there."""
 
         def measure() -> Iterator[Measurement]:
+            if self._parts:
+                # Quick to fail, unlike the weights.
+                _ = self._tokenizer
             yield _cache_figure(cache_bytes_per_token(self._source))
             for place, part in enumerate(self._parts):
                 yield from _own_figures(self._source_on(part, 0, place))
@@ -259,7 +266,27 @@ class _Bench:
 
     @cached_property
     def _tokenizer(self) -> PreTrainedTokenizerBase:
-        return AutoTokenizer.from_pretrained(self._location)
+        try:
+            return AutoTokenizer.from_pretrained(self._location)
+        # Whatever its class makes of files that are missing or are another model's.
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise EvaluationError(
+                f"{self._location} has no tokenizer that can be loaded ({error})",
+                expected="the tokenizer's files beside the weights",
+            ) from error
+
+
+def _require_usable(device: str, dtype: str) -> None:
+    """Refuse a device or a type that torch does not have, before a model is read."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EvaluationError(
+            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
+        ) from error
+    if dtype not in _DTYPES:
+        raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
 
 
 def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement]:
