@@ -1,11 +1,12 @@
 """Measure the models that plans make of their source, beside the source itself."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from transformers import (
@@ -90,6 +91,13 @@ def evaluate_plans(
     return [bench.row_of_source(), *(bench.row_of_plan(*one) for one in enumerate(plans, start=1))]
 
 
+class _Where(TypedDict):
+    """Where, and in which type, models run."""
+
+    device: str
+    dtype: str
+
+
 class _Bench:
     """A source model, and what it and its plans' models are put through.
 
@@ -115,7 +123,7 @@ class _Bench:
     ):
         self._checkpoint = checkpoint
         self._benchmark = benchmark
-        self._device, self._dtype = device, dtype
+        self._where: _Where = {"device": device, "dtype": dtype}
         self._folder = folder
         self._num_models = num_models
         self._on_progress = on_progress
@@ -127,31 +135,13 @@ class _Bench:
     def row_of_source(self) -> Evaluated:
         """Return the source's row, from the folder if it is there."""
 
-        def measure() -> Iterator[Measurement]:
-            if self._parts:
-                # Quick to fail, unlike the weights.
-                _ = self._tokenizer
-            yield _cache_figure(cache_bytes_per_token(self._source))
-            for place, part in enumerate(self._parts):
-                yield from _own_figures(self._source_on(part, 0, place))
-            if self._benchmark.speed:
-                report = self._reporter(_SOURCE, "speed", 0, len(self._parts))
-                models = {_SOURCE: self._source}
-                speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
-                yield from speeds[_SOURCE].measurements()
-
         key = self._key("mha", "")
         kept = self._folder.row(key) if self._folder else None
-        return kept or self._keep(
-            key,
-            Evaluated.of_source(
-                self._checkpoint.spec,
-                self._benchmark,
-                tuple(measure()),
-                device=self._device,
-                dtype=self._dtype,
-            ),
-        )
+        if kept is not None:
+            return kept
+        figures = _unique(self._measure_source())
+        spec = self._checkpoint.spec
+        return self._keep(key, Evaluated.of_source(spec, self._benchmark, figures, **self._where))
 
     def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
         """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
@@ -161,14 +151,24 @@ class _Bench:
             self._figures[plan.digest] = kept.measured
             return kept
         if plan.digest not in self._figures:
-            self._figures[plan.digest] = tuple(self._measure(number, plan))
+            self._figures[plan.digest] = _unique(self._measure_plan(number, plan))
         figures = self._figures[plan.digest]
-        row = Evaluated.of_plan(
-            plan, self._benchmark, figures, device=self._device, dtype=self._dtype
-        )
-        return self._keep(key, row)
+        return self._keep(key, Evaluated.of_plan(plan, self._benchmark, figures, **self._where))
 
-    def _measure(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
+    def _measure_source(self) -> Iterator[Measurement]:
+        if self._parts:
+            # Quick to fail, unlike the weights.
+            _ = self._tokenizer
+        yield _cache_figure(cache_bytes_per_token(self._source))
+        for place, part in enumerate(self._parts):
+            yield from _own_figures(self._source_on(part, 0, place))
+        if self._benchmark.speed:
+            report = self._reporter(_SOURCE, "speed", 0, len(self._parts))
+            models = {_SOURCE: self._source}
+            speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
+            yield from speeds[_SOURCE].measurements()
+
+    def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
         # A plan's file may come from a method that is not of this release.
         method = METHODS[plan.method].label if plan.method in METHODS else plan.method
         label = f"{method} at {100 * plan.kv_ratio:.3g} %"
@@ -226,7 +226,7 @@ class _Bench:
         return self._hash([method, plan_digest, asdict(self._benchmark), data])
 
     def _hash(self, content: object) -> str:
-        told = [self._fingerprint, self._device, self._dtype, content]
+        told = [self._fingerprint, self._where, content]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
     def _reporter(self, label: str, stage: str, number: int, place: int) -> OnProgress:
@@ -256,18 +256,27 @@ class _Bench:
         folder = self._checkpoint.folder
         return str(folder) if folder.is_dir() else self._checkpoint.spec.source
 
+    @property
+    def _revision(self) -> str:
+        return self._checkpoint.spec.revision or "main"
+
     @cached_property
     def _source(self) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
-            self._location, dtype=self._dtype, use_safetensors=True
+            self._location,
+            revision=self._revision,
+            dtype=self._where["dtype"],
+            use_safetensors=True,
         )
-        torch.nn.Module.to(model, self._device)  # its own method is hidden from type checkers
+        torch.nn.Module.to(
+            model, self._where["device"]
+        )  # its own method is hidden from type checkers
         return model
 
     @cached_property
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         try:
-            return AutoTokenizer.from_pretrained(self._location)
+            return AutoTokenizer.from_pretrained(self._location, revision=self._revision)
         # Whatever its class makes of files that are missing or are another model's.
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise EvaluationError(
@@ -292,6 +301,11 @@ def _require_usable(device: str, dtype: str) -> None:
 def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement]:
     for one in scores.values():
         yield from one.measurements()
+
+
+def _unique(figures: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    """Return each figure once: a task may come by itself and in a group."""
+    return tuple({figure.metric: figure for figure in figures}.values())
 
 
 def _cache_figure(bytes_per_token: float) -> Measurement:
