@@ -40,9 +40,11 @@ def create_evaluation(
         If there is no plan at a point, the benchmark's files or packages are missing, or the
         run's directory cannot be written.
     """
-    plans = plans_of_points(run.result(), points)
     if not points:
-        raise EvaluationError("no plan to measure", expected="at least one method and budget")
+        raise EvaluationError(
+            "no plan to measure", expected="at least one method with a plan within the budget"
+        )
+    plans = plans_of_points(run.result(), points)
     config = EvaluationConfig(
         name=name or ("1 plan" if len(plans) == 1 else f"{len(plans)} plans"),
         created=utc_now(),

@@ -134,7 +134,6 @@ class _Bench:
 
     def row_of_source(self) -> Evaluated:
         """Return the source's row, from the folder if it is there."""
-
         key = self._key("mha", "")
         kept = self._folder.row(key) if self._folder else None
         if kept is not None:
