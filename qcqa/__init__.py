@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from qcqa.budget import heads_within_ratio as heads_within_ratio
     from qcqa.errors import QCQAError as QCQAError
     from qcqa.evaluated import Benchmark as Benchmark
+    from qcqa.evaluated import DecodeLoad as DecodeLoad
+    from qcqa.evaluated import MeasuredFolder as MeasuredFolder
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
     from qcqa.grouping import Grouping as Grouping
@@ -49,11 +51,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Benchmark": "qcqa.evaluated",
     "CacheLoad": "qcqa.budget",
+    "DecodeLoad": "qcqa.evaluated",
     "Front": "qcqa.front",
     "Grouping": "qcqa.grouping",
     "GroupingPlan": "qcqa.plan",
     "LayerGrouping": "qcqa.grouping",
     "LowerBound": "qcqa.front",
+    "MeasuredFolder": "qcqa.evaluated",
     "ModelSpec": "qcqa.model_spec",
     "QCQAError": "qcqa.errors",
     "SearchResult": "qcqa.search_result",

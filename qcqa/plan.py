@@ -1,7 +1,9 @@
 """A plan: which heads share in every layer, what that costs, and where it came from."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from qcqa.errors import PlanError
@@ -131,6 +133,13 @@ class GroupingPlan:
     def kv_bytes_per_token(self) -> int:
         """Bytes of the cache per token of one sequence, in the source's dtype."""
         return self.model.kv_bytes_per_token(num_cached_heads=self.num_cached_heads)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what decides the model that the plan makes: source weights, groups and merge."""
+        layers = [(layer.key.labels, layer.value.labels) for layer in self.layers]
+        content = json.dumps([self.fingerprint, self.merge, layers])
+        return sha256(content.encode()).hexdigest()[:24]
 
     def require_model(self, spec: ModelSpec, fingerprint: str) -> None:
         """Raise unless the plan was made for this model.

@@ -1,12 +1,12 @@
 """The grouped attention of transformers models, and the conversion of a model to it.
 
-``convert`` changes a live model, ``convert_checkpoint`` writes a complete checkpoint without ever
-holding the model, ``load`` opens it. ``remote/`` is the code that runs a converted model, here and
-on machines without this library.
+``convert`` changes a live model, ``converted_copy`` leaves it as it is, and ``convert_checkpoint``
+writes a complete checkpoint without ever holding the model; ``load`` opens it. ``remote/`` is the
+code that runs a converted model, here and on machines without this library.
 """
 
 from qcqa.attention.folder import convert_checkpoint
-from qcqa.attention.live import convert
+from qcqa.attention.live import convert, converted_copy
 from qcqa.attention.loading import load
 
-__all__ = ["convert", "convert_checkpoint", "load"]
+__all__ = ["convert", "convert_checkpoint", "converted_copy", "load"]

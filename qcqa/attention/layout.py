@@ -56,8 +56,7 @@ class Layout:
 
     def modules(self) -> list[str]:
         """Return the templates of the modules whose tensors a merge may change."""
-        names = self.architecture.modules.model_dump()
-        return [name for name in names.values() if name is not None]
+        return changed_modules(self.architecture)
 
     def shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
         """Return the tensors by name that are smaller in the converted layer, with their shapes."""
@@ -195,6 +194,12 @@ class Layout:
 
     def _norms_of_heads(self, module: str) -> list[str]:
         return [f"{module}.norms.{head}.weight" for head in range(self.spec.num_kv_heads)]
+
+
+def changed_modules(architecture: Architecture) -> list[str]:
+    """Return the templates of the modules whose tensors a merge may change."""
+    names = architecture.modules.model_dump()
+    return [name for name in names.values() if name is not None]
 
 
 def _required(name: str, read: Read) -> Tensor:

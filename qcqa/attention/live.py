@@ -1,13 +1,14 @@
 """Conversion of a live transformers model, in place."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.attention.layout import Layout, Read
+from qcqa.attention.layout import Layout, Read, changed_modules
 from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
 from qcqa.attention.section import refuse_converted, section_of
 from qcqa.checkpoint.architecture import Architecture, architecture_of, geometry_of
@@ -65,6 +66,45 @@ def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
     model.config.auto_map = auto_map()
     model.__class__ = shared_heads_class(type(model))
     return model
+
+
+def converted_copy(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
+    """Return what :func:`convert` makes of a copy of a model; the model itself stays as it is.
+
+    Only the attention's projections and key norms are copied, as no merge changes anything else:
+    all other parameters and buffers are the model's own, in the same memory. The copy is for
+    running, not for training.
+
+    Parameters
+    ----------
+    model, plan
+        As :func:`convert` takes them.
+
+    Raises
+    ------
+    QCQAError
+        As :func:`convert`.
+    """
+    return convert(deepcopy(model, _kept(model)), plan)
+
+
+def _kept(model: PreTrainedModel) -> dict[int, Any]:
+    """Return the tensors that no conversion changes, as a memo for ``deepcopy``."""
+    source = model.name_or_path or type(model).__name__
+    config = model.config.to_dict()
+    architecture, decoder_config = architecture_of(config, source=source)
+    prefix = _Reader(model, architecture, source).prefix
+    num_layers = geometry_of(architecture, decoder_config, source=source).num_layers
+    modules = tuple(
+        f"{prefix}{template.format(layer=layer)}."
+        for template in changed_modules(architecture)
+        for layer in range(num_layers)
+    )
+    # By all their names: a tensor that an attention shares with something else is copied too.
+    parameters = list(model.named_parameters(remove_duplicate=False))
+    tensors = [*parameters, *model.named_buffers(remove_duplicate=False)]
+    changed = {id(tensor) for name, tensor in tensors if name.startswith(modules)}
+    return {id(tensor): tensor for _, tensor in tensors if id(tensor) not in changed}
 
 
 class _Reader:

@@ -221,14 +221,16 @@ def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Confi
     Raises
     ------
     UnsupportedModelError
-        If no data file covers the model.
+        If no data file covers the model, or it has a second attention, to an encoder.
     """
     known = known_architectures()
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in known:
+        _refuse_cross_attention(config, source)
         return known[model_type].for_config(config), config
     text_config = config.get("text_config")
     if isinstance(text_config, Mapping) and text_config.get("model_type") in known:
+        _refuse_cross_attention(text_config, source)
         architecture = known[text_config["model_type"]].for_config(text_config)
         prefixes = tuple(dict.fromkeys(_nested_prefixes(architecture)))
         return architecture.model_copy(update={"prefixes": prefixes}), text_config
@@ -238,6 +240,15 @@ def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Confi
         remedy="add a file to qcqa/checkpoint/architectures that says where its K and V "
         "projections are; models without plain K and V heads (MLA, linear attention) cannot be",
     )
+
+
+def _refuse_cross_attention(config: Config, source: str) -> None:
+    if config.get("add_cross_attention"):
+        raise UnsupportedModelError(
+            f"{source} is the decoder of an encoder-decoder (add_cross_attention in its config)",
+            expected="a decoder that attends to its own tokens only",
+            remedy="its cross-attention has keys and values of its own, which no plan covers",
+        )
 
 
 def _nested_prefixes(architecture: Architecture) -> Iterator[str]:

@@ -1,24 +1,26 @@
-"""``qcqa evaluate``: the measured quality of plans beside their source."""
+"""``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.inspect import RevisionOption
-from qcqa.cli.output import JsonOption, fraction_bar, print_json, print_table
+from qcqa.cli.jobs import start_or_carry_out
+from qcqa.cli.measured import print_measured
+from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.plan import GroupingPlan
+from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.plan_file import load_plan, save_plan
-from qcqa.report.palette import method_style
-from qcqa.runs.run import Run
+from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.store import find_run
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.points import points_along
+
+_DEFAULT_BUDGETS = "0.75,0.5,0.25"
 
 
 def evaluate(
@@ -26,7 +28,7 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="Local folder, Hub id, or 'demo'; that of the run if unset.",
+            help="Local folder, Hub id, or 'demo'; instead of --run.",
             show_default=False,
         ),
     ] = None,
@@ -37,11 +39,23 @@ def evaluate(
         ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", help="A run, whose methods are measured at --budgets.")
+        str | None,
+        typer.Option("--run", help="A search, whose methods are measured at --budgets."),
     ] = None,
     budgets: Annotated[
-        str, typer.Option("--budgets", help="Shares of the source's KV cache.")
-    ] = "0.75,0.5,0.25",
+        str | None,
+        typer.Option(
+            "--budgets",
+            help=f"Shares of the source's KV cache; {_DEFAULT_BUDGETS} if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method", "-m", help="Only this method of the run; may be repeated. All if unset."
+        ),
+    ] = None,
     text: Annotated[
         str | None,
         typer.Option("--text", help="Text file for perplexity and next-token accuracy, or 'demo'."),
@@ -61,86 +75,107 @@ def evaluate(
     window: Annotated[
         int | None, typer.Option("--window", min=2, help="Tokens that the model reads at once.")
     ] = None,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Time generation, source and plan in turns.")
+    ] = False,
+    context: Annotated[
+        int, typer.Option("--context", min=1, help="Tokens of the prompts of --speed.")
+    ] = 512,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Prompts at a time.")] = 1,
+    new_tokens: Annotated[
+        int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
+    ] = 32,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     dtype: Annotated[
         str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
     ] = "auto",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --run: measure in the background.")
+    ] = False,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model and what plans make of it: perplexity, accuracy, tasks.
+    """Measure a model and what plans make of it: perplexity, accuracy, tasks, speed, memory.
 
-    Figures of a run's plans are kept in the run; what is there already is not measured again.
+    The plans of a run are measured by a job inside the run, which keeps all figures; what is
+    there already is not measured again. Ctrl-C cancels, and `qcqa runs resume` goes on. The live
+    KV cache of every plan is compared with the size that the plan promises.
 
     Examples
     --------
         qcqa evaluate --run demo --budgets 0.5,0.25 --text demo --limit 50
 
-        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --device cuda
+        qcqa evaluate --run runs/llama -m qcqa-ac -m gqa --tasks hellaswag,arc_easy --detach
+
+        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --speed --device cuda
 
         qcqa evaluate demo --tasks demo_minimal_pairs,demo_recall --json
     """
-    # One bar is enough: ours tells how far the whole is.
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.evaluate import evaluate_plans
-
     benchmark = Benchmark(
         text=text,
         tasks=tuple(part.strip() for part in tasks.split(",")) if tasks else (),
         limit=limit,
         window_tokens=window,
+        speed=DecodeLoad(context, batch, new_tokens) if speed else None,
     )
-    found = find_run(run) if run else None
-    source = model or (found.config.model if found else None)
-    if source is None:
-        raise EvaluationError("neither a model nor a run", expected="at least one of them")
-    files = plan or []
+    if run is None:
+        if budgets or method or detach:
+            raise EvaluationError(
+                "--budgets, --method or --detach without a run", expected="--run RUN with them"
+            )
+        _measure_here(model, plan or [], benchmark, revision, device, dtype, as_json=as_json)
+        return
+    if model or plan or revision:
+        raise EvaluationError(
+            "--run with a model, a revision or a plan's file",
+            expected="either a run, which names its model, or a model with plans",
+            remedy="for a model that has moved: qcqa plan RUN -o plan.json, then "
+            "qcqa evaluate MODEL --plan plan.json",
+        )
+    search = find_run(run)
+    ratios = [parse_ratio(part.strip()) for part in (budgets or _DEFAULT_BUDGETS).split(",")]
+    evaluation = create_evaluation(
+        search,
+        points=points_along(search.result(), ratios, methods=method),
+        benchmark=benchmark,
+        device=device,
+        dtype=dtype,
+    )
+    start_or_carry_out(evaluation, detach=detach, as_json=as_json)
+
+
+def _measure_here(
+    model: str | None,
+    files: Sequence[Path],
+    benchmark: Benchmark,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure a model and plans from files, and write the plans' figures into them."""
+    if model is None:
+        raise EvaluationError("neither a model nor a run", expected="one of them")
     plans = [load_plan(path) for path in files]
-    if found:
-        plans += _plans_of(found, [parse_ratio(part.strip()) for part in budgets.split(",")])
-    with fraction_bar() as show:
+    # One bar is enough: ours tells how far the whole is.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: no other command should wait for that.
+    from qcqa.use_cases.evaluate import evaluate_plans
+
+    with progress_bar() as show:
         rows = evaluate_plans(
-            source,
+            model,
             plans,
             benchmark,
-            revision=revision or (found.config.revision if found else None),
+            revision=revision,
             device=device,
             dtype=dtype,
-            folder=found.folder / "measured" if found and not found.bundled else None,
-            on_progress=lambda p: show(
-                f"{p.stage}, model {p.model + 1} of {p.num_models}", p.fraction
-            ),
+            on_progress=show,
         )
-    for path, measured_plan, row in zip(files, plans, rows[1:], strict=False):
+    for path, measured_plan, row in zip(files, plans, rows[1:], strict=True):
         save_plan(replace(measured_plan, measured=row.measured), path)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        print_table([_shown(row) for row in rows])
-
-
-def _plans_of(run: Run, ratios: list[float]) -> list[GroupingPlan]:
-    """Return the best plan of every method at every budget, the same plan once."""
-    result = run.result()
-    plans: dict[tuple[str, int], GroupingPlan] = {}
-    for ratio in ratios:
-        heads = heads_within_ratio(result.spec, ratio)
-        for method, front in result.fronts.items():
-            index = front.within(heads)
-            if method != "mha" and index is not None and (method, index) not in plans:
-                plans[method, index] = plan_of_result(
-                    result, heads, method=method, settings=run.config.settings, run=run.id
-                )
-    return sorted(plans.values(), key=lambda one: (-one.kv_ratio, one.predicted.wse))
-
-
-def _shown(row: Evaluated) -> dict[str, str]:
-    figures = {one.metric: one for one in row.measured}
-    cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
-    for name, figure in figures.items():
-        if name.endswith(("_difference", "_ratio")):
-            continue
-        error = f" ±{figure.standard_error:.2g}" if figure.standard_error else ""
-        cells[name] = f"{figure.value:.4g}{error}"
-    return cells
+        print_measured(rows)

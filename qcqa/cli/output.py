@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -20,19 +20,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from qcqa.use_cases.search import SearchProgress
+from qcqa.progress import JobProgress
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 console = Console()
 _progress_console = Console(stderr=True)
-
-
-class OnProgress(Protocol):
-    """Takes the progress of a search."""
-
-    def __call__(self, progress: SearchProgress, /) -> None:
-        """Show it."""
 
 
 def print_json(value: Any) -> None:
@@ -61,8 +54,8 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[OnProgress]:
-    """Show the progress of a search on standard error."""
+def progress_bar() -> Iterator[Callable[[JobProgress], None]]:
+    """Show the progress of a job on standard error."""
     with fraction_bar() as show:
         yield lambda progress: show(progress.stage, progress.fraction)
 

@@ -1,5 +1,6 @@
 """``qcqa plan``: the best plan of a run for a budget, as a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from qcqa.cli.budget_options import (
 )
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.cli.runs import RunArgument
+from qcqa.evaluated import figures_of_plan
 from qcqa.plan_file import plan_text, plan_to_json, save_plan
 from qcqa.runs.store import find_run
 from qcqa.use_cases.plan import plan_of_result
@@ -43,6 +45,8 @@ def plan(
 ) -> None:
     """Write the best plan of a run that fits a KV-cache budget.
 
+    What `qcqa evaluate --run` has measured on that very plan goes into the file.
+
     Examples
     --------
         qcqa plan demo --budget 0.5 -o plan.json
@@ -60,8 +64,9 @@ def plan(
         dtype=dtype,
     )
     chosen = plan_of_result(
-        result, heads, method=method, settings=found.config.settings, run=found.id
+        result, heads, method=method, settings=found.search.settings, run=found.id
     )
+    chosen = replace(chosen, measured=figures_of_plan(chosen, found.measured()))
     if out:
         save_plan(chosen, out)
     if as_json:
@@ -70,7 +75,8 @@ def plan(
         console.print(
             f"{out}: {chosen.method}, KV ratio {chosen.kv_ratio:.4g}, "
             f"{chosen.kv_bytes_per_token / 1024:g} KiB per token, "
-            f"relative WSE {chosen.predicted.relative_wse:.4g}"
+            f"relative WSE {chosen.predicted.relative_wse:.4g}, "
+            f"{len(chosen.measured) or 'no'} measured figures"
         )
     else:
         print(plan_text(chosen), end="")

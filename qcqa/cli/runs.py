@@ -1,14 +1,18 @@
 """``qcqa runs``: list, show, cancel, resume and delete runs."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from qcqa.cli.jobs import carry_out, name_of
+from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
-from qcqa.cli.search import carry_out
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
 from qcqa.runs import launch, store
+from qcqa.runs.config import EvaluationConfig, SearchConfig
+from qcqa.runs.evaluations import evaluations_of, figures_of, search_of
 from qcqa.runs.home import runs_folder
 from qcqa.runs.run import Run
 
@@ -24,13 +28,17 @@ RunArgument = Annotated[
 
 @cli.command("list")
 def list_runs(as_json: JsonOption = False) -> None:
-    """List all runs, newest first.
+    """List all searches, newest first, each with its evaluations below it.
 
     Example:
 
         qcqa runs list --json
     """
-    rows = [_row(run) for run in store.list_runs()]
+    rows = []
+    for run in store.list_runs():
+        rows.append(_row(run))
+        if isinstance(run, Run):
+            rows += [_row(one, of=run) for one in evaluations_of(run)]
     if as_json:
         print_json(rows)
     elif rows:
@@ -41,45 +49,74 @@ def list_runs(as_json: JsonOption = False) -> None:
 
 @cli.command("show")
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Show a run's settings, progress and, as far as it is there, its result.
+    """Show a run's settings, progress and, as far as it is there, its result and figures.
 
     Example:
 
         qcqa runs show 20260131-101500-demo-4f2a
     """
     found = store.find_run(run)
-    status = found.status()
+    if isinstance(found.config, EvaluationConfig):
+        _show_evaluation(found, found.config, as_json=as_json)
+    else:
+        _show_search(found, found.config, as_json=as_json)
+
+
+def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     try:
-        result = found.result()
+        result = run.result()
     except RunError:
         result = None
+    measured, evaluations = run.measured(), evaluations_of(run)
     if as_json:
         print_json(
             {
-                **_row(found),
-                "config": found.config.model_dump(mode="json"),
-                "status": status.model_dump(mode="json"),
+                **_row_with_details(run),
                 "result": result_json(result) if result else None,
+                "measured": [asdict(row) for row in measured],
+                "evaluations": [_row(one, of=run) for one in evaluations],
             }
         )
         return
-    pairs = {
-        "run": found.id,
-        "folder": str(found.folder),
-        "model": found.config.model,
-        "methods": ", ".join(found.config.methods),
-        "seed": str(found.config.settings.seed),
-        "state": status.state,
+    about = {"methods": ", ".join(config.methods), "seed": str(config.settings.seed)}
+    _print_state(run, {"model": config.model, **about})
+    if result:
+        print_result(result)
+    if evaluations:
+        print_table([_shown(_row(one, of=run)) for one in evaluations])
+    if measured:
+        print_measured(measured)
+
+
+def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> None:
+    rows = figures_of(run)
+    search = search_of(run)
+    if as_json:
+        measured = [asdict(row) for row in rows]
+        print_json({**_row_with_details(run, of=search), "measured": measured})
+        return
+    source = search.result().spec.num_cached_heads
+    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
+    about = {
+        "model": search.search.model,
+        "methods, budgets": points,
+        "measured": description(config.benchmark),
+        "on": f"{config.device}, dtype {config.dtype}",
     }
+    _print_state(run, about)
+    print_measured(rows)
+
+
+def _print_state(run: Run, about: dict[str, str]) -> None:
+    status = run.status()
+    pairs = {"run": run.id, "folder": str(run.folder), **about, "state": status.state}
     if status.state == "running":
         pairs["progress"] = f"{status.fraction:.0%} — {status.stage} {status.step}/{status.total}"
     if status.error:
         pairs["error"] = status.error
     print_pairs(pairs)
     if status.state in {"cancelled", "failed", "dead"}:
-        console.print(f"Go on with: qcqa runs resume {found.id}")
-    if result:
-        print_result(result)
+        console.print(f"Go on with: qcqa runs resume {name_of(run)}")
 
 
 @cli.command("cancel")
@@ -123,7 +160,7 @@ def resume(
     if as_json:
         print_json({"run": found.id, "folder": str(found.folder)})
     else:
-        console.print(f"Resumed {found.id}. Watch it with: qcqa runs show {found.id}")
+        console.print(f"Resumed {found.id}. Watch it with: qcqa runs show {name_of(found)}")
 
 
 @cli.command("delete")
@@ -160,10 +197,20 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _row(run: Run | store.DamagedRun) -> dict[str, Any]:
+def _row_with_details(run: Run, *, of: Run | None = None) -> dict[str, Any]:
+    return {
+        **_row(run, of=of),
+        "config": run.config.model_dump(mode="json"),
+        "status": run.status().model_dump(mode="json"),
+    }
+
+
+def _row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any]:
+    """Return a run as JSON; ``of`` is an evaluation's search."""
     if isinstance(run, store.DamagedRun):
         return {
             "run": run.folder.name,
+            "kind": None,
             "name": None,
             "model": None,
             "state": "damaged",
@@ -175,8 +222,9 @@ def _row(run: Run | store.DamagedRun) -> dict[str, Any]:
     status = run.status()
     return {
         "run": run.id,
+        "kind": run.config.kind,
         "name": run.config.name,
-        "model": run.config.model,
+        "model": (of or run).search.model,
         "state": status.state,
         "fraction": status.fraction,
         "created": run.config.created,

@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.inspect import ModelArgument, RevisionOption
-from qcqa.cli.output import JsonOption, console, print_json, progress_bar
-from qcqa.cli.summary import print_result, result_json
+from qcqa.cli.jobs import start_or_carry_out
+from qcqa.cli.output import JsonOption
 from qcqa.errors import SettingsError
-from qcqa.runs.launch import start_worker
-from qcqa.runs.run import Run
 from qcqa.runs.store import create_run
-from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.inspect import inspect_model
@@ -161,28 +158,4 @@ def search(
         name=name,
         folder=out,
     )
-    if detach:
-        start_worker(run)
-        if as_json:
-            print_json({"run": run.id, "folder": str(run.folder)})
-        else:
-            console.print(f"Started {run.id}. Watch it with: qcqa runs show {run.id}")
-        return
-    carry_out(run, as_json=as_json)
-
-
-def carry_out(run: Run, *, as_json: bool) -> None:
-    """Work on a run in this process with a progress bar, then print what came out."""
-    try:
-        with progress_bar() as show:
-            work(run, on_progress=show)
-    except Cancelled:
-        typer.echo(f"Cancelled. Go on with: qcqa runs resume {run.folder}", err=True)
-        raise typer.Exit(130) from None
-    result = run.result()
-    if as_json:
-        print_json({"run": run.id, "folder": str(run.folder), **result_json(result)})
-        return
-    print_result(result)
-    console.print(f"\nRun {run.id} in {run.folder}")
-    console.print(f"Make a plan of it with: qcqa plan {run.folder} --budget 0.5 -o plan.json")
+    start_or_carry_out(run, detach=detach, as_json=as_json)

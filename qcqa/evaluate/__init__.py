@@ -7,17 +7,18 @@ both of which yield :class:`~qcqa.plan.Measurement` values; :func:`metric_of` sa
 measurement means. Nothing is downloaded unless a task of the Hub is asked for.
 """
 
-from qcqa.evaluate.cache_bytes import cache_bytes
+from qcqa.evaluate.cache_bytes import cache_bytes, cache_bytes_per_token
 from qcqa.evaluate.metric import METRICS, Metric, data_of, metric_of
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.speed import measure_decode_speed
-from qcqa.evaluate.speed_scores import DecodeLoad, DecodeSpeed
+from qcqa.evaluate.speed_scores import DecodeSpeed
 from qcqa.evaluate.statistics import Spread
-from qcqa.evaluate.task_files import demo_task_files
-from qcqa.evaluate.task_scores import TaskScores
+from qcqa.evaluate.task_files import demo_task_files, task_content
+from qcqa.evaluate.task_scores import TaskScores, load_task_scores, save_task_scores
 from qcqa.evaluate.tasks import evaluate_tasks
 from qcqa.evaluate.text import DEMO_TEXT, demo_documents, evaluate_text, read_documents
 from qcqa.evaluate.text_scores import TextScores, load_text_scores
+from qcqa.evaluated import DecodeLoad
 
 __all__ = [
     "DEMO_TEXT",
@@ -31,13 +32,17 @@ __all__ = [
     "TaskScores",
     "TextScores",
     "cache_bytes",
+    "cache_bytes_per_token",
     "data_of",
     "demo_documents",
     "demo_task_files",
     "evaluate_tasks",
     "evaluate_text",
+    "load_task_scores",
     "load_text_scores",
     "measure_decode_speed",
     "metric_of",
     "read_documents",
+    "save_task_scores",
+    "task_content",
 ]

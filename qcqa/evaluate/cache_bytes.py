@@ -2,10 +2,39 @@
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from qcqa.errors import EvaluationError
+from qcqa.evaluate.running import context_limit, evaluating, input_device
+
+#: Of the prompt whose cache is counted: few, so that no sliding window drops any of them.
+_PROMPT_TOKENS = 8
+
+
+def cache_bytes_per_token(model: PreTrainedModel) -> float:
+    """Return the bytes that a model's KV cache holds per token of one sequence, after a prompt.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Source or converted, on any device; it is run once.
+
+    Raises
+    ------
+    EvaluationError
+        As :func:`cache_bytes`.
+    """
+    window = getattr(model.config.get_text_config(), "sliding_window", None)
+    # A window keeps one token less than it spans.
+    limits = (_PROMPT_TOKENS, context_limit(model), window - 1 if window else None)
+    tokens = max(1, min(limit for limit in limits if limit is not None))
+    ids = torch.zeros((1, tokens), dtype=torch.long, device=input_device(model))
+    with evaluating(model):
+        output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
+    return cache_bytes(output.past_key_values) / tokens
 
 
 def cache_bytes(cache: Cache) -> int:

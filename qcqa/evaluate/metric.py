@@ -57,6 +57,7 @@ METRICS = {
         _less("seconds_per_token", "time per generated token", "s"),
         _more("tokens_per_second", "generated tokens per second", "tokens/s"),
         _less("cache_bytes", "KV cache", "bytes"),
+        _less("cache_bytes_per_token", "KV cache per token", "bytes"),
         _less("peak_bytes", "peak memory beside the weights", "bytes"),
         _more("prefill_speedup", "speed of the prompt over the source's"),
         _more("decode_speedup", "speed of generation over the source's"),

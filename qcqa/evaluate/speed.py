@@ -12,7 +12,8 @@ from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
 from qcqa.evaluate.running import context_limit, evaluating, input_device, vocabulary_size
-from qcqa.evaluate.speed_scores import DecodeLoad, DecodeSpeed, Round
+from qcqa.evaluate.speed_scores import DecodeSpeed, Round
+from qcqa.evaluated import DecodeLoad
 
 
 def measure_decode_speed(

@@ -8,41 +8,8 @@ from numpy.typing import NDArray
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.metric import measurement_name
 from qcqa.evaluate.statistics import Spread, spread_of
+from qcqa.evaluated import DecodeLoad
 from qcqa.plan import Measurement
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLoad:
-    """What generation is measured on.
-
-    Parameters
-    ----------
-    context_tokens : int
-        Tokens of each prompt.
-    batch_size : int
-        Sequences at a time.
-    new_tokens : int
-        Tokens after the prompt, over which the time per token is taken.
-
-    Raises
-    ------
-    EvaluationError
-        If a number is below one.
-    """
-
-    context_tokens: int
-    batch_size: int = 1
-    new_tokens: int = 32
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                raise EvaluationError(f"{name} = {getattr(self, name)}", expected="at least 1")
-
-    @property
-    def data(self) -> str:
-        """What measurements call this load."""
-        return f"decode, context {self.context_tokens}, batch {self.batch_size}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import partial
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,39 @@ def read_task_file(path: Path) -> dict[str, Any]:
     EvaluationError
         If it cannot be read, is no task, or its data is missing.
     """
+    config, files = _read(path)
+    if not files:
+        return config
+    if config.get("dataset_path") != "json":
+        options = config["dataset_kwargs"] | {"data_files": files}
+        return config | {"dataset_kwargs": options}
+    _require_files(files, path)
+    without = {key: value for key, value in config.items() if key != "dataset_kwargs"}
+    return without | {"custom_dataset": partial(_json_data, files)}
+
+
+def task_content(task: str) -> str:
+    """Return a hash of what a YAML file's task asks, local data included; empty for other tasks.
+
+    Raises
+    ------
+    EvaluationError
+        If the file or its data cannot be read.
+    """
+    path = demo_task_files().get(task, Path(task))
+    if path.suffix not in (".yaml", ".yml"):
+        return ""
+    _, files = _read(path)
+    local = [one for one in _flat(files) if "://" not in one]
+    _require_files({"data": local}, path)
+    digest = sha256()
+    for one in (str(path), *local):
+        digest.update(sha256(Path(one).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a task's config as it stands, and its data files by split, with their folders."""
     yaml = import_module("yaml")
     loader = import_module("lm_eval.tasks._yaml_loader")
     try:
@@ -48,16 +82,15 @@ def read_task_file(path: Path) -> dict[str, Any]:
         )
     options = config.get("dataset_kwargs")
     if not isinstance(options, dict) or "data_files" not in options:
-        return config
+        return config, {}
     files = _absolute(options["data_files"], path.parent.resolve())
-    if config.get("dataset_path") != "json":
-        return config | {"dataset_kwargs": options | {"data_files": files}}
-    splits = files if isinstance(files, dict) else {"train": files}
-    for one in _flat(splits):
+    return config, files if isinstance(files, dict) else {"train": files}
+
+
+def _require_files(files: Mapping[str, Any], path: Path) -> None:
+    for one in _flat(files):
         if not Path(one).is_file():
             raise EvaluationError(f"{one} is missing", expected=f"the data of {path}")
-    without = {key: value for key, value in config.items() if key != "dataset_kwargs"}
-    return without | {"custom_dataset": partial(_json_data, splits)}
 
 
 def _absolute(files: Any, folder: Path) -> Any:

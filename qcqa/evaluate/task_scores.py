@@ -1,16 +1,23 @@
 """What a model reaches on a task of lm-evaluation-harness, sample by sample."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.metric import DIFFERENCE, measurement_name
 from qcqa.evaluate.statistics import Mean, sample_mean
+from qcqa.files import write_bytes_atomically
 from qcqa.plan import Measurement
+
+_FORMAT = "qcqa-task-scores-1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +97,52 @@ class TaskScores:
             )
             for (metric, answer_filter), strata in self.means.items()
         )
+
+
+def save_task_scores(scores: Mapping[str, TaskScores], path: Path) -> None:
+    """Write scores of some tasks as safetensors, so that a source need be measured only once."""
+    arrays: dict[str, NDArray[np.float64]] = {}
+    tasks = []
+    for task, one in scores.items():
+        means = []
+        for (metric, answer_filter), strata in one.means.items():
+            # Names of arrays are numbers, in the order in which they are read again.
+            arrays |= {str(len(arrays) + n): part.values for n, part in enumerate(strata)}
+            means.append([metric, answer_filter, [part.weight for part in strata]])
+        others = [asdict(figure) for figure in one.others]
+        tasks.append({"task": task, "digest": one.digest, "means": means, "others": others})
+    about = {"format": _FORMAT, "tasks": tasks}
+    write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+
+
+def load_task_scores(path: Path) -> dict[str, TaskScores]:
+    """Read what :func:`save_task_scores` wrote.
+
+    Raises
+    ------
+    EvaluationError
+        If the file is missing, damaged or something else.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
+            if about.get("format") != _FORMAT:
+                raise ValueError(f"its format is not {_FORMAT}")
+            arrays = iter([file.get_tensor(str(n)) for n in range(len(file.keys()))])
+        return {one["task"]: _scores_from_json(one, arrays) for one in about["tasks"]}
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, SafetensorError) as error:
+        raise EvaluationError(f"{path} cannot be read as scores of tasks ({error})") from error
+
+
+def _scores_from_json(
+    content: Mapping[str, Any], arrays: Iterator[NDArray[np.float64]]
+) -> TaskScores:
+    means = {
+        (metric, answer_filter): tuple([Stratum(weight, next(arrays)) for weight in weights])
+        for metric, answer_filter, weights in content["means"]
+    }
+    others = tuple(Measurement(**figure) for figure in content["others"])
+    return TaskScores(content["task"], content["digest"], means, others)
 
 
 def figure_name(task: str, metric: str, answer_filter: str) -> str:

@@ -1,18 +1,20 @@
 """What a run was asked to do: ``config.json``, written once when the run is made."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from qcqa.evaluated import Benchmark
 from qcqa.search.config import SearchSettings
+from qcqa.use_cases.points import Points
 
 #: Version of the run directory's files; a newer one is refused, not guessed at.
 RUN_FORMAT = "qcqa-run"
 RUN_VERSION = 1
 
 
-class RunConfig(BaseModel):
-    """A search of one model by some methods.
+class _Config(BaseModel):
+    """What every kind of run has.
 
     Parameters
     ----------
@@ -20,6 +22,23 @@ class RunConfig(BaseModel):
         Title for people.
     created : str
         Time of creation, ISO 8601, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["qcqa-run"] = "qcqa-run"
+    version: Literal[1] = 1
+    name: str
+    created: str
+
+
+class SearchConfig(_Config):
+    """A search of one model by some methods.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
     model, revision : str
         Folder, Hub id or ``demo``, and the commit on the Hub.
     methods : tuple of str
@@ -30,15 +49,36 @@ class RunConfig(BaseModel):
         Absolute path of the calibration text, or ``demo``, for what looks at more than weights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal["qcqa-run"] = "qcqa-run"
-    version: Literal[1] = 1
     kind: Literal["search"] = "search"
-    name: str
-    created: str
     model: str
     revision: str | None = None
     methods: tuple[str, ...] = Field(min_length=1)
     settings: SearchSettings
     calibration: str | None = None
+
+
+class EvaluationConfig(_Config):
+    """Measuring plans of a search, beside their source; a run inside the search's directory.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
+    points : tuple of (str, int)
+        The plans: the best of a method within so many cached heads.
+    benchmark : Benchmark
+        What is measured on each.
+    device, dtype : str
+        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+    """
+
+    kind: Literal["evaluation"] = "evaluation"
+    points: Points = Field(min_length=1)
+    benchmark: Benchmark
+    device: str = "cpu"
+    dtype: str = "auto"
+
+
+#: Told apart by ``kind``.
+RunConfig = Annotated[SearchConfig | EvaluationConfig, Field(discriminator="kind")]
+RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig] = TypeAdapter(RunConfig)

@@ -15,7 +15,14 @@ def runs_folder() -> Path:
     ``$QCQA_RUNS``, or ``$QCQA_HOME/runs``, or ``runs`` below the user's data folder.
     """
     runs = os.environ.get(RUNS_VARIABLE)
-    if runs:
-        return Path(runs)
+    return Path(runs) if runs else _home() / "runs"
+
+
+def additions_folder() -> Path:
+    """Return the folder of what users add to runs that came with the package."""
+    return _home() / "bundled"
+
+
+def _home() -> Path:
     home = os.environ.get("QCQA_HOME")
-    return (Path(home) if home else user_data_path("qcqa", appauthor=False)) / "runs"
+    return Path(home) if home else user_data_path("qcqa", appauthor=False)

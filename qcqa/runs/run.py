@@ -3,16 +3,26 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from qcqa.errors import RunError
+from qcqa.errors import QCQAError, RunError
+from qcqa.evaluated import Evaluated, MeasuredFolder
 from qcqa.files import write_text_atomically
 from qcqa.runs.clock import seconds_since
-from qcqa.runs.config import RUN_FORMAT, RUN_VERSION, RunConfig
+from qcqa.runs.config import (
+    RUN_CONFIG,
+    RUN_FORMAT,
+    RUN_VERSION,
+    EvaluationConfig,
+    RunConfig,
+    SearchConfig,
+)
+from qcqa.runs.home import additions_folder
 from qcqa.runs.status import LIVE_STATES, RunStatus
 from qcqa.search_result import ResultFolder, SearchResult
 
@@ -20,6 +30,9 @@ from qcqa.search_result import ResultFolder, SearchResult
 _SECONDS_TO_START = 60.0
 
 BUNDLED_ID = "demo"
+
+#: Folder of the evaluations inside a search's directory.
+EVALUATIONS = "evaluations"
 
 
 @dataclass(frozen=True)
@@ -42,8 +55,48 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Name of the directory; ``demo`` for the run that comes with the package."""
+        """Name of the directory; ``demo`` for the run that comes with the package.
+
+        That of an evaluation has its search's id before it: ``demo/20260131-101500-4f2a``.
+        """
+        if isinstance(self.config, EvaluationConfig):
+            search = self.folder.resolve().parents[1]
+            of_bundled = search.parent == additions_folder().resolve()
+            return f"{BUNDLED_ID if of_bundled else search.name}/{self.folder.name}"
         return BUNDLED_ID if self.bundled else self.folder.name
+
+    @property
+    def search(self) -> SearchConfig:
+        """What a search was asked.
+
+        Raises
+        ------
+        RunError
+            If the run is none.
+        """
+        if isinstance(self.config, EvaluationConfig):
+            raise RunError(
+                f"{self.id} is an evaluation", expected="a search", remedy="qcqa runs list"
+            )
+        return self.config
+
+    @property
+    def additions(self) -> Path:
+        """Where a search's evaluations and their figures are kept.
+
+        Its own directory, or one of the user's for a run that came with the package. That has the
+        hash of the run's config in its name, as another release may come with another run.
+        """
+        if not self.bundled:
+            return self.folder
+        config = (self.folder / "config.json").read_bytes()
+        return additions_folder() / f"{BUNDLED_ID}-{sha256(config).hexdigest()[:12]}"
+
+    @property
+    def measured_folder(self) -> MeasuredFolder:
+        """Where the figures of a search's plans are."""
+        included = self.folder / "measured" if self.bundled else None
+        return MeasuredFolder(self.additions / "measured", included)
 
     @cached_property
     def lock(self) -> FileLock:
@@ -92,14 +145,23 @@ class Run:
         return events
 
     def result(self) -> SearchResult:
-        """Return the fronts that are there: all of them when the run has finished.
+        """Return the fronts that are there: all of them when the search has finished.
 
         Raises
         ------
         RunError
-            If nothing is there yet, or a file is damaged.
+            If nothing is there yet, a file is damaged, or the run is no search.
         """
+        # Refuses an evaluation by what it is, not by what it lacks.
+        _ = self.search
         return ResultFolder(self.folder).result()
+
+    def measured(self) -> tuple[Evaluated, ...]:
+        """Return all figures of a search's plans and their source, the largest cache first.
+
+        Rows that cannot be read are left out.
+        """
+        return self.measured_folder.rows()
 
     def _written_status(self) -> RunStatus:
         path = self.folder / "status.json"
@@ -149,9 +211,16 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             remedy="open it with the release of QCQA Explorer that wrote it",
         )
     try:
-        config = RunConfig.model_validate(content)
+        config = RUN_CONFIG.validate_python(content)
     except ValidationError as error:
         raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
+    except QCQAError as error:
+        raise RunError(f"{path} is damaged ({error.one_line()})") from error
+    if config.kind == "evaluation" and folder.resolve().parent.name != EVALUATIONS:
+        raise RunError(
+            f"{folder} is an evaluation without its search",
+            expected=f"a folder below {EVALUATIONS}/ in the run that it measures",
+        )
     return Run(folder=folder, config=config, bundled=bundled)
 
 

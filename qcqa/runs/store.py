@@ -1,20 +1,19 @@
 """Making, listing and deleting runs."""
 
-import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from qcqa.errors import RunError
-from qcqa.files import write_text_atomically
 from qcqa.packaged import demo_run_folder
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import RunConfig
+from qcqa.runs.config import SearchConfig
+from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.home import runs_folder
+from qcqa.runs.new import new_id, write_new_run
 from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import LIVE_STATES, RunStatus
+from qcqa.runs.status import LIVE_STATES
 from qcqa.search.config import SearchSettings
 
 
@@ -36,12 +35,12 @@ def create_run(
     name: str | None = None,
     folder: Path | None = None,
 ) -> Run:
-    """Make a run directory, ready for a worker.
+    """Make the directory of a search, ready for a worker.
 
     Parameters
     ----------
     model, methods, settings, revision, calibration
-        As in :class:`RunConfig`.
+        As in :class:`SearchConfig`.
     name : str, optional
         Title; the model's name by default.
     folder : Path, optional
@@ -53,8 +52,7 @@ def create_run(
         If ``folder`` exists and holds anything, or cannot be written.
     """
     title = name or Path(model).name or model
-    target = folder or runs_folder() / _new_id(title)
-    config = RunConfig(
+    config = SearchConfig(
         name=title,
         created=utc_now(),
         model=_from_anywhere(model),
@@ -63,25 +61,11 @@ def create_run(
         settings=settings,
         calibration=calibration,
     )
-    run = Run(folder=target, config=config)
-    try:
-        if target.exists() and any(target.iterdir()):
-            raise RunError(
-                f"{target} is not empty",
-                expected="a new folder for the run",
-                remedy=f"choose another, or continue it with: qcqa runs resume {target}",
-            )
-        target.mkdir(parents=True, exist_ok=True)
-        # Whoever lists runs looks for config.json: it comes last.
-        run.write_status(RunStatus(state="queued", queued=config.created))
-        write_text_atomically(target / "config.json", config.model_dump_json(indent=2) + "\n")
-    except OSError as error:
-        raise RunError(f"cannot write to {target} ({error.strerror})") from error
-    return run
+    return write_new_run(folder or runs_folder() / new_id(title), config)
 
 
 def list_runs() -> list[Run | DamagedRun]:
-    """Return all runs, newest first, the demo run that came with the package last."""
+    """Return all searches, newest first, the demo run that came with the package last."""
     runs: list[Run | DamagedRun] = []
     folder = runs_folder()
     if folder.is_dir():
@@ -99,6 +83,8 @@ def list_runs() -> list[Run | DamagedRun]:
 def find_run(name: str) -> Run:
     """Return the run with this folder, id or unambiguous beginning of an id; ``demo`` is bundled.
 
+    An evaluation is found by the id of its search, a slash, and its own.
+
     Raises
     ------
     RunError
@@ -108,15 +94,25 @@ def find_run(name: str) -> Run:
     if (path / "config.json").is_file():
         # The folder of a checkpoint has a config.json too: opening tells them apart.
         return open_run(path)
+    search, _, evaluation = name.rpartition("/")
     runs = [run for run in list_runs() if isinstance(run, Run)]
-    matches = [run for run in runs if run.id == name] or [
-        run for run in runs if run.id.startswith(name)
+    if search and evaluation:
+        found = _one_of(runs, search, where=str(runs_folder()))
+        return _one_of(evaluations_of(found), evaluation, where=f"the evaluations of {found.id}")
+    return _one_of(runs, name, where=str(runs_folder()))
+
+
+def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
+    """Return the run whose directory has this name, or the only one whose begins so."""
+    names = [run.id.rpartition("/")[2] for run in runs]
+    matches = [run for run, one in zip(runs, names, strict=True) if one == name] or [
+        run for run, one in zip(runs, names, strict=True) if one.startswith(name)
     ]
     if len(matches) == 1:
         return matches[0]
     if not matches:
         raise RunError(
-            f"no run {name!r} in {runs_folder()}",
+            f"no run {name!r} in {where}",
             expected="a run directory or the id of a run",
             remedy="list them with: qcqa runs list",
         )
@@ -127,19 +123,21 @@ def find_run(name: str) -> Run:
 
 
 def delete_run(run: Run) -> None:
-    """Remove a run directory.
+    """Remove a run directory: a search with its evaluations, or an evaluation alone.
+
+    What an evaluation has measured stays with its search.
 
     Raises
     ------
     RunError
-        If its worker is at work, or the run came with the package.
+        If a worker is at work on it, or the run came with the package.
     """
     if run.bundled:
         raise RunError(f"{run.id} came with the package", expected="a run of your own")
-    if run.status().state in LIVE_STATES:
-        raise RunError(
-            f"{run.id} is still {run.status().state}", remedy=f"first: qcqa runs cancel {run.id}"
-        )
+    for one in (run, *evaluations_of(run)):
+        state = one.status().state
+        if state in LIVE_STATES:
+            raise RunError(f"{one.id} is still {state}", remedy=f"first: qcqa runs cancel {one.id}")
     shutil.rmtree(run.folder)
 
 
@@ -157,9 +155,3 @@ def _from_anywhere(model: str) -> str:
     """Return the path of a local model so that a worker started in another folder finds it."""
     is_folder = model != "demo" and Path(model).expanduser().is_dir()
     return str(Path(model).expanduser().resolve()) if is_folder else model
-
-
-def _new_id(title: str) -> str:
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    slug = "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:32]
-    return f"{stamp}-{slug or 'run'}-{secrets.token_hex(2)}"

@@ -6,26 +6,34 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import FrameType
 from typing import Any, NoReturn
 
 from filelock import Timeout
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.progress import JobProgress
 from qcqa.runs.clock import utc_now
+from qcqa.runs.config import EvaluationConfig, SearchConfig
+from qcqa.runs.evaluations import search_of
 from qcqa.runs.run import Run
 from qcqa.runs.status import RunStatus
-from qcqa.use_cases.search import SearchProgress, search_model
+from qcqa.use_cases.points import plans_of_points
+from qcqa.use_cases.search import search_model
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
 _SECONDS_BETWEEN_STATUS = 0.2
+
+
+OnProgress = Callable[[JobProgress], None]
 
 
 class Cancelled(BaseException):
     """The run was asked to stop; no error handler on the way may swallow it."""
 
 
-def work(run: Run, *, on_progress: Callable[[SearchProgress], None] | None = None) -> None:
+def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     """Carry out a run, from where an earlier worker left it.
 
     The state in ``status.json`` ends as finished, failed or cancelled. SIGTERM cancels.
@@ -53,18 +61,16 @@ def work(run: Run, *, on_progress: Callable[[SearchProgress], None] | None = Non
     with lock, _sigterm_cancels():
         journal = _Journal(run, on_progress)
         try:
-            search_model(
-                run.config.model,
-                revision=run.config.revision,
-                methods=run.config.methods,
-                settings=run.config.settings,
-                folder=run.folder,
-                on_progress=journal.progress,
-            )
+            if isinstance(run.config, EvaluationConfig):
+                _evaluate(run, run.config, journal.progress)
+            else:
+                _search(run, run.config, journal.progress)
         except QCQAError as error:
             journal.end("failed", error=error.one_line())
             raise
         except (Cancelled, KeyboardInterrupt):
+            # Whoever cancels repeats the signal until the status says so.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             journal.end("cancelled")
             raise Cancelled from None
         except BaseException as error:
@@ -73,10 +79,40 @@ def work(run: Run, *, on_progress: Callable[[SearchProgress], None] | None = Non
         journal.end("finished")
 
 
+def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
+    search_model(
+        config.model,
+        revision=config.revision,
+        methods=config.methods,
+        settings=config.settings,
+        folder=run.folder,
+        on_progress=on_progress,
+    )
+
+
+def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
+    # The bars of the libraries that load models and tasks would fill log.txt.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search does without.
+    from qcqa.use_cases.evaluate import evaluate_plans
+
+    search = search_of(run)
+    evaluate_plans(
+        search.search.model,
+        plans_of_points(search.result(), config.points),
+        config.benchmark,
+        revision=search.search.revision,
+        device=config.device,
+        dtype=config.dtype,
+        folder=search.measured_folder,
+        on_progress=on_progress,
+    )
+
+
 class _Journal:
     """Writes ``status.json`` and ``events.jsonl`` of a run."""
 
-    def __init__(self, run: Run, on_progress: Callable[[SearchProgress], None] | None):
+    def __init__(self, run: Run, on_progress: OnProgress | None):
         self._run = run
         self._on_progress = on_progress
         self._events = run.folder / "events.jsonl"
@@ -87,7 +123,7 @@ class _Journal:
         self._write()
         self._event("started")
 
-    def progress(self, progress: SearchProgress) -> None:
+    def progress(self, progress: JobProgress) -> None:
         self._status = self._status.model_copy(
             update={
                 "stage": progress.stage,
@@ -98,15 +134,8 @@ class _Journal:
         )
         if time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:
             self._write()
-        self._event(
-            "progress",
-            stage=progress.stage,
-            method=progress.method,
-            layer=progress.layer,
-            step=progress.step,
-            total=progress.total,
-            hypervolume=progress.hypervolume,
-        )
+        details = asdict(progress)
+        self._event("progress", **{k: v for k, v in details.items() if k != "fraction"})
         if self._on_progress:
             self._on_progress(progress)
 

@@ -1,11 +1,12 @@
 """Measure the models that plans make of their source, beside the source itself."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from transformers import (
@@ -15,48 +16,23 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from qcqa.attention.live import convert
-from qcqa.checkpoint import open_checkpoint
-from qcqa.evaluate import (
-    DEMO_TEXT,
-    TaskScores,
-    TextScores,
-    demo_documents,
-    evaluate_tasks,
-    evaluate_text,
-    read_documents,
-)
+from qcqa.attention.live import converted_copy
+from qcqa.checkpoint import Checkpoint, open_checkpoint
+from qcqa.errors import EvaluationError
+from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
-from qcqa.evaluated import Benchmark, Evaluated, load_evaluated, save_evaluated
+from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
+from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan, Measurement
-from qcqa.plan_file import plan_to_json
+from qcqa.progress import JobProgress
+from qcqa.use_cases.benchmark import Part, Scores, parts_of
 
-DEMO = "demo"
+OnJobProgress = Callable[[JobProgress], None]
 
+#: Types in which a model can run; ``auto`` is that of its checkpoint.
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
-@dataclass(frozen=True, slots=True)
-class ModelProgress:
-    """How far an evaluation of several models is.
-
-    Parameters
-    ----------
-    model : int
-        Number of the model at work, the source first, from 0.
-    num_models : int
-        All of them.
-    stage : str
-        What is being measured on it.
-    fraction : float
-        Of the whole evaluation, from 0 to 1.
-    """
-
-    model: int
-    num_models: int
-    stage: str
-    fraction: float
-
-
-OnModelProgress = Callable[[ModelProgress], None]
+_SOURCE, _CONVERTED = "source", "converted"
 
 
 def evaluate_plans(
@@ -67,28 +43,29 @@ def evaluate_plans(
     revision: str | None = None,
     device: str = "cpu",
     dtype: str = "auto",
-    folder: Path | None = None,
-    on_progress: OnModelProgress | None = None,
+    folder: MeasuredFolder | None = None,
+    on_progress: OnJobProgress | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
 
-    The source is read once; each plan converts a copy of it, so memory holds two models.
+    The source is read once. A plan's model shares all of its weights but the attention's, so that
+    memory holds one model and one more attention.
 
     Parameters
     ----------
     model : str
         Local folder, Hub id, or ``demo``.
     plans : sequence of GroupingPlan
-        Made for this model; equal ones are measured once.
+        Made for this model; those that make the same model of it are measured once.
     benchmark : Benchmark
         What is measured.
     revision : str, optional
         Branch, tag or commit on the Hub.
     device, dtype : str
         Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
-    folder : Path, optional
-        Where each plan's figures are kept as they come; a plan that was measured there by the
-        same benchmark is not measured again.
+    folder : MeasuredFolder, optional
+        Where figures are kept as they come, and the source's scores; what was measured there by
+        the same benchmark is not measured again.
     on_progress : callable, optional
         Called often; raising from it ends the evaluation, and what was measured is kept.
 
@@ -99,110 +76,256 @@ def evaluate_plans(
 
     Raises
     ------
+    EvaluationError
+        If the benchmark's data cannot be used, or a live KV cache is not of the promised size.
     QCQAError
-        If the model, a plan or the benchmark's data cannot be used.
+        If the model or a plan cannot be used.
     """
+    _require_usable(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
-    location = str(checkpoint.folder) if checkpoint.folder.is_dir() else model
-    source = AutoModelForCausalLM.from_pretrained(location, dtype=dtype, use_safetensors=True)
-    torch.nn.Module.to(source, device)  # its own method is hidden from type checkers
-    tokenizer = AutoTokenizer.from_pretrained(location)
-    documents = _documents(benchmark.text)
-
-    def scored(measured: PreTrainedModel, number: int) -> "_Scores":
-        def report(progress: EvaluationProgress) -> None:
-            if on_progress:
-                fraction = (number + progress.fraction * 0.99) / (1 + len(plans))
-                on_progress(ModelProgress(number, 1 + len(plans), progress.stage, fraction))
-
-        return _Scores.of(measured, tokenizer, benchmark, documents, report)
-
-    of_source = scored(source, 0)
-    rows = [Evaluated.of_source(checkpoint.spec, benchmark, dtype, of_source.measurements())]
-    for number, plan in enumerate(plans, start=1):
-        kept = folder / f"{_key(plan, benchmark, dtype)}.json" if folder else None
-        row = load_evaluated(kept) if kept else None
-        if row is None:
-            converted = convert(deepcopy(source), plan)
-            scores = scored(converted, number)
-            measured = (*scores.measurements(), *scores.compared_with(of_source))
-            row = Evaluated.of_plan(plan, benchmark, dtype, measured)
-            if kept:
-                save_evaluated(row, kept)
-        rows.append(row)
-    return rows
+    if folder:
+        folder.make()
+    bench = _Bench(checkpoint, benchmark, device, dtype, folder, 1 + len(plans), on_progress)
+    return [bench.row_of_source(), *(bench.row_of_plan(*one) for one in enumerate(plans, start=1))]
 
 
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """What one model scored: to be read by itself, or against another's."""
+class _Where(TypedDict):
+    """Where, and in which type, models run."""
 
-    text: TextScores | None
-    tasks: dict[str, TaskScores]
+    device: str
+    dtype: str
 
-    @classmethod
-    def of(
-        cls,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+
+class _Bench:
+    """A source model, and what it and its plans' models are put through.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The source; its weights are read when the first model must run.
+    num_models : int
+        How many models there are in all, for progress.
+    benchmark, device, dtype, folder, on_progress
+        As in :func:`evaluate_plans`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
         benchmark: Benchmark,
-        documents: Sequence[str],
-        on_progress: Callable[[EvaluationProgress], None],
-    ) -> "_Scores":
-        text, tasks = None, {}
-        if benchmark.text is not None:
-            text = evaluate_text(
-                model,
-                tokenizer,
-                documents,
-                data=_name(benchmark.text),
-                window_tokens=benchmark.window_tokens,
-                max_documents=benchmark.limit,
-                on_progress=on_progress,
+        device: str,
+        dtype: str,
+        folder: MeasuredFolder | None,
+        num_models: int,
+        on_progress: OnJobProgress | None,
+    ):
+        self._checkpoint = checkpoint
+        self._benchmark = benchmark
+        self._where: _Where = {"device": device, "dtype": dtype}
+        self._folder = folder
+        self._num_models = num_models
+        self._on_progress = on_progress
+        self._parts = list(parts_of(benchmark))
+        self._scores_of_source: dict[Part, Mapping[str, Scores]] = {}
+        #: Figures by the plans' digests: two methods may have found the same plan.
+        self._figures: dict[str, tuple[Measurement, ...]] = {}
+
+    def row_of_source(self) -> Evaluated:
+        """Return the source's row, from the folder if it is there."""
+        key = self._key("mha", "")
+        kept = self._folder.row(key) if self._folder else None
+        if kept is not None:
+            return kept
+        figures = _unique(self._measure_source())
+        spec = self._checkpoint.spec
+        return self._keep(key, Evaluated.of_source(spec, self._benchmark, figures, **self._where))
+
+    def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
+        """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
+        key = self._key(plan.method, plan.digest)
+        kept = self._folder.row(key) if self._folder else None
+        if kept is not None:
+            self._figures[plan.digest] = kept.measured
+            return kept
+        if plan.digest not in self._figures:
+            self._figures[plan.digest] = _unique(self._measure_plan(number, plan))
+        figures = self._figures[plan.digest]
+        return self._keep(key, Evaluated.of_plan(plan, self._benchmark, figures, **self._where))
+
+    def _measure_source(self) -> Iterator[Measurement]:
+        if self._parts:
+            # Quick to fail, unlike the weights.
+            _ = self._tokenizer
+        yield _cache_figure(cache_bytes_per_token(self._source))
+        for place, part in enumerate(self._parts):
+            yield from _own_figures(self._source_on(part, 0, place))
+        if self._benchmark.speed:
+            report = self._reporter(_SOURCE, "speed", 0, len(self._parts))
+            models = {_SOURCE: self._source}
+            speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
+            yield from speeds[_SOURCE].measurements()
+
+    def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
+        # A plan's file may come from a method that is not of this release.
+        method = METHODS[plan.method].label if plan.method in METHODS else plan.method
+        label = f"{method} at {100 * plan.kv_ratio:.3g} %"
+        model = converted_copy(self._source, plan)
+        yield _cache_figure(_promised_cache(model, plan, label))
+        for place, part in enumerate(self._parts):
+            of_source = self._source_on(part, number, place)
+            report = self._reporter(label, part.name, number, place)
+            scores = part.score(model, self._tokenizer, report)
+            yield from _own_figures(scores)
+            for name, one in scores.items():
+                yield from one.compared_with(of_source[name])
+        if self._benchmark.speed:
+            report = self._reporter(label, "speed", number, len(self._parts))
+            models = {_SOURCE: self._source, _CONVERTED: model}
+            speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
+            yield from speeds[_CONVERTED].measurements()
+            yield from speeds[_CONVERTED].compared_with(speeds[_SOURCE])
+
+    def _source_on(self, part: Part, number: int, place: int) -> Mapping[str, Scores]:
+        """Return what the source scores on a part: measured now or earlier."""
+        if part not in self._scores_of_source:
+            self._scores_of_source[part] = self._read(part) or self._score_source(
+                part, self._reporter(_SOURCE, part.name, number, place)
             )
-        if benchmark.tasks:
-            tasks = evaluate_tasks(
-                model,
-                tokenizer,
-                benchmark.tasks,
-                max_samples=benchmark.limit,
-                on_progress=on_progress,
-            )
-        return cls(text, tasks)
+        return self._scores_of_source[part]
 
-    def measurements(self) -> tuple[Measurement, ...]:
-        return tuple(figure for part in self._parts() for figure in part.measurements())
+    def _read(self, part: Part) -> Mapping[str, Scores] | None:
+        for path in self._scores_files(part):
+            try:
+                return part.load(path)
+            except EvaluationError:
+                # Missing or damaged: it is measured again.
+                continue
+        return None
 
-    def compared_with(self, source: "_Scores") -> tuple[Measurement, ...]:
-        figures: list[Measurement] = []
-        if self.text and source.text:
-            figures += self.text.compared_with(source.text)
-        for name, scores in self.tasks.items():
-            figures += scores.compared_with(source.tasks[name])
-        return tuple(figures)
+    def _score_source(self, part: Part, report: OnProgress) -> Mapping[str, Scores]:
+        scores = part.score(self._source, self._tokenizer, report)
+        for path in self._scores_files(part)[:1]:
+            part.save(scores, path)
+        return scores
 
-    def _parts(self) -> Iterator[TextScores | TaskScores]:
-        if self.text:
-            yield self.text
-        yield from self.tasks.values()
+    def _scores_files(self, part: Part) -> tuple[Path, ...]:
+        key = self._hash(part.content)
+        return self._folder.scores_files(key) if self._folder else ()
+
+    def _keep(self, key: str, row: Evaluated) -> Evaluated:
+        if self._folder:
+            self._folder.save(key, row)
+        return row
+
+    def _key(self, method: str, plan_digest: str) -> str:
+        """Return a name for a row: the same model, benchmark and data, the same name."""
+        data = [part.content for part in self._parts]
+        return self._hash([method, plan_digest, asdict(self._benchmark), data])
+
+    def _hash(self, content: object) -> str:
+        told = [self._fingerprint, self._where, content]
+        return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _reporter(self, label: str, stage: str, number: int, place: int) -> OnProgress:
+        """Return what turns a part's progress into that of the whole job."""
+        num_stages = len(self._parts) + (self._benchmark.speed is not None)
+
+        def report(progress: EvaluationProgress) -> None:
+            if self._on_progress:
+                of_model = (place + progress.fraction) / num_stages
+                self._on_progress(
+                    JobProgress(
+                        stage=f"{label}: {stage}",
+                        step=progress.step,
+                        total=progress.total,
+                        fraction=(number + of_model) / self._num_models,
+                    )
+                )
+
+        return report
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self._checkpoint.fingerprint()
+
+    @cached_property
+    def _location(self) -> str:
+        folder = self._checkpoint.folder
+        return str(folder) if folder.is_dir() else self._checkpoint.spec.source
+
+    @property
+    def _revision(self) -> str:
+        return self._checkpoint.spec.revision or "main"
+
+    @cached_property
+    def _source(self) -> PreTrainedModel:
+        model = AutoModelForCausalLM.from_pretrained(
+            self._location,
+            revision=self._revision,
+            dtype=self._where["dtype"],
+            use_safetensors=True,
+        )
+        torch.nn.Module.to(
+            model, self._where["device"]
+        )  # its own method is hidden from type checkers
+        return model
+
+    @cached_property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        try:
+            return AutoTokenizer.from_pretrained(self._location, revision=self._revision)
+        # Whatever its class makes of files that are missing or are another model's.
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise EvaluationError(
+                f"{self._location} has no tokenizer that can be loaded ({error})",
+                expected="the tokenizer's files beside the weights",
+            ) from error
 
 
-def _documents(text: str | None) -> list[str]:
-    if text is None:
-        return []
-    return demo_documents() if text == DEMO else read_documents(Path(text))
+def _require_usable(device: str, dtype: str) -> None:
+    """Refuse a device or a type that torch does not have, before a model is read."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EvaluationError(
+            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
+        ) from error
+    if dtype not in _DTYPES:
+        raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
 
 
-def _name(text: str) -> str:
-    """Return what measurements call the text."""
-    return DEMO_TEXT if text == DEMO else Path(text).stem
+def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement]:
+    for one in scores.values():
+        yield from one.measurements()
 
 
-def _key(plan: GroupingPlan, benchmark: Benchmark, dtype: str) -> str:
-    """Return a name for a plan's figures: the same plan and benchmark, the same name."""
-    content = plan_to_json(plan)
-    told = {name: content[name] for name in ("model", "method", "merge", "layers")}
-    told |= {"benchmark": asdict(benchmark), "dtype": dtype}
-    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+def _unique(figures: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    """Return each figure once: a task may come by itself and in a group."""
+    return tuple({figure.metric: figure for figure in figures}.values())
+
+
+def _cache_figure(bytes_per_token: float) -> Measurement:
+    return Measurement("cache_bytes_per_token", bytes_per_token)
+
+
+def _promised_cache(model: PreTrainedModel, plan: GroupingPlan, label: str) -> float:
+    """Return the bytes per token of a converted model's live cache.
+
+    Raises
+    ------
+    EvaluationError
+        If they are not those that the plan promises, in the type in which the model runs.
+    """
+    dtype = str(model.dtype).removeprefix("torch.")
+    promised = plan.model.kv_bytes_per_token(num_cached_heads=plan.num_cached_heads, dtype=dtype)
+    held = cache_bytes_per_token(model)
+    if held != promised:
+        raise EvaluationError(
+            f"the live KV cache of {label} holds {held:g} bytes per token in {dtype}",
+            expected=f"{promised}, as the plan promises",
+            remedy="report this, with the model's config",
+        )
+    return held

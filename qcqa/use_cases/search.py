@@ -11,6 +11,7 @@ from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method
+from qcqa.progress import JobProgress
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
@@ -28,17 +29,13 @@ ProblemOf = Callable[[ModelGrams, SearchSettings], Problem]
 
 
 @dataclass(frozen=True, slots=True)
-class SearchProgress:
+class SearchProgress(JobProgress):
     """How far a search is.
 
     Parameters
     ----------
-    stage : str
-        What is being done, for people.
-    step, total : int
-        Progress of that stage.
-    fraction : float
-        Progress of the whole search, from 0 to 1.
+    stage, step, total, fraction
+        As in :class:`JobProgress`.
     method : str or None
         Method at work, if it is past reading.
     layer : int or None
@@ -47,10 +44,6 @@ class SearchProgress:
         Of the front so far, relative to a fixed reference, where the stage has one.
     """
 
-    stage: str
-    step: int
-    total: int
-    fraction: float
     method: str | None = None
     layer: int | None = None
     hypervolume: float | None = None

@@ -36,6 +36,15 @@ def test_no_model_type(hand_made: Any) -> None:
     assert "model_type None" in refusal(hand_made.write(), UnsupportedModelError)
 
 
+@pytest.mark.parametrize("model_type", ["gpt2", "gpt_bigcode"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_decoder_of_an_encoder_decoder(hand_made: Any, model_type: str, nested: bool) -> None:
+    hand_made.config = {"model_type": model_type, "add_cross_attention": True}
+    if nested:
+        hand_made.config = {"model_type": "vlm", "text_config": hand_made.config}
+    assert "add_cross_attention in its config" in refusal(hand_made.write(), UnsupportedModelError)
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_quantized(hand_made: Any, nested: bool) -> None:
     hand_made.config["quantization_config"] = {"quant_method": "gptq"}

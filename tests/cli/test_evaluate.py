@@ -1,6 +1,11 @@
 """``qcqa evaluate``: measured figures of a run's plans beside their source, kept in the run."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,15 +13,28 @@ from typing import Any
 import pytest
 
 from qcqa.plan_file import load_plan
+from qcqa.runs.evaluations import evaluations_of
+from qcqa.runs.run import open_run
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import work
+from qcqa.search.config import SearchSettings
 
 Qcqa = Callable[..., Any]
 TEXT = ("--text", "demo", "--limit", 3)
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
+    return folder
+
+
 @pytest.fixture
-def demo_run(qcqa: Qcqa, tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    assert qcqa("search", "demo", "-m", "optimal", "-o", folder).code == 0
+def demo_run(searched: Path, tmp_path: Path) -> Path:
+    """Return a finished search of the test's own."""
+    folder = tmp_path / "home" / "runs" / "run"
+    shutil.copytree(searched, folder)
     return folder
 
 
@@ -36,7 +54,7 @@ def test_a_runs_methods_are_measured_beside_the_source_and_only_once(
     }
     assert loss["mha"] < loss["gqa"] < loss["mqa"]
     kept = sorted((demo_run / "measured").iterdir())
-    assert len(kept) == 3
+    assert len([path for path in kept if path.suffix == ".json"]) == 4
     before = [path.stat().st_mtime_ns for path in kept]
     again = qcqa("evaluate", "--run", demo_run, "--budgets", "0.5", *TEXT, "--json")
     assert json.loads(again.out) == rows
@@ -53,17 +71,106 @@ def test_a_plans_figures_are_written_into_it(qcqa: Qcqa, demo_run: Path, tmp_pat
     assert figures["heldout/accuracy"].sample_count
 
 
+def test_the_table_begins_with_the_source_and_has_every_method(qcqa: Qcqa, demo_run: Path) -> None:
+    called = qcqa("evaluate", "--run", "run", "--budgets", "0.5", "-m", "gqa", *TEXT)
+    assert called.code == 0, called.err
+    (evaluation,) = evaluations_of(open_run(demo_run))
+    _, _, table = called.out.partition("heldout")
+    first_words = [line.split()[0] for line in table.splitlines() if line.strip()]
+    assert [word for word in first_words if word in {"MHA", "GQA", "MQA", "Optimal"}] == [
+        "MHA",
+        "GQA",
+    ]
+    assert evaluation.id in called.out
+
+
+def test_speed_is_measured_under_the_load_that_was_asked_for(qcqa: Qcqa, demo_run: Path) -> None:
+    load = ("--context", 16, "--batch", 2, "--new-tokens", 2)
+    called = qcqa("evaluate", "--run", demo_run, "-m", "mqa", "--speed", *load, "--json")
+    assert called.code == 0, called.err
+    source, row = json.loads(called.out)
+    assert row["benchmark"]["speed"] == {"context_tokens": 16, "batch_size": 2, "new_tokens": 2}
+    names = {figure["metric"] for figure in row["measured"]}
+    assert "decode, context 16, batch 2/decode_speedup" in names
+    assert "cache_bytes_per_token" in names
+    assert source["method"] == "mha"
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen.__del__")
+def test_a_detached_evaluation_is_listed_shown_resumed_and_deleted(
+    qcqa: Qcqa, demo_run: Path
+) -> None:
+    asked = ("evaluate", "--run", "run", "-m", "gqa", "--text", "demo", "--limit", 60)
+    started = json.loads(qcqa(*asked, "--detach", "--json").out)
+    name = started["run"]
+    assert Path(started["folder"]).parent == demo_run / "evaluations"
+    cancelled = json.loads(qcqa("runs", "cancel", name, "--json").out)
+    assert cancelled == {"run": name, "state": "cancelled"}
+    listed = [row for row in json.loads(qcqa("runs", "list", "--json").out) if row["run"] != "demo"]
+    assert [(row["run"], row["kind"], row["state"]) for row in listed] == [
+        ("run", "search", "finished"),
+        (name, "evaluation", "cancelled"),
+    ]
+    assert f"runs resume {name}" in qcqa("runs", "show", name).out.replace("\n", " ")
+    assert qcqa("runs", "resume", name).code == 0
+    shown = json.loads(qcqa("runs", "show", name, "--json").out)
+    assert shown["state"] == "finished"
+    assert [row["method"] for row in shown["measured"]] == ["mha", "gqa", "gqa"]
+    of_search = json.loads(qcqa("runs", "show", "run", "--json").out)
+    assert of_search["measured"] == shown["measured"]
+    assert [row["run"] for row in of_search["evaluations"]] == [name]
+    assert "GQA" in qcqa("runs", "show", name).out
+    assert json.loads(qcqa("runs", "delete", name, "--yes", "--json").out)["deleted"]
+    assert evaluations_of(open_run(demo_run)) == []
+
+
+def test_ctrl_c_cancels_and_says_how_to_go_on(demo_run: Path) -> None:
+    command = [sys.executable, "-m", "qcqa", "evaluate", "--run", demo_run, "--text", "demo"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not any(one.events() for one in evaluations_of(open_run(demo_run))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    (evaluation,) = evaluations_of(open_run(demo_run))
+    assert process.returncode == 130
+    assert error.strip().endswith(f"Cancelled. Go on with: qcqa runs resume {evaluation.id}")
+    assert evaluation.status().state == "cancelled"
+
+
+def test_a_plan_takes_along_what_the_run_has_measured_on_it(
+    qcqa: Qcqa, demo_run: Path, tmp_path: Path
+) -> None:
+    qcqa("evaluate", "--run", demo_run, "--budgets", "0.5", "-m", "gqa", *TEXT)
+    qcqa("plan", demo_run, "--budget", "0.5", "-m", "gqa", "-o", tmp_path / "gqa.json")
+    qcqa("plan", demo_run, "--budget", "0.5", "-m", "optimal", "-o", tmp_path / "other.json")
+    plan = load_plan(tmp_path / "gqa.json")
+    figures = {figure.metric: figure.value for figure in plan.measured}
+    assert figures["heldout/nll_difference"] > 0
+    assert figures["cache_bytes_per_token"] == plan.kv_bytes_per_token
+    assert load_plan(tmp_path / "other.json").measured == ()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("demo",), "nothing to measure; expected a text or at least one task"),
+        (("demo",), "nothing to measure; expected a text, at least one task, or"),
         (("--text", "demo"), "neither a model nor a run"),
+        (("demo", "--run", "demo", "--text", "demo"), "--run with a model, a revision or a plan"),
+        (("demo", "--detach", "--text", "demo"), "without a run; expected --run RUN"),
+        (("--run", "demo", "-m", "magic", "--text", "demo"), "method 'magic'"),
+        (("demo", "--text", "demo", "--device", "cuda:77"), "device 'cuda:77' ("),
+        (("demo", "--text", "demo", "--dtype", "int3"), "dtype 'int3'; expected one of auto"),
+        (("{tiny}", "--text", "demo"), "has no tokenizer that can be loaded"),
+        (("--run", "demo", "--speed", "--context", "4000"), "expected at most"),
         (("demo", "--text", "./nowhere.txt"), "nowhere.txt cannot be read"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(
-    qcqa: Qcqa, arguments: tuple[str, ...], message: str
+    qcqa: Qcqa, tiny_llama: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    called = qcqa("evaluate", *arguments)
+    called = qcqa("evaluate", *(str(one).format(tiny=tiny_llama) for one in arguments))
     assert called.code == 2
+    assert "Traceback" not in called.err
     assert message in called.err

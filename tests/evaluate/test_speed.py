@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from qcqa import GroupingPlan
 from qcqa.attention import convert
@@ -17,6 +17,7 @@ from qcqa.evaluate import (
     DecodeLoad,
     EvaluationProgress,
     cache_bytes,
+    cache_bytes_per_token,
     measure_decode_speed,
     metric_of,
 )
@@ -53,6 +54,21 @@ def test_the_live_cache_has_the_bytes_of_the_formula(
     layers, head_dim = 2, 4
     per_token = 2 * layers * heads * head_dim * dtype.itemsize
     assert speed.cache_bytes == per_token * LOAD.context_tokens * LOAD.batch_size
+    assert cache_bytes_per_token(model) == per_token
+
+
+@pytest.mark.parametrize("window", [2, 4, 9, 20])
+def test_a_sliding_window_holds_as_much_per_token(window: int) -> None:
+    config = MistralConfig(
+        vocab_size=30,
+        hidden_size=24,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        sliding_window=window,
+    )
+    assert cache_bytes_per_token(MistralForCausalLM(config)) == 2 * 2 * 2 * 4 * 4
 
 
 def test_a_converted_model_caches_its_plans_bytes_though_layers_differ(

@@ -20,9 +20,15 @@ from qcqa.errors import EvaluationError
 from qcqa.evaluate import EvaluationProgress, demo_task_files, evaluate_tasks
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluate.harness_model import HarnessModel
-from qcqa.evaluate.task_scores import Stratum, TaskScores
+from qcqa.evaluate.task_scores import (
+    Stratum,
+    TaskScores,
+    load_task_scores,
+    save_task_scores,
+)
 from qcqa.evaluate.tasks import _group_scores
 from qcqa.packaged import demo_model_folder
+from qcqa.plan import Measurement
 
 Tokenizer = PreTrainedTokenizerBase
 SHAPE = DemoShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=32)
@@ -179,6 +185,29 @@ def test_generation_ends_at_a_stop_string_and_is_greedy(
     stop = next(word for word in free if word != free[0])
     stopped = generate(until=[stop], max_gen_toks=8)
     assert stopped.split() == free[: free.index(stop)]
+
+
+def test_scores_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
+    figures = (Measurement("b/bleu", 0.25, None, 3),)
+    one, two = (Stratum(0.5, np.array(values)) for values in ([1.0, 0.0, 1.0], [0.0, 1.0]))
+    scores = {
+        "a": TaskScores("a", "1" * 32, {("acc", "none"): (one, two), ("f1", "strict"): (two,)}),
+        "b": TaskScores("b", "2" * 32, {("acc", "none"): (one,)}, figures),
+    }
+    path = tmp_path / "scores.safetensors"
+    save_task_scores(scores, path)
+    loaded = load_task_scores(path)
+    assert list(loaded) == ["a", "b"]
+    for name, found in loaded.items():
+        assert found.measurements() == scores[name].measurements()
+        assert all(figure.value == 0 for figure in found.compared_with(scores[name]))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        load_task_scores(path)
+    path.write_bytes(whole.replace(b"qcqa-task-scores-1", b"qcqa-task-scores-9"))
+    with pytest.raises(EvaluationError, match="its format is not"):
+        load_task_scores(path)
 
 
 def test_a_group_weighs_its_tasks_and_keeps_their_samples_apart() -> None:

@@ -1,0 +1,61 @@
+"""Working on a run from the command line, here or in the background."""
+
+from dataclasses import asdict
+
+import typer
+
+from qcqa.cli.measured import print_measured
+from qcqa.cli.output import console, print_json, progress_bar
+from qcqa.cli.summary import print_result, result_json
+from qcqa.errors import RunError
+from qcqa.runs.evaluations import figures_of
+from qcqa.runs.launch import start_worker
+from qcqa.runs.run import Run
+from qcqa.runs.store import find_run
+from qcqa.runs.worker import Cancelled, work
+
+
+def start_or_carry_out(run: Run, *, detach: bool, as_json: bool) -> None:
+    """Start a queued run's worker in the background, or be the worker."""
+    if not detach:
+        carry_out(run, as_json=as_json)
+        return
+    start_worker(run)
+    if as_json:
+        print_json({"run": run.id, "folder": str(run.folder)})
+    else:
+        console.print(f"Started {run.id}. Watch it with: qcqa runs show {name_of(run)}")
+
+
+def name_of(run: Run) -> str:
+    """Return what other commands find a run by: its id, or its folder where that is elsewhere."""
+    try:
+        found = find_run(run.id).folder.resolve() == run.folder.resolve()
+    except RunError:
+        found = False
+    return run.id if found else str(run.folder)
+
+
+def carry_out(run: Run, *, as_json: bool) -> None:
+    """Work on a run in this process with a progress bar, then print what came out."""
+    try:
+        with progress_bar() as show:
+            work(run, on_progress=show)
+    except Cancelled:
+        typer.echo(f"Cancelled. Go on with: qcqa runs resume {name_of(run)}", err=True)
+        raise typer.Exit(130) from None
+    if run.config.kind == "evaluation":
+        rows = figures_of(run)
+        if as_json:
+            print_json([asdict(row) for row in rows])
+        else:
+            print_measured(rows)
+            console.print(f"\nEvaluation {run.id} in {run.folder}")
+        return
+    result = run.result()
+    if as_json:
+        print_json({"run": run.id, "folder": str(run.folder), **result_json(result)})
+        return
+    print_result(result)
+    console.print(f"\nRun {run.id} in {run.folder}")
+    console.print(f"Make a plan of it with: qcqa plan {run.folder} --budget 0.5 -o plan.json")

@@ -1,0 +1,66 @@
+"""Measured figures as tables."""
+
+from collections.abc import Sequence
+
+from qcqa.cli.output import console, print_table
+from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.plan import Measurement
+from qcqa.report.palette import method_style
+
+
+def print_measured(rows: Sequence[Evaluated]) -> None:
+    """Print a table for each text, task and load, a model per line.
+
+    Differences from the source are for programs: the source stands in the first line. Rows of
+    different benchmarks stand apart.
+    """
+    if not rows:
+        console.print("Nothing is measured yet.")
+    benchmarks: dict[str, list[Evaluated]] = {}
+    for row in rows:
+        asked = f"{description(row.benchmark)}; on {row.device}, dtype {row.dtype}"
+        benchmarks.setdefault(asked, []).append(row)
+    for asked, own in benchmarks.items():
+        if len(benchmarks) > 1:
+            console.rule(asked, align="left")
+        _print_benchmark(own)
+
+
+def description(benchmark: Benchmark) -> str:
+    """Return what a benchmark measures, for people."""
+    parts = [
+        benchmark.text and f"text {benchmark.text}",
+        benchmark.tasks and f"tasks {', '.join(benchmark.tasks)}",
+        benchmark.limit and f"at most {benchmark.limit} of each",
+        benchmark.window_tokens and f"windows of {benchmark.window_tokens} tokens",
+        benchmark.speed and benchmark.speed.data,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _print_benchmark(rows: Sequence[Evaluated]) -> None:
+    names = [
+        name
+        for name in dict.fromkeys(one.metric for row in rows for one in row.measured)
+        if not name.endswith(("_difference", "_ratio"))
+    ]
+    for data in dict.fromkeys(name.rpartition("/")[0] for name in names):
+        of_data = [name for name in names if name.rpartition("/")[0] == data]
+        console.print(f"\n{data or 'measured KV cache'}", style="bold", highlight=False)
+        print_table([_shown(row, of_data) for row in rows])
+
+
+def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:
+    cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
+    for name in names:
+        # Blanks are where a narrow terminal breaks lines.
+        title = name.rpartition("/")[2].replace("_", " ")
+        cells[title] = _figure(row.figure(name))
+    return cells
+
+
+def _figure(figure: Measurement | None) -> str:
+    if figure is None:
+        return "—"
+    error = f" ±{figure.standard_error:.2g}" if figure.standard_error else ""
+    return f"{figure.value:.4g}{error}"

@@ -1,0 +1,138 @@
+"""Evaluations of a search's plans: runs inside its directory."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from qcqa.errors import EvaluationError, RunError
+from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.packaged import demo_run_folder
+from qcqa.runs.clock import utc_now
+from qcqa.runs.config import EvaluationConfig
+from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.run import EVALUATIONS, Run, open_run
+from qcqa.use_cases.points import Points, plans_of_points
+
+
+def create_evaluation(
+    run: Run,
+    *,
+    points: Points,
+    benchmark: Benchmark,
+    device: str = "cpu",
+    dtype: str = "auto",
+    name: str | None = None,
+) -> Run:
+    """Make an evaluation of a search, ready for a worker.
+
+    Parameters
+    ----------
+    run : Run
+        The search, with a result.
+    points, benchmark, device, dtype
+        As in :class:`EvaluationConfig`; see :mod:`qcqa.use_cases.points` for points.
+    name : str, optional
+        Title; the number of plans by default.
+
+    Raises
+    ------
+    QCQAError
+        If there is no plan at a point, the benchmark's files or packages are missing, or the
+        run's directory cannot be written.
+    """
+    if not points:
+        raise EvaluationError(
+            "no plan to measure", expected="at least one method with a plan within the budget"
+        )
+    plans = plans_of_points(run.result(), points)
+    config = EvaluationConfig(
+        name=name or ("1 plan" if len(plans) == 1 else f"{len(plans)} plans"),
+        created=utc_now(),
+        points=points,
+        benchmark=_from_anywhere(benchmark),
+        device=device,
+        dtype=dtype,
+    )
+    return write_new_run(run.additions / EVALUATIONS / new_id(), config)
+
+
+def evaluations_of(run: Run) -> list[Run]:
+    """Return the evaluations of a search, newest first; damaged ones are left out."""
+    folder = run.additions / EVALUATIONS
+    found = []
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+        try:
+            found.append(open_run(path))
+        except RunError:
+            continue
+    return sorted(found, key=lambda one: one.config.created, reverse=True)
+
+
+def search_of(evaluation: Run) -> Run:
+    """Return the search that an evaluation measures.
+
+    Raises
+    ------
+    RunError
+        If it cannot be opened, or came with another release of the package.
+    """
+    folder = evaluation.folder.resolve().parents[1]
+    bundled = demo_run_folder()
+    if bundled is not None:
+        run = open_run(bundled, bundled=True)
+        if run.additions.resolve() == folder:
+            return run
+    return open_run(folder)
+
+
+def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
+    """Return what an evaluation has measured so far, or an earlier one by the same benchmark.
+
+    Raises
+    ------
+    RunError
+        If the run is no evaluation, or its search cannot be opened.
+    """
+    config = evaluation.config
+    if not isinstance(config, EvaluationConfig):
+        raise RunError(f"{evaluation.id} is a search", expected="an evaluation")
+    search = search_of(evaluation)
+    plans = plans_of_points(search.result(), config.points)
+    wanted = {("mha", ""), *((plan.method, plan.digest) for plan in plans)}
+    how = (config.benchmark, config.device, config.dtype)
+    return tuple(
+        row
+        for row in search.measured()
+        if (row.method, row.plan_digest) in wanted and (row.benchmark, row.device, row.dtype) == how
+    )
+
+
+def _from_anywhere(benchmark: Benchmark) -> Benchmark:
+    """Return the benchmark with whole paths, so that a worker started elsewhere finds its files.
+
+    Raises
+    ------
+    EvaluationError
+        If a file, or the package that tasks need, is missing.
+    """
+    if benchmark.tasks and find_spec("lm_eval") is None:
+        raise EvaluationError(
+            "tasks need lm-evaluation-harness, and lm_eval is not installed",
+            remedy="pip install 'qcqa-explorer[eval]'",
+        )
+    text = benchmark.text
+    return replace(
+        benchmark,
+        text=text if text in (None, "demo") else _existing(text),
+        tasks=tuple(
+            _existing(task) if task.endswith((".yaml", ".yml")) else task
+            for task in benchmark.tasks
+        ),
+    )
+
+
+def _existing(file: str) -> str:
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise EvaluationError(f"there is no file {file}", expected="a file that can be read")
+    return str(path)

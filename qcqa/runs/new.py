@@ -1,0 +1,43 @@
+"""What making a run of any kind takes."""
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qcqa.errors import RunError
+from qcqa.files import write_text_atomically
+from qcqa.runs.config import RunConfig
+from qcqa.runs.run import Run
+from qcqa.runs.status import RunStatus
+
+
+def new_id(title: str = "") -> str:
+    """Return a name for a directory: the time, the title, and what makes it unique."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    slug = "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:32]
+    return "-".join(filter(None, (stamp, slug, secrets.token_hex(2))))
+
+
+def write_new_run(folder: Path, config: RunConfig) -> Run:
+    """Make a run directory, ready for a worker.
+
+    Raises
+    ------
+    RunError
+        If the folder exists and holds anything, or cannot be written.
+    """
+    run = Run(folder=folder, config=config)
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise RunError(
+                f"{folder} is not empty",
+                expected="a new folder for the run",
+                remedy=f"choose another, or continue it with: qcqa runs resume {folder}",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        # Whoever lists runs looks for config.json: it comes last.
+        run.write_status(RunStatus(state="queued", queued=config.created))
+        write_text_atomically(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write to {folder} ({error.strerror})") from error
+    return run

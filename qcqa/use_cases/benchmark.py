@@ -1,0 +1,156 @@
+"""The parts of a benchmark, each with its data: what one model is put through."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from qcqa.evaluate import (
+    DEMO_TEXT,
+    OnProgress,
+    TextScores,
+    demo_documents,
+    evaluate_tasks,
+    evaluate_text,
+    load_task_scores,
+    load_text_scores,
+    read_documents,
+    save_task_scores,
+    task_content,
+)
+from qcqa.evaluate.harness import harness_module
+from qcqa.evaluated import Benchmark
+from qcqa.plan import Measurement
+
+DEMO = "demo"
+
+
+class Scores(Protocol):
+    """What a model scored, to be read by itself or against another's."""
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Return the model's own figures."""
+
+    def compared_with(self, source: Any) -> tuple[Measurement, ...]:
+        """Return the differences from the source's scores of the same kind."""
+
+
+class Part(ABC):
+    """A part of a benchmark.
+
+    Attributes
+    ----------
+    name : str
+        What progress calls it.
+    content : dict
+        All that decides the scores beside the model: settings, and a hash of the data.
+    """
+
+    name: str
+    content: dict[str, Any]
+
+    @abstractmethod
+    def score(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+    ) -> Mapping[str, Scores]:
+        """Put a model through it; what ``on_progress`` raises ends it."""
+
+    @abstractmethod
+    def save(self, scores: Mapping[str, Any], path: Path) -> None:
+        """Write scores."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Mapping[str, Scores]:
+        """Read scores.
+
+        Raises
+        ------
+        EvaluationError
+            If they cannot be read.
+        """
+
+
+def parts_of(benchmark: Benchmark) -> Iterator[Part]:
+    """Yield the parts of a benchmark that are scored: the text, then every task.
+
+    Raises
+    ------
+    EvaluationError
+        If data cannot be read.
+    """
+    if benchmark.text is not None:
+        yield TextPart(benchmark.text, benchmark)
+    for task in benchmark.tasks:
+        yield TaskPart(task, benchmark)
+
+
+class TextPart(Part):
+    """A text file, or the demo's text."""
+
+    def __init__(self, text: str, benchmark: Benchmark):
+        is_demo = text == DEMO
+        self.name = DEMO_TEXT if is_demo else Path(text).stem
+        self._documents = demo_documents() if is_demo else read_documents(Path(text))
+        self._window = benchmark.window_tokens
+        self._limit = benchmark.limit
+        self.content = {
+            "text": self.name,
+            "data": sha256("\0".join(self._documents).encode()).hexdigest(),
+            "window": self._window,
+            "limit": self._limit,
+        }
+
+    def score(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+    ) -> Mapping[str, TextScores]:
+        """Score every token of the text."""
+        scores = evaluate_text(
+            model,
+            tokenizer,
+            self._documents,
+            data=self.name,
+            window_tokens=self._window,
+            max_documents=self._limit,
+            on_progress=on_progress,
+        )
+        return {self.name: scores}
+
+    def save(self, scores: Mapping[str, Any], path: Path) -> None:
+        """Write scores."""
+        scores[self.name].save(path)
+
+    def load(self, path: Path) -> Mapping[str, Scores]:
+        """Read scores."""
+        return {self.name: load_text_scores(path)}
+
+
+class TaskPart(Part):
+    """A task, or a group of them."""
+
+    def __init__(self, task: str, benchmark: Benchmark):
+        # Says what to install where it is missing, before anything is measured.
+        harness_module("lm_eval")
+        is_file = task.endswith((".yaml", ".yml"))
+        self.name = Path(task).stem if is_file else task
+        self._task = task
+        self._limit = benchmark.limit
+        self.content = {"task": task, "data": task_content(task), "limit": self._limit}
+
+    def score(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+    ) -> Mapping[str, Scores]:
+        """Ask the task's questions."""
+        return evaluate_tasks(
+            model, tokenizer, [self._task], max_samples=self._limit, on_progress=on_progress
+        )
+
+    def save(self, scores: Mapping[str, Any], path: Path) -> None:
+        """Write scores."""
+        save_task_scores(scores, path)
+
+    def load(self, path: Path) -> Mapping[str, Scores]:
+        """Read scores."""
+        return load_task_scores(path)

@@ -1,0 +1,102 @@
+"""Which plans of a search are measured: points, each the best plan of a method for a budget."""
+
+from collections.abc import Iterable
+
+from qcqa.budget import heads_within_ratio
+from qcqa.plan import GroupingPlan
+from qcqa.search.config import SearchSettings
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.plan import plan_of_result
+
+#: Methods and budgets in cached heads: K heads plus V heads over all layers.
+Points = tuple[tuple[str, int], ...]
+
+
+def points_at(
+    result: SearchResult, max_cached_heads: int, *, methods: Iterable[str] | None = None
+) -> Points:
+    """Return the methods that have a plan within a budget; not MHA, which is the source.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    methods : iterable of str, optional
+        Only these; all that were searched by default.
+
+    Raises
+    ------
+    BudgetError
+        If one of ``methods`` was not searched.
+    """
+    wanted = result.fronts if methods is None else methods
+    return tuple(
+        (method, max_cached_heads)
+        for method in wanted
+        if method != "mha" and result.front(method).within(max_cached_heads) is not None
+    )
+
+
+def points_along(
+    result: SearchResult, kv_ratios: Iterable[float], *, methods: Iterable[str] | None = None
+) -> Points:
+    """Return the methods' points at every budget; the same plan of a method comes once.
+
+    Its budget is then the smallest of those that it is the best for.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    kv_ratios : iterable of float
+        Budgets as shares of the source's cache.
+    methods : iterable of str, optional
+        Only these; all that were searched by default.
+
+    Raises
+    ------
+    BudgetError
+        If a ratio is out of range, or one of ``methods`` was not searched.
+    """
+    only = None if methods is None else tuple(methods)
+    points = {
+        (method, result.front(method).within(heads)): (method, heads)
+        for ratio in sorted(set(kv_ratios), reverse=True)
+        for heads in [heads_within_ratio(result.spec, ratio)]
+        for method, _ in points_at(result, heads, methods=only)
+    }
+    return tuple(sorted(points.values(), key=lambda point: -point[1]))
+
+
+def plans_of_points(
+    result: SearchResult,
+    points: Points,
+    *,
+    settings: SearchSettings | None = None,
+    run: str | None = None,
+) -> list[GroupingPlan]:
+    """Return the plans of points, each once, from the largest cache down; none for MHA.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    points : tuple of (str, int)
+        See above.
+    settings, run : optional
+        As in :func:`plan_of_result`.
+
+    Raises
+    ------
+    BudgetError
+        If a method was not searched, or has no plan within its budget.
+    """
+    plans = [
+        plan_of_result(result, heads, method=method, settings=settings, run=run)
+        for method, heads in points
+        if method != "mha"
+    ]
+    unique = {(plan.method, plan.digest): plan for plan in plans}
+    return sorted(unique.values(), key=lambda plan: (-plan.kv_ratio, plan.predicted.wse))

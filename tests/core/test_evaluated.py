@@ -1,0 +1,142 @@
+"""Rows of measured figures, and the folder that keeps them."""
+
+import json
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcqa.errors import EvaluationError
+from qcqa.evaluated import (
+    Benchmark,
+    DecodeLoad,
+    Evaluated,
+    MeasuredFolder,
+    figures_of_plan,
+)
+from qcqa.gram import ModelGrams
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.plan import GroupingPlan, Measurement, Prediction
+
+BENCHMARK = Benchmark(text="demo", tasks=("a", "b"), limit=5, speed=DecodeLoad(64, 2, 8))
+FIGURES = (Measurement("heldout/nll", 1.5, 0.25, 100), Measurement("heldout/perplexity", inf))
+ON_CPU: dict[str, Any] = {"device": "cpu", "dtype": "auto"}
+
+
+@pytest.fixture
+def plan(random_grams: ModelGrams) -> GroupingPlan:
+    pairs = LayerGrouping.shared(Grouping.contiguous(8, 4))
+    return GroupingPlan(
+        model=random_grams.spec,
+        fingerprint=random_grams.fingerprint,
+        method="gqa",
+        merge="mean",
+        layers=(pairs,) * 3,
+        predicted=Prediction(wse=2.0, relative_wse=0.5),
+    )
+
+
+@pytest.fixture
+def row(plan: GroupingPlan) -> Evaluated:
+    return Evaluated.of_plan(plan, BENCHMARK, FIGURES, **ON_CPU)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MeasuredFolder:
+    made = MeasuredFolder(tmp_path / "measured", tmp_path / "included")
+    made.make()
+    return made
+
+
+def test_a_row_comes_back_as_it_was(row: Evaluated, folder: MeasuredFolder) -> None:
+    folder.save("key", row)
+    assert folder.row("key") == row
+    assert folder.row("other") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "{",
+        lambda _: "[]",
+        lambda content: json.dumps(content | {"format": "qcqa-measured-1"}),
+        lambda content: json.dumps({k: v for k, v in content.items() if k != "merge"}),
+        lambda content: json.dumps(content | {"benchmark": {}}),
+        lambda content: json.dumps(content | {"measured": [{"metric": "a"}]}),
+        lambda content: json.dumps(content | {"kv_ratio": "much"}),
+    ],
+)
+def test_what_cannot_be_read_is_left_out(
+    row: Evaluated, folder: MeasuredFolder, damage: Any
+) -> None:
+    folder.save("good", row)
+    folder.save("bad", row)
+    path = folder.path / "bad.json"
+    path.write_text(damage(json.loads(path.read_text())))
+    assert folder.row("bad") is None
+    assert folder.rows() == (row,)
+
+
+def test_rows_begin_with_the_source_and_go_on_from_the_largest_cache(
+    row: Evaluated, folder: MeasuredFolder, random_grams: ModelGrams
+) -> None:
+    source = Evaluated.of_source(random_grams.spec, BENCHMARK, FIGURES, **ON_CPU)
+    assert source.is_source
+    assert not row.is_source
+    small, other = replace(row, kv_ratio=0.1), replace(row, method="aaa")
+    # As large as the source, and first by its name.
+    whole = replace(row, kv_ratio=1.0, method="aaa")
+    for key, one in enumerate((small, row, whole, other, source)):
+        folder.save(str(key), one)
+    assert folder.rows() == (source, whole, other, row, small)
+
+
+def test_included_rows_are_read_and_never_written(row: Evaluated, folder: MeasuredFolder) -> None:
+    assert folder.included
+    included = MeasuredFolder(folder.included)
+    included.make()
+    included.save("key", replace(row, method="included"))
+    before = {path: path.read_text() for path in folder.included.iterdir()}
+    assert folder.rows() == (replace(row, method="included"),)
+    folder.save("key", row)
+    assert folder.row("key") == row
+    assert folder.rows() == (row,)
+    assert {path: path.read_text() for path in folder.included.iterdir()} == before
+
+
+def test_a_plan_takes_the_figures_of_the_most_data(plan: GroupingPlan, row: Evaluated) -> None:
+    assert plan.digest == replace(plan, method="optimal").digest
+
+    def measured(value: float, **changes: Any) -> Evaluated:
+        return replace(row, measured=(Measurement("heldout/nll", value),), **changes)
+
+    limited = [replace(BENCHMARK, limit=limit) for limit in (5, 50, None)]
+    rows = [
+        measured(1.0, benchmark=limited[0]),
+        measured(2.0, benchmark=limited[1], method="optimal"),
+        measured(3.0, benchmark=limited[2], dtype="float16"),
+        measured(4.0, benchmark=limited[2], plan_digest="another"),
+        replace(row, measured=(Measurement("task/acc", 0.5),)),
+    ]
+    figures = {figure.metric: figure.value for figure in figures_of_plan(plan, rows)}
+    assert figures == {"heldout/nll": 2.0, "task/acc": 0.5}
+
+
+def test_the_digest_tells_models_apart(plan: GroupingPlan) -> None:
+    alone = LayerGrouping.shared(Grouping.singletons(8))
+    only_values = LayerGrouping(alone.key, plan.layers[0].value)
+    others = (
+        replace(plan, fingerprint="1" * 16),
+        replace(plan, layers=(alone, *plan.layers[1:])),
+        replace(plan, layers=(only_values, *plan.layers[1:])),
+        replace(plan, layers=(*plan.layers[1:], alone)),
+    )
+    assert len({one.digest for one in (plan, *others)}) == 5
+
+
+def test_a_benchmark_measures_something() -> None:
+    with pytest.raises(EvaluationError, match="nothing to measure"):
+        Benchmark(limit=3)
+    assert Benchmark(speed=DecodeLoad(8)).text is None

@@ -1,0 +1,27 @@
+"""A finished search of the demo model, small enough to be measured by tests."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qcqa.runs.run import Run, open_run
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import work
+from qcqa.search.config import SearchSettings
+
+
+@pytest.fixture(scope="session")
+def searched_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished search; nobody writes to it."""
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
+    return folder
+
+
+@pytest.fixture
+def search(searched_demo: Path, tmp_path: Path) -> Run:
+    """Return a finished search of the test's own, among its runs."""
+    folder = tmp_path / "home" / "runs" / "20260101-000000-demo-0000"
+    shutil.copytree(searched_demo, folder)
+    return open_run(folder)

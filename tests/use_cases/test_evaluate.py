@@ -1,0 +1,160 @@
+"""Measuring plans beside their source: what is measured once, what is checked, what is refused."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcqa.errors import EvaluationError
+from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, MeasuredFolder
+from qcqa.packaged import demo_run_folder
+from qcqa.plan import GroupingPlan
+from qcqa.progress import JobProgress
+from qcqa.runs.run import open_run
+from qcqa.search_result import SearchResult
+from qcqa.use_cases import evaluate as use_case
+from qcqa.use_cases.evaluate import evaluate_plans
+from qcqa.use_cases.plan import plan_of_result
+
+TEXT = Benchmark(text="demo", limit=2)
+
+
+@pytest.fixture(scope="module")
+def result() -> SearchResult:
+    folder = demo_run_folder()
+    assert folder is not None
+    return open_run(folder).result()
+
+
+@pytest.fixture
+def half(result: SearchResult) -> GroupingPlan:
+    return plan_of_result(result, 48, method="gqa")
+
+
+def _values(row: Evaluated) -> dict[str, float]:
+    return {figure.metric: figure.value for figure in row.measured}
+
+
+class Watched:
+    """Remembers every progress."""
+
+    def __init__(self) -> None:
+        self.seen: list[JobProgress] = []
+
+    def __call__(self, progress: JobProgress) -> None:
+        self.seen.append(progress)
+
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(progress.stage.partition(":")[0] for progress in self.seen))
+
+
+def test_progress_grows_over_the_whole(half: GroupingPlan) -> None:
+    watched = Watched()
+    benchmark = Benchmark("demo", ("demo_recall",), limit=2, speed=DecodeLoad(8, 1, 2))
+    evaluate_plans("demo", [half], benchmark, on_progress=watched)
+    fractions = [progress.fraction for progress in watched.seen]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < 0.2
+    assert fractions[-1] == 1.0
+    assert watched.models() == ["source", "GQA at 50 %"]
+    assert watched.seen[-1].stage == "GQA at 50 %: speed"
+
+
+def test_the_same_plan_of_two_methods_is_measured_once(half: GroupingPlan, tmp_path: Path) -> None:
+    watched = Watched()
+    folder = MeasuredFolder(tmp_path / "measured")
+    other = replace(half, method="optimal")
+    rows = evaluate_plans("demo", [half, other], TEXT, folder=folder, on_progress=watched)
+    assert [row.method for row in rows] == ["mha", "gqa", "optimal"]
+    assert rows[1].measured == rows[2].measured
+    assert watched.models() == ["source", "GQA at 50 %"]
+    assert len(folder.rows()) == 3
+
+
+def test_the_plan_that_changes_nothing_scores_as_the_source(result: SearchResult) -> None:
+    whole = plan_of_result(result, result.spec.num_cached_heads, method="optimal")
+    source, row = evaluate_plans("demo", [whole], TEXT)
+    figures = _values(row)
+    assert figures["heldout/nll_difference"] == 0
+    assert figures["heldout/perplexity_ratio"] == 1
+    assert _values(source).items() <= figures.items()
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+def test_cache_bytes_are_counted_in_the_type_that_runs(half: GroupingPlan, dtype: str) -> None:
+    source, row = evaluate_plans("demo", [half], TEXT, dtype=dtype)
+    scale = 4 if dtype == "float32" else 2  # the checkpoint is bfloat16
+    heads = half.model.num_cached_heads * half.model.head_dim
+    assert _values(source)["cache_bytes_per_token"] == heads * scale
+    assert _values(row)["cache_bytes_per_token"] == heads * scale / 2
+
+
+def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
+    half: GroupingPlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(use_case, "converted_copy", lambda model, _plan: deepcopy(model))
+    folder = MeasuredFolder(tmp_path / "measured")
+    with pytest.raises(EvaluationError, match="bytes per token in bfloat16; expected 3072"):
+        evaluate_plans("demo", [half], TEXT, folder=folder)
+    assert [row.method for row in folder.rows()] == ["mha"]
+
+
+def test_speed_is_measured_beside_the_source(half: GroupingPlan) -> None:
+    benchmark = Benchmark(speed=DecodeLoad(context_tokens=16, batch_size=2, new_tokens=2))
+    source, row = evaluate_plans("demo", [half], benchmark)
+    load = "decode, context 16, batch 2"
+    of_source, of_plan = _values(source), _values(row)
+    assert of_source[f"{load}/cache_bytes"] == 2 * of_plan[f"{load}/cache_bytes"]
+    assert of_plan[f"{load}/cache_ratio"] == 0.5
+    assert of_plan[f"{load}/decode_speedup"] > 0
+    assert f"{load}/decode_speedup" not in of_source
+
+
+def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    folder = MeasuredFolder(tmp_path / "measured")
+    benchmark = Benchmark(text=str(text))
+
+    def loss(words: str) -> list[float]:
+        text.write_text(words)
+        rows = evaluate_plans("demo", [half], benchmark, folder=folder)
+        return [_values(row)["text/nll"] for row in rows]
+
+    first = loss("The cat sat by the door and looked at the dog.")
+    second = loss("The dog ran to the river with a red ball.")
+    assert all(one != other for one, other in zip(first, second, strict=True))
+
+
+def test_a_tasks_data_that_has_changed_is_measured_again(
+    half: GroupingPlan, tmp_path: Path, write_task: Callable[..., str]
+) -> None:
+    folder = MeasuredFolder(tmp_path / "measured")
+    counts = []
+    for questions in (2, 3):
+        benchmark = Benchmark(tasks=(write_task(questions),))
+        rows = evaluate_plans("demo", [half], benchmark, folder=folder)
+        figures: Any = [row.figure("small/acc") for row in rows]
+        counts.append([figure.sample_count for figure in figures])
+    assert counts == [[2, 2], [3, 3]]
+
+
+@pytest.fixture
+def write_task(tmp_path: Path) -> Callable[..., str]:
+    """Return a writer of a task with so many questions."""
+
+    def write(questions: int) -> str:
+        row = '{"query": "The cat", "choices": ["sat", "ran"], "gold": 0}\n'
+        (tmp_path / "small.jsonl").write_text(row * questions)
+        (tmp_path / "small.yaml").write_text(
+            "task: small\ndataset_path: json\n"
+            "dataset_kwargs: {data_files: {test: small.jsonl}}\n"
+            "test_split: test\noutput_type: multiple_choice\n"
+            "doc_to_text: '{{query}}'\ndoc_to_target: gold\ndoc_to_choice: choices\n"
+            "metric_list: [{metric: acc}]\n"
+        )
+        return str(tmp_path / "small.yaml")
+
+    return write
