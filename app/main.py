@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from ui.state import carry_over
 
 st.set_page_config(
     page_title="QCQA Explorer",
@@ -21,7 +22,14 @@ page = st.navigation(
             default=True,
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
+        st.Page(
+            "views/evaluate.py",
+            title="Evaluate",
+            icon=":material/science:",
+            help="Measure plans as running models: perplexity, accuracy and tasks.",
+        ),
     ],
     position="top",
 )
+carry_over(page.url_path)
 page.run()

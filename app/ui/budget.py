@@ -68,11 +68,16 @@ def _decimals(full: float) -> int:
     return 3 if full < 2 else 2 if full < 20 else 1 if full < 200 else 0
 
 
-def _load(spec: ModelSpec) -> CacheLoad:
-    """Draw what the cache has to hold, folded away behind its description."""
+def chosen_load(spec: ModelSpec) -> CacheLoad:
+    """Return what the cache has to hold."""
     chosen = choices()
     dtype = chosen.dtype or (spec.dtype if spec.dtype in DTYPE_BYTES else "bfloat16")
-    load = CacheLoad(context_tokens=chosen.context, batch_size=chosen.batch, dtype=dtype)
+    return CacheLoad(context_tokens=chosen.context, batch_size=chosen.batch, dtype=dtype)
+
+
+def _load(spec: ModelSpec) -> CacheLoad:
+    """Draw what the cache has to hold, folded away behind its description."""
+    load = chosen_load(spec)
     with st.popover(load_text(load), icon=":material/memory:", key="load"):
         st.caption("What the KV cache has to hold: it decides the size in GiB.")
         st.number_input(
@@ -80,14 +85,14 @@ def _load(spec: ModelSpec) -> CacheLoad:
             min_value=1,
             max_value=10**9,
             step=1024,
-            **widget("context", chosen.context),
+            **widget("context", load.context_tokens),
         )
         st.number_input(
             "Batch, sequences",
             min_value=1,
             max_value=10**9,
             step=1,
-            **widget("batch", chosen.batch),
+            **widget("batch", load.batch_size),
         )
-        st.selectbox("Cache dtype", list(DTYPE_BYTES), **widget("dtype", dtype))
+        st.selectbox("Cache dtype", list(DTYPE_BYTES), **widget("dtype", load.dtype))
     return load

@@ -10,6 +10,8 @@ from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
 from qcqa.search_result import SearchResult
 from ui.glyph import glyph
+from ui.plan_figures import PlanFigure, in_sentence
+from ui.wording import listed
 
 Points = Mapping[str, BudgetPoint | None]
 
@@ -35,7 +37,7 @@ def headline(points: Points, result: SearchResult, axis: KvAxis, budget: float) 
         st.markdown("##### The source itself fits this budget: nothing needs to be merged.")
         return
     equals = [p for p in points.values() if p is not None and p.wse <= best.wse * (1 + 1e-9)]
-    names = " and ".join(f"**{method_style(p.method).label}**" for p in equals)
+    names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
@@ -51,16 +53,24 @@ def headline(points: Points, result: SearchResult, axis: KvAxis, budget: float) 
     )
 
 
-def method_cards(points: Points, result: SearchResult, axis: KvAxis) -> None:
-    """Draw a card per method."""
+def method_cards(
+    points: Points, result: SearchResult, axis: KvAxis, figures: Mapping[str, PlanFigure]
+) -> None:
+    """Draw a card per method, with the measured figure of its plan where there is one."""
     with st.grid(2, min_column_width=150, gap="small"):
         for method, point in points.items():
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 least = int(result.fronts[method].cost[0])
-                _card(method_style(method), point, axis, least)
+                _card(method_style(method), point, axis, least, figures.get(method))
 
 
-def _card(style: MethodStyle, point: BudgetPoint | None, axis: KvAxis, least: int) -> None:
+def _card(
+    style: MethodStyle,
+    point: BudgetPoint | None,
+    axis: KvAxis,
+    least: int,
+    figure: PlanFigure | None,
+) -> None:
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
     if point is None:
         st.metric(style.label, "—", label_visibility="collapsed")
@@ -75,12 +85,19 @@ def _card(style: MethodStyle, point: BudgetPoint | None, axis: KvAxis, least: in
         delta_description="vs GQA" if is_compared else None,
         label_visibility="collapsed",
     )
-    st.caption(f"{axis.text(point.num_cached_heads)} {_of_source(axis)}  \n{_gap(point)}")
+    lines = [f"{axis.text(point.num_cached_heads)} {_of_source(axis)}", _gap(point)]
+    if figure is not None:
+        lines.append(f":material/science: {figure.value} {in_sentence(figure.label)}")
+    st.caption("  \n".join(lines))
 
 
-def facts(point: BudgetPoint, axis: KvAxis) -> dict[str, str]:
+def facts(point: BudgetPoint, axis: KvAxis, figure: PlanFigure | None) -> dict[str, str]:
     """Return what is to be known of one plan, as names and values."""
     spec, load = axis.spec, axis.load
+    measured = {}
+    if figure is not None:
+        error = f" \N{PLUS-MINUS SIGN} {figure.error}" if figure.error else ""
+        measured[figure.label] = figure.value + error
     return {
         "Method": method_style(point.method).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
@@ -92,6 +109,7 @@ def facts(point: BudgetPoint, axis: KvAxis) -> dict[str, str]:
         "Above bound": "0 %: provably best"
         if point.reaches_bound
         else percent_text(point.over_bound),
+        **measured,
     }
 
 

@@ -14,11 +14,11 @@ from ui import workers
 from ui.errors import shown_in_place
 from ui.results import Stamp, stamp_of
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0
 _PROBLEM = "problem_with_run"
 
 
-@st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def live_progress(run: Run, seen: Stamp) -> None:
     """Follow a run at work; the rest of the page is only drawn anew when there is more to see.
 
@@ -35,18 +35,7 @@ def live_progress(run: Run, seen: Stamp) -> None:
         if status.state not in LIVE_STATES or stamp_of(run) != seen:
             st.rerun()
         with st.container(border=True, key="live"):
-            left, right = st.columns([8, 2], vertical_alignment="center")
-            left.progress(status.fraction, text=_progress_text(status))
-            right.button(
-                "Cancel",
-                icon=":material/stop_circle:",
-                key="cancel_run",
-                width="stretch",
-                # A callback: the script may turn away before it comes to look at the button.
-                on_click=_attempt,
-                args=(cancel, run),
-            )
-            tell_problem()
+            progress_row(run, status)
             events = run.events()
             if has_hypervolume(events):
                 st.plotly_chart(
@@ -57,16 +46,32 @@ def live_progress(run: Run, seen: Stamp) -> None:
                 )
 
 
-def stopped(run: Run, status: RunStatus) -> None:
+def progress_row(run: Run, status: RunStatus) -> None:
+    """Draw how far a run at work is, and the button that cancels it."""
+    left, right = st.columns([8, 2], vertical_alignment="center")
+    left.progress(status.fraction, text=_progress_text(status))
+    right.button(
+        "Cancel",
+        icon=":material/stop_circle:",
+        key="cancel_run",
+        width="stretch",
+        # A callback: the script may turn away before it comes to look at the button.
+        on_click=_attempt,
+        args=(cancel, run),
+    )
+    tell_problem()
+
+
+def stopped(run: Run, status: RunStatus, *, kind: str = "search") -> None:
     """Say why a run stopped early, and offer to go on with it."""
     if status.state == "failed":
-        st.error(status.error or "no reason was left", title="This search failed")
+        st.error(status.error or "no reason was left", title=f"This {kind} failed")
     elif status.state == "cancelled":
-        st.warning("What was finished is kept.", title="This search was cancelled")
+        st.warning("What was finished is kept.", title=f"This {kind} was cancelled")
     else:
         st.warning(
             "Its worker process is gone without a word; what was finished is kept.",
-            title="This search stopped unexpectedly",
+            title=f"This {kind} stopped unexpectedly",
         )
     st.button(
         "Resume",

@@ -1,5 +1,7 @@
 """The plan of one method at the budget: which heads share, and its file."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from qcqa.plan_file import plan_text
@@ -10,11 +12,17 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points, best_of, facts
+from ui.plan_figures import PlanFigure
 from ui.state import choices, widget
 
 
 def plan_panel(
-    run: Run, result: SearchResult, points: Points, axis: KvAxis, max_cached_heads: int
+    run: Run,
+    result: SearchResult,
+    points: Points,
+    axis: KvAxis,
+    max_cached_heads: int,
+    figures: Mapping[str, PlanFigure],
 ) -> None:
     """Draw the chosen method's plan as a chart of layers by heads, its figures and its file.
 
@@ -55,7 +63,7 @@ def plan_panel(
     with right:
         point = points[method]
         if point is not None:
-            st.table(facts(point, axis), border="horizontal")
+            st.table(facts(point, axis, figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
             plan_text(plan),
@@ -66,4 +74,10 @@ def plan_panel(
             width="stretch",
             on_click="ignore",
             key="download_plan",
+        )
+        st.page_link(
+            "views/evaluate.py",
+            label="Measure this plan",
+            icon=":material/science:",
+            width="stretch",
         )

@@ -1,15 +1,23 @@
-"""Results of runs, read from disk once for as long as their files stay the same."""
+"""What runs have found and measured, read from disk once for as long as the files stay the same."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
+from qcqa.evaluated import Evaluated
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 
 Stamp = tuple[tuple[str, int], ...]
 
 _MOST_KEPT = 16
+
+_T = TypeVar("_T")
+
+#: What was read of each run's folder, and its stamp then.
+_Kept = dict[Path, tuple[Stamp, _T]]
 
 
 def stamp_of(run: Run) -> Stamp:
@@ -34,16 +42,42 @@ def result_of(run: Run) -> SearchResult | None:
     names = {name for name, _ in stamp}
     if "lower_bound.parquet" not in names or len(names) == 1:
         return None
-    kept = _kept()
-    if kept.get(run.folder, ((), None))[0] != stamp:
-        kept.pop(run.folder, None)
-        kept[run.folder] = (stamp, run.result())
-        while len(kept) > _MOST_KEPT:
-            del kept[next(iter(kept))]
-    return kept[run.folder][1]
+    return _read_once(_results(), run.folder, stamp, run.result)
 
 
 @st.cache_resource(show_spinner=False)
-def _kept() -> dict[Path, tuple[Stamp, SearchResult]]:
-    """Return the results that were read, by folder; the same for all tabs."""
+def _results() -> _Kept[SearchResult]:
+    """Return the results that were read; the same for all tabs."""
     return {}
+
+
+def measured_stamp(run: Run) -> Stamp:
+    """Return what changes whenever a model of the run was measured."""
+    kept = run.measured_folder
+    folders = [kept.path] if kept.included is None else [kept.path, kept.included]
+    return tuple(
+        (str(path), path.stat().st_mtime_ns)
+        for folder in folders
+        for path in sorted(folder.glob("*.json"))
+    )
+
+
+def measured_of(run: Run) -> tuple[Evaluated, ...]:
+    """Return what was measured of the run's plans and of their source."""
+    return _read_once(_rows(), run.folder, measured_stamp(run), run.measured)
+
+
+@st.cache_resource(show_spinner=False)
+def _rows() -> _Kept[tuple[Evaluated, ...]]:
+    """Return the figures that were read; the same for all tabs."""
+    return {}
+
+
+def _read_once(kept: _Kept[_T], folder: Path, stamp: Stamp, read: Callable[[], _T]) -> _T:
+    """Return what is kept for a folder; it is read again when the stamp is another."""
+    if folder not in kept or kept[folder][0] != stamp:
+        kept.pop(folder, None)
+        kept[folder] = (stamp, read())
+        while len(kept) > _MOST_KEPT:
+            del kept[next(iter(kept))]
+    return kept[folder][1]

@@ -13,9 +13,10 @@ import streamlit as st
 
 from qcqa.model_spec import DTYPE_BYTES
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
-from qcqa.report.pareto import ERROR_SCALES, ErrorScale
+from qcqa.report.pareto import ERROR_SCALES
 
 _STATE, _ADDRESS = "choices", "choices_address"
+_PAGE, _CONTROLLED = "choices_page", "choices_widgets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Choices:
         KV-cache budget in percent of the source's.
     unit : KvUnit
         In which sizes are shown.
-    scale : ErrorScale
-        What the vertical axis shows.
+    scale : str
+        What the vertical axis of the fronts shows: an error scale, or a measured metric.
+    metric : str or None
+        Metric on the page of measured figures; the first by default.
     method : str or None
         Method whose plan is shown; the best by default.
     context, batch : int
@@ -43,7 +46,8 @@ class Choices:
     run: str | None = None
     budget: float = 50.0
     unit: KvUnit = "percent"
-    scale: ErrorScale = "relative"
+    scale: str = "relative"
+    metric: str | None = None
     method: str | None = None
     context: int = 32768
     batch: int = 8
@@ -58,6 +62,17 @@ def choices() -> Choices:
         st.session_state[_ADDRESS] = address
     found: Choices = st.session_state[_STATE]
     return found
+
+
+def carry_over(page: str) -> None:
+    """Bring the choices along when the reader goes to another page, whose address is bare."""
+    if st.session_state.get(_PAGE, page) != page:
+        if not st.query_params:
+            st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
+        # A widget of the same key is another one there: it has to be told its value anew.
+        for key in st.session_state.pop(_CONTROLLED, ()):
+            st.session_state.pop(key, None)
+    st.session_state[_PAGE] = page
 
 
 def choose(**changes: Any) -> None:
@@ -86,6 +101,7 @@ def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
 
 def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[str, Any]:
     """Return ``key`` and ``on_change`` of a widget that shows ``value`` and reports changes."""
+    st.session_state.setdefault(_CONTROLLED, set()).add(key)
     # Telling a widget the value that it already has would make it jump while it is being moved.
     if not _same(st.session_state.get(key), value):
         st.session_state[key] = value
@@ -134,6 +150,11 @@ def _positive(text: str) -> int | None:
     return int(text) if text.isdecimal() and 0 < int(text) <= 10**9 else None
 
 
+def _scale(text: str) -> str | None:
+    # A metric's name has its data before it. Whether a run has it shows when it is drawn.
+    return text if text in ERROR_SCALES or "/" in text else None
+
+
 def _one_of(known: Any) -> Callable[[str], str | None]:
     return lambda text: text if text in known else None
 
@@ -142,7 +163,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "run": str,
     "budget": _percent,
     "unit": _one_of(KV_UNITS),
-    "scale": _one_of(ERROR_SCALES),
+    "scale": _scale,
+    "metric": str,
     "method": str,
     "context": _positive,
     "batch": _positive,

@@ -1,5 +1,6 @@
 """Phrases that several pieces of the dashboard share."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from qcqa.model_spec import ModelSpec
@@ -13,6 +14,12 @@ def geometry_text(spec: ModelSpec) -> str:
     if spec.num_query_heads != spec.num_kv_heads:
         text += f" ({spec.num_query_heads} query heads)"
     return text
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as people list them: ``A, B and C``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def when(time: str) -> str:

@@ -1,21 +1,28 @@
 """Explore: the fronts of all methods, and the best plan of each within a KV-cache budget."""
 
+from typing import cast
+
 import streamlit as st
 from ui import workers
+from ui.axis_choice import shown_metric, vertical_axis
 from ui.budget import budget_controls
 from ui.cards import headline, method_cards
 from ui.errors import shown_in_place
+from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
 from ui.new_search import form_if_open, open_form
+from ui.plan_figures import best_measured, figures_at
 from ui.plan_panel import plan_panel
-from ui.results import result_of, stamp_of
-from ui.run_picker import pick_run
-from ui.state import choices, widget
+from ui.results import measured_of, result_of, stamp_of
+from ui.state import choices
 from ui.wording import geometry_text, when
 
+from qcqa.evaluated import Evaluated
+from qcqa.report.accuracy import accuracy_caption, accuracy_figure
 from qcqa.report.comparison import comparison_table, points_at_budget
-from qcqa.report.kv_axis import significant
-from qcqa.report.pareto import ERROR_SCALES, pareto_figure
+from qcqa.report.kv_axis import KvAxis, significant
+from qcqa.report.measured import metrics_of
+from qcqa.report.pareto import ErrorScale, pareto_figure
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
@@ -29,33 +36,30 @@ def explore(run: Run, result: SearchResult) -> None:
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
         headline(points, result, axis, choices().budget / 100)
+        rows = measured_of(run)
+        metrics = metrics_of(rows)
+        figures = {}
+        if metrics:
+            metric = shown_metric(metrics, choices().scale)
+            figures = figures_at(points, rows, metric, metrics[metric])
+            if sentence := best_measured(points, figures, metric):
+                st.markdown(f":material/science: {sentence}")
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            st.segmented_control(
-                "Vertical axis",
-                list(ERROR_SCALES),
-                format_func=lambda scale: ERROR_SCALES[scale],
-                required=True,
-                label_visibility="collapsed",
-                **widget("scale", choices().scale),
-            )
-            st.plotly_chart(
-                pareto_figure(result, axis, budget=choices().budget / 100, scale=choices().scale),
-                key="pareto_chart",
-                config={"displayModeBar": False},
-                alt="Weight-sharing error against KV-cache size, a front per method",
-            )
-            st.caption(
-                "Every step is a plan; down and to the left is better, and no grouping reaches "
-                "the grey area under the dashed line. **WSE** is the weight-sharing error: how "
-                "far merging moves the K and V weights, relative to their squared norm. It needs "
-                "no data and only stands in for quality: measure a plan before you serve it."
-            )
+            scale = vertical_axis(metrics)
+            if scale in metrics:
+                _measured_front(result, axis, rows, scale)
+            else:
+                _predicted_front(result, axis, scale)
         with right:
-            method_cards(points, result, axis)
-        plan_panel(run, result, points, axis, max_cached_heads)
+            method_cards(points, result, axis, figures)
+        plan_panel(run, result, points, axis, max_cached_heads, figures)
         with st.expander("All figures at this budget", icon=":material/table:"):
             table = comparison_table(result, max_cached_heads, axis.load)
+            if figures:
+                table[metrics[metric]] = [
+                    figures[name].value if name in figures else None for name in table.index
+                ]
             st.dataframe(
                 table,
                 hide_index=True,
@@ -68,8 +72,39 @@ def explore(run: Run, result: SearchResult) -> None:
                     "vs GQA, %": st.column_config.NumberColumn(format="%+.2f"),
                     "above lower bound, %": st.column_config.NumberColumn(format="%.2f"),
                 },
+                placeholder="\N{EM DASH}",
                 alt="Cost and error of the best plan of each method within the budget",
             )
+
+
+def _predicted_front(result: SearchResult, axis: KvAxis, scale: str) -> None:
+    st.plotly_chart(
+        pareto_figure(result, axis, budget=choices().budget / 100, scale=cast("ErrorScale", scale)),
+        key="pareto_chart",
+        config={"displayModeBar": False},
+        alt="Weight-sharing error against KV-cache size, a front per method",
+    )
+    st.caption(
+        "Every step is a plan; down and to the left is better, and no grouping reaches "
+        "the grey area under the dashed line. **WSE** is the weight-sharing error: how "
+        "far merging moves the K and V weights, relative to their squared norm. It needs "
+        "no data and only stands in for quality: measure a plan before you serve it."
+    )
+
+
+def _measured_front(
+    result: SearchResult, axis: KvAxis, rows: tuple[Evaluated, ...], metric: str
+) -> None:
+    figure = accuracy_figure(
+        rows, metric, axis, fronts=result.fronts, budget=choices().budget / 100
+    )
+    st.plotly_chart(
+        figure,
+        key="accuracy_chart",
+        config={"displayModeBar": False},
+        alt="Measured figures against KV-cache size, a line per method",
+    )
+    st.caption(accuracy_caption(figure, rows, metric))
 
 
 def describe(run: Run, result: SearchResult) -> None:
@@ -78,7 +113,7 @@ def describe(run: Run, result: SearchResult) -> None:
     st.caption(
         f"{spec.model_type} · {geometry_text(spec)} · head dim {spec.head_dim} · "
         f"{significant(spec.kv_bytes_per_token() / 1024)} KiB of KV cache per token in {spec.dtype}"
-        f" · searched {when(run.config.created)}, seed {run.config.settings.seed}"
+        f" · searched {when(run.config.created)}, seed {run.search.settings.seed}"
     )
 
 
@@ -118,13 +153,11 @@ def show(run: Run) -> None:
 
 
 workers.reap()
-left, right = st.columns([4, 5], vertical_alignment="bottom", gap="medium")
-with left, st.container(gap=None):
-    st.header("QCQA Explorer", anchor=False)
-    st.caption("Which attention heads can share one key/value head, and what does it cost?")
 with shown_in_place():
-    with right:
-        run = pick_run()
+    run = page_heading(
+        "QCQA Explorer",
+        "Which attention heads can share one key/value head, and what does it cost?",
+    )
     if run is None:
         nothing_yet()
     elif isinstance(run, DamagedRun):

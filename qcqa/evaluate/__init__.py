@@ -8,7 +8,6 @@ measurement means. Nothing is downloaded unless a task of the Hub is asked for.
 """
 
 from qcqa.evaluate.cache_bytes import cache_bytes, cache_bytes_per_token
-from qcqa.evaluate.metric import METRICS, Metric, data_of, metric_of
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.speed import measure_decode_speed
 from qcqa.evaluate.speed_scores import DecodeSpeed
@@ -19,6 +18,7 @@ from qcqa.evaluate.tasks import evaluate_tasks
 from qcqa.evaluate.text import DEMO_TEXT, demo_documents, evaluate_text, read_documents
 from qcqa.evaluate.text_scores import TextScores, load_text_scores
 from qcqa.evaluated import DecodeLoad
+from qcqa.metric import METRICS, Metric, data_of, metric_of
 
 __all__ = [
     "DEMO_TEXT",

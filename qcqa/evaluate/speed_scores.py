@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.metric import measurement_name
 from qcqa.evaluate.statistics import Spread, spread_of
 from qcqa.evaluated import DecodeLoad
+from qcqa.metric import measurement_name
 from qcqa.plan import Measurement
 
 

@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.metric import DIFFERENCE, measurement_name
 from qcqa.evaluate.statistics import Mean, sample_mean
 from qcqa.files import write_bytes_atomically
+from qcqa.metric import DIFFERENCE, measurement_name
 from qcqa.plan import Measurement
 
 _FORMAT = "qcqa-task-scores-1"

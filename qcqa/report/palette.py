@@ -24,20 +24,24 @@ class MethodStyle:
         Plotly's name of the line's dash pattern.
     symbol : str
         Plotly's name of the marker.
+    width : float
+        Of lines, in pixels. The optimal front often lies on QCQA-AC's: a thin line on a broad one
+        shows both.
     """
 
     label: str
     colour: str
     dash: str
     symbol: str
+    width: float = 2.2
 
 
 #: In the order in which they are shown: what was searched before what it is compared with.
 METHOD_STYLES: dict[str, MethodStyle] = {
     "best": MethodStyle(METHODS["best"].label, "#6A51A3", "solid", "hexagon"),
-    "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle"),
+    "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle", 4.5),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
-    "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star"),
+    "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star", 1.6),
     "gqa": MethodStyle(METHODS["gqa"].label, "#D55E00", "dot", "triangle-up"),
     "mqa": MethodStyle(METHODS["mqa"].label, "#B07D00", "dot", "diamond"),
     "mha": MethodStyle(METHODS["mha"].label, "#7F858D", "dot", "x"),

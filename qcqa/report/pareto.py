@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from qcqa.budget import heads_within_ratio
 from qcqa.front import Front
 from qcqa.report.comparison import points_at_budget
-from qcqa.report.kv_axis import KvAxis, size_text
+from qcqa.report.kv_axis import KvAxis
+from qcqa.report.kv_chart import draw_budget, kv_layout
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.search_result import SearchResult
 
@@ -67,16 +68,7 @@ def pareto_figure(
     for method in in_order(result.fronts):
         figure.add_trace(_front_trace(result.fronts[method], result.wse(method), axis, y_of))
     figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
-        xaxis={
-            "title": {"text": axis.title},
-            "range": [0, 1.04 * axis.full],
-            "zeroline": False,
-            "automargin": True,
-        },
+        kv_layout(axis, height),
         yaxis={
             "title": {"text": _AXIS_TITLES[scale]},
             "type": "log" if log else "linear",
@@ -129,14 +121,17 @@ def _front_trace(front: Front, wse: FloatArray, axis: KvAxis, y_of: _ErrorAxis) 
     style = method_style(front.method)
     kept = _corners(len(front))
     cost, error = front.cost[kept], wse[kept]
-    # The optimal front often lies on QCQA-AC's: a thin line on a broad one shows both.
-    width = {"qcqa-ac": 4.5, "optimal": 1.6}.get(front.method, 2.2)
     return go.Scatter(
         x=axis.of_array(cost),
         y=y_of.of(cost, error),
         name=style.label,
         mode="lines+markers" if len(kept) > 1 else "markers",
-        line={"color": style.colour, "dash": style.dash, "width": width, "shape": y_of.line_shape},
+        line={
+            "color": style.colour,
+            "dash": style.dash,
+            "width": style.width,
+            "shape": y_of.line_shape,
+        },
         marker={
             "color": style.colour,
             "symbol": style.symbol,
@@ -219,19 +214,7 @@ def _mark_budget(
             f"<br>KV cache %{{x:.4~g}} {axis.suffix}<extra></extra>",
         )
     )
-    at = budget * axis.full
-    is_right = at > 0.6 * axis.full
-    figure.add_vline(
-        x=at,
-        line={"width": 1.5, "dash": "dot", "color": "#7F858D"},
-        annotation={
-            "text": f"budget {size_text(at, axis.unit)}",
-            "xanchor": "right" if is_right else "left",
-            "yanchor": "top",
-            "y": 1,
-            "showarrow": False,
-        },
-    )
+    draw_budget(figure, axis, budget)
 
 
 def _corners(count: int) -> NDArray[np.int64]:

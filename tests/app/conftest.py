@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.methods import run_method
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import app_folder
+from qcqa.plan import Measurement
+from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
 from qcqa.runs.status import RunStatus, State
 from qcqa.runs.store import create_run
@@ -22,6 +25,7 @@ from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import wse_problem
 from qcqa.search_result import ResultFolder
+from qcqa.use_cases.points import plans_of_points, points_along, points_at
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +71,12 @@ def make_run() -> Callable[..., Run]:
 def open_app() -> Callable[..., AppTest]:
     """Return an opener of the dashboard that fails where a page raises."""
 
-    def open_at(**address: str) -> AppTest:
+    def open_at(page: str | None = None, **address: str) -> AppTest:
         app = AppTest.from_file(str(app_folder() / "main.py"), default_timeout=60)
         for name, value in address.items():
             app.query_params[name] = value
+        if page:
+            app.switch_page(f"views/{page}.py")
         app.run()
         assert not app.exception
         return app
@@ -113,3 +119,57 @@ def _made_up_grams(num_layers: int, num_heads: int) -> ModelGrams:
     )
     layers = tuple(HeadGram(key=gram(), value=gram()) for _ in range(num_layers))
     return ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
+
+
+@pytest.fixture
+def measure() -> Callable[..., None]:
+    """Return a writer of figures of a run's source and plans, as an evaluation leaves them."""
+
+    def write(
+        run: Run,
+        *,
+        ratios: tuple[float, ...] = (0.5, 0.25),
+        metrics: tuple[str, ...] = ("heldout/accuracy", "heldout/nll"),
+        benchmark: Benchmark | None = None,
+        value: float = 0.5,
+    ) -> None:
+        result = run.result()
+        how = benchmark or Benchmark(text="demo", limit=200)
+        folder = run.measured_folder
+        folder.make()
+
+        def figures(scale: float, *, is_source: bool) -> tuple[Measurement, ...]:
+            own = [Measurement(name, scale * value, 0.01, 100) for name in metrics]
+            changes = [
+                Measurement(f"{name}_difference", (scale - 1) * value, 0.01, 100)
+                for name in metrics
+            ]
+            return tuple(own if is_source else own + changes)
+
+        source = Evaluated.of_source(
+            result.spec, how, figures(1, is_source=True), device="cpu", dtype="auto"
+        )
+        rows = [source]
+        for plan in plans_of_points(result, points_along(result, ratios)):
+            figure = figures(plan.kv_ratio - plan.predicted.relative_wse / 10, is_source=False)
+            rows.append(Evaluated.of_plan(plan, how, figure, device="cpu", dtype="auto"))
+        for row in rows:
+            name = f"{row.method}-{row.plan_digest}-{how.limit}-{len(how.tasks)}"
+            folder.save(name, row)
+
+    return write
+
+
+@pytest.fixture
+def evaluate() -> Callable[..., Run]:
+    """Return a maker of evaluations of a run, in any state."""
+
+    def make(run: Run, state: State, *, error: str | None = None) -> Run:
+        points = points_at(run.result(), run.result().spec.num_cached_heads // 2)
+        evaluation = create_evaluation(run, points=points, benchmark=Benchmark(text="demo"))
+        evaluation.write_status(
+            RunStatus(state=state, error=error, fraction=0.25, step=1, total=4, stage="GQA: text")
+        )
+        return evaluation
+
+    return make

@@ -1,10 +1,14 @@
-"""A search result that is there at once."""
+"""A search result that is there at once, and rows as an evaluation yields them."""
+
+from collections.abc import Callable
 
 import pytest
 
 from qcqa.budget import CacheLoad
+from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.gram import ModelGrams
 from qcqa.methods import run_method
+from qcqa.plan import Measurement
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import wse_problem
@@ -27,3 +31,43 @@ def result(random_grams: ModelGrams) -> SearchResult:
 @pytest.fixture
 def load() -> CacheLoad:
     return CacheLoad(context_tokens=4096, batch_size=2, dtype="bfloat16")
+
+
+@pytest.fixture
+def measure() -> Callable[..., Evaluated]:
+    """Return a maker of measured rows of the model of :func:`result`."""
+
+    def row(
+        method: str = "mha",
+        heads: int = 48,
+        *,
+        accuracy: float = 0.6,
+        perplexity: float | None = None,
+        error: float | None = 0.01,
+        rise: float | None = None,
+        relative_wse: float = 0.0,
+        merge: str = "mean",
+        limit: int | None = None,
+        extra: tuple[Measurement, ...] = (),
+    ) -> Evaluated:
+        measured = [Measurement("heldout/accuracy", accuracy, error, 1000)]
+        if perplexity is not None:
+            measured.append(Measurement("heldout/perplexity", perplexity, 0.1, 1000))
+        if rise is not None:
+            measured.append(Measurement("heldout/nll_difference", rise, 0.02, 1000))
+        return Evaluated(
+            method=method,
+            merge="none" if method == "mha" else merge,
+            num_cached_heads=heads,
+            kv_ratio=heads / 48,
+            kv_bytes_per_token=8 * heads,
+            wse=10 * relative_wse,
+            relative_wse=relative_wse,
+            device="cpu",
+            dtype="auto",
+            plan_digest="" if method == "mha" else f"{method}-{merge}-{heads}",
+            benchmark=Benchmark(text="demo", limit=limit),
+            measured=(*measured, *extra),
+        )
+
+    return row

@@ -1,6 +1,7 @@
 """Which direction is better, for figures of every evaluation."""
 
-from qcqa.evaluate import METRICS, DecodeLoad, data_of, metric_of
+from qcqa.evaluate import DecodeLoad
+from qcqa.metric import METRICS, data_of, metric_of
 from qcqa.plan import Measurement
 
 

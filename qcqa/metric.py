@@ -78,6 +78,26 @@ METRICS = {
 }
 
 
+#: Share of right answers of who guesses, for tasks whose choices are all of one number; the demo's
+#: recall questions have 3 to 7, and this is their mean.
+CHANCE = {
+    "arc_challenge": 0.25,
+    "arc_easy": 0.25,
+    "boolq": 0.5,
+    "commonsense_qa": 0.2,
+    "copa": 0.5,
+    "demo_minimal_pairs": 0.5,
+    "demo_recall": 0.21,
+    "hellaswag": 0.25,
+    "logiqa": 0.25,
+    "mmlu": 0.25,
+    "openbookqa": 0.25,
+    "piqa": 0.5,
+    "race": 0.25,
+    "sciq": 0.25,
+    "winogrande": 0.5,
+}
+
 #: Ends the names of metrics that are a model's figure less its source's.
 DIFFERENCE = "_difference"
 
@@ -114,3 +134,9 @@ def data_of(measurement: Measurement | str) -> str:
     """Return the name of the data that a measurement was taken on; empty if it names none."""
     full = measurement if isinstance(measurement, str) else measurement.metric
     return full.rpartition("/")[0]
+
+
+def chance_of(measurement: Measurement | str) -> float | None:
+    """Return the accuracy of who guesses, or None where it is not known."""
+    name = metric_of(measurement).name
+    return CHANCE.get(data_of(measurement)) if name in ("acc", "acc_norm") else None

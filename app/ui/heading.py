@@ -1,0 +1,17 @@
+"""The top of every page: what it is, and the run that it shows."""
+
+import streamlit as st
+
+from qcqa.runs.run import Run
+from qcqa.runs.store import DamagedRun
+from ui.run_picker import pick_run
+
+
+def page_heading(title: str, caption: str) -> Run | DamagedRun | None:
+    """Draw title and list of runs side by side; return the run that is chosen."""
+    left, right = st.columns([4, 5], vertical_alignment="bottom", gap="medium")
+    with left, st.container(gap=None):
+        st.header(title, anchor=False)
+        st.caption(caption)
+    with right:
+        return pick_run()

@@ -1,0 +1,151 @@
+"""What was measured: the accuracy front, whether WSE stands for it, and the table."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import streamlit as st
+
+from qcqa.evaluated import Evaluated
+from qcqa.report.accuracy import accuracy_caption, accuracy_figure
+from qcqa.report.accuracy_table import accuracy_table
+from qcqa.report.kv_axis import KvAxis
+from qcqa.report.measured import Conditions, conditions_of, conditions_under, metrics_of
+from qcqa.report.proxy import check_proxy, proxy_figure, proxy_metric
+from qcqa.runs.config import EvaluationConfig
+from qcqa.runs.run import Run
+from qcqa.search_result import SearchResult
+from ui.axis_choice import metric_choice
+from ui.budget import chosen_load
+from ui.state import choices
+
+#: Widths that do not change with the metric: the browser keeps those of the first one.
+_number = partial(st.column_config.NumberColumn, width="small")
+
+
+@st.fragment
+def measured_panel(
+    result: SearchResult, rows: tuple[Evaluated, ...], name: str, newest: Run | None
+) -> None:
+    """Draw the figures of a run.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Its fronts.
+    rows : tuple of Evaluated
+        What was measured; at least one metric.
+    name : str
+        Of the run, for the file's name.
+    newest : Run or None
+        The newest evaluation: what it measures is shown first.
+    """
+    metrics = metrics_of(rows)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        metric = metric_choice(metrics)
+        conditions = _conditions(rows, metric, newest)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _front(result, rows, metric, conditions)
+    with right:
+        _proxy(rows)
+    _table(rows, metrics, metric, conditions, name)
+
+
+def _conditions(rows: tuple[Evaluated, ...], metric: str, newest: Run | None) -> Conditions | None:
+    """Ask which of several ways to measure is shown: their figures are not comparable."""
+    offered = conditions_of(rows, metric)
+    if len(offered) < 2:
+        return None
+    first = 0
+    if newest is not None and isinstance(newest.config, EvaluationConfig):
+        asked = newest.config
+        wanted = conditions_under(asked.benchmark, metric, device=asked.device, dtype=asked.dtype)
+        first = offered.index(wanted) if wanted in offered else 0
+    chosen: Conditions | None = st.selectbox(
+        "Measured on",
+        offered,
+        index=first,
+        format_func=lambda one: one.label,
+        label_visibility="collapsed",
+        # A choice among other ways to measure is another choice.
+        key=f"conditions_{metric}_{offered[first].label}",
+    )
+    return chosen
+
+
+def _front(
+    result: SearchResult, rows: tuple[Evaluated, ...], metric: str, conditions: Conditions | None
+) -> None:
+    axis = KvAxis(result.spec, chosen_load(result.spec), choices().unit)
+    figure = accuracy_figure(rows, metric, axis, fronts=result.fronts, conditions=conditions)
+    if not figure.data:
+        st.info("None of the models got a number in this metric.", icon=":material/info:")
+        return
+    st.plotly_chart(
+        figure,
+        key="accuracy_chart",
+        config={"displayModeBar": False},
+        alt="Measured figures against KV-cache size, a line per method",
+    )
+    st.caption(accuracy_caption(figure, rows, metric, conditions=conditions))
+
+
+def _proxy(rows: tuple[Evaluated, ...]) -> None:
+    metric = proxy_metric(rows)
+    if metric is None:
+        st.caption("WSE against the measured loss shows here once a plan is measured.")
+        return
+    check = check_proxy(rows, metric)
+    st.plotly_chart(
+        proxy_figure(rows, metric),
+        key="proxy_chart",
+        config={"displayModeBar": False},
+        alt="Relative WSE of each plan against the loss that was measured",
+    )
+    st.markdown(f"**Does WSE stand for quality?** {check.sentence}")
+    st.caption(f"{check.figures}. Over all sizes it is high by itself: smaller caches lose more.")
+
+
+def _table(
+    rows: tuple[Evaluated, ...],
+    metrics: Mapping[str, str],
+    metric: str,
+    conditions: Conditions | None,
+    name: str,
+) -> None:
+    label = metrics[metric]
+    table = accuracy_table(rows, {metric: label}, conditions=conditions)
+    if table["merge"].nunique() <= 2:
+        table = table.drop(columns="merge")
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "method": st.column_config.TextColumn(pinned=True),
+            "KV ratio": _number(format="%.4f"),
+            "relative WSE": _number(format="%.4f", width=None),
+            f"{label}, %": _number(format="%.2f"),
+            label: _number(format="%.5g"),
+            f"{label}, standard error": _number("± SE", format="%.2g", help="One standard error."),
+            f"{label}, change": _number(
+                "change", format="%+.4g", help="From the source; in points where it is a share."
+            ),
+            f"{label}, standard error of change": _number(
+                "± SE of change", format="%.2g", help="Paired: both models had the same samples."
+            ),
+            f"{label}, % kept": _number("% kept", format="%.1f", help="Of the source's figure."),
+        },
+        placeholder="\N{EM DASH}",
+        key="measured_table",
+        alt=f"{label} of every measured model",
+    )
+    st.download_button(
+        "Download CSV",
+        accuracy_table(rows, metrics).to_csv(index=False),
+        file_name=f"measured-{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        help="All metrics of all measured models.",
+        on_click="ignore",
+        key="download_measured",
+    )

@@ -1,0 +1,46 @@
+"""What all charts over the size of the KV cache have in common."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from qcqa.report.kv_axis import KvAxis, size_text
+
+
+def kv_layout(axis: KvAxis, height: int) -> dict[str, Any]:
+    """Return the layout: the size of the cache from left to right, the legend above the data."""
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "hovermode": "closest",
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "title": {"text": ""},
+        },
+        "xaxis": {
+            "title": {"text": axis.title},
+            "range": [0, 1.04 * axis.full],
+            "zeroline": False,
+            "automargin": True,
+        },
+    }
+
+
+def draw_budget(figure: go.Figure, axis: KvAxis, budget: float) -> None:
+    """Draw the budget, a KV ratio, as a line with its size."""
+    at = budget * axis.full
+    is_right = at > 0.6 * axis.full
+    figure.add_vline(
+        x=at,
+        line={"width": 1.5, "dash": "dot", "color": "#7F858D"},
+        annotation={
+            "text": f"budget {size_text(at, axis.unit)}",
+            "xanchor": "right" if is_right else "left",
+            "yanchor": "top",
+            "y": 1,
+            "showarrow": False,
+        },
+    )

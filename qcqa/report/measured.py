@@ -1,0 +1,256 @@
+"""Measured rows, sorted for tables and charts: which metrics, under which conditions, of whom."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.plan import Measurement
+from qcqa.report.kv_axis import significant
+from qcqa.report.palette import MethodStyle, in_order, method_style
+
+#: Metrics of a text, as :func:`qcqa.evaluate.evaluate_text` names them.
+_OF_TEXTS = ("perplexity", "accuracy", "nll")
+
+#: Longer names of data are cut.
+_LONGEST_NAME = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a figure was measured: only figures of the same conditions are comparable.
+
+    Parameters
+    ----------
+    device, dtype : str
+        Where, and in which type, the models ran.
+    limit : int or None
+        At most so many documents and questions.
+    text : str or None
+        File of the text, for metrics of a text.
+    window_tokens : int or None
+        Tokens that the model read at once, for metrics of a text.
+    """
+
+    device: str
+    dtype: str
+    limit: int | None
+    text: str | None = None
+    window_tokens: int | None = None
+
+    @property
+    def label(self) -> str:
+        """In words, for a switch."""
+        parts = [f"first {self.limit:,} samples" if self.limit else "all samples"]
+        if self.text:
+            parts.append(self.text)
+        if self.window_tokens:
+            parts.append(f"windows of {self.window_tokens:,} tokens")
+        parts += [told for told in (self.dtype, self.device) if told not in ("auto", "cpu")]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Measured plans of one method and one way to merge, from the smallest cache to the largest.
+
+    Parameters
+    ----------
+    method, merge : str
+        As in the rows.
+    style : MethodStyle
+        Looks and name; the name tells merges of one method apart.
+    rows : tuple of Evaluated
+        One per size of cache.
+    """
+
+    method: str
+    merge: str
+    style: MethodStyle
+    rows: tuple[Evaluated, ...]
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is the source model's single row."""
+        return self.rows[0].is_source
+
+
+def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
+    """Return the measured metrics and short names for them: those of texts first, then tasks.
+
+    Differences and ratios to the source are left out, bytes of the cache, which are the other
+    axis, and the log-likelihood where there is perplexity, which says the same.
+    """
+    names = list(dict.fromkeys(figure.metric for row in rows for figure in row.measured))
+    kinds = {name: metric_of(name).name for name in names}
+    # Only the evaluation of a text yields a log-likelihood.
+    texts = {data_of(name) for name in names if kinds[name] == "nll"}
+    shown = [
+        name
+        for name in names
+        if not kinds[name].endswith((DIFFERENCE, "_ratio", "_speedup"))
+        and not kinds[name].startswith("cache_bytes")
+        and not (kinds[name] == "nll" and name.removesuffix("nll") + "perplexity" in kinds)
+    ]
+    metrics_per_task = Counter(data_of(name) for name in shown)
+    labels = {}
+    for name in sorted(shown, key=lambda one: data_of(one) not in texts):
+        data, label = short_name(data_of(name)), metric_of(name).label
+        if data_of(name) in texts:
+            labels[name] = _capital(label) + (f", {data}" if len(texts) > 1 else "")
+        elif not data:
+            labels[name] = _capital(label)
+        else:
+            labels[name] = data if metrics_per_task[data_of(name)] == 1 else f"{data}, {label}"
+    return labels
+
+
+def metric_title(name: str) -> str:
+    """Return what a metric is, with its data and its unit."""
+    metric, data = metric_of(name), short_name(data_of(name))
+    title = f"{data}: {metric.label}" if data else metric.label
+    unit = "%" if metric.is_share else metric.unit
+    return f"{title}, {unit}" if unit else title
+
+
+def is_of_text(name: str) -> bool:
+    """Return whether a metric counts tokens of a text, not questions of a task."""
+    return metric_of(name).name in _OF_TEXTS
+
+
+def short_name(name: str) -> str:
+    """Return a name that fits an axis: a long one without its middle."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = _LONGEST_NAME // 2
+    return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+
+
+def direction_text(name: str) -> str:
+    """Return which direction of a metric is better, empty where nobody knows."""
+    higher = metric_of(name).higher_is_better
+    return "" if higher is None else f"{'higher' if higher else 'lower'} is better"
+
+
+def conditions_of(rows: Iterable[Evaluated], metric: str) -> list[Conditions]:
+    """Return under which conditions a metric was measured, those of the most rows first."""
+    found = Counter(_conditions(row, metric) for row in rows if row.figure(metric))
+    return [conditions for conditions, _ in found.most_common()]
+
+
+def conditions_under(
+    benchmark: Benchmark, metric: str, *, device: str = "cpu", dtype: str = "auto"
+) -> Conditions:
+    """Return under which conditions a benchmark measures a metric."""
+    if is_of_text(metric):
+        return Conditions(device, dtype, benchmark.limit, benchmark.text, benchmark.window_tokens)
+    return Conditions(device, dtype, benchmark.limit)
+
+
+def rows_under(
+    rows: Iterable[Evaluated], metric: str, conditions: Conditions | None = None
+) -> list[Evaluated]:
+    """Return the rows in which a metric was measured under the same conditions.
+
+    Parameters
+    ----------
+    rows : iterable of Evaluated
+        Of one source model; of equal plans the last counts.
+    metric : str
+        Name of the metric.
+    conditions : Conditions, optional
+        Those of the most rows by default.
+    """
+    every = list(rows)
+    there = conditions_of(every, metric)
+    wanted = conditions if conditions in there else next(iter(there), None)
+    kept = {
+        (row.method, row.merge, row.num_cached_heads): row
+        for row in every
+        if row.figure(metric) and _conditions(row, metric) == wanted
+    }
+    return list(kept.values())
+
+
+def series_of(rows: Sequence[Evaluated]) -> list[Series]:
+    """Return the rows by method and merge, in the order in which methods are shown."""
+    merges: dict[str, list[str]] = {}
+    for row in rows:
+        if row.merge not in merges.setdefault(row.method, []):
+            merges[row.method].append(row.merge)
+    series = []
+    for method in in_order(merges):
+        # The mean is the merge of the paper and of GQA: it comes first, in the method's own looks.
+        for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
+            own = [row for row in rows if (row.method, row.merge) == (method, merge)]
+            own.sort(key=lambda row: row.num_cached_heads)
+            style = _style(method, merge, place, len(merges[method]))
+            series.append(Series(method, merge, style, tuple(own)))
+    return series
+
+
+def source_of(rows: Iterable[Evaluated]) -> Evaluated | None:
+    """Return the row of the source model, or None if it was not measured."""
+    return next((row for row in rows if row.is_source), None)
+
+
+def _conditions(row: Evaluated, metric: str) -> Conditions:
+    return conditions_under(row.benchmark, metric, device=row.device, dtype=row.dtype)
+
+
+def _mean_first(merge: str) -> tuple[bool, str]:
+    return (merge != "mean", merge)
+
+
+def _style(method: str, merge: str, place: int, num_merges: int) -> MethodStyle:
+    """Return a method's looks, changed a little where several merges must be told apart."""
+    own = method_style(method)
+    if num_merges == 1:
+        return own
+    named = replace(own, label=f"{own.label}, {merge}")
+    if place == 0:
+        return named
+    dash = ("longdash", "dashdot", "longdashdot")[(place - 1) % 3]
+    return replace(named, dash=dash, symbol=f"{own.symbol}-dot", width=2.2)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def value_text(metric: str, value: float) -> str:
+    """Return a figure as people write it, with its unit."""
+    if not isfinite(value):
+        return "\N{EM DASH}"
+    told = metric_of(metric)
+    if told.is_share:
+        return f"{100 * value:.1f} %"
+    return f"{significant(value)} {told.unit}".strip()
+
+
+def change_text(metric: str, value: float) -> str:
+    """Return the difference of two figures with its sign; those of shares are in points."""
+    if metric_of(metric).is_share:
+        text = f"{100 * value:+.1f} points"
+    else:
+        text = ("+" if value > 0 else "") + significant(value)
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def change_of(row: Evaluated, metric: str, source: Evaluated | None) -> Measurement | None:
+    """Return a figure less the source's.
+
+    It has a standard error where both were measured on the same samples and compared one by one;
+    otherwise it is a plain difference without any.
+    """
+    if row.is_source:
+        return None
+    paired = row.figure(metric + DIFFERENCE)
+    if paired is not None:
+        return paired
+    own, of_source = row.figure(metric), source.figure(metric) if source else None
+    if own is None or of_source is None:
+        return None
+    return Measurement(metric + DIFFERENCE, own.value - of_source.value)

@@ -1,0 +1,246 @@
+"""Does WSE stand for quality on this model? What was measured beside what was predicted."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isfinite
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy.stats import spearmanr
+
+from qcqa.evaluated import Evaluated
+from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.report.accuracy import STANDARD_ERRORS
+from qcqa.report.kv_axis import size_text
+from qcqa.report.measured import rows_under, series_of
+
+#: Plans whose KV ratios differ by no more than this are of the same size.
+_SAME_SIZE = 0.02
+
+#: From this share of pairs in order on, WSE is said to order plans.
+_ORDERS = 0.8
+_ORDERS_IN_PART = 0.65
+
+#: Fewer pairs than this are no ground for a sentence.
+_FEWEST_PAIRS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyCheck:
+    """How well relative WSE orders the measured loss of plans.
+
+    Parameters
+    ----------
+    metric : str
+        The measured loss: a difference from the source.
+    num_plans : int
+        Different plans that were measured.
+    rank_correlation : float or None
+        Spearman's, over all plans; None where it is not defined. Larger merges raise both, so it
+        is high even where WSE says nothing about plans of one size.
+    within_size : float or None
+        Mean over sizes of Spearman's correlation among plans of that size; sizes of three or more
+        plans count.
+    num_pairs, num_ordered : int
+        Pairs of plans of the same size, and those in which the plan of lower WSE lost less.
+    """
+
+    metric: str
+    num_plans: int
+    rank_correlation: float | None
+    within_size: float | None
+    num_pairs: int
+    num_ordered: int
+
+    @property
+    def sentence(self) -> str:
+        """What the figures say, for people."""
+        if self.num_pairs < _FEWEST_PAIRS:
+            return (
+                "Too few different plans of the same size were measured to say whether WSE orders "
+                "quality on this model."
+            )
+        share = self.num_ordered / self.num_pairs
+        verb = "does not order"
+        if share >= _ORDERS_IN_PART:
+            verb = "orders" if share >= _ORDERS else "only partly orders"
+        return (
+            f"Among plans of the same size WSE {verb} quality on this model: of "
+            f"{self.num_pairs} pairs, the plan with the lower WSE lost less in "
+            f"{self.num_ordered}."
+        )
+
+    @property
+    def figures(self) -> str:
+        """The correlations, as a line below the chart."""
+        parts = [f"{self.num_plans} plans"]
+        if self.rank_correlation is not None:
+            parts.append(f"Spearman's rank correlation {_signed(self.rank_correlation)}")
+        if self.within_size is not None:
+            parts.append(f"among plans of the same size {_signed(self.within_size)}")
+        return ", ".join(parts)
+
+
+def proxy_metric(rows: Iterable[Evaluated]) -> str | None:
+    """Return the measured loss to compare WSE with.
+
+    The rise of the log-likelihood of a text where it was measured, else the first difference of
+    an accuracy; None where neither was.
+    """
+    names = list(dict.fromkeys(f.metric for row in rows for f in row.measured))
+    differences = [name for name in names if name.endswith(DIFFERENCE)]
+    of_text = [name for name in differences if metric_of(name).name == f"nll{DIFFERENCE}"]
+    return next(iter(of_text + differences), None)
+
+
+def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
+    """Return how well relative WSE orders a measured loss.
+
+    Parameters
+    ----------
+    rows : iterable of Evaluated
+        Of one source model.
+    metric : str
+        As from :func:`proxy_metric`.
+    """
+    # A plan that two methods found counts once.
+    plans = list({row.plan_digest: row for row in _plans(rows, metric)}.values())
+    wse = [row.relative_wse for row in plans]
+    loss = [_loss(row, metric) for row in plans]
+    sizes = _by_size(plans)
+    within = [
+        correlation
+        for size in sizes
+        if len(size) >= 3
+        and (
+            correlation := _spearman(
+                [row.relative_wse for row in size], [_loss(row, metric) for row in size]
+            )
+        )
+        is not None
+    ]
+    # Equal figures have no order to agree with.
+    pairs = [
+        (one, other)
+        for size in sizes
+        for one, other in combinations(size, 2)
+        if not np.isclose(one.relative_wse, other.relative_wse, rtol=1e-9)
+        and _loss(one, metric) != _loss(other, metric)
+    ]
+    ordered = [
+        (one.relative_wse < other.relative_wse) == (_loss(one, metric) < _loss(other, metric))
+        for one, other in pairs
+    ]
+    return ProxyCheck(
+        metric=metric,
+        num_plans=len(plans),
+        rank_correlation=_spearman(wse, loss),
+        within_size=float(np.mean(within)) if within else None,
+        num_pairs=len(pairs),
+        num_ordered=sum(ordered),
+    )
+
+
+def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -> go.Figure:
+    """Return a marker per plan: its relative WSE against what merging was measured to cost.
+
+    Parameters
+    ----------
+    rows : iterable of Evaluated
+        Of one source model.
+    metric : str
+        As from :func:`proxy_metric`.
+    height : int
+        In pixels.
+    """
+    figure = go.Figure()
+    for series in series_of(_plans(rows, metric)):
+        style = series.style
+        figure.add_trace(
+            go.Scatter(
+                x=[row.relative_wse for row in series.rows],
+                y=[_loss(row, metric) for row in series.rows],
+                name=style.label,
+                mode="markers",
+                marker={"color": style.colour, "symbol": style.symbol, "size": 10},
+                error_y={
+                    "type": "data",
+                    "array": [_bar(row, metric) for row in series.rows],
+                    "thickness": 1.2,
+                    "width": 4,
+                },
+                text=[size_text(100 * row.kv_ratio, "percent") for row in series.rows],
+                hovertemplate=f"<b>{style.label}</b>, KV cache %{{text}}"
+                "<br>relative WSE %{x:.3f}<br>" + _loss_name(metric) + " %{y:.4~g}<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
+        xaxis={"title": {"text": "relative WSE (predicted)"}, "rangemode": "tozero"},
+        yaxis={
+            "title": {"text": f"{_loss_name(metric)} (measured)"},
+            "rangemode": "tozero",
+            "automargin": True,
+        },
+        uirevision=metric,
+    )
+    return figure
+
+
+def _loss_name(metric: str) -> str:
+    of, data = metric_of(metric), data_of(metric)
+    if of.name == f"nll{DIFFERENCE}":
+        return "rise of the loss, nats per token"
+    label = of.label.removeprefix("change in ")
+    if of.higher_is_better:
+        return f"loss of {data} {label}, points" if of.is_share else f"loss of {data} {label}"
+    return f"rise of {data} {label}"
+
+
+def _loss(row: Evaluated, metric: str) -> float:
+    """Return what merging cost: more is worse."""
+    figure, told = row.figure(metric), metric_of(metric)
+    value = figure.value if figure else float("nan")
+    return value * (-1 if told.higher_is_better else 1) * _scale(metric)
+
+
+def _bar(row: Evaluated, metric: str) -> float:
+    figure = row.figure(metric)
+    error = (figure.standard_error if figure else None) or 0.0
+    return STANDARD_ERRORS * error * _scale(metric)
+
+
+def _scale(metric: str) -> int:
+    return 100 if metric_of(metric).is_share else 1
+
+
+def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
+    compared = rows_under(rows, metric)
+    return [row for row in compared if not row.is_source and isfinite(_loss(row, metric))]
+
+
+def _by_size(rows: Sequence[Evaluated]) -> list[list[Evaluated]]:
+    """Return the rows in groups of about one size and one merge."""
+    groups: list[list[Evaluated]] = []
+    for row in sorted(rows, key=lambda one: (one.merge, one.kv_ratio)):
+        first = groups[-1][0] if groups else None
+        if first and row.merge == first.merge and row.kv_ratio - first.kv_ratio <= _SAME_SIZE:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return the rank correlation, None where it is not defined."""
+    if len(set(one)) < 2 or len(set(other)) < 2 or len(one) < 3:
+        return None
+    return float(spearmanr(one, other).statistic)
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,124 @@
+"""Rows are sorted so that only what is comparable stands side by side."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from qcqa.evaluated import Evaluated
+from qcqa.plan import Measurement
+from qcqa.report.measured import (
+    change_of,
+    change_text,
+    conditions_of,
+    metric_title,
+    metrics_of,
+    rows_under,
+    series_of,
+    value_text,
+)
+
+Measure = Callable[..., Evaluated]
+
+ACCURACY = "heldout/accuracy"
+
+
+def _named(measure: Measure, *names: str) -> Evaluated:
+    return replace(measure(), measured=tuple(Measurement(name, 0.5) for name in names))
+
+
+def test_metrics_are_those_of_texts_then_tasks_without_differences(measure: Measure) -> None:
+    row = _named(
+        measure,
+        "piqa/acc",
+        "piqa/acc_norm",
+        "recall/acc",
+        "heldout/perplexity",
+        "heldout/nll",
+        "heldout/accuracy",
+        "heldout/perplexity_ratio",
+        "heldout/nll_difference",
+        "recall/acc_difference",
+        "cache_bytes_per_token",
+    )
+    assert metrics_of([row]) == {
+        "heldout/perplexity": "Perplexity",
+        "heldout/accuracy": "Next-token accuracy",
+        "piqa/acc": "piqa, accuracy",
+        "piqa/acc_norm": "piqa, accuracy, normalised by length",
+        "recall/acc": "recall",
+    }
+
+
+def test_two_texts_and_a_log_likelihood_alone_keep_their_names(measure: Measure) -> None:
+    row = _named(measure, "wiki/nll", "wiki/perplexity", "code/nll")
+    assert list(metrics_of([row]).values()) == [
+        "Perplexity, wiki",
+        "Negative log-likelihood, code",
+    ]
+    assert metrics_of([]) == {}
+
+
+def test_long_names_fit_a_chart() -> None:
+    assert len(metric_title(f"{'x' * 300}/acc")) < 80
+
+
+def test_rows_of_other_conditions_are_left_out_unless_asked_for(measure: Measure) -> None:
+    rows = [
+        measure(limit=5, accuracy=0.9),
+        measure(accuracy=0.6),
+        measure("gqa", 24, accuracy=0.4),
+    ]
+    whole, short = conditions_of(rows, ACCURACY)
+    assert (whole.limit, short.limit) == (None, 5)
+    assert whole.label != short.label
+    assert rows_under(rows, ACCURACY) == rows[1:]
+    assert rows_under(rows, ACCURACY, short) == rows[:1]
+
+
+def test_conditions_of_a_text_do_not_part_questions(measure: Measure) -> None:
+    question = (Measurement("recall/acc", 0.5),)
+    one = measure(extra=question)
+    other = replace(
+        measure("gqa", 24, extra=question), benchmark=replace(one.benchmark, text="wiki.txt")
+    )
+    assert len(conditions_of([one, other], "recall/acc")) == 1
+    assert len(conditions_of([one, other], ACCURACY)) == 2
+
+
+def test_of_equal_plans_the_last_counts(measure: Measure) -> None:
+    rows = [measure("gqa", 24, accuracy=0.1), measure("gqa", 24, accuracy=0.2)]
+    assert rows_under(rows, ACCURACY) == rows[1:]
+
+
+def test_merges_of_one_method_are_told_apart(measure: Measure) -> None:
+    rows = [measure("gqa", 24, merge="svd"), measure("gqa", 24), measure("mqa", 6, merge="svd")]
+    mean, svd, alone = series_of(rows)
+    assert (mean.style.label, svd.style.label, alone.style.label) == (
+        "GQA, mean",
+        "GQA, svd",
+        "MQA",
+    )
+    assert mean.style.colour == svd.style.colour
+    assert mean.style.dash != svd.style.dash
+    assert mean.style.symbol != svd.style.symbol
+
+
+def test_change_is_paired_where_it_was_measured(measure: Measure) -> None:
+    source = measure(accuracy=0.6)
+    plain = measure("gqa", 24, accuracy=0.4)
+    paired = replace(
+        plain, measured=(*plain.measured, Measurement(f"{ACCURACY}_difference", -0.2, 0.003))
+    )
+    assert change_of(source, ACCURACY, source) is None
+    change = change_of(plain, ACCURACY, source)
+    assert change is not None
+    assert change.standard_error is None
+    assert round(change.value, 9) == -0.2
+    assert change_of(paired, ACCURACY, None) == paired.measured[-1]
+
+
+def test_figures_are_written_with_their_units() -> None:
+    assert value_text(ACCURACY, 0.1234) == "12.3 %"
+    assert value_text("heldout/perplexity", 5.4567) == "5.46"
+    assert value_text("heldout/perplexity", float("inf")) == "—"
+    assert change_text(ACCURACY, -0.0512) == "\N{MINUS SIGN}5.1 points"
+    assert change_text("heldout/perplexity", 0.5) == "+0.500"
