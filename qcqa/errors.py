@@ -68,3 +68,7 @@ class ConversionError(QCQAError):
 
 class EvaluationError(QCQAError):
     """An evaluation that cannot be carried out: no text, no such task, no data, no room."""
+
+
+class CalibrationError(QCQAError):
+    """A calibration that is missing, too short, damaged or of another model."""
