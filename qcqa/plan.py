@@ -66,6 +66,25 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationText:
+    """On which text a plan's merge and refit rest.
+
+    Parameters
+    ----------
+    text : str
+        Path of the file, or ``demo``.
+    digest : str
+        Hash of the model's tokens of it that were read.
+    num_tokens : int
+        How many they were.
+    """
+
+    text: str
+    digest: str
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupingPlan:
     """A layer grouping for every layer of one model.
 
@@ -89,6 +108,8 @@ class GroupingPlan:
         Settings, seed, versions and run: plain JSON values.
     refit : bool
         Whether a conversion refits the merged attention on calibration text.
+    calibration : CalibrationText or None
+        That text; without it ``svd`` looks at the weights alone.
 
     Raises
     ------
@@ -105,6 +126,7 @@ class GroupingPlan:
     measured: tuple[Measurement, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     refit: bool = False
+    calibration: CalibrationText | None = None
 
     def __post_init__(self) -> None:
         if len(self.layers) != self.model.num_layers:
@@ -136,9 +158,12 @@ class GroupingPlan:
 
     @property
     def digest(self) -> str:
-        """Hash of what decides the model that the plan makes: source weights, groups and merge."""
+        """Hash of what decides the model that the plan makes: weights, groups, merge and refit."""
         layers = [(layer.key.labels, layer.value.labels) for layer in self.layers]
-        content = json.dumps([self.fingerprint, self.merge, layers])
+        told: list[Any] = [self.fingerprint, self.merge, layers]
+        if self.calibration is not None:
+            told += [self.refit, self.calibration.digest]
+        content = json.dumps(told)
         return sha256(content.encode()).hexdigest()[:24]
 
     def require_model(self, spec: ModelSpec, fingerprint: str) -> None:

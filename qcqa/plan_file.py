@@ -11,7 +11,7 @@ from qcqa.errors import PlanError, QCQAError
 from qcqa.files import write_text_atomically
 from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.model_spec import ModelSpec
-from qcqa.plan import GroupingPlan, Measurement, Prediction
+from qcqa.plan import CalibrationText, GroupingPlan, Measurement, Prediction
 from qcqa.terms import Fitness, Merge
 
 FORMAT = "qcqa-plan"
@@ -69,6 +69,14 @@ class MeasuredSection(_Section):
     sample_count: int | None = Field(default=None, ge=1)
 
 
+class CalibrationSection(_Section):
+    """The text on which merge and refit rest, and a hash of the tokens that were read of it."""
+
+    text: str
+    digest: str
+    num_tokens: int = Field(ge=1)
+
+
 class PlanFile(_Section):
     """A plan of QCQA Explorer: which attention heads share one key/value head, layer by layer."""
 
@@ -78,6 +86,7 @@ class PlanFile(_Section):
     method: str
     merge: Merge
     refit: bool = False
+    calibration: CalibrationSection | None = None
     layers: list[LayerSection]
     kv_ratio: float = Field(gt=0, le=1)
     kv_bytes_per_token: int = Field(ge=1)
@@ -95,6 +104,7 @@ def plan_to_json(plan: GroupingPlan) -> dict[str, Any]:
         method=plan.method,
         merge=plan.merge,
         refit=plan.refit,
+        calibration=(CalibrationSection(**asdict(plan.calibration)) if plan.calibration else None),
         layers=[
             LayerSection(key=_groups(layer.key), value=_groups(layer.value))
             for layer in plan.layers
@@ -165,6 +175,9 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
             method=file.method,
             merge=file.merge,
             refit=file.refit,
+            calibration=(
+                CalibrationText(**file.calibration.model_dump()) if file.calibration else None
+            ),
             layers=tuple(
                 LayerGrouping(
                     key=Grouping.from_groups(layer.key, num_heads),

@@ -1,7 +1,8 @@
 """What a search yields, in memory and as the files of a folder."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.errors import BudgetError, RunError
+from qcqa.files import write_text_atomically
 from qcqa.front import Front, LowerBound
 from qcqa.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.gram import ModelGrams, load_grams, save_grams
 from qcqa.methods.plans import front_wse
 from qcqa.model_spec import ModelSpec
+from qcqa.plan import CalibrationText
 
 FloatArray = NDArray[np.float64]
 
@@ -33,12 +36,15 @@ class SearchResult:
     error_bound : LowerBound or None
         The error that none can beat by the fitness of the search, where it is another than WSE and
         has a bound.
+    calibration : CalibrationText or None
+        The text that was looked at beside the weights.
     """
 
     grams: ModelGrams
     fronts: Mapping[str, Front]
     bound: LowerBound
     error_bound: LowerBound | None = None
+    calibration: CalibrationText | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -103,6 +109,10 @@ class ResultFolder:
     def _error_bound(self) -> Path:
         return self._fronts / "error_bound.parquet"
 
+    @property
+    def _calibration(self) -> Path:
+        return self.path / "calibration.json"
+
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -115,6 +125,26 @@ class ResultFolder:
     def save_bound(self, bound: LowerBound) -> None:
         """Keep a lower bound, on WSE or on another fitness."""
         save_bound(bound, self._bound if bound.fitness == "wse" else self._error_bound)
+
+    def save_calibration(self, calibration: CalibrationText) -> None:
+        """Keep which text was looked at."""
+        text = json.dumps(asdict(calibration), indent=2) + "\n"
+        write_text_atomically(self._calibration, text)
+
+    def calibration(self) -> CalibrationText | None:
+        """Return which text was looked at, or None if there was none.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged.
+        """
+        if not self._calibration.exists():
+            return None
+        try:
+            return CalibrationText(**json.loads(self._calibration.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{self._calibration} is damaged ({error})") from error
 
     def grams(self) -> ModelGrams | None:
         """Return the Grams, or None if they are not there yet."""
@@ -144,6 +174,7 @@ class ResultFolder:
             fronts=fronts,
             bound=load_bound(self._bound),
             error_bound=self.error_bound(),
+            calibration=self.calibration(),
         )
 
     def error_bound(self) -> LowerBound | None:

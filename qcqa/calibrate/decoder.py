@@ -75,9 +75,8 @@ class Decoder:
             found.append(_hidden(args, kwargs))
             raise _ReachedError
 
-        with _hooked(self.layers[:1], stop):
-            with suppress(_ReachedError):
-                self.model(input_ids=token_ids, use_cache=False)
+        with _hooked(self.layers[:1], stop), suppress(_ReachedError):
+            self.model(input_ids=token_ids, use_cache=False)
         return found[0]
 
     def step(self, layer: int, hidden: Tensor, *, by: "Decoder | None" = None) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 #: Names under which configs keep the longest context; families without one have none of them.
 _CONTEXT_LIMITS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
@@ -34,9 +34,14 @@ def input_device(model: PreTrainedModel) -> torch.device:
 
 def context_limit(model: PreTrainedModel) -> int | None:
     """Return the longest context of a model in tokens, or None where its config names none."""
-    config = model.config.get_text_config()
+    return context_limit_of_config(model.config)
+
+
+def context_limit_of_config(config: PreTrainedConfig) -> int | None:
+    """Return the longest context of a config's model in tokens, or None where it names none."""
+    text_config = config.get_text_config()
     for name in _CONTEXT_LIMITS:
-        limit = getattr(config, name, None)
+        limit = getattr(text_config, name, None)
         if isinstance(limit, int) and limit > 0:
             return limit
     return None

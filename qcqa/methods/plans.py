@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcqa.errors import BudgetError
 from qcqa.front import Front, LowerBound
 from qcqa.gram import ModelGrams
-from qcqa.plan import GroupingPlan, Prediction
+from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
 from qcqa.wse import population_wse
 
@@ -30,6 +30,7 @@ def plan_from_front(
     bound: LowerBound | None = None,
     error_bound: LowerBound | None = None,
     provenance: Mapping[str, Any] | None = None,
+    calibration: CalibrationText | None = None,
 ) -> GroupingPlan:
     """Return one plan of a front.
 
@@ -47,7 +48,10 @@ def plan_from_front(
         Tell how good the plan can be, by WSE and by another fitness of the front.
     provenance : mapping, optional
         What else is known of its origin: plain JSON values.
+    calibration : CalibrationText, optional
+        On which a merge by subspaces and a refit rest.
     """
+    needs_text = front.merge == "svd" or front.refit
     origin: dict[str, Any] = {"versions": _versions()}
     if settings is not None:
         # How many processes found it says nothing of the plan.
@@ -67,6 +71,7 @@ def plan_from_front(
         layers=front.groupings(index),
         predicted=_prediction(front, index, grams, bound, error_bound),
         provenance=origin | dict(provenance or {}),
+        calibration=calibration if needs_text else None,
     )
 
 
@@ -79,6 +84,7 @@ def best_plan(
     bound: LowerBound | None = None,
     error_bound: LowerBound | None = None,
     provenance: Mapping[str, Any] | None = None,
+    calibration: CalibrationText | None = None,
 ) -> GroupingPlan:
     """Return the plan of least error that caches at most so many heads; see the other function.
 
@@ -86,7 +92,7 @@ def best_plan(
     ----------
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
-    front, grams, settings, bound, error_bound, provenance
+    front, grams, settings, bound, error_bound, provenance, calibration
         As in :func:`plan_from_front`.
 
     Raises
@@ -112,6 +118,7 @@ def best_plan(
         bound=bound,
         error_bound=error_bound,
         provenance=provenance,
+        calibration=calibration,
     )
 
 

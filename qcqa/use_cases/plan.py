@@ -47,6 +47,7 @@ def plan_of_result(
         bound=result.bound,
         error_bound=result.error_bound,
         provenance=provenance,
+        calibration=result.calibration,
     )
 
 

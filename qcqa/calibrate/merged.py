@@ -1,0 +1,81 @@
+"""From a source model and a plan to the merged model, refitted where the plan asks for it."""
+
+import torch
+from transformers import PreTrainedModel
+
+from qcqa.attention import attention_names, converted_copy
+from qcqa.calibrate.batches import make_batches
+from qcqa.calibrate.folder import CalibrationFolder
+from qcqa.calibrate.refit import OnLayer, RefitSettings, refit
+from qcqa.errors import CalibrationError
+from qcqa.plan import GroupingPlan
+
+#: Tokens of one step of the refit.
+BATCH_TOKENS = 1024
+
+
+def merged_model(
+    source: PreTrainedModel,
+    plan: GroupingPlan,
+    calibration: CalibrationFolder | None = None,
+    *,
+    refit_settings: RefitSettings | None = None,
+    on_layer: OnLayer | None = None,
+) -> PreTrainedModel:
+    """Return what a plan makes of a model; the model itself stays as it is.
+
+    Parameters
+    ----------
+    source : PreTrainedModel
+        Float32 where the plan refits.
+    plan : GroupingPlan
+        Made for this model.
+    calibration : CalibrationFolder, optional
+        What the plan's merge and refit rest on.
+    refit_settings : RefitSettings, optional
+        How long and how fast to fit.
+    on_layer : callable, optional
+        Called after each layer of a refit; raising from it ends the refit.
+
+    Raises
+    ------
+    CalibrationError
+        If the plan was made with a calibration and none is given.
+    QCQAError
+        If the plan is for another model.
+    """
+    if calibration is None and (plan.calibration is not None or plan.refit):
+        raise CalibrationError(
+            f"a plan whose {plan.merge} merge rests on calibration text, and no such text",
+            remedy="give the text with --calibration FILE",
+        )
+    moments = calibration.moment if calibration and plan.calibration else None
+    merged = converted_copy(source, plan, moments=moments)
+    if plan.refit and calibration is not None:
+        batches = make_batches(
+            calibration.windows(), batch_tokens=BATCH_TOKENS, device=source.device
+        )
+        num_heads = 2 * plan.model.num_kv_heads
+        shared = [i for i, one in enumerate(plan.layers) if one.num_cached_heads < num_heads]
+        refit(source, merged, batches, refit_settings, layers=shared, on_layer=on_layer)
+    return merged
+
+
+@torch.no_grad()
+def copy_attention(source: PreTrainedModel, target: PreTrainedModel) -> None:
+    """Copy the attention's projections of a model into another of the same shapes.
+
+    Parameters
+    ----------
+    source, target : PreTrainedModel
+        Converted by the same plan; types of weights may differ.
+    """
+    for projections in attention_names(source).projections:
+        for name in projections.values():
+            pairs = zip(
+                source.get_submodule(name).parameters(),
+                target.get_submodule(name).parameters(),
+                strict=True,
+            )
+            for one, other in pairs:
+                other.copy_(one)

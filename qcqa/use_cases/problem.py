@@ -1,0 +1,135 @@
+"""What a search is asked where a calibration text counts beside the weights."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from qcqa.calibrate import RefitSettings, RiseMeter, make_batches
+from qcqa.calibrate.folder import CalibrationFolder
+from qcqa.calibrate.merged import BATCH_TOKENS, merged_model
+from qcqa.checkpoint import open_checkpoint
+from qcqa.gram import ModelGrams
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.plan import CalibrationText, GroupingPlan, Prediction
+from qcqa.search.config import SearchSettings
+from qcqa.search.problem import Problem
+from qcqa.use_cases.calibrate import calibrate_model, load_float32
+
+#: A plan is fitted for longer: here layers are only ranked, hundreds of times.
+_SHORT_REFIT = RefitSettings(steps=40)
+
+#: Takes the layers calibrated and the number of all.
+OnLayer = Callable[[int, int], None]
+
+
+class CalibratedModel:
+    """A model and its calibration text, for a search.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    text : str
+        See :func:`~qcqa.use_cases.calibrate.calibrate_model`.
+    folder : Path
+        Where the calibration is kept, and found again.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    on_layer : callable, optional
+        Called after each calibrated layer.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        text: str,
+        folder: Path,
+        *,
+        revision: str | None = None,
+        on_layer: OnLayer | None = None,
+    ):
+        self._model = model
+        self._text = text
+        self._folder = folder
+        self._revision = revision
+        self._on_layer = on_layer
+
+    @cached_property
+    def text(self) -> CalibrationText:
+        """Which text was read, once it was.
+
+        Raises
+        ------
+        QCQAError
+            If the model or the text cannot be used.
+        """
+        return calibrate_model(
+            self._model,
+            self._text,
+            self._folder,
+            revision=self._revision,
+            on_layer=self._on_layer,
+        )
+
+    def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
+        """Return the problem that settings ask for, of the fitness ``output-error`` or ``loss``.
+
+        Raises
+        ------
+        QCQAError
+            If the model or the text cannot be used.
+        """
+        text = self.text
+        kept = CalibrationFolder(self._folder)
+        objectives = SubspaceObjectives(self._source, kept, self._folder)
+        rescore = None
+        if settings.fitness == "loss":
+            rescore = RiseMeter(
+                self._source,
+                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS),
+                _MergeLayer(self._source, grams, settings, kept, text),
+                _SHORT_REFIT if settings.refit else None,
+            )
+        return Problem(
+            grams=grams, make_objective=objectives, fitness=settings.fitness, rescore=rescore
+        )
+
+    @cached_property
+    def _source(self) -> PreTrainedModel:
+        return load_float32(open_checkpoint(self._model, revision=self._revision))
+
+
+class _MergeLayer:
+    """Converts one layer of a model and leaves the others."""
+
+    def __init__(
+        self,
+        source: PreTrainedModel,
+        grams: ModelGrams,
+        settings: SearchSettings,
+        calibration: CalibrationFolder,
+        text: CalibrationText,
+    ):
+        self._source = source
+        self._grams = grams
+        self._settings = settings
+        self._calibration = calibration
+        self._text = text
+
+    def __call__(self, layer: int, grouping: LayerGrouping) -> PreTrainedModel:
+        spec = self._grams.spec
+        alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
+        layers = [alone] * spec.num_layers
+        layers[layer] = grouping
+        plan = GroupingPlan(
+            model=spec,
+            fingerprint=self._grams.fingerprint,
+            method="",
+            merge=self._settings.merge,
+            layers=tuple(layers),
+            predicted=Prediction(wse=0.0, relative_wse=0.0),
+            calibration=self._text,
+        )
+        return merged_model(self._source, plan, self._calibration)
