@@ -62,11 +62,11 @@ def test_a_refused_search_leaves_no_run(
 def test_keys_and_values_apart_and_the_merge_reach_the_plan(
     qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    options = ("-m", "optimal", "--apart", "--merge", "mean-norm", "--refit")
+    options = ("-m", "optimal", "--apart", "--merge", "mean-norm")
     assert qcqa("search", tiny_llama, *options, "--out", tmp_path / "r").code == 0
     called = qcqa("plan", tmp_path / "r", "--budget", "0.4", "--method", "optimal", "--json")
     plan = json.loads(called.out)
-    assert (plan["merge"], plan["refit"]) == ("mean-norm", True)
+    assert (plan["merge"], plan["refit"], plan["calibration"]) == ("mean-norm", False, None)
     assert any(layer["key"] != layer["value"] for layer in plan["layers"])
 
 

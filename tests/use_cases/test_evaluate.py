@@ -15,7 +15,7 @@ from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress
 from qcqa.runs.run import open_run
 from qcqa.search_result import SearchResult
-from qcqa.use_cases import evaluate as use_case
+from qcqa.use_cases.plan_models import PlanModels
 from qcqa.use_cases.evaluate import evaluate_plans
 from qcqa.use_cases.plan import plan_of_result
 
@@ -95,7 +95,7 @@ def test_cache_bytes_are_counted_in_the_type_that_runs(half: GroupingPlan, dtype
 def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
     half: GroupingPlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(use_case, "converted_copy", lambda model, _plan: deepcopy(model))
+    monkeypatch.setattr(PlanModels, "model_of", lambda self, *_: deepcopy(self.source))
     folder = MeasuredFolder(tmp_path / "measured")
     with pytest.raises(EvaluationError, match="bytes per token in bfloat16; expected 3072"):
         evaluate_plans("demo", [half], TEXT, folder=folder)
