@@ -67,6 +67,8 @@ class Layout:
         return LayerContext(
             moment=None if self.moments is None else self.moments(layer),
             rotary_planes=self.architecture.rotary_planes(self.config, self.spec.head_dim, layer),
+            key_norm=self.architecture.norm_of_keys(),
+            is_clipped=self.architecture.is_clipped(self.config),
         )
 
     def modules(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from qcqa.errors import CheckpointError, UnsupportedModelError
+from qcqa.subspace.tied import KeyNorm
 
 Config = Mapping[str, Any]
 
@@ -130,6 +131,10 @@ class Architecture(_Data):
         Whether weights are stored as (in, out) rather than (out, in).
     modules, geometry, position, variants
         See their classes.
+    key_norm : KeyNorm
+        What the module ``key_norm`` does, where there is one; the queries have one of its kind.
+    clip : tuple of str
+        Config keys that hold a limit to which queries, keys and values are clipped.
     """
 
     family: str
@@ -141,6 +146,8 @@ class Architecture(_Data):
     geometry: GeometryKeys
     position: Position
     variants: tuple[Variant, ...] = ()
+    key_norm: KeyNorm = KeyNorm()
+    clip: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _modules_fit_layout(self) -> Self:
@@ -169,6 +176,28 @@ class Architecture(_Data):
         if self.modules.key is None or self.modules.value is None:
             raise AssertionError("checked on load")
         return (self.modules.key, self.modules.value)
+
+    def norm_of_keys(self) -> KeyNorm | None:
+        """Return what normalises the keys, or None where nothing does."""
+        return None if self.modules.key_norm is None else self.key_norm
+
+    def is_clipped(self, config: Config) -> bool:
+        """Return whether queries, keys and values are clipped."""
+        return bool(_first(config, self.clip))
+
+    def svd_limits(self, config: Config) -> str | None:
+        """Return in a sentence where the ``svd`` merge cannot change bases, or None."""
+        if self.is_clipped(config):
+            return (
+                "this model clips its queries, keys and values, which no change of basis passes: "
+                "svd shares weighted means instead"
+            )
+        if self.modules.key_norm is not None:
+            return (
+                "this model normalises its keys, which no change of basis passes: svd shares "
+                "weighted means of keys, and subspaces of values"
+            )
+        return None
 
     def rotary_dim(self, config: Config, head_dim: int) -> int:
         """Return how many of a key head's dimensions the rotary embedding turns; 0 for none."""

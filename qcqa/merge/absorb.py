@@ -28,6 +28,8 @@ def heads_of(weights: LayerWeights, context: LayerContext) -> LayerHeads:
         wide(output),
         moment=None if context.moment is None else wide(context.moment),
         planes=context.rotary_planes,
+        norm=context.key_norm,
+        is_clipped=context.is_clipped,
     )
 
 

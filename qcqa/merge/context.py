@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from qcqa.subspace.tied import KeyNorm
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerContext:
@@ -17,7 +19,13 @@ class LayerContext:
     rotary_planes : tuple of (int, int)
         The pairs of a key head's dimensions that a rotary embedding turns together; dimensions
         in no pair do not rotate.
+    key_norm : KeyNorm, optional
+        What normalises the keys between their projection and the scores.
+    is_clipped : bool
+        Whether queries, keys and values are clipped.
     """
 
     moment: Tensor | None = None
     rotary_planes: tuple[tuple[int, int], ...] = ()
+    key_norm: KeyNorm | None = None
+    is_clipped: bool = False

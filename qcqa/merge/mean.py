@@ -20,18 +20,21 @@ class MeanMerge:
         context: LayerContext,  # noqa: ARG002
     ) -> LayerWeights:
         """Return the layer with the mean of each group; queries and output as they were."""
-        key_norm = weights.key_norm
-        if key_norm is not None:
-            # The norm keeps a scale per head of the source, equal within a group, because a
-            # cached key has been through it.
-            key_norm = mean_of_groups(key_norm, grouping.key)[list(grouping.key.labels)]
         return LayerWeights(
             key=mean_of_groups(weights.key, grouping.key),
             value=mean_of_groups(weights.value, grouping.value),
             query=weights.query,
             output=weights.output,
-            key_norm=key_norm,
+            key_norm=shared_scales(weights.key_norm, grouping.key),
         )
+
+
+def shared_scales(scales: Tensor | None, grouping: Grouping) -> Tensor | None:
+    """Return a norm's scales (H, dh) after a merge: still one per head, as a norm keeps them.
+
+    Equal within a group, because a cached key has been through it.
+    """
+    return None if scales is None else mean_of_groups(scales, grouping)[list(grouping.labels)]
 
 
 def mean_of_groups(heads: Tensor, grouping: Grouping) -> Tensor:

@@ -1,11 +1,10 @@
 """Shared heads by the best common subspace of a group, with changes of basis in Q and O."""
 
-from dataclasses import replace
-
 from qcqa.grouping import LayerGrouping
 from qcqa.merge.absorb import absorb, heads_of, queries_and_output, share
 from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Role
+from qcqa.merge.mean import shared_scales
 
 
 class SvdMerge:
@@ -14,6 +13,9 @@ class SvdMerge:
     Keys that rotate may differ by a complex scalar in each rotary plane, all other dimensions by
     any change of basis. The query heads and the columns of the output projection that belong to
     a head take it in. A group of one head is left bit for bit as it was.
+
+    Where a norm or a clip lets no change of basis pass (``Architecture.svd_limits`` says so), heads
+    share a weighted mean instead: the keys alone for a norm.
     """
 
     needs: frozenset[Role] = frozenset({"query", "key", "value", "output", "key_norm"})
@@ -28,4 +30,10 @@ class SvdMerge:
         query, output = absorb(
             *queries_and_output(weights), key_bases, value_bases, len(weights.key)
         )
-        return replace(weights, query=query, key=key, value=value, output=output)
+        return LayerWeights(
+            query=query,
+            key=key,
+            value=value,
+            output=output,
+            key_norm=shared_scales(weights.key_norm, grouping.key),
+        )

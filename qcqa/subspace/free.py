@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
+from qcqa.subspace.gram import bound_of_spectra
 
 FloatArray = NDArray[np.float64]
 
@@ -74,10 +75,7 @@ class FreeGram:
         ``k`` groups span ``k n`` dimensions at most, so the eigenvalues past them are lost.
         """
         num_heads, size = self.gram.shape[:2]
-        spectrum = np.linalg.eigvalsh(self.gram.reshape(num_heads * size, -1)).clip(min=0)
-        lost = np.cumsum(spectrum.astype(np.float64))  # smallest first
-        past = num_heads * size - size * np.arange(1, num_heads)  # rows past k n, k < H
-        return np.append(lost[past - 1], 0.0)
+        return bound_of_spectra(np.linalg.eigvalsh(self.gram.reshape(num_heads * size, -1)), size)
 
     def _of_group(self, group: NDArray[np.integer]) -> NDArray[np.floating]:
         rows = len(group) * self.gram.shape[1]

@@ -1,24 +1,27 @@
 """One layer's heads with the weights of their errors: what is fitted, and what its error is."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
-from qcqa.subspace.free import FreeGram, fit_free, free_gram, roots_of
-from qcqa.subspace.planes import PlaneGrams, fit_planes, plane_grams
+from qcqa.subspace.free import fit_free, free_gram, roots_of
+from qcqa.subspace.gram import Gram
+from qcqa.subspace.grams import SubspaceGrams
+from qcqa.subspace.planes import fit_planes, plane_grams
+from qcqa.subspace.tied import KeyNorm, TiedGrams, fit_tied, tied_grams
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Gram = FreeGram | PlaneGrams
 
 #: Added to second moments, as a share of their mean: directions that a short text does not hold
 #: break ties, and weigh nothing else.
 _DAMPING = 1e-8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LayerHeads:
     """A layer's heads, and what errors of them are worth.
 
@@ -37,6 +40,12 @@ class LayerHeads:
         query cancels in the softmax, unless a rotary embedding turns it.
     planes : array, shape (planes, 2)
         Pairs of dimensions that rotate together, none without a rotary embedding.
+    norm : KeyNorm or None
+        What normalises the keys; ``key`` and ``key_weight`` are behind it.
+    key_lengths : array, shape (H,)
+        What the norm divided the stored keys by; ones without it.
+    is_clipped : bool
+        Whether queries, keys and values are clipped.
     """
 
     key: FloatArray
@@ -46,6 +55,9 @@ class LayerHeads:
     moment: FloatArray | None
     spread: FloatArray | None
     planes: IntArray
+    norm: KeyNorm | None
+    key_lengths: FloatArray
+    is_clipped: bool
 
     @property
     def unrotated(self) -> IntArray:
@@ -59,7 +71,9 @@ class LayerHeads:
         return np.asarray(weight[:, self.planes].sum(axis=2) / 2)
 
     def key_fit(self, group: tuple[int, ...]) -> Fit:
-        """Return the shared key head of a group."""
+        """Return the shared key head of a group, from its stored heads."""
+        if self._keys_are_tied:
+            return fit_tied(self._tied_keys, group, self._rows, self.key_lengths)
         heads, free = self.key[list(group)], self.unrotated
         fit = fit_planes(heads, self.planes, self.plane_weights[list(group)], self.moment)
         if free.size:
@@ -70,11 +84,19 @@ class LayerHeads:
         return fit
 
     def value_fit(self, group: tuple[int, ...]) -> Fit:
-        """Return the shared value head of a group."""
+        """Return the shared value head of a group, from its stored heads."""
+        if self.is_clipped:
+            ones = np.ones(len(self.value))
+            return fit_tied(self._tied_values, group, self._dimensions, ones)
         return fit_free(self.value[list(group)], self.value_weight[list(group)], self.moment)
 
-    def key_grams(self) -> tuple[Gram, ...]:
-        """Return what the error of any grouping of the keys is told from."""
+    def grams(self) -> SubspaceGrams:
+        """Return what the error of any grouping is told from."""
+        return SubspaceGrams.of(self._key_grams(), self._value_grams())
+
+    def _key_grams(self) -> tuple[Gram, ...]:
+        if self._keys_are_tied:
+            return (self._tied_keys,)
         grams: list[Gram] = []
         if self.planes.size:
             grams.append(plane_grams(self.key, self.planes, self.plane_weights, self.moment))
@@ -84,10 +106,36 @@ class LayerHeads:
             grams.append(free_gram(self.key[:, free], roots, self.spread))
         return tuple(grams)
 
-    def value_grams(self) -> tuple[Gram, ...]:
-        """Return what the error of any grouping of the values is told from."""
+    def _value_grams(self) -> tuple[Gram, ...]:
+        if self.is_clipped:
+            return (self._tied_values,)
         roots, _ = roots_of(self.value_weight)
         return (free_gram(self.value, roots, self.moment),)
+
+    @property
+    def _keys_are_tied(self) -> bool:
+        return self.norm is not None or self.is_clipped
+
+    @property
+    def _dimensions(self) -> tuple[tuple[int, ...], ...]:
+        return tuple((dim,) for dim in range(self.key.shape[1]))
+
+    @property
+    def _rows(self) -> tuple[tuple[int, ...], ...]:
+        """What of a key head may have a sign: a rotary plane, or a dimension in none."""
+        singles = [(dim,) for dim in self.unrotated.tolist()]
+        return (*map(tuple, self.planes.tolist()), *singles)
+
+    @cached_property
+    def _tied_keys(self) -> TiedGrams:
+        weight = np.einsum("haa->ha", self.key_weight)
+        weights = np.concatenate([self.plane_weights, weight[:, self.unrotated]], axis=1)
+        return tied_grams(self.key, self._rows, weights, self.moment, self.norm)
+
+    @cached_property
+    def _tied_values(self) -> TiedGrams:
+        weights = np.einsum("haa->ha", self.value_weight)
+        return tied_grams(self.value, self._dimensions, weights, self.moment, None)
 
 
 def layer_heads(
@@ -98,6 +146,8 @@ def layer_heads(
     *,
     moment: FloatArray | None,
     planes: tuple[tuple[int, int], ...],
+    norm: KeyNorm | None = None,
+    is_clipped: bool = False,
 ) -> LayerHeads:
     """Return a layer's heads with the weights of their errors.
 
@@ -113,6 +163,10 @@ def layer_heads(
         Second moment of the inputs, with the constant 1 appended where there are biases.
     planes : tuple of (int, int)
         Pairs of dimensions that rotate together.
+    norm : KeyNorm, optional
+        What normalises keys, and queries likewise.
+    is_clipped : bool
+        Whether queries, keys and values are clipped.
     """
     hidden_size, (num_heads, size, _) = len(output), key.shape
     width = max(part.shape[2] for part in (query, key, value))
@@ -123,6 +177,10 @@ def layer_heads(
     query, key, value = (_widened(part, width) for part in (query, key, value))
     spread = _spread(moment, width, hidden_size)
     moment = None if moment is None else _damped(moment, hidden_size)
+    key_lengths = np.ones(num_heads)
+    if norm is not None:
+        query, _ = norm.applied(query, moment)
+        key, key_lengths = norm.applied(key, moment)
     queries = query.reshape(num_heads, -1, width)  # (H, queries dh, e)
     seen = queries if moment is None else queries @ moment
     per_head = (num_heads, -1, size, width)
@@ -136,6 +194,9 @@ def layer_heads(
         moment=moment,
         spread=spread,
         planes=np.array(planes, dtype=np.int64).reshape(-1, 2),
+        norm=norm,
+        key_lengths=key_lengths,
+        is_clipped=is_clipped,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
+from qcqa.subspace.gram import bound_of_spectra
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complexfloating]
@@ -51,8 +52,7 @@ class PlaneGrams:
 
     def bound(self) -> FloatArray:
         """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,)."""
-        spectrum = np.linalg.eigvalsh(self.gram).clip(min=0).sum(axis=0, dtype=np.float64)  # (H,)
-        return np.append(np.cumsum(spectrum)[:-1][::-1], 0.0)
+        return bound_of_spectra(np.linalg.eigvalsh(self.gram), 1)
 
     def _error(self, group: NDArray[np.integer]) -> float:
         values = np.linalg.eigvalsh(self.gram[:, group[:, None], group])[:, :-1]

@@ -1,0 +1,19 @@
+"""What a search needs to know of a layer for the fitness ``output-error``."""
+
+from qcqa.merge.absorb import heads_of
+from qcqa.merge.context import LayerContext
+from qcqa.merge.layer_weights import LayerWeights
+from qcqa.subspace.grams import SubspaceGrams
+
+
+def layer_grams(weights: LayerWeights, context: LayerContext) -> SubspaceGrams:
+    """Return the Grams from which the error of any svd merge of a layer is told.
+
+    Parameters
+    ----------
+    weights : LayerWeights
+        With queries and the output projection.
+    context : LayerContext
+        As the merge gets it, so that the error is that of the merge.
+    """
+    return heads_of(weights, context).grams()
