@@ -46,7 +46,7 @@ class CalibrationFolder:
     path: Path
 
     def save_windows(self, windows: Sequence[IntArray], fingerprint: str) -> None:
-        """Keep the tokens, and of which model they are.
+        """Keep the tokens, and of which model they are; what rests on others goes away.
 
         Parameters
         ----------
@@ -56,6 +56,8 @@ class CalibrationFolder:
             Of the model whose moments will lie beside them.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        for old in self.path.glob("*.safetensors"):
+            old.unlink()
         arrays: dict[str, NDArray[np.integer]] = {
             "token_ids": np.concatenate(windows),
             "lengths": np.array([len(window) for window in windows], dtype=np.int64),

@@ -1,7 +1,7 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
 from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -19,6 +19,7 @@ from qcqa.merge.absorb import heads_of
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
+from qcqa.subspace.grams import save_subspace_grams, stored_objective
 from qcqa.subspace.layer import LayerHeads
 from qcqa.subspace.objective import SubspaceObjective
 from qcqa.terms import Kind
@@ -90,13 +91,12 @@ class CalibratedModel:
         """
         text = self.text
         kept = CalibrationFolder(self._folder)
-        # One layer at a time: its weights are in float64.
-        heads = lru_cache(maxsize=1)(partial(self._heads, kept))
 
         def objective(layer: int, kind: Kind) -> SubspaceObjective:
-            keys, values = heads(layer).key_grams(), heads(layer).value_grams()
-            grams = {"key": keys, "value": values, "shared": (*keys, *values)}
-            return SubspaceObjective(grams[kind])
+            path = self._folder / f"grams-{layer:03d}.safetensors"
+            if not path.exists():
+                save_subspace_grams(self._heads(kept, layer).grams(), path)
+            return stored_objective(path, kind)
 
         rescore = None
         if settings.fitness == "loss":

@@ -62,3 +62,11 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
     with pytest.raises(CalibrationError, match="calibrate the model again"):
         folder.moment(0)
     assert not folder.is_of([np.arange(3, dtype=np.int32)], "fingerprint")
+
+
+def test_other_tokens_make_moments_go_away(tmp_path):
+    folder = CalibrationFolder(tmp_path)
+    folder.save_windows([np.arange(5, dtype=np.int32)], "fingerprint")
+    folder.save_moment(0, torch.eye(3, dtype=torch.float64))
+    folder.save_windows([np.arange(6, dtype=np.int32)], "fingerprint")
+    assert not folder.has_moment(0)

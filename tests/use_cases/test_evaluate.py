@@ -15,9 +15,9 @@ from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress
 from qcqa.runs.run import open_run
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan_models import PlanModels
 from qcqa.use_cases.evaluate import evaluate_plans
 from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.plan_models import PlanModels
 
 TEXT = Benchmark(text="demo", limit=2)
 
