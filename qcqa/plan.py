@@ -75,13 +75,14 @@ class CalibrationText:
         Path of the file, or ``demo``.
     digest : str
         Hash of the model's tokens of it that were read.
-    num_tokens : int
-        How many they were.
+    num_tokens, max_tokens : int
+        How many they were, and how many they might have been.
     """
 
     text: str
     digest: str
     num_tokens: int
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

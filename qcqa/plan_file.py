@@ -75,6 +75,7 @@ class CalibrationSection(_Section):
     text: str
     digest: str
     num_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
 
 
 class PlanFile(_Section):

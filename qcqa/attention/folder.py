@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.attention.card import model_card
-from qcqa.attention.layout import Layout
+from qcqa.attention.layout import Layout, Moments
 from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import refuse_converted, section_of
@@ -39,6 +39,7 @@ def convert_checkpoint(
     folder: Path,
     *,
     revision: str | None = None,
+    moments: Moments | None = None,
     on_bytes: OnBytes | None = None,
 ) -> None:
     """Write a checkpoint that stores and caches only the plan's shared heads.
@@ -57,6 +58,9 @@ def convert_checkpoint(
         New or empty.
     revision : str, optional
         Branch, tag or commit on the Hub; by default that of the plan's own source.
+    moments : callable, optional
+        Second moments of the attention's inputs by layer, for merges that weigh errors by them;
+        by default they go by the weights alone.
     on_bytes : callable, optional
         Called with the bytes of weights that are written and those of all.
 
@@ -78,7 +82,7 @@ def convert_checkpoint(
     plan.require_model(checkpoint.spec, plan.fingerprint)
     merge = merge_named(plan.merge)
     section = section_of(checkpoint.architecture, checkpoint.config, plan)
-    layout = Layout(checkpoint.architecture, checkpoint.spec, section)
+    layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)
     shards = ConvertedShards(checkpoint, layout, merge, plan)
     _refuse_full_disk(folder, shards.num_bytes)
     plan.require_model(checkpoint.spec, checkpoint.fingerprint())

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.architecture import Architecture, Config
 from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.grouping import LayerGrouping
-from qcqa.merge import LayerWeights, Merge, Role
+from qcqa.merge import LayerContext, LayerWeights, Merge, Role
 from qcqa.model_spec import ModelSpec
 
 #: Returns the tensor of a name, or None where the model has none.
 Read = Callable[[str], Tensor | None]
+#: Returns the second moment of a layer's inputs, as :class:`LayerContext` holds it.
+Moments = Callable[[int], Tensor | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,17 @@ class Layout:
         Of the source.
     section : Section
         Of the converted model's config.
+    config : mapping
+        The part of the source's config that describes the decoder.
+    moments : callable, optional
+        Second moments of the attention's inputs by layer, for merges that weigh errors by them.
     """
 
     architecture: Architecture
     spec: ModelSpec
     section: Section
+    config: Config
+    moments: Moments | None = None
 
     def merged(
         self, layer: int, read: Read, merge: Merge, grouping: LayerGrouping
@@ -51,8 +59,15 @@ class Layout:
         """
         if self.section.is_left_as_it_was(layer):
             return {}
-        weights = merge(self.heads(layer, read, merge.needs), grouping)
-        return self.tensors(layer, weights, read)
+        heads = self.heads(layer, read, merge.needs)
+        return self.tensors(layer, merge(heads, grouping, self.context(layer)), read)
+
+    def context(self, layer: int) -> LayerContext:
+        """Return what a merge must know of a layer beside its weights."""
+        return LayerContext(
+            moment=None if self.moments is None else self.moments(layer),
+            rotary_planes=self.architecture.rotary_planes(self.config, self.spec.head_dim, layer),
+        )
 
     def modules(self) -> list[str]:
         """Return the templates of the modules whose tensors a merge may change."""

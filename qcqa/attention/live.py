@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.attention.layout import Layout, Read, changed_modules
+from qcqa.attention.layout import Layout, Moments, Read, changed_modules
 from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
 from qcqa.attention.section import refuse_converted, section_of
 from qcqa.checkpoint.architecture import Architecture, architecture_of, geometry_of
@@ -20,7 +20,9 @@ from qcqa.plan import GroupingPlan
 
 
 @torch.no_grad()
-def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
+def convert(
+    model: PreTrainedModel, plan: GroupingPlan, *, moments: Moments | None = None
+) -> PreTrainedModel:
     """Turn a transformers model into one that stores and caches only the plan's shared heads.
 
     The model is changed in place, layer by layer, so that no second copy of it is needed.
@@ -32,6 +34,9 @@ def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
         A language model whose weights are those that the plan was made for, in any float type.
     plan : GroupingPlan
         Which heads share, and how shared heads are computed.
+    moments : callable, optional
+        Second moments of the attention's inputs by layer, for merges that weigh errors by them;
+        by default they go by the weights alone.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
     plan.require_model(spec, plan.fingerprint)
     merge = merge_named(plan.merge)
     section = section_of(architecture, decoder_config, plan)
-    layout = Layout(architecture, spec, section)
+    layout = Layout(architecture, spec, section, decoder_config, moments)
     plan.require_model(spec, _fingerprint(layout, read))
     for layer, grouping in enumerate(plan.layers):
         tensors = layout.merged(layer, read, merge, grouping)
@@ -68,7 +73,9 @@ def convert(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
     return model
 
 
-def converted_copy(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
+def converted_copy(
+    model: PreTrainedModel, plan: GroupingPlan, *, moments: Moments | None = None
+) -> PreTrainedModel:
     """Return what :func:`convert` makes of a copy of a model; the model itself stays as it is.
 
     Only the attention's projections and key norms are copied, as no merge changes anything else:
@@ -77,7 +84,7 @@ def converted_copy(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedMode
 
     Parameters
     ----------
-    model, plan
+    model, plan, moments
         As :func:`convert` takes them.
 
     Raises
@@ -85,7 +92,7 @@ def converted_copy(model: PreTrainedModel, plan: GroupingPlan) -> PreTrainedMode
     QCQAError
         As :func:`convert`.
     """
-    return convert(deepcopy(model, _kept(model)), plan)
+    return convert(deepcopy(model, _kept(model)), plan, moments=moments)
 
 
 def _kept(model: PreTrainedModel) -> dict[int, Any]:

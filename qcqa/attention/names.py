@@ -18,12 +18,23 @@ class AttentionNames:
     ----------
     layers : tuple of str
         The decoder layers, ``L`` of them.
+    prefix : str
+        What these names begin with, and names in architecture files do not.
     projections : tuple of dict
         For each layer its projections by role: query, key and value or fused; and output.
+    key_norms : tuple of str or None
+        The norm of each layer's keys.
     """
 
     layers: tuple[str, ...]
+    prefix: str
     projections: tuple[dict[str, str], ...]
+    key_norms: tuple[str | None, ...]
+
+    def merged_modules(self, layer: int) -> list[str]:
+        """Return the modules of a layer that a merge may change."""
+        norm = self.key_norms[layer]
+        return [*self.projections[layer].values(), *([norm] if norm else [])]
 
 
 def attention_names(model: PreTrainedModel) -> AttentionNames:
@@ -51,8 +62,13 @@ def attention_names(model: PreTrainedModel) -> AttentionNames:
         if f"{stem}0" in known:
             return AttentionNames(
                 layers=tuple(f"{stem}{layer}" for layer in range(num_layers)),
+                prefix=prefix,
                 projections=tuple(
                     {role: prefix + name.format(layer=layer) for role, name in templates.items()}
+                    for layer in range(num_layers)
+                ),
+                key_norms=tuple(
+                    _present(known, prefix, modules["key_norm"], layer)
                     for layer in range(num_layers)
                 ),
             )
@@ -61,3 +77,9 @@ def attention_names(model: PreTrainedModel) -> AttentionNames:
         expected=f"the names of the {architecture.family} family",
         remedy="load the model as transformers does, before adapters are added",
     )
+
+
+def _present(known: set[str], prefix: str, template: str | None, layer: int) -> str | None:
+    """Return the name of a layer's module if the model has it: norms may be switched off."""
+    name = None if template is None else prefix + template.format(layer=layer)
+    return name if name in known else None

@@ -22,6 +22,8 @@ INDEX = "model.safetensors.index.json"
 
 #: Takes the bytes written so far and those of all shards.
 OnBytes = Callable[[int, int], None]
+#: Returns the tensors of a layer by name.
+Fitted = Callable[[int], dict[str, Tensor]]
 
 
 class ConvertedShards:
@@ -37,13 +39,24 @@ class ConvertedShards:
         Computes shared heads.
     plan : GroupingPlan
         Which heads share.
+    fitted : callable, optional
+        Returns a layer's tensors as they are after a refit, in any float type, by name without the
+        model's prefix; called once, when the layer's turn comes, in place of the merge.
     """
 
-    def __init__(self, checkpoint: Checkpoint, layout: Layout, merge: Merge, plan: GroupingPlan):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        layout: Layout,
+        merge: Merge,
+        plan: GroupingPlan,
+        fitted: Fitted | None = None,
+    ):
         self._checkpoint = checkpoint
         self._layout = layout
         self._merge = merge
         self._plan = plan
+        self._fitted = fitted
         self._layers = {
             checkpoint.module_name(template, layer): layer
             for layer in range(checkpoint.spec.num_layers)
@@ -99,7 +112,7 @@ class ConvertedShards:
         """Yield a tensor's bytes: a merged one at once, any other piece by piece."""
         merged = self._take_merged(name)
         if merged is not None:
-            yield bytes_of(merged)
+            yield bytes_of(merged, self._file(shard).tensors[name])
         else:
             yield from chunks(self._file(shard), name)
 
@@ -109,10 +122,14 @@ class ConvertedShards:
         if layer is None:
             return None
         if layer not in self._merged:
-            self._merged[layer] = self._layout.merged(
-                layer, self._read, self._merge, self._plan.layers[layer]
-            )
+            self._merged[layer] = self._new_tensors(layer)
         return self._merged[layer].pop(name.removeprefix(self._checkpoint.prefix), None)
+
+    def _new_tensors(self, layer: int) -> dict[str, Tensor]:
+        grouping = self._plan.layers[layer]
+        if self._fitted is None or self._layout.section.is_left_as_it_was(layer):
+            return self._layout.merged(layer, self._read, self._merge, grouping)
+        return self._fitted(layer)
 
     def _layer_of(self, name: str) -> int | None:
         """Return the layer to whose attention a tensor belongs."""

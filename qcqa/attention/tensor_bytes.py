@@ -110,6 +110,14 @@ def read_tensor(file: SafetensorsFile, name: str) -> Tensor:
     return torch.frombuffer(data, dtype=_TORCH_TYPES[stored.dtype]).reshape(stored.shape)
 
 
-def bytes_of(tensor: Tensor) -> memoryview:
-    """Return a tensor's data as a file holds them."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+def bytes_of(tensor: Tensor, replaced: StoredTensor) -> memoryview:
+    """Return a tensor's data as a file holds them, in the type of the one that it replaces."""
+    return (
+        tensor.detach()
+        .to("cpu", _TORCH_TYPES[replaced.dtype])
+        .contiguous()
+        .reshape(-1)
+        .view(torch.uint8)
+        .numpy()
+        .data
+    )

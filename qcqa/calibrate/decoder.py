@@ -77,6 +77,8 @@ class Decoder:
 
         with _hooked(self.layers[:1], stop), suppress(_ReachedError):
             self.model(input_ids=token_ids, use_cache=False)
+        # Now, so that hooks which watch a step see nothing but the step.
+        self._calls_for(found[0])
         return found[0]
 
     def step(self, layer: int, hidden: Tensor, *, by: "Decoder | None" = None) -> Tensor:

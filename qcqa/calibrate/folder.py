@@ -56,7 +56,7 @@ class CalibrationFolder:
             Of the model whose moments will lie beside them.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        arrays = {
+        arrays: dict[str, NDArray[np.integer]] = {
             "token_ids": np.concatenate(windows),
             "lengths": np.array([len(window) for window in windows], dtype=np.int64),
         }

@@ -70,8 +70,9 @@ def copy_attention(source: PreTrainedModel, target: PreTrainedModel) -> None:
     source, target : PreTrainedModel
         Converted by the same plan; types of weights may differ.
     """
-    for projections in attention_names(source).projections:
-        for name in projections.values():
+    names = attention_names(source)
+    for layer in range(len(names.layers)):
+        for name in names.merged_modules(layer):
             pairs = zip(
                 source.get_submodule(name).parameters(),
                 target.get_submodule(name).parameters(),

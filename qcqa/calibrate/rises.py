@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from qcqa.calibrate.batches import TokenBatch
 from qcqa.calibrate.decoder import Decoder, frozen
+from qcqa.calibrate.known_rises import KnownRises
 from qcqa.calibrate.refit import RefitSettings, fit_layer
 from qcqa.grouping import LayerGrouping
 
@@ -38,6 +39,8 @@ class RiseMeter:
         Converts one layer.
     refit_settings : RefitSettings or None
         How the merged layer is fitted before it is measured; None to measure it as merged.
+    known : KnownRises, optional
+        Rises that were measured before, and where new ones are kept.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class RiseMeter:
         batches: Sequence[TokenBatch],
         merge_layer: MergeLayer,
         refit_settings: RefitSettings | None,
+        known: KnownRises | None = None,
     ):
         self._teacher = Decoder(source)
         self._source = source
@@ -59,17 +63,17 @@ class RiseMeter:
         self._inputs: list[Tensor] = []
         self._outputs: list[Tensor] = []
         self._log_p: list[Tensor] = []
-        self._known: dict[tuple[int, LayerGrouping], float] = {}
+        self._known = known or KnownRises()
 
     def __call__(self, layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
         """Return the rise, nats per token, for some groupings of a layer: shape (G,)."""
-        missing = [one for one in groupings if (layer, one) not in self._known]
+        missing = [one for one in groupings if self._known.get(layer, one) is None]
         if missing:
             with frozen(self._source):
                 self._go_to(layer)
                 for grouping in missing:
-                    self._known[layer, grouping] = self._rise(layer, grouping)
-        return np.array([self._known[layer, one] for one in groupings])
+                    self._known.add(layer, grouping, self._rise(layer, grouping))
+        return np.array([self._known.get(layer, one) for one in groupings], dtype=np.float64)
 
     def _rise(self, layer: int, grouping: LayerGrouping) -> float:
         if grouping.num_cached_heads == 2 * grouping.key.num_heads:

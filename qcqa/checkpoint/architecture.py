@@ -82,12 +82,15 @@ class Position(_Data):
     fraction : tuple of str
         Config keys that hold the share of ``head_dim`` that rotates, dots for nesting; all of
         it where no key is there.
+    layers : tuple of str
+        Config keys that hold, for each layer, whether it rotates; all do where no key is there.
     """
 
     scheme: Literal["rotary", "alibi", "none"]
     pairing: Literal["half", "adjacent"] | None = None
     rotary_dim: tuple[str, ...] = ()
     fraction: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 class Variant(_Data):
@@ -176,6 +179,18 @@ class Architecture(_Data):
             return int(dim)
         fraction = _first(config, self.position.fraction)
         return head_dim if fraction is None else int(head_dim * float(fraction))
+
+    def rotary_planes(
+        self, config: Config, head_dim: int, layer: int
+    ) -> tuple[tuple[int, int], ...]:
+        """Return the pairs of a key head's dimensions that a layer turns together."""
+        rotates = _first(config, self.position.layers)
+        if rotates is not None and not rotates[layer]:
+            return ()
+        num_planes = self.rotary_dim(config, head_dim) // 2
+        if self.position.pairing == "adjacent":
+            return tuple((2 * plane, 2 * plane + 1) for plane in range(num_planes))
+        return tuple((plane, plane + num_planes) for plane in range(num_planes))
 
 
 def _first(config: Config, keys: tuple[str, ...]) -> Any:

@@ -5,37 +5,91 @@ from typing import Annotated
 
 import typer
 
-from qcqa.cli.inspect import ModelArgument, RevisionOption
-from qcqa.cli.output import JsonOption, bytes_bar, console, print_json
+from qcqa.budget import heads_within_ratio
+from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.output import JsonOption, console, print_json, progress_bar
+from qcqa.errors import ConversionError
+from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
+from qcqa.runs.run import CALIBRATION, Run
+from qcqa.runs.store import find_run
+from qcqa.use_cases.plan import plan_of_result
 
 
 def convert(
-    model: ModelArgument,
-    plan: Annotated[Path, typer.Option("--plan", "-p", help="The plan: a plan.json.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; new or empty.")],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Local folder, Hub id, or 'demo'; that of the run if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", "-p", help="The plan: a plan.json.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="A run, whose best plan for --budget is taken.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", "-b", help="Share of the source's KV cache.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", "-m", help="Method of the run; its best if unset.")
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration", help="Where the plan's calibration text is now, if it has moved."
+        ),
+    ] = None,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a checkpoint that stores and caches only the plan's shared heads.
 
     The folder is complete: weights, config, tokenizer, plan, model card, and the code with which
-    transformers opens it (`trust_remote_code=True`) where this library is not installed.
+    transformers opens it (`trust_remote_code=True`) where this library is not installed. What a
+    plan rests on, such as a refit on its calibration text, is folded into the weights.
 
-    Example:
-
+    Examples
+    --------
         qcqa convert ./Llama-2-7b-hf --plan plan.json -o ./Llama-2-7b-qcqa
-    """
-    # Here, because it loads torch: no other command should wait for that.
-    from qcqa.attention.folder import convert_checkpoint
 
-    chosen = load_plan(plan)
-    with bytes_bar() as show:
-        convert_checkpoint(model, chosen, out, revision=revision, on_bytes=show)
+        qcqa convert --run runs/llama --budget 0.5 -o ./Llama-2-7b-half
+    """
+    if (plan is None) == (run is None) or (run is None and model is None):
+        raise ConversionError(
+            "what to convert is not clear",
+            expected="MODEL with --plan, or --run with --budget",
+        )
+    found = find_run(run) if run else None
+    if found:
+        chosen = _plan_of(found, budget, method)
+    else:
+        if budget or method:
+            raise ConversionError("--budget or --method without --run", expected="a run")
+        chosen = load_plan(Path(str(plan)))
+    # Here, because it loads torch: no other command should wait for that.
+    from qcqa.use_cases.convert import convert_by_plan
+
+    with progress_bar() as show:
+        convert_by_plan(
+            model or (found.search.model if found else ""),
+            chosen,
+            out,
+            calibration=calibration,
+            calibrations=found.additions / CALIBRATION if found else None,
+            revision=revision or (found.search.revision if found else None),
+            on_progress=show,
+        )
     if as_json:
         print_json(
             {
                 "folder": str(out),
+                "method": chosen.method,
                 "kv_ratio": chosen.kv_ratio,
                 "kv_bytes_per_token": chosen.kv_bytes_per_token,
             }
@@ -49,3 +103,11 @@ def convert(
         "Open it with qcqa.load, or with transformers' AutoModelForCausalLM.from_pretrained"
         "(folder, trust_remote_code=True)."
     )
+
+
+def _plan_of(run: Run, budget: str | None, method: str | None) -> GroupingPlan:
+    if budget is None:
+        raise ConversionError("a run without --budget", expected="a share such as 0.5")
+    result = run.result()
+    heads = heads_within_ratio(result.spec, parse_ratio(budget))
+    return plan_of_result(result, heads, method=method, settings=run.search.settings, run=run.id)

@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from qcqa.cli import app, compare, convert, demo, evaluate, inspect, plan, runs, search, worker
+from qcqa.cli import (
+    app,
+    calibrate,
+    compare,
+    convert,
+    demo,
+    evaluate,
+    inspect,
+    plan,
+    runs,
+    search,
+    worker,
+)
 from qcqa.errors import QCQAError
 
 cli = typer.Typer(
@@ -19,6 +31,7 @@ cli = typer.Typer(
 )
 cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
+cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)

@@ -8,10 +8,12 @@ one that absorbs a change of basis changes queries and the output projection wit
 from collections.abc import Mapping
 
 from qcqa.errors import PlanError
+from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Merge, Role
 from qcqa.merge.mean import MeanMerge
+from qcqa.merge.svd import SvdMerge
 
-MERGES: Mapping[str, Merge] = {"mean": MeanMerge()}
+MERGES: Mapping[str, Merge] = {"mean": MeanMerge(), "svd": SvdMerge()}
 
 
 def merge_named(name: str) -> Merge:
@@ -27,4 +29,4 @@ def merge_named(name: str) -> Merge:
     return MERGES[name]
 
 
-__all__ = ["MERGES", "LayerWeights", "MeanMerge", "Merge", "Role", "merge_named"]
+__all__ = ["MERGES", "LayerContext", "LayerWeights", "MeanMerge", "Merge", "Role", "merge_named"]

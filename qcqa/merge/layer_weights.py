@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from qcqa.grouping import LayerGrouping
+from qcqa.merge.context import LayerContext
 
 Role = Literal["query", "key", "value", "output", "key_norm"]
 
@@ -43,5 +44,7 @@ class Merge(Protocol):
     def needs(self) -> frozenset[Role]:
         """The weights that it reads and may change; keys and values at least."""
 
-    def __call__(self, weights: LayerWeights, grouping: LayerGrouping) -> LayerWeights:
+    def __call__(
+        self, weights: LayerWeights, grouping: LayerGrouping, context: LayerContext
+    ) -> LayerWeights:
         """Return the layer with one key head and one value head per group, in their order."""

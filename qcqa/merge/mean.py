@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Role
 
 
@@ -12,7 +13,12 @@ class MeanMerge:
 
     needs: frozenset[Role] = frozenset({"key", "value", "key_norm"})
 
-    def __call__(self, weights: LayerWeights, grouping: LayerGrouping) -> LayerWeights:
+    def __call__(
+        self,
+        weights: LayerWeights,
+        grouping: LayerGrouping,
+        context: LayerContext,  # noqa: ARG002
+    ) -> LayerWeights:
         """Return the layer with the mean of each group; queries and output as they were."""
         key_norm = weights.key_norm
         if key_norm is not None:

@@ -33,6 +33,8 @@ BUNDLED_ID = "demo"
 
 #: Folder of the evaluations inside a search's directory.
 EVALUATIONS = "evaluations"
+#: Folder of the calibration below a search, or below what was added to it.
+CALIBRATION = "calibration"
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from qcqa.progress import JobProgress
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig, SearchConfig
 from qcqa.runs.evaluations import search_of
-from qcqa.runs.run import Run
+from qcqa.runs.run import CALIBRATION, Run
 from qcqa.runs.status import RunStatus
 from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import search_model
+from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
 _SECONDS_BETWEEN_STATUS = 0.2
@@ -87,6 +87,25 @@ def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
         settings=config.settings,
         folder=run.folder,
         on_progress=on_progress,
+        calibrated=_calibrated(run, config, on_progress),
+    )
+
+
+def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
+    if config.calibration is None or not wants_calibration(config.methods, config.settings):
+        return None
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search of the weights alone does without.
+    from qcqa.use_cases.problem import CalibratedModel
+
+    return CalibratedModel(
+        config.model,
+        config.calibration,
+        run.folder / CALIBRATION,
+        revision=config.revision,
+        on_layer=lambda layer, total: on_progress(
+            SearchProgress("reading the calibration text", layer, total, 0.0)
+        ),
     )
 
 
@@ -105,6 +124,7 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> No
         device=config.device,
         dtype=config.dtype,
         folder=search.measured_folder,
+        calibrations=search.additions / CALIBRATION,
         on_progress=on_progress,
     )
 

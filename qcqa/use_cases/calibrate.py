@@ -1,5 +1,6 @@
 """Calibrate a model: read a text once and keep what merging, searching and refitting need."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from qcqa.errors import CalibrationError
 from qcqa.evaluate import DEMO_TEXT, read_documents
 from qcqa.evaluate.running import context_limit_of_config
 from qcqa.packaged import demo_model_folder
-from qcqa.plan import CalibrationText
+from qcqa.plan import CalibrationText, GroupingPlan
 
 DEMO = "demo"
 
@@ -45,7 +46,7 @@ def calibrate_model(
         Local folder, Hub id, or ``demo``.
     text : str
         A text file, or ``demo`` for the demo's calibration stories. Never the text on which plans
-        are evaluated.
+        are evaluated. Or the folder of an earlier calibration of this model.
     folder : Path
         Where the calibration is kept: ``L`` symmetric matrices of the hidden size, float64.
     revision : str, optional
@@ -65,6 +66,8 @@ def calibrate_model(
         If the model cannot be read.
     """
     checkpoint = open_checkpoint(model, revision=revision)
+    if Path(text).is_dir():
+        return _reuse(checkpoint, Path(text), folder)
     location = location_of(checkpoint)
     tokenizer = AutoTokenizer.from_pretrained(location, revision=checkpoint.spec.revision or "main")
     config = AutoConfig.from_pretrained(location, revision=checkpoint.spec.revision or "main")
@@ -76,7 +79,8 @@ def calibrate_model(
         window_tokens=min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS),
     )
     kept, fingerprint = CalibrationFolder(folder), checkpoint.fingerprint()
-    about = CalibrationText(text, digest_of(windows), sum(map(len, windows)))
+    num_tokens = sum(map(len, windows))
+    about = CalibrationText(text, digest_of(windows), num_tokens, max_tokens)
     num_layers = checkpoint.spec.num_layers
     if kept.is_of(windows, fingerprint):
         if all(kept.has_moment(layer) for layer in range(num_layers)):
@@ -91,6 +95,88 @@ def calibrate_model(
         if on_layer:
             on_layer(layer + 1, num_layers)
     return about
+
+
+def _reuse(checkpoint: Checkpoint, kept: Path, folder: Path) -> CalibrationText:
+    """Take over an earlier calibration.
+
+    Raises
+    ------
+    CalibrationError
+        If it is of another model, or not whole.
+    """
+    calibration = CalibrationFolder(kept)
+    windows = calibration.windows()
+    num_layers = checkpoint.spec.num_layers
+    is_whole = all(calibration.has_moment(layer) for layer in range(num_layers))
+    if not is_whole or not calibration.is_of(windows, checkpoint.fingerprint()):
+        raise CalibrationError(
+            f"{kept} is no whole calibration of {checkpoint.spec.source}",
+            expected="what qcqa calibrate has written for this model",
+            remedy=f"qcqa calibrate {checkpoint.spec.source} --text FILE -o FOLDER",
+        )
+    if kept.resolve() != folder.resolve():
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+    num_tokens = sum(map(len, windows))
+    return CalibrationText(str(kept), digest_of(windows), num_tokens, num_tokens)
+
+
+def calibration_of_plan(
+    plan: GroupingPlan,
+    model: str,
+    folder: Path,
+    *,
+    text: str | None = None,
+    revision: str | None = None,
+    source: PreTrainedModel | None = None,
+    on_layer: OnLayer | None = None,
+) -> CalibrationFolder | None:
+    """Return the calibration that a plan rests on, made again if it is not there; None if none.
+
+    Parameters
+    ----------
+    plan : GroupingPlan
+        Made for this model.
+    model, revision, source, on_layer
+        As in :func:`calibrate_model`.
+    folder : Path
+        Where the calibration is looked for, and kept.
+    text : str, optional
+        Where the text is now, if it has moved.
+
+    Raises
+    ------
+    CalibrationError
+        If the text is not the one that the plan was made with.
+    QCQAError
+        If the text or the model cannot be read.
+    """
+    wanted = plan.calibration
+    if wanted is None:
+        return None
+    place = text or wanted.text
+    if place != DEMO and not Path(place).expanduser().exists():
+        raise CalibrationError(
+            f"no calibration text at {place}",
+            expected="the text that the plan was made with",
+            remedy="say where it is with --calibration FILE",
+        )
+    found = calibrate_model(
+        model,
+        place,
+        folder,
+        revision=revision,
+        max_tokens=wanted.max_tokens,
+        source=source,
+        on_layer=on_layer,
+    )
+    if found.digest != wanted.digest:
+        raise CalibrationError(
+            f"{place} gives other tokens than the plan was made with",
+            expected=f"the text with the digest {wanted.digest}",
+            remedy="give that text with --calibration FILE, or search again",
+        )
+    return CalibrationFolder(folder)
 
 
 def load_float32(checkpoint: Checkpoint) -> PreTrainedModel:

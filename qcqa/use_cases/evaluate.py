@@ -3,21 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TypedDict
+from tempfile import TemporaryDirectory
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel
 
-from qcqa.attention.live import converted_copy
-from qcqa.checkpoint import Checkpoint, open_checkpoint
+from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
@@ -26,6 +19,8 @@ from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
+from qcqa.use_cases.calibrate import OnLayer
+from qcqa.use_cases.plan_models import PlanModels
 
 OnJobProgress = Callable[[JobProgress], None]
 
@@ -44,6 +39,7 @@ def evaluate_plans(
     device: str = "cpu",
     dtype: str = "auto",
     folder: MeasuredFolder | None = None,
+    calibrations: Path | None = None,
     on_progress: OnJobProgress | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
@@ -66,6 +62,9 @@ def evaluate_plans(
     folder : MeasuredFolder, optional
         Where figures are kept as they come, and the source's scores; what was measured there by
         the same benchmark is not measured again.
+    calibrations : Path, optional
+        Where the calibration that plans rest on is looked for, and kept; it is made again from
+        its text where it is missing.
     on_progress : callable, optional
         Called often; raising from it ends the evaluation, and what was measured is kept.
 
@@ -87,15 +86,14 @@ def evaluate_plans(
         plan.require_model(checkpoint.spec, plan.fingerprint)
     if folder:
         folder.make()
-    bench = _Bench(checkpoint, benchmark, device, dtype, folder, 1 + len(plans), on_progress)
-    return [bench.row_of_source(), *(bench.row_of_plan(*one) for one in enumerate(plans, start=1))]
-
-
-class _Where(TypedDict):
-    """Where, and in which type, models run."""
-
-    device: str
-    dtype: str
+    with TemporaryDirectory() as temporary:
+        models = PlanModels(
+            checkpoint, device=device, dtype=dtype, calibrations=calibrations or Path(temporary)
+        )
+        bench = _Bench(models, benchmark, folder, 1 + len(plans), on_progress)
+        rows = [bench.row_of_source()]
+        rows += [bench.row_of_plan(number, plan) for number, plan in enumerate(plans, start=1)]
+    return rows
 
 
 class _Bench:
@@ -103,27 +101,25 @@ class _Bench:
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        The source; its weights are read when the first model must run.
+    models : PlanModels
+        The source, and what plans make of it.
     num_models : int
         How many models there are in all, for progress.
-    benchmark, device, dtype, folder, on_progress
+    benchmark, folder, on_progress
         As in :func:`evaluate_plans`.
     """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        models: PlanModels,
         benchmark: Benchmark,
-        device: str,
-        dtype: str,
         folder: MeasuredFolder | None,
         num_models: int,
         on_progress: OnJobProgress | None,
     ):
-        self._checkpoint = checkpoint
+        self._models = models
         self._benchmark = benchmark
-        self._where: _Where = {"device": device, "dtype": dtype}
+        self._where = models.where
         self._folder = folder
         self._num_models = num_models
         self._on_progress = on_progress
@@ -139,7 +135,7 @@ class _Bench:
         if kept is not None:
             return kept
         figures = _unique(self._measure_source())
-        spec = self._checkpoint.spec
+        spec = self._models.checkpoint.spec
         return self._keep(key, Evaluated.of_source(spec, self._benchmark, figures, **self._where))
 
     def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
@@ -157,13 +153,13 @@ class _Bench:
     def _measure_source(self) -> Iterator[Measurement]:
         if self._parts:
             # Quick to fail, unlike the weights.
-            _ = self._tokenizer
-        yield _cache_figure(cache_bytes_per_token(self._source))
+            _ = self._models.tokenizer
+        yield _cache_figure(cache_bytes_per_token(self._models.source))
         for place, part in enumerate(self._parts):
             yield from _own_figures(self._source_on(part, 0, place))
         if self._benchmark.speed:
             report = self._reporter(_SOURCE, "speed", 0, len(self._parts))
-            models = {_SOURCE: self._source}
+            models = {_SOURCE: self._models.source}
             speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
             yield from speeds[_SOURCE].measurements()
 
@@ -171,18 +167,18 @@ class _Bench:
         # A plan's file may come from a method that is not of this release.
         method = METHODS[plan.method].label if plan.method in METHODS else plan.method
         label = f"{method} at {100 * plan.kv_ratio:.3g} %"
-        model = converted_copy(self._source, plan)
+        model = self._models.model_of(plan, self._converting(label, number))
         yield _cache_figure(_promised_cache(model, plan, label))
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
             report = self._reporter(label, part.name, number, place)
-            scores = part.score(model, self._tokenizer, report)
+            scores = part.score(model, self._models.tokenizer, report)
             yield from _own_figures(scores)
             for name, one in scores.items():
                 yield from one.compared_with(of_source[name])
         if self._benchmark.speed:
             report = self._reporter(label, "speed", number, len(self._parts))
-            models = {_SOURCE: self._source, _CONVERTED: model}
+            models = {_SOURCE: self._models.source, _CONVERTED: model}
             speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
             yield from speeds[_CONVERTED].measurements()
             yield from speeds[_CONVERTED].compared_with(speeds[_SOURCE])
@@ -205,7 +201,7 @@ class _Bench:
         return None
 
     def _score_source(self, part: Part, report: OnProgress) -> Mapping[str, Scores]:
-        scores = part.score(self._source, self._tokenizer, report)
+        scores = part.score(self._models.source, self._models.tokenizer, report)
         for path in self._scores_files(part)[:1]:
             part.save(scores, path)
         return scores
@@ -225,8 +221,18 @@ class _Bench:
         return self._hash([method, plan_digest, asdict(self._benchmark), data])
 
     def _hash(self, content: object) -> str:
-        told = [self._fingerprint, self._where, content]
+        told = [self._models.fingerprint, self._where, content]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _converting(self, label: str, number: int) -> OnLayer:
+        """Return what tells of a plan's conversion, which takes time where it refits."""
+
+        def report(layer: int, total: int) -> None:
+            if self._on_progress:
+                stage, fraction = f"{label}: converting", number / self._num_models
+                self._on_progress(JobProgress(stage, layer, total, fraction))
+
+        return report
 
     def _reporter(self, label: str, stage: str, number: int, place: int) -> OnProgress:
         """Return what turns a part's progress into that of the whole job."""
@@ -245,43 +251,6 @@ class _Bench:
                 )
 
         return report
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return self._checkpoint.fingerprint()
-
-    @cached_property
-    def _location(self) -> str:
-        folder = self._checkpoint.folder
-        return str(folder) if folder.is_dir() else self._checkpoint.spec.source
-
-    @property
-    def _revision(self) -> str:
-        return self._checkpoint.spec.revision or "main"
-
-    @cached_property
-    def _source(self) -> PreTrainedModel:
-        model = AutoModelForCausalLM.from_pretrained(
-            self._location,
-            revision=self._revision,
-            dtype=self._where["dtype"],
-            use_safetensors=True,
-        )
-        torch.nn.Module.to(
-            model, self._where["device"]
-        )  # its own method is hidden from type checkers
-        return model
-
-    @cached_property
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
-        try:
-            return AutoTokenizer.from_pretrained(self._location, revision=self._revision)
-        # Whatever its class makes of files that are missing or are another model's.
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise EvaluationError(
-                f"{self._location} has no tokenizer that can be loaded ({error})",
-                expected="the tokenizer's files beside the weights",
-            ) from error
 
 
 def _require_usable(device: str, dtype: str) -> None:

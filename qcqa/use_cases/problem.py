@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from qcqa.calibrate import RefitSettings, RiseMeter, make_batches
 from qcqa.calibrate.folder import CalibrationFolder
+from qcqa.calibrate.known_rises import KnownRises
 from qcqa.calibrate.merged import BATCH_TOKENS, merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.gram import ModelGrams
@@ -91,6 +92,7 @@ class CalibratedModel:
                 make_batches(kept.windows(), batch_tokens=BATCH_TOKENS),
                 _MergeLayer(self._source, grams, settings, kept, text),
                 _SHORT_REFIT if settings.refit else None,
+                KnownRises(self._folder / _rises_file(settings, text)),
             )
         return Problem(
             grams=grams, make_objective=objectives, fitness=settings.fitness, rescore=rescore
@@ -99,6 +101,12 @@ class CalibratedModel:
     @cached_property
     def _source(self) -> PreTrainedModel:
         return load_float32(open_checkpoint(self._model, revision=self._revision))
+
+
+def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:
+    """Return a name that tells how rises were measured."""
+    refit = "-refit" if settings.refit else ""
+    return f"rises-{settings.merge}{refit}-{text.digest}.jsonl"
 
 
 class _MergeLayer:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from qcqa.checkpoint import open_checkpoint, read_grams
 from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method
+from qcqa.plan import CalibrationText
 from qcqa.progress import JobProgress
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
@@ -23,9 +25,22 @@ BASELINES = ("mha", "gqa", "mqa")
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
 ALL_SEARCHED = (*SEARCHED_METHODS, "best")
 
-#: Makes the problem that settings ask for: of their fitness, with an objective per layer and kind,
-#: and for the fitness ``loss`` with a ``rescore`` that merges as they say.
-ProblemOf = Callable[[ModelGrams, SearchSettings], Problem]
+
+class Calibrated(Protocol):
+    """A model and a text, for searches that look at more than weights."""
+
+    @property
+    def text(self) -> CalibrationText:
+        """Which text it is; asked for the first time, it is read."""
+        ...
+
+    def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
+        """Return the problem that settings ask for.
+
+        Of their fitness, with an objective per layer and kind, and for the fitness ``loss`` with a
+        ``rescore`` that merges as they say.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ def search_model(
     settings: SearchSettings | None = None,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
-    problem_of: ProblemOf | None = None,
+    calibrated: Calibrated | None = None,
 ) -> SearchResult:
     """Search the groupings of a model's heads.
 
@@ -79,9 +94,8 @@ def search_model(
         arguments is not computed again, and the result is the same as without.
     on_progress : callable, optional
         Called often; raising from it ends the search.
-    problem_of : callable, optional
-        Makes the problem of a fitness that a calibration text is needed for; see
-        :data:`ProblemOf`.
+    calibrated : Calibrated, optional
+        The model with a calibration text, for methods that need one.
 
     Returns
     -------
@@ -98,7 +112,7 @@ def search_model(
     settings = settings or SearchSettings()
     report = on_progress or _silent
     wanted = with_baselines(methods)
-    if problem_of is None:
+    if calibrated is None:
         refuse_without_calibration(wanted, settings)
     shares = _Shares(("read", *wanted))
     kept = ResultFolder(folder) if folder else None
@@ -107,7 +121,12 @@ def search_model(
         grams = _read(model, revision, report, shares)
         if kept:
             kept.save_grams(grams)
-    problems = _Problems(grams, problem_of)
+    problems = _Problems(grams, calibrated)
+    text = None
+    if calibrated and wants_calibration(wanted, settings):
+        text = calibrated.text
+        if kept:
+            kept.save_calibration(text)
     bound = lower_bound(problems.by_weights, settings)
     if kept:
         kept.save_bound(bound)
@@ -132,7 +151,9 @@ def search_model(
         fronts[method] = front
     if folder:
         shutil.rmtree(folder / "unfinished", ignore_errors=True)
-    return SearchResult(grams=grams, fronts=fronts, bound=bound, error_bound=error_bound)
+    return SearchResult(
+        grams=grams, fronts=fronts, bound=bound, error_bound=error_bound, calibration=text
+    )
 
 
 def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares") -> ModelGrams:
@@ -146,21 +167,27 @@ def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares
 class _Problems:
     """The problems of a search, each made when it is first needed."""
 
-    def __init__(self, grams: ModelGrams, problem_of: ProblemOf | None):
+    def __init__(self, grams: ModelGrams, calibrated: Calibrated | None):
         self._grams = grams
-        self._problem_of = problem_of
+        self._source = calibrated
         self.by_weights = wse_problem(grams)
         self._calibrated: dict[tuple[str, str, bool], Problem] = {}
 
     def of(self, settings: SearchSettings) -> Problem:
         """Return the problem of these settings."""
-        if settings.fitness == "wse" or self._problem_of is None:
+        if settings.fitness == "wse" or self._source is None:
             return self.by_weights
         # What is measured depends on how heads are merged.
         key = (settings.fitness, settings.merge, settings.refit)
         if key not in self._calibrated:
-            self._calibrated[key] = self._problem_of(self._grams, settings)
+            self._calibrated[key] = self._source.problem(self._grams, settings)
         return self._calibrated[key]
+
+
+def wants_calibration(methods: Iterable[str], settings: SearchSettings) -> bool:
+    """Return whether any of the methods has use for a calibration text."""
+    all_settings = [METHODS[name].settings(settings) for name in methods]
+    return any(one.fitness != "wse" or one.merge == "svd" or one.refit for one in all_settings)
 
 
 def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
@@ -172,10 +199,11 @@ def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings)
         Which names the first of them.
     """
     for name in methods:
-        fitness = METHODS[name].settings(settings).fitness
-        if fitness != "wse":
+        its = METHODS[name].settings(settings)
+        if its.fitness != "wse" or its.refit:
+            reason = f"by {its.fitness}" if its.fitness != "wse" else "with a refit"
             raise SettingsError(
-                f"{METHODS[name].label} by {fitness} needs a calibration text",
+                f"{METHODS[name].label} {reason} needs a calibration text",
                 remedy="give one with --calibration FILE",
             )
 
@@ -207,8 +235,11 @@ def calibration_of(
     if calibration == "demo":
         return calibration
     path = Path(calibration).expanduser().resolve()
-    if not path.is_file():
-        raise SettingsError(f"calibration {calibration}", expected="a file, or 'demo'")
+    if not path.exists():
+        raise SettingsError(
+            f"calibration {calibration}",
+            expected="a file, the folder of a calibration, or 'demo'",
+        )
     return str(path)
 
 

@@ -13,7 +13,7 @@ from qcqa.attention import convert, converted_copy
 from qcqa.attention import live as live_conversion
 from qcqa.errors import PlanError
 from qcqa.grouping import LayerGrouping
-from qcqa.merge import LayerWeights
+from qcqa.merge import LayerContext, LayerWeights
 from qcqa.merge.mean import MeanMerge
 
 MakeCase = Callable[[str], Any]
@@ -25,11 +25,13 @@ class MergeOfEverything(MeanMerge):
 
     needs = frozenset({"key", "value", "query", "output", "key_norm"})
 
-    def __call__(self, weights: LayerWeights, grouping: LayerGrouping) -> LayerWeights:
+    def __call__(
+        self, weights: LayerWeights, grouping: LayerGrouping, context: LayerContext
+    ) -> LayerWeights:
         for part in (weights.query, weights.output, weights.key, weights.value):
             assert part is not None
             part.mul_(1.5)
-        return super().__call__(weights, grouping)
+        return super().__call__(weights, grouping, context)
 
 
 def snapshot(model: PreTrainedModel) -> dict[str, Tensor]:

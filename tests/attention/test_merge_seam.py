@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qcqa.attention import convert, convert_checkpoint, load
 from qcqa.grouping import LayerGrouping
-from qcqa.merge import LayerWeights, MeanMerge, Role
+from qcqa.merge import LayerContext, LayerWeights, MeanMerge, Role
 
 
 class ScaledMean:
@@ -20,8 +20,10 @@ class ScaledMean:
     def __init__(self, *, scale_keys: bool):
         self._key_scale = 4.0 if scale_keys else 1.0
 
-    def __call__(self, weights: LayerWeights, grouping: LayerGrouping) -> LayerWeights:
-        merged = MeanMerge()(weights, grouping)
+    def __call__(
+        self, weights: LayerWeights, grouping: LayerGrouping, context: LayerContext
+    ) -> LayerWeights:
+        merged = MeanMerge()(weights, grouping, context)
         assert merged.query is not None
         assert merged.output is not None
         assert merged.query.shape[0] == merged.output.shape[1]

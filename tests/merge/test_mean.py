@@ -5,7 +5,7 @@ import torch
 
 from qcqa.errors import PlanError
 from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.merge import LayerWeights, merge_named
+from qcqa.merge import LayerContext, LayerWeights, merge_named
 from qcqa.merge.mean import mean_of_groups
 
 GROUPING = Grouping((0, 1, 0, 2, 1, 0))
@@ -54,6 +54,7 @@ def test_keys_and_values_have_groupings_of_their_own() -> None:
     merged = merge_named("mean")(
         LayerWeights(key=heads, value=heads, query=heads, key_norm=heads[..., 0]),
         LayerGrouping(key=GROUPING, value=values),
+        LayerContext(),
     )
 
     assert torch.equal(merged.key, mean_of_groups(heads, GROUPING))

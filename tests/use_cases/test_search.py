@@ -5,6 +5,7 @@ import pytest
 
 from qcqa.errors import SettingsError
 from qcqa.methods import METHODS
+from qcqa.plan import CalibrationText
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder
@@ -23,7 +24,9 @@ class _Calibrated:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, grams, settings):
+    text = CalibrationText("some.txt", "digest", 512, 1024)
+
+    def problem(self, grams, settings):
         self.asked.append((settings.fitness, settings.merge))
 
         def rescore(layer, groupings):
@@ -84,7 +87,7 @@ def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_lla
         methods=preset.methods,
         settings=preset.settings(SETTINGS),
         folder=tmp_path,
-        problem_of=calibrated,
+        calibrated=calibrated,
     )
     assert calibrated.asked == [("loss", "svd")]
     assert {name: front.fitness for name, front in result.fronts.items()} == {
@@ -93,10 +96,13 @@ def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_lla
     assert best_method(result, 48) == "best"
     plan = plan_of_result(result, 48)
     assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
+    assert plan.calibration == calibrated.text
+    assert plan_of_result(result, 48, method="gqa").calibration is None
     assert plan.predicted.wse_lower_bound is None  # it is of plans that group alike
     assert plan_of_result(result, 48, method="gqa").predicted.wse_lower_bound is not None
 
     kept = ResultFolder(tmp_path).result()
+    assert kept.calibration == calibrated.text
     for name in result.fronts:
         np.testing.assert_array_equal(kept.wse(name), result.wse(name))
         assert len(kept.wse(name)) == len(kept.front(name))
@@ -110,7 +116,7 @@ def test_output_error_has_a_bound_of_its_own_beside_that_of_wse(tiny_llama, tmp_
         methods=("optimal",),
         settings=settings,
         folder=tmp_path,
-        problem_of=_Calibrated(),
+        calibrated=_Calibrated(),
     )
     assert (result.bound.fitness, result.error_bound.fitness) == ("wse", "output-error")
     said = plan_of_result(result, 48, method="optimal").predicted

@@ -1,0 +1,56 @@
+"""``qcqa calibrate``: read a text with a model, once, for searches and conversions."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.cli.inspect import ModelArgument, RevisionOption
+from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
+
+_DEFAULT_TOKENS = 32768
+
+
+def calibrate(
+    model: ModelArgument,
+    text: Annotated[
+        str,
+        typer.Option(
+            "--text", help="A plain text file in UTF-8, or 'demo'; never the evaluation text."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to keep the calibration in.")],
+    tokens: Annotated[
+        int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
+    ] = _DEFAULT_TOKENS,
+    revision: RevisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a text with a model and keep what merging, searching and refitting need of it.
+
+    The folder can be given as `--calibration` to `qcqa search` in place of a text, so that several
+    searches share one pass over it.
+
+    Examples
+    --------
+        qcqa calibrate ./Llama-2-7b-hf --text wiki.txt --tokens 65536 -o calibration
+
+        qcqa search ./Llama-2-7b-hf --preset best --calibration calibration
+    """
+    # Here, because it loads torch: no other command should wait for that.
+    from qcqa.use_cases.calibrate import calibrate_model
+
+    with fraction_bar() as show:
+        about = calibrate_model(
+            model,
+            text,
+            out,
+            revision=revision,
+            max_tokens=tokens,
+            on_layer=lambda layer, total: show("reading the text", layer / total),
+        )
+    if as_json:
+        print_json({"folder": str(out), **asdict(about)})
+    else:
+        console.print(f"{out}: {about.num_tokens:,} tokens of {about.text}")

@@ -1,0 +1,23 @@
+"""What a merge must know of a layer beside its weights."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerContext:
+    """The inputs of a layer's attention, and what happens to its keys on their way.
+
+    Parameters
+    ----------
+    moment : Tensor, shape (d, d) or (d + 1, d + 1), float64, optional
+        Second moment ``E[x x']`` of the inputs on calibration text, with the constant 1 appended
+        to them where projections have biases. None for the identity: from the weights alone.
+    rotary_planes : tuple of (int, int)
+        The pairs of a key head's dimensions that a rotary embedding turns together; dimensions
+        in no pair do not rotate.
+    """
+
+    moment: Tensor | None = None
+    rotary_planes: tuple[tuple[int, int], ...] = ()

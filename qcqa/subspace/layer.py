@@ -1,0 +1,159 @@
+"""One layer's heads with the weights of their errors: what is fitted, and what its error is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.subspace.fit import Fit
+from qcqa.subspace.free import FreeGram, fit_free, free_gram, roots_of
+from qcqa.subspace.planes import PlaneGrams, fit_planes, plane_grams
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Gram = FreeGram | PlaneGrams
+
+#: Added to second moments, as a share of their mean: directions that a short text does not hold
+#: break ties, and weigh nothing else.
+_DAMPING = 1e-8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerHeads:
+    """A layer's heads, and what errors of them are worth.
+
+    Parameters
+    ----------
+    key, value : array, shape (H, dh, e)
+        Heads; ``e`` is the hidden size, and one more where a bias is the last column.
+    key_weight : array, shape (H, dh, dh)
+        Second moment of the queries that meet each key head, summed over query heads.
+    value_weight : array, shape (H, dh, dh)
+        ``O' O`` of the output projection, summed over the query heads of each value head.
+    moment : array, shape (e, e), or None
+        Second moment of the inputs; None for the identity.
+    spread : array, shape (e, e), or None
+        Their covariance, where the moment knows their mean: what is the same in all keys of a
+        query cancels in the softmax, unless a rotary embedding turns it.
+    planes : array, shape (planes, 2)
+        Pairs of dimensions that rotate together, none without a rotary embedding.
+    """
+
+    key: FloatArray
+    value: FloatArray
+    key_weight: FloatArray
+    value_weight: FloatArray
+    moment: FloatArray | None
+    spread: FloatArray | None
+    planes: IntArray
+
+    @property
+    def unrotated(self) -> IntArray:
+        """Dimensions of a key head that do not rotate."""
+        return np.setdiff1d(np.arange(self.key.shape[1]), self.planes)
+
+    @property
+    def plane_weights(self) -> FloatArray:
+        """Weight of each key head's rotary planes, (H, planes)."""
+        weight = np.einsum("haa->ha", self.key_weight)
+        return np.asarray(weight[:, self.planes].sum(axis=2) / 2)
+
+    def key_fit(self, group: tuple[int, ...]) -> Fit:
+        """Return the shared key head of a group."""
+        heads, free = self.key[list(group)], self.unrotated
+        fit = fit_planes(heads, self.planes, self.plane_weights[list(group)], self.moment)
+        if free.size:
+            weight = self.key_weight[list(group)][:, free[:, None], free]
+            part = fit_free(heads[:, free], weight, self.spread)
+            fit.mix[:, free[:, None], free] = part.mix
+            fit.basis[:, free[:, None], free] = part.basis
+        return fit
+
+    def value_fit(self, group: tuple[int, ...]) -> Fit:
+        """Return the shared value head of a group."""
+        return fit_free(self.value[list(group)], self.value_weight[list(group)], self.moment)
+
+    def key_grams(self) -> tuple[Gram, ...]:
+        """Return what the error of any grouping of the keys is told from."""
+        grams: list[Gram] = []
+        if self.planes.size:
+            grams.append(plane_grams(self.key, self.planes, self.plane_weights, self.moment))
+        if self.unrotated.size:
+            free = self.unrotated
+            roots, _ = roots_of(self.key_weight[:, free[:, None], free])
+            grams.append(free_gram(self.key[:, free], roots, self.spread))
+        return tuple(grams)
+
+    def value_grams(self) -> tuple[Gram, ...]:
+        """Return what the error of any grouping of the values is told from."""
+        roots, _ = roots_of(self.value_weight)
+        return (free_gram(self.value, roots, self.moment),)
+
+
+def layer_heads(
+    query: FloatArray,
+    key: FloatArray,
+    value: FloatArray,
+    output: FloatArray,
+    *,
+    moment: FloatArray | None,
+    planes: tuple[tuple[int, int], ...],
+) -> LayerHeads:
+    """Return a layer's heads with the weights of their errors.
+
+    Parameters
+    ----------
+    query : array, shape (Hq, dh, e)
+        Query heads, those of one KV head beside each other.
+    key, value : array, shape (H, dh, e)
+        KV heads.
+    output : array, shape (d, Hq, dh)
+        The output projection.
+    moment : array, shape (d, d) or (d + 1, d + 1), or None
+        Second moment of the inputs, with the constant 1 appended where there are biases.
+    planes : tuple of (int, int)
+        Pairs of dimensions that rotate together.
+    """
+    hidden_size, (num_heads, size, _) = len(output), key.shape
+    width = max(part.shape[2] for part in (query, key, value))
+    if moment is not None:
+        if len(moment) < width:
+            raise ValueError(f"a moment of {len(moment)} inputs, and weights of {width}")
+        width = len(moment)
+    query, key, value = (_widened(part, width) for part in (query, key, value))
+    spread = _spread(moment, width, hidden_size)
+    moment = None if moment is None else _damped(moment, hidden_size)
+    queries = query.reshape(num_heads, -1, width)  # (H, queries dh, e)
+    seen = queries if moment is None else queries @ moment
+    per_head = (num_heads, -1, size, width)
+    key_weight = np.einsum("hqae,hqbe->hab", seen.reshape(per_head), queries.reshape(per_head))
+    outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)
+    return LayerHeads(
+        key=key,
+        value=value,
+        key_weight=(key_weight + key_weight.transpose(0, 2, 1)) / 2,
+        value_weight=outputs.transpose(0, 2, 1) @ outputs,
+        moment=moment,
+        spread=spread,
+        planes=np.array(planes, dtype=np.int64).reshape(-1, 2),
+    )
+
+
+def _widened(heads: FloatArray, width: int) -> FloatArray:
+    """Return heads with a column for the bias that they do not have."""
+    return np.pad(heads, ((0, 0), (0, 0), (0, width - heads.shape[2])))
+
+
+def _damped(moment: FloatArray, hidden_size: int) -> FloatArray:
+    inputs = np.arange(len(moment)) < hidden_size
+    return moment + np.diag(inputs * (_DAMPING * np.trace(moment) / len(moment)))
+
+
+def _spread(moment: FloatArray | None, width: int, hidden_size: int) -> FloatArray | None:
+    """Return the covariance of the inputs, as far as their mean is known."""
+    if moment is None:
+        return None if width == hidden_size else np.diag(1.0 * (np.arange(width) < hidden_size))
+    if width > hidden_size:
+        mean = moment[-1]
+        moment = moment - np.outer(mean, mean) / mean[-1]
+    return _damped(moment, hidden_size)

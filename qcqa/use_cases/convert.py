@@ -1,0 +1,156 @@
+"""Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from qcqa.attention import attention_names, convert_checkpoint
+from qcqa.calibrate.folder import CalibrationFolder
+from qcqa.calibrate.merged import merged_model
+from qcqa.checkpoint import open_checkpoint
+from qcqa.errors import CalibrationError
+from qcqa.plan import GroupingPlan
+from qcqa.progress import JobProgress
+from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
+
+OnJobProgress = Callable[[JobProgress], None]
+
+#: Guesses: of the whole time, what has passed when the text is read, and when layers are refitted.
+_READ, _REFITTED = 0.3, 0.9
+
+
+def convert_by_plan(
+    model: str,
+    plan: GroupingPlan,
+    folder: Path,
+    *,
+    calibration: str | None = None,
+    calibrations: Path | None = None,
+    revision: str | None = None,
+    on_progress: OnJobProgress | None = None,
+) -> None:
+    """Write the checkpoint that a plan makes of a model.
+
+    A plan that rests on the weights alone is carried out tensor by tensor. One with a calibration
+    reads its text again, unless that lies ready; one that refits needs the whole model in memory,
+    in float32, and its attention once more.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plan : GroupingPlan
+        Made for this model.
+    folder : Path
+        New or empty.
+    calibration : str, optional
+        Where the plan's calibration text is now, if it has moved.
+    calibrations : Path, optional
+        Where the calibration is looked for, and kept.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    on_progress : callable, optional
+        Called often; raising from it ends the conversion, and nothing is left.
+
+    Raises
+    ------
+    QCQAError
+        If the model, the plan, its calibration or the folder cannot be used.
+    """
+    report = on_progress or _silent
+    with TemporaryDirectory() as temporary:
+        rest = _Calibrated(
+            model, plan, calibrations or Path(temporary), calibration, revision, report
+        )
+
+        def on_bytes(written: int, total: int) -> None:
+            fraction = rest.done + (1 - rest.done) * written / max(1, total)
+            report(JobProgress("writing weights", written, total, fraction))
+
+        convert_checkpoint(
+            model,
+            plan,
+            folder,
+            revision=revision,
+            moments=rest.moment if plan.calibration else None,
+            fitted=rest.fitted if plan.refit else None,
+            on_bytes=on_bytes,
+        )
+
+
+class _Calibrated:
+    """What a plan rests on beside the weights: made when the first layer asks for it."""
+
+    def __init__(
+        self,
+        model: str,
+        plan: GroupingPlan,
+        folder: Path,
+        text: str | None,
+        revision: str | None,
+        report: OnJobProgress,
+    ):
+        self._model = model
+        self._plan = plan
+        self._folder = folder
+        self._text = text
+        self._revision = revision
+        self._report = report
+        #: How much of the whole work is done.
+        self.done = 0.0
+
+    def moment(self, layer: int) -> Tensor:
+        """Return the second moment of a layer's inputs."""
+        return self._calibration.moment(layer)
+
+    def fitted(self, layer: int) -> dict[str, Tensor]:
+        """Return a layer's refitted tensors by name, without the model's prefix."""
+        model = self._merged
+        names = attention_names(model)
+        return {
+            f"{module.removeprefix(names.prefix)}.{name}": parameter.detach()
+            for module in names.merged_modules(layer)
+            for name, parameter in model.get_submodule(module).named_parameters()
+        }
+
+    @cached_property
+    def _source(self) -> PreTrainedModel:
+        return load_float32(open_checkpoint(self._model, revision=self._revision))
+
+    @cached_property
+    def _calibration(self) -> CalibrationFolder:
+        found = calibration_of_plan(
+            self._plan,
+            self._model,
+            self._folder,
+            text=self._text,
+            revision=self._revision,
+            source=self._source if self._plan.refit else None,
+            on_layer=self._part("reading the calibration text", 0.0, _READ),
+        )
+        if found is None:
+            raise CalibrationError(
+                "a plan that refits and names no calibration text",
+                remedy="search again with --calibration FILE",
+            )
+        return found
+
+    @cached_property
+    def _merged(self) -> PreTrainedModel:
+        on_layer = self._part("refitting layers", _READ, _REFITTED)
+        return merged_model(self._source, self._plan, self._calibration, on_layer=on_layer)
+
+    def _part(self, stage: str, start: float, end: float) -> Callable[[int, int], None]:
+        def on_layer(layer: int, total: int) -> None:
+            self.done = start + (end - start) * layer / total
+            self._report(JobProgress(stage, layer, total, self.done))
+
+        return on_layer
+
+
+def _silent(_progress: JobProgress) -> None:
+    """Take progress that nobody asked for."""

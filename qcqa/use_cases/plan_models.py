@@ -1,0 +1,124 @@
+"""A source model, and the models that plans make of it, as they are measured."""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from qcqa.attention import converted_copy
+from qcqa.calibrate.merged import copy_attention, merged_model
+from qcqa.checkpoint import Checkpoint
+from qcqa.errors import EvaluationError
+from qcqa.plan import GroupingPlan
+from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+
+
+class Where(TypedDict):
+    """Where, and in which type, models run."""
+
+    device: str
+    dtype: str
+
+
+class PlanModels:
+    """Reads a source when it is first needed, and converts copies of it.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The source.
+    device, dtype : str
+        Where, and in which type, the models run.
+    calibrations : Path
+        Folder of the calibration that plans rest on.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str, dtype: str, calibrations: Path):
+        self.checkpoint = checkpoint
+        self.where: Where = {"device": device, "dtype": dtype}
+        self._calibrations = calibrations
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the source's weights."""
+        return self.checkpoint.fingerprint()
+
+    @cached_property
+    def source(self) -> PreTrainedModel:
+        """The source, where and as it is to run."""
+        model = AutoModelForCausalLM.from_pretrained(
+            location_of(self.checkpoint),
+            revision=self._revision,
+            dtype=self.where["dtype"],
+            use_safetensors=True,
+        )
+        torch.nn.Module.to(model, self.where["device"])  # its own is hidden from type checkers
+        return model
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The source's tokenizer.
+
+        Raises
+        ------
+        EvaluationError
+            If it has none that can be loaded.
+        """
+        location = location_of(self.checkpoint)
+        try:
+            return AutoTokenizer.from_pretrained(location, revision=self._revision)
+        # Whatever its class makes of files that are missing or are another model's.
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise EvaluationError(
+                f"{location} has no tokenizer that can be loaded ({error})",
+                expected="the tokenizer's files beside the weights",
+            ) from error
+
+    def model_of(self, plan: GroupingPlan, on_layer: OnLayer | None = None) -> PreTrainedModel:
+        """Return what a plan makes of the source; all but its attention is the source's own.
+
+        Raises
+        ------
+        QCQAError
+            If the plan is for another model, or its calibration text is missing.
+        """
+        if plan.calibration is None:
+            return converted_copy(self.source, plan)
+        calibration = calibration_of_plan(
+            plan,
+            self.checkpoint.spec.source,
+            self._calibrations,
+            revision=self.checkpoint.spec.revision,
+            source=self._float32,
+        )
+        fitted = merged_model(self._float32, plan, calibration, on_layer=on_layer)
+        if self._float32 is self.source:
+            return fitted
+        # Only the shapes matter here: the weights are replaced at once.
+        model = converted_copy(self.source, _by_mean(plan))
+        copy_attention(fitted, model)
+        return model
+
+    @cached_property
+    def _float32(self) -> PreTrainedModel:
+        if self.source.dtype == torch.float32:
+            return self.source
+        model = load_float32(self.checkpoint)
+        torch.nn.Module.to(model, self.where["device"])
+        return model
+
+    @property
+    def _revision(self) -> str:
+        return self.checkpoint.spec.revision or "main"
+
+
+def _by_mean(plan: GroupingPlan) -> GroupingPlan:
+    return replace(plan, merge="mean", refit=False, calibration=None)
