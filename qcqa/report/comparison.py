@@ -39,7 +39,7 @@ class BudgetPoint:
     fitness : Fitness
         By what the method chose the plan.
     error : float
-        The plan's error by that fitness: its WSE, or another.
+        The plan's error by that fitness: relative to losing all, or nats per token for ``loss``.
     """
 
     method: str
@@ -91,7 +91,7 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
             if bound is None or not result.bound.holds_for(front)
             else max(0.0, _excess(wse, bound)),
             fitness=front.fitness,
-            error=float(front.error[index]),
+            error=float(front.error[index]) / (front.total or 1.0),
         )
     return points
 

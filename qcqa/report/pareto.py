@@ -13,6 +13,7 @@ from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import draw_budget, kv_layout
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
 
 #: WSE in one of three ways, or another fitness by which methods of the run searched.
 ErrorScale = Literal["relative", "absolute", "gap", "output-error", "loss"]
@@ -32,6 +33,11 @@ _AXIS_TITLES: dict[ErrorScale, str] = {
     "gap": "% above the lower bound of its size (lower is better)",
     "output-error": "relative output error (lower is better)",
     "loss": "measured rise of the loss, nats per token (lower is better)",
+}
+
+_AIMS: dict[Fitness, str] = {
+    "output-error": "the error of the attention's output",
+    "loss": "measured loss",
 }
 
 #: More corners than this do not show on a screen, but cost time.
@@ -104,6 +110,43 @@ def pareto_figure(
     if budget is not None:
         _mark_budget(figure, result, axis, y_of, budget)
     return figure
+
+
+def pareto_caption(result: SearchResult, scale: ErrorScale) -> str:
+    """Say how to read the chart of :func:`pareto_figure`, as Markdown.
+
+    Parameters
+    ----------
+    result : SearchResult
+        What is drawn.
+    scale : ErrorScale
+        What the vertical axis shows.
+    """
+    step = "Every step is a plan; down and to the left is better"
+    if scale == "loss":
+        return (
+            f"{step}. **Rise of the loss**: measured on the calibration text with one layer merged "
+            "at a time, and summed over the layers. It ranks plans; measure a whole plan before "
+            "you serve it."
+        )
+    if scale == "output-error":
+        return (
+            f"{step}. **Output error**: how far merging moves the attention's output on the "
+            "calibration text, relative to its squared norm. It only stands in for quality: "
+            "measure a plan before you serve it."
+        )
+    any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
+    others = (front for front in result.fronts.values() if front.fitness != "wse")
+    aims = "".join(
+        f" **{method_style(front.method).label} is chosen by {_AIMS[front.fitness]}, not by WSE.**"
+        for front in others
+    )
+    reaches = "is below zero" if scale == "gap" else "reaches the grey area under the dashed line"
+    return (
+        f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
+        "far merging moves the K and V weights, relative to their squared norm. It needs "
+        f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
+    )
 
 
 class _ErrorAxis:
