@@ -6,8 +6,15 @@ code that runs a converted model, here and on machines without this library.
 """
 
 from qcqa.attention.folder import convert_checkpoint
-from qcqa.attention.live import convert, converted_copy
+from qcqa.attention.live import convert, converted_copy, source_heads
 from qcqa.attention.loading import load
 from qcqa.attention.names import attention_names
 
-__all__ = ["attention_names", "convert", "convert_checkpoint", "converted_copy", "load"]
+__all__ = [
+    "attention_names",
+    "convert",
+    "convert_checkpoint",
+    "converted_copy",
+    "load",
+    "source_heads",
+]

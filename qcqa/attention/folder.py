@@ -11,7 +11,7 @@ from qcqa.attention.layout import Layout, Moments
 from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import refuse_converted, section_of
-from qcqa.attention.shards import ConvertedShards, OnBytes
+from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.budget import GIB
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.checkpoint.checkpoint import read_json
@@ -40,6 +40,7 @@ def convert_checkpoint(
     *,
     revision: str | None = None,
     moments: Moments | None = None,
+    fitted: Fitted | None = None,
     on_bytes: OnBytes | None = None,
 ) -> None:
     """Write a checkpoint that stores and caches only the plan's shared heads.
@@ -61,6 +62,9 @@ def convert_checkpoint(
     moments : callable, optional
         Second moments of the attention's inputs by layer, for merges that weigh errors by them;
         by default they go by the weights alone.
+    fitted : callable, optional
+        Returns a layer's refitted tensors by name, without the model's prefix, in place of the
+        merge's; called when the layer's turn comes.
     on_bytes : callable, optional
         Called with the bytes of weights that are written and those of all.
 
@@ -81,9 +85,9 @@ def convert_checkpoint(
     # Geometry first: that is told from the config, before any weight is read or fetched.
     plan.require_model(checkpoint.spec, plan.fingerprint)
     merge = merge_named(plan.merge)
-    section = section_of(checkpoint.architecture, checkpoint.config, plan)
+    section = section_of(checkpoint.architecture, checkpoint.config, plan.model, plan.layers)
     layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)
-    shards = ConvertedShards(checkpoint, layout, merge, plan)
+    shards = ConvertedShards(checkpoint, layout, merge, plan, fitted)
     _refuse_full_disk(folder, shards.num_bytes)
     plan.require_model(checkpoint.spec, checkpoint.fingerprint())
     temporary = temporary_beside(folder.absolute())

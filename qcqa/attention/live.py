@@ -1,6 +1,6 @@
 """Conversion of a live transformers model, in place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +14,8 @@ from qcqa.attention.section import refuse_converted, section_of
 from qcqa.checkpoint.architecture import Architecture, architecture_of, geometry_of
 from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.errors import CheckpointError, UnsupportedModelError
-from qcqa.merge import merge_named
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.merge import LayerContext, LayerWeights, Role, merge_named
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 
@@ -59,7 +60,7 @@ def convert(
     spec = _spec(read, architecture, config, source)
     plan.require_model(spec, plan.fingerprint)
     merge = merge_named(plan.merge)
-    section = section_of(architecture, decoder_config, plan)
+    section = section_of(architecture, decoder_config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, decoder_config, moments)
     plan.require_model(spec, _fingerprint(layout, read))
     for layer, grouping in enumerate(plan.layers):
@@ -93,6 +94,39 @@ def converted_copy(
         As :func:`convert`.
     """
     return convert(deepcopy(model, _kept(model)), plan, moments=moments)
+
+
+def source_heads(
+    model: PreTrainedModel, layer: int, *, needs: Iterable[Role], moments: Moments | None = None
+) -> tuple[LayerWeights, LayerContext]:
+    """Return the heads of a source model's layer as a merge is given them.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Not converted.
+    layer : int
+        Number of the layer.
+    needs : iterable of str
+        Roles of the weights that are wanted; see :class:`~qcqa.merge.Merge`.
+    moments : callable, optional
+        As :func:`convert` takes them.
+
+    Raises
+    ------
+    CheckpointError
+        If the model's family is unknown, or it is quantized or converted already.
+    """
+    source = model.name_or_path or type(model).__name__
+    config = model.config.to_dict()
+    refuse_converted(config, source)
+    architecture, decoder_config = architecture_of(config, source=source)
+    read = _Reader(model, architecture, source)
+    spec = _spec(read, architecture, config, source)
+    alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
+    section = section_of(architecture, decoder_config, spec, (alone,) * spec.num_layers)
+    layout = Layout(architecture, spec, section, decoder_config, moments)
+    return layout.heads(layer, read, needs), layout.context(layer)
 
 
 def _kept(model: PreTrainedModel) -> dict[int, Any]:

@@ -1,13 +1,13 @@
 """From a model's architecture and a plan to the section ``qcqa`` of the converted config."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.checkpoint.architecture import Architecture, Config
 from qcqa.errors import UnsupportedModelError
+from qcqa.grouping import LayerGrouping
 from qcqa.model_spec import ModelSpec
-from qcqa.plan import GroupingPlan
 
 #: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
 #: goes on with as many heads as the projections make. With any other model the projections hand
@@ -21,7 +21,12 @@ _TAKES_FEWER_HEADS = frozenset(
 )  # fmt: skip
 
 
-def section_of(architecture: Architecture, config: Config, plan: GroupingPlan) -> Section:
+def section_of(
+    architecture: Architecture,
+    config: Config,
+    spec: ModelSpec,
+    layers: Sequence[LayerGrouping],
+) -> Section:
     """Return the section that describes a model after its conversion.
 
     Parameters
@@ -30,10 +35,11 @@ def section_of(architecture: Architecture, config: Config, plan: GroupingPlan) -
         Of the source, variants applied.
     config : mapping
         The part of the source's config that describes the decoder.
-    plan : GroupingPlan
-        A plan for the source.
+    spec : ModelSpec
+        Of the source.
+    layers : sequence of LayerGrouping
+        Which heads share, in each layer.
     """
-    spec = plan.model
     names = architecture.modules
     if architecture.layout == "separate":
         modules = {"key": names.key, "value": names.value}
@@ -49,7 +55,7 @@ def section_of(architecture: Architecture, config: Config, plan: GroupingPlan) -
         head_dim=spec.head_dim,
         takes_fewer_heads=_takes_fewer_heads(config),
         heads_per_cached_head=_heads_per_cached_head(config, spec),
-        layers=tuple((layer.key.labels, layer.value.labels) for layer in plan.layers),
+        layers=tuple((layer.key.labels, layer.value.labels) for layer in layers),
     )
 
 

@@ -1,11 +1,12 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from qcqa.attention import source_heads
 from qcqa.calibrate import RefitSettings, RiseMeter, make_batches
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.known_rises import KnownRises
@@ -13,9 +14,14 @@ from qcqa.calibrate.merged import BATCH_TOKENS, merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.gram import ModelGrams
 from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.merge import MERGES
+from qcqa.merge.absorb import heads_of
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
+from qcqa.subspace.layer import LayerHeads
+from qcqa.subspace.objective import SubspaceObjective
+from qcqa.terms import Kind
 from qcqa.use_cases.calibrate import calibrate_model, load_float32
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
@@ -84,7 +90,14 @@ class CalibratedModel:
         """
         text = self.text
         kept = CalibrationFolder(self._folder)
-        objectives = SubspaceObjectives(self._source, kept, self._folder)
+        # One layer at a time: its weights are in float64.
+        heads = lru_cache(maxsize=1)(partial(self._heads, kept))
+
+        def objective(layer: int, kind: Kind) -> SubspaceObjective:
+            keys, values = heads(layer).key_grams(), heads(layer).value_grams()
+            grams = {"key": keys, "value": values, "shared": (*keys, *values)}
+            return SubspaceObjective(grams[kind])
+
         rescore = None
         if settings.fitness == "loss":
             rescore = RiseMeter(
@@ -95,8 +108,14 @@ class CalibratedModel:
                 KnownRises(self._folder / _rises_file(settings, text)),
             )
         return Problem(
-            grams=grams, make_objective=objectives, fitness=settings.fitness, rescore=rescore
+            grams=grams, make_objective=objective, fitness=settings.fitness, rescore=rescore
         )
+
+    def _heads(self, calibration: CalibrationFolder, layer: int) -> LayerHeads:
+        weights, context = source_heads(
+            self._source, layer, needs=MERGES["svd"].needs, moments=calibration.moment
+        )
+        return heads_of(weights, context)
 
     @cached_property
     def _source(self) -> PreTrainedModel:

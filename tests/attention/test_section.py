@@ -19,7 +19,9 @@ def case(request: pytest.FixtureRequest, make_case: MakeCase) -> Any:
 
 
 def section(case: Any) -> Section:
-    return section_of(case.checkpoint.architecture, case.checkpoint.config, case.plan)
+    return section_of(
+        case.checkpoint.architecture, case.checkpoint.config, case.plan.model, case.plan.layers
+    )
 
 
 def test_there_and_back(case: Any) -> None:

@@ -27,7 +27,7 @@ def test_few_tokens_are_taken_evenly_from_all_of_the_text(demo_tokenizer):
 
 
 def test_too_little_text_is_refused_in_one_line(demo_tokenizer):
-    with pytest.raises(CalibrationError, match="a calibration text of .* tokens") as refusal:
+    with pytest.raises(CalibrationError, match=r"a calibration text of .* tokens") as refusal:
         calibration_windows(demo_tokenizer, ["Anna has a dog."])
     assert "\n" not in refusal.value.one_line()
 
