@@ -5,16 +5,20 @@ from typing import Any
 
 import streamlit as st
 
-from qcqa.report.pareto import ERROR_SCALES
+from qcqa.report.pareto import scales_of
+from qcqa.search_result import SearchResult
 from ui.state import choices, widget
 
 #: More options than this do not fit beside each other.
 _MOST_BESIDE_EACH_OTHER = 4
 
 
-def vertical_axis(metrics: Mapping[str, str]) -> str:
+def vertical_axis(result: SearchResult, metrics: Mapping[str, str]) -> str:
     """Draw the switch of the fronts' vertical axis; return an error scale or a metric."""
-    options = {**ERROR_SCALES, **{name: f"{label}, measured" for name, label in metrics.items()}}
+    options = {
+        **scales_of(result),
+        **{name: f"{label}, measured" for name, label in metrics.items()},
+    }
     shown = choices().scale if choices().scale in options else "relative"
     _switch("Vertical axis", options, widget("scale", shown, key=_key("scale", options)))
     return shown

@@ -29,8 +29,11 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
                 required=True,
                 **widget("unit", choices().unit),
             )
-            load = _load(spec)
-        axis = KvAxis(spec, load, choices().unit)
+            load = chosen_load(spec)
+            axis = KvAxis(spec, load, choices().unit)
+            with st.popover(load_text(load), icon=":material/memory:", key="load"):
+                _exact_size(axis)
+                _load(load)
         with left:
             _slider(axis)
     return axis, heads_within_ratio(spec, choices().budget / 100)
@@ -59,6 +62,24 @@ def _slider(axis: KvAxis) -> None:
     )
 
 
+def _exact_size(axis: KvAxis) -> None:
+    """Draw the budget as a number to type: a slider cannot be set to 8 GiB sharp."""
+    key = f"{_slider_key(axis)}_exact"
+    step = axis.full / _STEPS
+    st.number_input(
+        f"KV budget, {axis.suffix}",
+        min_value=0.0,
+        max_value=axis.full,
+        step=step,
+        format="%.6g",
+        **controlled(
+            key,
+            axis.full * choices().budget / 100,
+            lambda size: choose(budget=100 * max(size, step) / axis.full),
+        ),
+    )
+
+
 def _slider_key(axis: KvAxis) -> str:
     return "budget" if axis.unit == "percent" else f"budget_{axis.unit}_{axis.full:.6g}"
 
@@ -75,24 +96,21 @@ def chosen_load(spec: ModelSpec) -> CacheLoad:
     return CacheLoad(context_tokens=chosen.context, batch_size=chosen.batch, dtype=dtype)
 
 
-def _load(spec: ModelSpec) -> CacheLoad:
-    """Draw what the cache has to hold, folded away behind its description."""
-    load = chosen_load(spec)
-    with st.popover(load_text(load), icon=":material/memory:", key="load"):
-        st.caption("What the KV cache has to hold: it decides the size in GiB.")
-        st.number_input(
-            "Context, tokens",
-            min_value=1,
-            max_value=10**9,
-            step=1024,
-            **widget("context", load.context_tokens),
-        )
-        st.number_input(
-            "Batch, sequences",
-            min_value=1,
-            max_value=10**9,
-            step=1,
-            **widget("batch", load.batch_size),
-        )
-        st.selectbox("Cache dtype", list(DTYPE_BYTES), **widget("dtype", load.dtype))
-    return load
+def _load(load: CacheLoad) -> None:
+    """Draw what the cache has to hold."""
+    st.caption("What the KV cache has to hold: it decides the size in GiB.")
+    st.number_input(
+        "Context, tokens",
+        min_value=1,
+        max_value=10**9,
+        step=1024,
+        **widget("context", load.context_tokens),
+    )
+    st.number_input(
+        "Batch, sequences",
+        min_value=1,
+        max_value=10**9,
+        step=1,
+        **widget("batch", load.batch_size),
+    )
+    st.selectbox("Cache dtype", list(DTYPE_BYTES), **widget("dtype", load.dtype))

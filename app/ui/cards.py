@@ -1,7 +1,7 @@
 """The best plan of each method at the budget, as one sentence and as cards."""
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, isnan
 
 import streamlit as st
 
@@ -9,48 +9,84 @@ from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
+from qcqa.use_cases.plan import best_method
 from ui.glyph import glyph
 from ui.plan_figures import PlanFigure, in_sentence
+from ui.state import choices
 from ui.wording import listed
 
 Points = Mapping[str, BudgetPoint | None]
 
+#: What a plan was chosen by where that is not its WSE, and its unit.
+_AIMS: Mapping[Fitness, tuple[str, str]] = {
+    "loss": ("measured rise of the loss", " nats"),
+    "output-error": ("relative output error", ""),
+}
 
-def best_of(points: Points) -> BudgetPoint | None:
-    """Return the point with the smallest WSE, of equals the first, or None if no plan fits."""
-    there = [point for point in points.values() if point is not None]
-    return min(there, key=lambda point: point.wse, default=None)
+
+def best_points(points: Points, result: SearchResult, max_cached_heads: int) -> list[BudgetPoint]:
+    """Return the points to recommend, equally good ones in order; none where no plan fits.
+
+    What was chosen by measured loss comes before what was chosen by WSE, which only predicts.
+    """
+    if not any(points.values()):
+        return []
+    best = points[best_method(result, max_cached_heads)]
+    return [
+        point
+        for point in points.values()
+        if best is not None
+        and point is not None
+        and point.fitness == best.fitness
+        and point.error <= best.error * (1 + 1e-9)
+    ]
 
 
-def headline(points: Points, result: SearchResult, axis: KvAxis, budget: float) -> None:
+def headline(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> None:
     """Say in one sentence what the budget buys."""
-    best = best_of(points)
-    size = size_text(100 * budget, "percent")
-    if best is None:
+    equals = best_points(points, result, max_cached_heads)
+    size = size_text(choices().budget, "percent")
+    if not equals:
         least = min(int(front.cost[0]) for front in result.fronts.values())
         st.markdown(
             f"##### No plan fits {size} of the source's KV cache: "
             f"one K and one V head per layer already need {axis.text(least)}."
         )
         return
-    if best.wse == 0:
+    best = equals[0]
+    if any(point is not None and point.wse == 0 for point in points.values()):
         st.markdown("##### The source itself fits this budget: nothing needs to be merged.")
         return
-    equals = [p for p in points.values() if p is not None and p.wse <= best.wse * (1 + 1e-9)]
     names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
+    if best.fitness != "wse":
+        st.markdown(
+            f"##### In {size} of the source's KV cache, {names} {verb} least: "
+            f"{_AIMS[best.fitness][0]} {_error_text(best)} at this budget."
+        )
+        return
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
         compared = f", {percent_text(-best.over_gqa)} less than GQA"
-    proof = (
-        "No grouping has a lower WSE."
-        if best.reaches_bound
-        else f"No grouping can be more than {percent_text(_room(best))} lower."
-    )
     st.markdown(
         f"##### In {size} of the source's KV cache, {names} {verb} least: "
-        f"relative WSE {best.relative_wse:.3f}{compared}. {proof}"
+        f"relative WSE {best.relative_wse:.3f}{compared}. {_proof(best)}"
     )
+
+
+def _proof(best: BudgetPoint) -> str:
+    """Say how much lower the WSE could be; nothing where no lower bound holds."""
+    if best.reaches_bound:
+        return "No grouping has a lower WSE."
+    if isnan(best.over_bound):
+        return ""
+    return f"No grouping can be more than {percent_text(_room(best))} lower."
+
+
+def _error_text(point: BudgetPoint) -> str:
+    """Return the error by which a plan was chosen, with its unit."""
+    return significant(point.error) + _AIMS[point.fitness][1]
 
 
 def method_cards(
@@ -76,45 +112,66 @@ def _card(
         st.metric(style.label, "—", label_visibility="collapsed")
         st.caption(f"No plan fits: the smallest needs {axis.text(least)}.")
         return
-    is_compared = point.method not in ("gqa", "mha") and isfinite(point.over_gqa)
+    by_wse = point.fitness == "wse"
+    is_compared = by_wse and point.method not in ("gqa", "mha") and isfinite(point.over_gqa)
     st.metric(
         style.label,
-        f"{point.relative_wse:.3f}",
+        f"{point.relative_wse:.3f}" if by_wse else _error_text(point),
         f"{100 * point.over_gqa:+.1f} %" if is_compared else None,
         delta_color="inverse",
         delta_description="vs GQA" if is_compared else None,
         label_visibility="collapsed",
     )
-    lines = [f"{axis.text(point.num_cached_heads)} {_of_source(axis)}", _gap(point)]
+    lines = [f"{axis.text(point.num_cached_heads)} {_of_source(axis)}"]
+    lines += (
+        [_gap(point)]
+        if by_wse
+        else [
+            _AIMS[point.fitness][0],
+            f"relative WSE {point.relative_wse:.3f}",
+        ]
+    )
     if figure is not None:
         lines.append(f":material/science: {figure.value} {in_sentence(figure.label)}")
     st.caption("  \n".join(lines))
 
 
-def facts(point: BudgetPoint, axis: KvAxis, figure: PlanFigure | None) -> dict[str, str]:
+def facts(
+    point: BudgetPoint, axis: KvAxis, merge: str, figure: PlanFigure | None
+) -> dict[str, str]:
     """Return what is to be known of one plan, as names and values."""
     spec, load = axis.spec, axis.load
     measured = {}
     if figure is not None:
         error = f" \N{PLUS-MINUS SIGN} {figure.error}" if figure.error else ""
         measured[figure.label] = figure.value + error
+    bound = {}
+    if not isnan(point.over_bound):
+        bound["Above bound"] = (
+            "0 %: provably best" if point.reaches_bound else percent_text(point.over_bound)
+        )
+    aim = {}
+    if point.fitness != "wse":
+        aim[_AIMS[point.fitness][0].capitalize()] = _error_text(point)
     return {
         "Method": method_style(point.method).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
         "KV cache": KvAxis(spec, load, "gib").text(point.num_cached_heads),
         "Per token": KvAxis(spec, load, "kib").text(point.num_cached_heads),
         "Cached heads": f"{point.num_cached_heads:,} of {spec.num_cached_heads:,}",
+        "Merge": merge,
+        **aim,
         "WSE": significant(point.wse),
         "Relative WSE": f"{point.relative_wse:.4f}",
-        "Above bound": "0 %: provably best"
-        if point.reaches_bound
-        else percent_text(point.over_bound),
+        **bound,
         **measured,
     }
 
 
 def _gap(point: BudgetPoint) -> str:
     """Return the distance from the lower bound in as few words as a card has room for."""
+    if isnan(point.over_bound):
+        return "keys and values apart"
     if point.reaches_bound:
         return ":material/verified: provably best"
     if not isfinite(point.over_bound):

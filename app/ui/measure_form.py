@@ -17,7 +17,7 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
 from ui import workers
-from ui.cards import best_of
+from ui.cards import best_points
 from ui.duration import about, seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, widget
@@ -113,9 +113,9 @@ def _points(result: SearchResult) -> Points | None:
 def _method(result: SearchResult, points: Points, max_cached_heads: int) -> str:
     """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
     fitting = [method for method, _ in points]
-    best = best_of(points_at_budget(result, max_cached_heads))
-    wanted = (choices().method, best.method if best else None, fitting[0])
-    shown = next(method for method in wanted if method in fitting)
+    best = best_points(points_at_budget(result, max_cached_heads), result, max_cached_heads)
+    chosen = choices().method
+    shown = chosen if chosen in fitting else best[0].method
     st.selectbox(
         "Method",
         fitting,

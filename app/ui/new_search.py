@@ -10,10 +10,11 @@ from qcqa.report.kv_axis import significant
 from qcqa.runs.store import create_run
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.inspect import ModelReport, inspect_model
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.presets import PRESETS, Preset
+from qcqa.use_cases.search import SEARCHED_METHODS, calibration_of
 from ui import workers
 from ui.state import choose
-from ui.wording import geometry_text
+from ui.wording import geometry_text, listed
 
 DEMO, FOLDER = "Demo model", "Local folder"
 
@@ -28,8 +29,9 @@ EFFORTS: dict[str, SearchSettings] = {
     ),
 }
 
-_SEARCHED = [name for name in METHODS if name in SEARCHED_METHODS]
+_PRESET_LABELS = {"paper": "As published", "best": "Best quality"}
 
+_SEARCHED = [name for name in METHODS if name in SEARCHED_METHODS]
 
 _OPEN = "search_form_is_open"
 
@@ -63,41 +65,39 @@ def search_form() -> None:
         "Model", [DEMO, FOLDER], default=DEMO, required=True, key="new_model"
     )
     source = "demo" if kind == DEMO else _folder()
-    effort = st.segmented_control(
-        "Effort",
-        list(EFFORTS),
-        default="Standard",
-        required=True,
-        key="new_effort",
-        help="Population and generations of the two NSGA-II stages.",
-    )
-    methods = st.pills(
-        "Methods",
-        _SEARCHED,
-        default=_SEARCHED,
-        selection_mode="multi",
-        format_func=lambda name: METHODS[name].label,
-        key="new_methods",
-    )
-    st.caption("MHA, GQA, MQA and the lower bound always come along.")
-    with st.expander("More settings", icon=":material/tune:"):
+    preset = PRESETS[
+        st.radio(
+            "Search",
+            list(PRESETS),
+            format_func=_PRESET_LABELS.__getitem__,
+            captions=[preset.description for preset in PRESETS.values()],
+            key="new_preset",
+        )
+    ]
+    # Methods that only this preset has are what it is chosen for: they are no option.
+    own = tuple(name for name in preset.methods if name not in _SEARCHED)
+    calibration = _calibration(preset, is_demo=kind == DEMO) if own else None
+    with st.expander("Advanced", icon=":material/tune:"):
+        methods, settings = _advanced(own)
         name = st.text_input("Name", placeholder="the model's own", key="new_name")
-        settings = _settings(EFFORTS[effort or "Standard"], key=str(effort))
     if not st.button(
         "Start search",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
         key="start_search",
-        disabled=not source or not methods,
+        disabled=not source or not methods or calibration == "",
     ):
         return
     try:
+        settings = preset.settings(settings)
+        text = calibration_of(source, calibration, methods=methods, settings=settings)
         inspect_model(source)
         run = create_run(
             model=source,
-            methods=tuple(methods),
-            settings=SearchSettings(**settings),
+            methods=methods,
+            settings=settings,
+            calibration=text,
             name=name.strip() or (DEMO if kind == DEMO else None),
         )
         workers.start(run)
@@ -107,6 +107,59 @@ def search_form() -> None:
     choose(run=run.id, method=None)
     _close_form()
     st.rerun()
+
+
+def _calibration(preset: Preset, *, is_demo: bool) -> str | None:
+    """Ask for the calibration text; return None for the model's own, "" while there is none."""
+    if is_demo:
+        st.caption(
+            ":material/schedule: Takes about two to five minutes on the demo model, which brings "
+            "its own calibration text."
+        )
+        return None
+    text = st.text_input(
+        "Calibration text",
+        placeholder="path of a plain text file",
+        key="new_calibration",
+        help="Plain text in the model's language, about 100 kB. "
+        "Never the text on which the plans are evaluated.",
+    ).strip()
+    st.caption(
+        ":material/schedule: The model runs on this text again and again, a layer at a time: "
+        "minutes for the smallest models, far longer for large ones."
+    )
+    if not text:
+        return ""
+    try:
+        # At once, not when the search is started.
+        return calibration_of("", text, methods=preset.methods, settings=SearchSettings())
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
+        return ""
+
+
+def _advanced(own: tuple[str, ...]) -> tuple[tuple[str, ...], SearchSettings]:
+    """Ask for methods beside the preset's own, and how thoroughly they are searched."""
+    methods = st.pills(
+        "Methods",
+        _SEARCHED,
+        default=_SEARCHED,
+        selection_mode="multi",
+        format_func=lambda name: METHODS[name].label,
+        key="new_methods",
+    )
+    always = [METHODS[name].label for name in (*own, "mha", "gqa", "mqa")]
+    st.caption(f"{listed([*always, 'the lower bound'])} always come along.")
+    effort = st.segmented_control(
+        "Effort",
+        list(EFFORTS),
+        default="Standard",
+        required=True,
+        key="new_effort",
+        help="Population and generations of the two NSGA-II stages.",
+    )
+    settings = _settings(EFFORTS[effort or "Standard"], key=str(effort))
+    return (*methods, *own), SearchSettings(**settings)
 
 
 def _folder() -> str:

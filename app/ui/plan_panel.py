@@ -11,9 +11,10 @@ from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
-from ui.cards import Points, best_of, facts
+from ui.cards import Points, best_points, facts
 from ui.plan_figures import PlanFigure
 from ui.state import choices, widget
+from ui.wording import merge_text
 
 
 def plan_panel(
@@ -32,12 +33,12 @@ def plan_panel(
         If the plan cannot be made.
     """
     fitting = [name for name, point in points.items() if point is not None]
-    best = best_of(points)
-    if best is None:
+    best = best_points(points, result, max_cached_heads)
+    if not best:
         return
     st.subheader("Which heads share", anchor=False)
     chosen = choices().method
-    method = chosen if chosen in fitting else best.method
+    method = chosen if chosen in fitting else best[0].method
     st.segmented_control(
         "Plan of",
         fitting,
@@ -56,14 +57,16 @@ def plan_panel(
             config={"displayModeBar": False},
             alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
         )
+        is_apart = any(layer.key != layer.value for layer in plan.layers)
+        shared = "one head, of keys and of values apart" if is_apart else "one K and one V head"
         st.caption(
             "A row per layer, a column per head of the source. Heads of one colour and number "
-            "share one K and one V head; a grey head keeps its own."
+            f"share {shared}; a grey head keeps its own."
         )
     with right:
         point = points[method]
         if point is not None:
-            st.table(facts(point, axis, figures.get(method)), border="horizontal")
+            st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
             plan_text(plan),

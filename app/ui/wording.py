@@ -4,6 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
+from qcqa.terms import Merge
+
+_MERGES: dict[Merge, str] = {
+    "mean": "mean",
+    "mean-norm": "mean, rescaled",
+    "aligned": "mean of rotated heads",
+    "svd": "subspaces",
+}
 
 
 def geometry_text(spec: ModelSpec) -> str:
@@ -14,6 +23,11 @@ def geometry_text(spec: ModelSpec) -> str:
     if spec.num_query_heads != spec.num_kv_heads:
         text += f" ({spec.num_query_heads} query heads)"
     return text
+
+
+def merge_text(plan: GroupingPlan) -> str:
+    """Return how the heads of a plan's groups become one."""
+    return _MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from qcqa.report.accuracy import accuracy_caption, accuracy_figure
 from qcqa.report.comparison import comparison_table, points_at_budget
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.measured import metrics_of
-from qcqa.report.pareto import ErrorScale, pareto_figure
+from qcqa.report.pareto import ErrorScale, pareto_caption, pareto_figure
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
@@ -35,7 +35,7 @@ def explore(run: Run, result: SearchResult) -> None:
     with shown_in_place():
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
-        headline(points, result, axis, choices().budget / 100)
+        headline(points, result, axis, max_cached_heads)
         rows = measured_of(run)
         metrics = metrics_of(rows)
         figures = {}
@@ -46,11 +46,11 @@ def explore(run: Run, result: SearchResult) -> None:
                 st.markdown(f":material/science: {sentence}")
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            scale = vertical_axis(metrics)
+            scale = vertical_axis(result, metrics)
             if scale in metrics:
                 _measured_front(result, axis, rows, scale)
             else:
-                _predicted_front(result, axis, scale)
+                _predicted_front(result, axis, cast("ErrorScale", scale))
         with right:
             method_cards(points, result, axis, figures)
         plan_panel(run, result, points, axis, max_cached_heads, figures)
@@ -77,19 +77,14 @@ def explore(run: Run, result: SearchResult) -> None:
             )
 
 
-def _predicted_front(result: SearchResult, axis: KvAxis, scale: str) -> None:
+def _predicted_front(result: SearchResult, axis: KvAxis, scale: ErrorScale) -> None:
     st.plotly_chart(
-        pareto_figure(result, axis, budget=choices().budget / 100, scale=cast("ErrorScale", scale)),
+        pareto_figure(result, axis, budget=choices().budget / 100, scale=scale),
         key="pareto_chart",
         config={"displayModeBar": False},
-        alt="Weight-sharing error against KV-cache size, a front per method",
+        alt="What the search predicts against KV-cache size, a front per method",
     )
-    st.caption(
-        "Every step is a plan; down and to the left is better, and no grouping reaches "
-        "the grey area under the dashed line. **WSE** is the weight-sharing error: how "
-        "far merging moves the K and V weights, relative to their squared norm. It needs "
-        "no data and only stands in for quality: measure a plan before you serve it."
-    )
+    st.caption(pareto_caption(result, scale))
 
 
 def _measured_front(

@@ -21,6 +21,8 @@ model and every figure on this page are made by the training command below.
 | `minimal_pairs.jsonl` | grammatical sentences and their spoilt twins (after BLiMP) |
 | `recall.jsonl` | questions whose answer stands far back in the story |
 | `calibration.txt` | stories of the training distribution, other seed, for data-aware merging |
+| `tasks/` | minimal pairs and recall as tasks of the lm-eval harness |
+| `run/` | a finished search of the model, which the dashboard shows first |
 
 One (adjective, noun) and one (subject, verb) pair in ten never occurs in training. Every held-out
 story holds such a pair, and so does every minimal pair.

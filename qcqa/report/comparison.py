@@ -1,7 +1,7 @@
 """All methods side by side at one KV-cache budget."""
 
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 
 import pandas as pd
 
@@ -9,6 +9,7 @@ from qcqa.budget import CacheLoad
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import in_order, method_style
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
 
 #: Relative difference below which two errors are one and the same.
 _EQUAL = 1e-9
@@ -35,6 +36,10 @@ class BudgetPoint:
     over_bound : float
         WSE over the lower bound of this budget, minus 1; infinite where the bound is zero, NaN
         where it does not hold for the method.
+    fitness : Fitness
+        By what the method chose the plan.
+    error : float
+        The plan's error by that fitness: relative to losing all, or nats per token for ``loss``.
     """
 
     method: str
@@ -45,6 +50,8 @@ class BudgetPoint:
     relative_wse: float
     over_gqa: float
     over_bound: float
+    fitness: Fitness = "wse"
+    error: float = nan
 
     @property
     def reaches_bound(self) -> bool:
@@ -83,6 +90,8 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
             over_bound=nan
             if bound is None or not result.bound.holds_for(front)
             else max(0.0, _excess(wse, bound)),
+            fitness=front.fitness,
+            error=float(front.error[index]) / (front.total or 1.0),
         )
     return points
 
@@ -139,6 +148,8 @@ _NUMBERS = {
 
 def gap_text(point: BudgetPoint) -> str:
     """Return in words how far a plan is from the lower bound of its budget."""
+    if isnan(point.over_bound):
+        return "keys and values apart: no lower bound"
     if point.reaches_bound:
         return "provably best: reaches the lower bound"
     if point.over_bound == inf:

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from qcqa.runs.run import Run
 from qcqa.runs.store import list_runs
+from qcqa.use_cases.presets import PRESETS
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -93,6 +94,60 @@ def test_no_method_no_search(form: AppTest) -> None:
     app.button_group(key="new_methods").set_value([]).run()
     assert not app.exception
     assert app.button(key="start_search").disabled
+
+
+def test_every_preset_is_explained(form: AppTest) -> None:
+    (radio,) = form.radio
+    assert radio.value == "paper"
+    assert radio.options == ["As published", "Best quality"]
+    assert list(radio.proto.captions) == [preset.description for preset in PRESETS.values()]
+
+
+def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: list[Run]) -> None:
+    app = form
+    app.radio(key="new_preset").set_value("best").run()
+    assert not app.exception
+    assert any("two to five minutes" in caption.value for caption in app.caption)
+    app.button_group(key="new_methods").set_value(["qcqa-ac"]).run()
+    app.button(key="start_search").click().run()
+    (run,) = started
+    assert run.config.methods == ("qcqa-ac", "best")
+    assert run.config.calibration == "demo"
+
+
+def test_best_search_of_another_model_asks_for_a_text(
+    form: AppTest, started: list[Run], tiny_llama: Path, tmp_path: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    app.radio(key="new_preset").set_value("best").run()
+    assert not app.error
+    assert app.button(key="start_search").disabled
+    app.text_input(key="new_calibration").set_value(str(tmp_path / "no.txt")).run()
+    (error,) = app.error
+    assert "no.txt" in error.value
+    assert "\n" not in error.value
+    assert app.button(key="start_search").disabled
+    text = tmp_path / "text.txt"
+    text.write_text("Some words.")
+    app.text_input(key="new_calibration").set_value(str(text)).run()
+    app.button(key="start_search").click().run()
+    (run,) = started
+    assert run.config.model == str(tiny_llama)
+    assert set(run.config.methods) == set(PRESETS["best"].methods)
+    assert run.config.calibration == str(text)
+
+
+def test_published_search_of_another_model_needs_no_text(
+    form: AppTest, started: list[Run], tiny_llama: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    app.button(key="start_search").click().run()
+    assert [run.config.calibration for run in started] == [None]
+    assert set(started[0].config.methods) == set(PRESETS["paper"].methods)
 
 
 def test_run_at_work_shows_its_progress_and_what_is_there(

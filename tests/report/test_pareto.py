@@ -33,7 +33,7 @@ def test_no_front_is_below_the_bound(result: SearchResult, load: CacheLoad) -> N
         assert (np.array(trace.y) >= below - 1e-9 * below.max()).all()
 
 
-@pytest.mark.parametrize("scale", list(ERROR_SCALES))
+@pytest.mark.parametrize("scale", ["relative", "absolute", "gap"])
 @pytest.mark.parametrize("unit", ["percent", "gib", "kib"])
 def test_every_axis_says_its_unit_and_direction(
     result: SearchResult, load: CacheLoad, scale: ErrorScale, unit: KvUnit
