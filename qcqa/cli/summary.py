@@ -45,7 +45,7 @@ def print_comparison(
     # What another fitness says takes the place of the plain WSE: a terminal is 80 wide.
     others = {front.fitness for front in result.fronts.values()} - {"wse"}
     own = {"loss": "loss rise", "output-error": "output err"}[min(others)] if others else "WSE"
-    for name in ("KV ratio", "GiB", own, "rel. WSE", "vs GQA", "above bound"):
+    for name in ("KV ratio", "GiB", own, "rel. WSE", "vs GQA", "vs bound"):
         table.add_column(name, justify="right", no_wrap=True)
     for ratio, heads in max_cached_heads.items():
         points = points_at_budget(result, heads)
