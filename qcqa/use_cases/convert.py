@@ -62,13 +62,14 @@ def convert_by_plan(
         If the model, the plan, its calibration or the folder cannot be used.
     """
     report = on_progress or _silent
+    share = _REFITTED if plan.refit else _READ if plan.calibration else 0.0
     with TemporaryDirectory() as temporary:
         rest = _Calibrated(
             model, plan, calibrations or Path(temporary), calibration, revision, report
         )
 
         def on_bytes(written: int, total: int) -> None:
-            fraction = rest.done + (1 - rest.done) * written / max(1, total)
+            fraction = rest.done + (1 - share) * written / max(1, total)
             report(JobProgress("writing weights", written, total, fraction))
 
         convert_checkpoint(

@@ -1,0 +1,205 @@
+"""From a calibration text to a checkpoint: all that rests on it on the way."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from qcqa.attention import load
+from qcqa.calibrate import RefitSettings
+from qcqa.calibrate.folder import CalibrationFolder
+from qcqa.calibrate.merged import merged_model
+from qcqa.errors import CalibrationError, ConversionError
+from qcqa.evaluate import demo_documents
+from qcqa.evaluated import Benchmark
+from qcqa.packaged import demo_model_folder
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases import problem as problem_file
+from qcqa.use_cases.calibrate import calibrate_model, calibration_of_plan
+from qcqa.use_cases.convert import convert_by_plan
+from qcqa.use_cases.evaluate import evaluate_plans
+from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.problem import CalibratedModel
+from qcqa.use_cases.search import search_model
+
+SETTINGS = SearchSettings(
+    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    """A tiny model that reads the demo's language."""
+    folder = tmp_path_factory.mktemp("model")
+    config = LlamaConfig(
+        vocab_size=2240,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+    )
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(demo_model_folder() / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "calibration.txt"
+    path.write_text("\n".join(demo_documents()[:14]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(model_folder, text, tmp_path_factory):
+    """The best method's front of the tiny model, with its calibration."""
+    folder = tmp_path_factory.mktemp("calibration")
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(problem_file, "_SHORT_REFIT", RefitSettings(steps=4))
+    calibrated = CalibratedModel(str(model_folder), str(text), folder)
+    result = search_model(
+        str(model_folder), methods=("best",), settings=SETTINGS, calibrated=calibrated
+    )
+    monkeypatch.undo()
+    return result, folder
+
+
+def test_the_best_plan_rests_on_the_text(searched, text):
+    result, folder = searched
+    plan = plan_of_result(result, 8)
+    assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
+    assert plan.calibration is not None
+    assert plan.calibration.text == str(text)
+    assert plan.num_cached_heads <= 8
+    errors = result.front("best").error
+    assert errors[-1] == 0
+    assert (np.diff(errors) < 0).all()
+    assert len(list(folder.glob("rises-*.jsonl"))) == 1
+
+
+def test_a_search_that_starts_again_measures_nothing_twice(
+    searched, model_folder, text, monkeypatch
+):
+    result, folder = searched
+    monkeypatch.setattr(
+        problem_file, "merged_model", lambda *_: pytest.fail("this was measured before")
+    )
+    calibrated = CalibratedModel(str(model_folder), str(text), folder)
+    again = search_model(
+        str(model_folder), methods=("best",), settings=SETTINGS, calibrated=calibrated
+    )
+    np.testing.assert_array_equal(again.front("best").error, result.front("best").error)
+    np.testing.assert_array_equal(again.front("best").choices, result.front("best").choices)
+
+
+def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_path):
+    result, folder = searched
+    plan, out = plan_of_result(result, 8), tmp_path / "out"
+    stages = []
+    convert_by_plan(
+        str(model_folder), plan, out, on_progress=lambda progress: stages.append(progress.fraction)
+    )
+    assert stages == sorted(stages)
+    assert stages[-1] == 1.0
+    source = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    wanted = merged_model(source, plan, CalibrationFolder(folder))
+    opened = load(out)
+    assert opened.dtype == torch.bfloat16
+    ids = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        cache = opened(ids, use_cache=True).past_key_values
+        ours, theirs = opened.float()(ids).logits, wanted(ids).logits
+    # what differs is the rounding of the weights to bfloat16
+    assert (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
+    stored = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert stored == ids.numel() * plan.kv_bytes_per_token
+
+
+def test_a_refitted_plan_is_evaluated_in_the_type_that_was_asked(searched, model_folder, tmp_path):
+    result, _ = searched
+    plan = plan_of_result(result, 8)
+    heldout = tmp_path / "other.txt"
+    heldout.write_text("\n".join(demo_documents()[14:18]), encoding="utf-8")
+    rows = {
+        dtype: evaluate_plans(str(model_folder), [plan], Benchmark(text=str(heldout)), dtype=dtype)[
+            1
+        ]
+        for dtype in ("bfloat16", "float32")
+    }
+    assert [row.plan_digest for row in rows.values()] == [plan.digest] * 2
+    nll = [row.figure("other/nll").value for row in rows.values()]
+    assert nll[0] == pytest.approx(nll[1], rel=0.02)
+
+
+def test_a_text_that_has_changed_or_gone_is_refused(searched, model_folder, text, tmp_path):
+    result, _ = searched
+    plan = plan_of_result(result, 8)
+    other = tmp_path / "other.txt"
+    other.write_text(text.read_text(encoding="utf-8")[:-500], encoding="utf-8")
+    for place, says in ((str(other), "other tokens"), (str(tmp_path / "no.txt"), "no calibration")):
+        with pytest.raises(CalibrationError, match=says) as refusal:
+            calibration_of_plan(plan, str(model_folder), tmp_path / "kept", text=place)
+        assert "--calibration" in refusal.value.one_line()
+    with pytest.raises(CalibrationError, match="rests on calibration text"):
+        merged_model(AutoModelForCausalLM.from_pretrained(model_folder), plan)
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_computed(
+    searched, model_folder, tmp_path
+):
+    result, _ = searched
+    (tmp_path / "something").touch()
+    with pytest.raises(ConversionError, match="is not empty"):
+        convert_by_plan(
+            str(model_folder),
+            plan_of_result(result, 8),
+            tmp_path,
+            on_progress=lambda _: pytest.fail("work began"),
+        )
+
+
+def test_a_kept_calibration_serves_in_place_of_its_text(searched, model_folder, tmp_path):
+    result, folder = searched
+    again = calibrate_model(str(model_folder), str(folder), tmp_path / "copy")
+    wanted = plan_of_result(result, 8).calibration
+    assert again.digest == wanted.digest
+    copy = CalibrationFolder(tmp_path / "copy")
+    torch.testing.assert_close(copy.moment(1), CalibrationFolder(folder).moment(1))
+    with pytest.raises(CalibrationError, match="no whole calibration"):
+        calibrate_model("demo", str(folder), tmp_path / "another")
+
+
+def test_the_text_of_the_evaluation_is_no_calibration_text(model_folder, tmp_path):
+    with pytest.raises(CalibrationError, match="on which plans of the demo model are evaluated"):
+        calibrate_model(
+            str(model_folder), str(demo_model_folder() / "heldout.txt"), tmp_path / "kept"
+        )
+
+
+@torch.no_grad()
+def test_a_plan_by_svd_without_a_text_looks_at_the_weights(searched, model_folder, tmp_path):
+    result, _ = searched
+    plan = replace(plan_of_result(result, 8), refit=False, calibration=None)
+    convert_by_plan(str(model_folder), plan, tmp_path / "out")
+    source = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.bfloat16)
+    ids = torch.arange(3, 40)[None]
+    wanted = merged_model(source, plan)(ids).logits
+    torch.testing.assert_close(load(tmp_path / "out")(ids).logits, wanted)
