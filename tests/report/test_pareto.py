@@ -8,7 +8,7 @@ import pytest
 from qcqa.budget import CacheLoad
 from qcqa.report.kv_axis import KvAxis, KvUnit
 from qcqa.report.palette import METHOD_STYLES
-from qcqa.report.pareto import ERROR_SCALES, ErrorScale, pareto_figure
+from qcqa.report.pareto import ErrorScale, pareto_figure
 from qcqa.search_result import SearchResult
 
 
