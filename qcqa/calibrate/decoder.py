@@ -61,6 +61,10 @@ class Decoder:
         names = self._projections[layer]
         return self.model.get_submodule(names.get("key") or names["fused"])
 
+    def output_projection(self, layer: int) -> nn.Module:
+        """Return the projection that takes a layer's heads back to the hidden size."""
+        return self.model.get_submodule(self._projections[layer]["output"])
+
     def attention_parameters(self, layer: int) -> list[nn.Parameter]:
         """Return weights and biases of a layer's projections."""
         modules = [self.model.get_submodule(name) for name in self._projections[layer].values()]

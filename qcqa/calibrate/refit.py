@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from qcqa.calibrate.batches import TokenBatch
 from qcqa.calibrate.decoder import Decoder, frozen
+from qcqa.calibrate.output_ridge import fit_output_projection, watched
 
 #: Takes the layers done and the number of all.
 OnLayer = Callable[[int, int], None]
@@ -38,11 +39,14 @@ class RefitSettings:
         along a cosine.
     seed : int
         Of the order of the batches.
+    output_first : bool
+        Whether the output projection is first fitted by least squares. With no steps that is all.
     """
 
     steps: int = 200
     rate: float = 0.03
     seed: int = 0
+    output_first: bool = True
 
 
 def refit(
@@ -77,9 +81,13 @@ def refit(
         wanted = [teacher.embed(batch.token_ids) for batch in batches]
         reached = list(wanted)
         for layer in range(teacher.num_layers):
-            with torch.no_grad():
+            with torch.no_grad(), watched(teacher.output_projection(layer)) as seen:
                 wanted = [teacher.step(layer, hidden) for hidden in wanted]
             if layer in layers:
+                if settings.output_first:
+                    fit_output_projection(
+                        teacher, student, layer, reached, _shaped(seen.outputs, wanted), batches
+                    )
                 fit_layer(teacher, student, layer, reached, wanted, batches, settings)
             with torch.no_grad():
                 reached = [teacher.step(layer, hidden, by=student) for hidden in reached]
@@ -125,6 +133,8 @@ def fit_layer(
     fitted = [place for place in range(len(batches)) if place not in held_out]
     checked = list(held_out) or fitted
     before = [parameter.detach().clone() for parameter in parameters]
+    if not settings.steps:
+        return
     with torch.no_grad():
         was = sum(error(place) for place in checked)
     _descend(parameters, error, fitted, settings)
@@ -164,6 +174,11 @@ def _descend(
         for parameter in parameters:
             parameter.requires_grad_(False)
             parameter.grad = None
+
+
+def _shaped(rows: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor]:
+    """Return outputs of projections, which some families flatten, in the shape of hidden states."""
+    return [one.reshape(other.shape) for one, other in zip(rows, like, strict=True)]
 
 
 def _mean_square(

@@ -67,6 +67,18 @@ def test_a_refit_brings_the_merged_model_nearer_and_leaves_the_source(model, pla
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_the_output_projection_alone_helps_by_least_squares(model, plan, batches):
+    merged = converted_copy(model, plan)
+    was = distance(model, merged, batches)
+    name = _key(model, 2).replace("k_proj", "o_proj")
+    name = name if model.config.model_type == "llama" else name.replace("o_proj", "out_proj")
+    before = {key: value.clone() for key, value in merged.state_dict().items()}
+    refit(model, merged, batches, RefitSettings(steps=0), layers=[2])
+    assert distance(model, merged, batches) < 0.9 * was
+    changed = [key for key, value in merged.state_dict().items() if not value.equal(before[key])]
+    assert changed == [name]
+
+
 def test_the_same_refit_gives_the_same_model(model, plan, batches):
     models = []
     for _ in range(2):
@@ -81,7 +93,9 @@ def test_a_fit_that_does_not_help_is_not_kept(model, plan, batches):
     merged = converted_copy(model, plan)
     before = [parameter.clone() for parameter in merged.parameters()]
     # steps of many times the weights' size lead nowhere
-    refit(model, merged, batches, RefitSettings(steps=3, rate=1e4), layers=[0, 2])
+    refit(
+        model, merged, batches, RefitSettings(steps=3, rate=1e4, output_first=False), layers=[0, 2]
+    )
     for now, old in zip(merged.parameters(), before, strict=True):
         torch.testing.assert_close(now, old, rtol=0, atol=0)
 
