@@ -2,17 +2,19 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.grouping import LayerGrouping
 from qcqa.methods import run_method
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import app_folder
@@ -23,7 +25,7 @@ from qcqa.runs.status import RunStatus, State
 from qcqa.runs.store import create_run
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import wse_problem
+from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder
 from qcqa.use_cases.points import plans_of_points, points_along, points_at
 
@@ -55,10 +57,13 @@ def make_run() -> Callable[..., Run]:
         state: State = "finished",
         error: str | None = None,
         with_result: bool = True,
+        with_best: bool = False,
     ) -> Run:
         run = create_run(model="demo", name=name, methods=("optimal",), settings=SearchSettings())
         if with_result:
             shutil.copytree(_result_folder(num_layers, num_heads), run.folder, dirs_exist_ok=True)
+        if with_best:
+            _save_best(ResultFolder(run.folder))
         run.write_status(
             RunStatus(state=state, error=error, fraction=0.4, step=2, total=5, stage="stage 1")
         )
@@ -97,6 +102,19 @@ def _result_folder(num_layers: int, num_heads: int) -> Path:
     for method in ("mha", "gqa", "mqa", "optimal"):
         kept.save_front(run_method(method, problem, settings))
     return folder
+
+
+def _save_best(kept: ResultFolder) -> None:
+    """Add a front by measured loss: a made-up one, quick to measure."""
+
+    def rescore(layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
+        merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
+        return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
+
+    grams = kept.result().grams
+    make_objective = wse_problem(grams).make_objective
+    problem = Problem(grams, make_objective, fitness="loss", rescore=rescore)
+    kept.save_front(run_method("best", problem, SearchSettings(restarts=0, workers=1)))
 
 
 def _made_up_grams(num_layers: int, num_heads: int) -> ModelGrams:

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from qcqa.report.comparison import points_at_budget
+from qcqa.report.kv_axis import significant
 from qcqa.runs.run import Run
 
 OpenApp = Callable[..., AppTest]
@@ -138,6 +139,51 @@ def test_nonsense_in_the_address_is_passed_over(
 ) -> None:
     run = make_run()
     assert _cards(open_app(**{name: value})) == _expected_cards(run, 24)
+
+
+@pytest.mark.parametrize("unit", ["percent", "gib"])
+def test_budget_can_be_typed(make_run: MakeRun, open_app: OpenApp, unit: str) -> None:
+    run = make_run()
+    app = open_app(unit=unit)
+    (field,) = [field for field in app.number_input if field.label.startswith("KV budget")]
+    field.set_value(field.max / 4).run()
+    assert not app.exception
+    assert _cards(app) == _expected_cards(run, 12)
+    assert app.query_params["budget"] == "25"
+    (slider,) = app.slider
+    assert slider.value == pytest.approx(slider.max / 4)
+
+
+def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run(with_best=True)
+    app = open_app()
+    point = points_at_budget(run.result(), 24)["best"]
+    assert point is not None
+    (headline,) = [one.value for one in app.markdown if one.value.startswith("#####")]
+    assert "**Best** loses least: measured rise of the loss" in headline
+    assert "WSE" not in headline
+    assert _cards(app)["Best"] == f"{significant(point.error)} nats"
+    assert "Best is chosen by measured loss, not by WSE" in _text(app)
+    assert app.button_group(key="plan_method").value == "best"
+    titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]
+    assert titles == ["Keys", "Values"]
+    assert "subspaces, refitted on calibration text" in str(app.table[0].value)
+    app.button_group(key="plan_method").set_value("gqa").run()
+    assert "mean" in str(app.table[0].value)
+
+
+def test_measured_loss_has_an_axis_where_a_method_searched_by_it(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    without, run = make_run(), make_run(with_best=True)
+    app = open_app(run=run.id)
+    app.button_group(key="scale").set_value("loss").run()
+    assert not app.exception
+    assert app.query_params["scale"] == "loss"
+    assert "nats per token" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
+    # Where nothing was measured, the address is passed over.
+    other = open_app(run=without.id, scale="loss")
+    assert "relative WSE" in _chart(other, 0)["layout"]["yaxis"]["title"]["text"]
 
 
 def test_error_is_never_called_accuracy(make_run: MakeRun, open_app: OpenApp) -> None:

@@ -1,17 +1,21 @@
 """A search result that is there at once, and rows as an evaluation yields them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qcqa.budget import CacheLoad
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.gram import ModelGrams
+from qcqa.grouping import LayerGrouping
 from qcqa.methods import run_method
 from qcqa.plan import Measurement
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import wse_problem
+from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import SearchResult
 
 
@@ -26,6 +30,20 @@ def result(random_grams: ModelGrams) -> SearchResult:
         fronts={name: run_method(name, problem, settings) for name in methods},
         bound=lower_bound(problem, settings),
     )
+
+
+@pytest.fixture
+def with_best(result: SearchResult) -> SearchResult:
+    """Return :func:`result` and a front by measured loss: a made-up one, quick to measure."""
+
+    def rescore(layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
+        merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
+        return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
+
+    make_objective = wse_problem(result.grams).make_objective
+    problem = Problem(result.grams, make_objective, fitness="loss", rescore=rescore)
+    best = run_method("best", problem, SearchSettings(restarts=1, workers=1))
+    return replace(result, fronts={**result.fronts, "best": best})
 
 
 @pytest.fixture

@@ -82,6 +82,20 @@ def test_result_without_gqa_has_nothing_to_compare_with(result: SearchResult) ->
     assert isnan(point.over_gqa)
 
 
+def test_point_knows_what_its_plan_was_chosen_by(with_best: SearchResult) -> None:
+    points = points_at_budget(with_best, 24)
+    best, optimal = points["best"], points["optimal"]
+    assert best is not None
+    assert optimal is not None
+    front = with_best.fronts["best"]
+    assert (best.fitness, best.error) == ("loss", front.error[front.within(24)])
+    assert optimal.fitness == "wse"
+    # The bound is for keys and values alike.
+    assert isnan(best.over_bound)
+    assert not best.reaches_bound
+    assert gap_text(best) == "keys and values apart: no lower bound"
+
+
 def _point(**changes: Any) -> BudgetPoint:
     values: dict[str, Any] = {
         "method": "qcqa-ac",

@@ -8,7 +8,7 @@ import pytest
 from qcqa.budget import CacheLoad
 from qcqa.report.kv_axis import KvAxis, KvUnit
 from qcqa.report.palette import METHOD_STYLES
-from qcqa.report.pareto import ErrorScale, pareto_figure
+from qcqa.report.pareto import ErrorScale, pareto_caption, pareto_figure, scales_of
 from qcqa.search_result import SearchResult
 
 
@@ -71,3 +71,32 @@ def test_methods_differ_by_more_than_colour() -> None:
     styles = METHOD_STYLES.values()
     for look in ("label", "colour", "symbol"):
         assert len({getattr(style, look) for style in styles}) == len(styles)
+
+
+def test_axis_of_measured_loss_is_for_those_who_searched_by_it(
+    result: SearchResult, with_best: SearchResult, load: CacheLoad
+) -> None:
+    assert list(scales_of(result)) == ["relative", "absolute", "gap"]
+    assert list(scales_of(with_best)) == ["relative", "absolute", "gap", "loss"]
+    axis = KvAxis(result.spec, load)
+    figure = pareto_figure(with_best, axis, budget=0.5, scale="loss")
+    traces = _traces(figure)
+    assert set(traces) == {"Best", "within the budget"}
+    front = with_best.fronts["best"]
+    assert np.allclose(traces["Best"].y, front.error)
+    assert list(figure.data[-1].y) == [front.error[front.within(24)]]
+    assert "nats per token (lower is better)" in figure.layout.yaxis.title.text
+    assert "one layer merged at a time" in pareto_caption(with_best, "loss")
+
+
+def test_front_by_loss_stays_in_the_background_of_wse(
+    result: SearchResult, with_best: SearchResult, load: CacheLoad
+) -> None:
+    axis = KvAxis(result.spec, load)
+    best = _traces(pareto_figure(with_best, axis))["Best"]
+    assert np.allclose(best.y, with_best.wse("best") / with_best.grams.trace)
+    assert best.line.width < METHOD_STYLES["best"].width
+    assert "Best is chosen by measured loss, not by WSE" in pareto_caption(with_best, "relative")
+    assert "not by WSE" not in pareto_caption(result, "relative")
+    # The bound is for keys and values alike: it says nothing of plans that group them apart.
+    assert "Best" not in _traces(pareto_figure(with_best, axis, scale="gap"))
