@@ -8,12 +8,19 @@ one that absorbs a change of basis changes queries and the output projection wit
 from collections.abc import Mapping
 
 from qcqa.errors import PlanError
+from qcqa.merge.aligned import AlignedMerge
 from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Merge, Role
 from qcqa.merge.mean import MeanMerge
+from qcqa.merge.mean_norm import MeanNormMerge
 from qcqa.merge.svd import SvdMerge
 
-MERGES: Mapping[str, Merge] = {"mean": MeanMerge(), "svd": SvdMerge()}
+MERGES: Mapping[str, Merge] = {
+    "mean": MeanMerge(),
+    "mean-norm": MeanNormMerge(),
+    "aligned": AlignedMerge(),
+    "svd": SvdMerge(),
+}
 
 
 def merge_named(name: str) -> Merge:

@@ -22,8 +22,8 @@ FloatArray = NDArray[np.float64]
 
 #: Share of a weight's largest eigenvalue below which a direction counts as weightless.
 _WEIGHTLESS = 1e-12
-#: Rows of a group's Gram up to which all its eigenvalues are computed.
-_ALL_EIGENVALUES = 256
+#: Rows of a group's Gram up to which all its eigenvalues are computed, as quickly as some.
+_ALL_EIGENVALUES = 1024
 _ITERATIONS = 6
 
 

@@ -181,10 +181,9 @@ def layer_heads(
     if norm is not None:
         query, _ = norm.applied(query, moment)
         key, key_lengths = norm.applied(key, moment)
-    queries = query.reshape(num_heads, -1, width)  # (H, queries dh, e)
-    seen = queries if moment is None else queries @ moment
-    per_head = (num_heads, -1, size, width)
-    key_weight = np.einsum("hqae,hqbe->hab", seen.reshape(per_head), queries.reshape(per_head))
+    seen = query if moment is None else query @ moment
+    per_query_head = seen @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
+    key_weight = per_query_head.reshape(num_heads, -1, size, size).sum(axis=1)
     outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)
     return LayerHeads(
         key=key,

@@ -75,9 +75,10 @@ def plane_grams(
     moment : array, shape (e, e), optional
         ``C``, by default the identity.
     """
-    rows = np.sqrt(weights.T)[:, :, None] * rows_of_planes(heads, planes)  # (planes, H, e)
-    seen = rows if moment is None else rows @ moment
-    gram = seen @ rows.conj().transpose(0, 2, 1)
+    seen = heads if moment is None else heads @ moment  # while still real: half the work
+    gram = _rows_of_planes(seen, planes) @ _rows_of_planes(heads, planes).conj().transpose(0, 2, 1)
+    root = np.sqrt(weights.T)  # (planes, H)
+    gram *= root[:, :, None] * root[:, None]
     return PlaneGrams((gram + gram.conj().transpose(0, 2, 1)) / 2)
 
 
@@ -99,7 +100,7 @@ def fit_planes(
     return Fit(mix=as_matrices(mix, planes, size), basis=as_matrices(basis, planes, size))
 
 
-def rows_of_planes(heads: FloatArray, planes: NDArray[np.integer]) -> ComplexArray:
+def _rows_of_planes(heads: FloatArray, planes: NDArray[np.integer]) -> ComplexArray:
     """Return heads (H, dh, e) as one complex row for each plane, shape (planes, H, e)."""
     rows: ComplexArray = heads[:, planes[:, 0]] + 1j * heads[:, planes[:, 1]]
     return rows.transpose(1, 0, 2)

@@ -72,7 +72,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo3": ("olmo3", COMMON | GQA),
     "olmoe": ("olmoe", COMMON | MHA | EXPERTS),
     "phimoe": ("phimoe", COMMON | GQA | LOCAL_EXPERTS | {"attention_bias": True}),
-    "smollm3": ("smollm3", COMMON | GQA),
+    "smollm3": ("smollm3", COMMON | GQA | {"num_hidden_layers": 4}),
     "seed_oss": ("seed_oss", COMMON | GQA | WIDE),
     "arcee": ("arcee", COMMON | GQA),
     "gpt_oss": ("gpt_oss", COMMON | GQA | WIDE | LOCAL_EXPERTS | NO_YARN | {"sliding_window": 4}),
