@@ -25,7 +25,9 @@ ROUNDING = 2e-5
 
 def layout_of(case: Any) -> Layout:
     checkpoint = case.checkpoint
-    section = section_of(checkpoint.architecture, checkpoint.config, case.plan)
+    section = section_of(
+        checkpoint.architecture, checkpoint.config, case.plan.model, case.plan.layers
+    )
     return Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config)
 
 
