@@ -11,5 +11,5 @@ def test_the_included_run_is_finished_and_of_the_included_model() -> None:
     run = open_run(folder, bundled=True)
     assert run.status().state == "finished"
     result = run.result()
-    assert set(result.fronts) == {"mha", "gqa", "mqa", "qcqa-ac", "qcqa-ec", "optimal"}
+    assert set(result.fronts) == {"mha", "gqa", "mqa", "qcqa-ac", "qcqa-ec", "optimal", "best"}
     assert result.grams.fingerprint == open_checkpoint("demo").fingerprint()

@@ -18,7 +18,14 @@ def result() -> SearchResult:
 
 def test_all_methods_at_a_budget_without_the_source(result: SearchResult) -> None:
     points = points_at(result, 48)
-    assert {method for method, _ in points} == {"gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec"}
+    assert {method for method, _ in points} == {
+        "gqa",
+        "mqa",
+        "optimal",
+        "qcqa-ac",
+        "qcqa-ec",
+        "best",
+    }
     assert {heads for _, heads in points} == {48}
     assert points_at(result, 12, methods=["optimal"]) == (("optimal", 12),)
     assert points_at(result, 11) == ()
