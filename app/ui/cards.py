@@ -145,7 +145,7 @@ def facts(
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (
-            "0 %: provably best" if point.reaches_bound else percent_text(point.over_bound)
+            "0 %: reaches it" if point.reaches_bound else percent_text(point.over_bound)
         )
     aim = {}
     if point.fitness != "wse":
@@ -170,7 +170,7 @@ def _gap(point: BudgetPoint) -> str:
     if isnan(point.over_bound):
         return "keys and values apart"
     if point.reaches_bound:
-        return ":material/verified: provably best"
+        return ":material/verified: reaches lower bound"
     if not isfinite(point.over_bound):
         return "the source itself fits"
     return f"{percent_text(point.over_bound)} above lower bound"
