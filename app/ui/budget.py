@@ -31,9 +31,14 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
             )
             load = chosen_load(spec)
             axis = KvAxis(spec, load, choices().unit)
-            with st.popover(load_text(load), icon=":material/memory:", key="load"):
-                _exact_size(axis)
-                _load(load)
+            details = st.popover(
+                load_text(load), icon=":material/memory:", key="load", on_change="rerun"
+            )
+            # What a browser is told while it shows nothing of it is lost when this is opened.
+            if details.open:
+                with details:
+                    _exact_size(axis)
+                    _load(load)
         with left:
             _slider(axis)
     return axis, heads_within_ratio(spec, choices().budget / 100)

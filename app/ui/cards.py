@@ -20,7 +20,7 @@ Points = Mapping[str, BudgetPoint | None]
 
 #: What a plan was chosen by where that is not its WSE, and its unit.
 _AIMS: Mapping[Fitness, tuple[str, str]] = {
-    "loss": ("measured rise of the loss", " nats"),
+    "loss": ("measured rise of the loss", "nats"),
     "output-error": ("relative output error", ""),
 }
 
@@ -86,7 +86,7 @@ def _proof(best: BudgetPoint) -> str:
 
 def _error_text(point: BudgetPoint) -> str:
     """Return the error by which a plan was chosen, with its unit."""
-    return significant(point.error) + _AIMS[point.fitness][1]
+    return f"{significant(point.error)} {_AIMS[point.fitness][1]}".strip()
 
 
 def method_cards(
@@ -116,21 +116,18 @@ def _card(
     is_compared = by_wse and point.method not in ("gqa", "mha") and isfinite(point.over_gqa)
     st.metric(
         style.label,
-        f"{point.relative_wse:.3f}" if by_wse else _error_text(point),
+        f"{point.relative_wse:.3f}" if by_wse else significant(point.error),
         f"{100 * point.over_gqa:+.1f} %" if is_compared else None,
         delta_color="inverse",
         delta_description="vs GQA" if is_compared else None,
         label_visibility="collapsed",
     )
     lines = [f"{axis.text(point.num_cached_heads)} {_of_source(axis)}"]
-    lines += (
-        [_gap(point)]
-        if by_wse
-        else [
-            _AIMS[point.fitness][0],
-            f"relative WSE {point.relative_wse:.3f}",
-        ]
-    )
+    if by_wse:
+        lines.append(_gap(point))
+    else:
+        what, unit = _AIMS[point.fitness]
+        lines += [f"{unit}, {what}" if unit else what, f"relative WSE {point.relative_wse:.3f}"]
     if figure is not None:
         lines.append(f":material/science: {figure.value} {in_sentence(figure.label)}")
     st.caption("  \n".join(lines))
@@ -148,7 +145,7 @@ def facts(
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (
-            "0 %: provably best" if point.reaches_bound else percent_text(point.over_bound)
+            "0 %: reaches it" if point.reaches_bound else percent_text(point.over_bound)
         )
     aim = {}
     if point.fitness != "wse":
@@ -173,7 +170,7 @@ def _gap(point: BudgetPoint) -> str:
     if isnan(point.over_bound):
         return "keys and values apart"
     if point.reaches_bound:
-        return ":material/verified: provably best"
+        return ":material/verified: reaches lower bound"
     if not isfinite(point.over_bound):
         return "the source itself fits"
     return f"{percent_text(point.over_bound)} above lower bound"

@@ -8,6 +8,7 @@ _SHAPES = {
     "circle": '<circle cx="8" cy="8" r="6"/>',
     "square": '<rect x="2.5" y="2.5" width="11" height="11"/>',
     "star": '<path d="M8 .8l2.1 4.9 5.3.5-4 3.5 1.2 5.2L8 12.2l-4.6 2.7 1.2-5.2-4-3.5 5.3-.5z"/>',
+    "hexagon": '<path d="M8 1l6.1 3.5v7L8 15l-6.1-3.5v-7z"/>',
     "triangle-up": '<path d="M8 2l6.5 12h-13z"/>',
     "diamond": '<path d="M8 1l6.5 7L8 15 1.5 8z"/>',
     "x": '<path d="M2 4.5L4.5 2 8 5.5 11.5 2 14 4.5 10.5 8 14 11.5 11.5 14 '

@@ -33,14 +33,16 @@ def grouping_figure(plan: GroupingPlan) -> go.Figure:
         horizontal_spacing=0.03,
         subplot_titles=[title for title, _ in panels] if len(panels) > 1 else None,
     )
+    # Two panels beside each other have less room for words.
+    between, width = (" of ", 1.14) if len(panels) == 1 else ("/", 1.2)
     for column, (_, groupings) in enumerate(panels, start=1):
         figure.add_trace(_cells(groupings), row=1, col=column)
-        figure.add_trace(_kept_heads(groupings), row=1, col=column)
+        figure.add_trace(_kept_heads(groupings, between), row=1, col=column)
         figure.update_xaxes(
             title_text="head of the source",
             tickmode="array",
             tickvals=list(range(0, num_heads, _tick_step(num_heads))),
-            range=[-0.5, num_heads * 1.14],
+            range=[-0.5, num_heads * width],
             showgrid=False,
             zeroline=False,
             row=1,
@@ -112,14 +114,14 @@ def _cells(groupings: list[Grouping]) -> go.Heatmap:
     )
 
 
-def _kept_heads(groupings: list[Grouping]) -> go.Scatter:
+def _kept_heads(groupings: list[Grouping], between: str) -> go.Scatter:
     """Return how many heads remain of each layer, as words at the end of its row."""
     num_heads = groupings[0].num_heads
     layers = range(0, len(groupings), _tick_step(len(groupings)))
     return go.Scatter(
         x=[num_heads - 0.4] * len(layers),
         y=list(layers),
-        text=[f"{groupings[layer].num_groups} of {num_heads}" for layer in layers],
+        text=[f"{groupings[layer].num_groups}{between}{num_heads}" for layer in layers],
         mode="text",
         textposition="middle right",
         hovertemplate="layer %{y} keeps %{text} heads<extra></extra>",
