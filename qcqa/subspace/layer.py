@@ -19,6 +19,9 @@ IntArray = NDArray[np.int64]
 #: Added to second moments, as a share of their mean: directions that a short text does not hold
 #: break ties, and weigh nothing else.
 _DAMPING = 1e-8
+#: Tokens over which a query's attention spreads, as one number for all models: errors of logits
+#: average out over them. Only how keys compare with values depends on it.
+_ATTENDED_TOKENS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,8 @@ class LayerHeads:
     key, value : array, shape (H, dh, e)
         Heads; ``e`` is the hidden size, and one more where a bias is the last column.
     key_weight : array, shape (H, dh, dh)
-        Second moment of the queries that meet each key head, summed over query heads.
+        Second moment of the queries that meet each key head, summed over query heads, times
+        ``logit_worth``.
     value_weight : array, shape (H, dh, dh)
         ``O' O`` of the output projection, summed over the query heads of each value head.
     moment : array, shape (e, e), or None
@@ -46,6 +50,11 @@ class LayerHeads:
         What the norm divided the stored keys by; ones without it.
     is_clipped : bool
         Whether queries, keys and values are clipped.
+    logit_worth : float
+        Squared error of the attention's output for a squared error of ``q k``: so that errors of
+        keys and of values add up, and compare between layers. A logit's independent error
+        ``e_j`` moves a head's output by ``sum_j p_j e_j (v_j - mean)``, whose mean square is
+        ``E[e^2] E|O v|^2`` over the number of tokens attended to; logits are ``q k / sqrt(dh)``.
     """
 
     key: FloatArray
@@ -58,6 +67,7 @@ class LayerHeads:
     norm: KeyNorm | None
     key_lengths: FloatArray
     is_clipped: bool
+    logit_worth: float
 
     @property
     def unrotated(self) -> IntArray:
@@ -185,23 +195,35 @@ def layer_heads(
     per_query_head = seen @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
     key_weight = per_query_head.reshape(num_heads, -1, size, size).sum(axis=1)
     outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)
+    value_weight = outputs.transpose(0, 2, 1) @ outputs
+    energy = _energy(value, value_weight, moment) / len(query)
+    # Where no value reaches the output, keys are merged as well as if one did.
+    logit_worth = (energy or 1.0) / size / _ATTENDED_TOKENS
     return LayerHeads(
         key=key,
         value=value,
-        key_weight=(key_weight + key_weight.transpose(0, 2, 1)) / 2,
-        value_weight=outputs.transpose(0, 2, 1) @ outputs,
+        key_weight=(key_weight + key_weight.transpose(0, 2, 1)) * (logit_worth / 2),
+        value_weight=value_weight,
         moment=moment,
         spread=spread,
         planes=np.array(planes, dtype=np.int64).reshape(-1, 2),
         norm=norm,
         key_lengths=key_lengths,
         is_clipped=is_clipped,
+        logit_worth=logit_worth,
     )
 
 
 def _widened(heads: FloatArray, width: int) -> FloatArray:
     """Return heads with a column for the bias that they do not have."""
     return np.pad(heads, ((0, 0), (0, 0), (0, width - heads.shape[2])))
+
+
+def _energy(heads: FloatArray, weight: FloatArray, moment: FloatArray | None) -> float:
+    """Return the weighted mean square of heads' outputs, summed over heads."""
+    narrow = heads.astype(np.float32)  # enough for one number, and twice as quick
+    seen = narrow if moment is None else narrow @ moment.astype(np.float32)
+    return float(np.einsum("hae,hae->", weight @ seen, heads))
 
 
 def _damped(moment: FloatArray, hidden_size: int) -> FloatArray:

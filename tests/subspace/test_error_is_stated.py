@@ -32,7 +32,7 @@ def output_error(layer: Any, merged: np.ndarray) -> float:
 
 
 def logit_error(layer: Any, merged: np.ndarray, planes: Any) -> float:
-    """Mean square of the logits' errors, over pairs of inputs and all angles between them.
+    """Mean square of the logits' errors in the output's units, over pairs of inputs and all angles.
 
     What is the same for all keys of a query does not count, where nothing rotates.
     """
@@ -50,7 +50,7 @@ def logit_error(layer: Any, merged: np.ndarray, planes: Any) -> float:
                 angles = np.exp(2j * np.pi * np.arange(8) / 8)
                 logits = (angles[:, None, None] * np.outer(q.conj(), k)).real
                 error += (logits**2).mean()
-    return error
+    return error * layer.heads.logit_worth
 
 
 @pytest.mark.parametrize("kind", ["free", "half", "adjacent", "partial"])
@@ -111,6 +111,27 @@ def test_ties_state_the_error_of_their_fit(make_layer: MakeLayer, kind: str) -> 
     )
 
     assert error == pytest.approx(stated(heads.grams().key), rel=1e-6)
+
+
+def test_keys_compare_with_values_whatever_the_scale_of_the_projections(
+    make_layer: MakeLayer,
+) -> None:
+    layer = make_layer("half")
+    both = [
+        layer_heads(
+            layer.query,
+            layer.key,
+            layer.value * scale,
+            layer.output * scale,
+            moment=layer.heads.moment,
+            planes=((0, 3), (1, 4), (2, 5)),
+        ).grams()
+        for scale in (1.0, 10.0)
+    ]
+
+    ratios = [stated(grams.key) / stated(grams.value) for grams in both]
+
+    assert ratios[0] == pytest.approx(ratios[1])
 
 
 def test_large_groups_are_stated_no_better_than_they_are() -> None:
