@@ -19,7 +19,9 @@ def vertical_axis(result: SearchResult, metrics: Mapping[str, str]) -> str:
         **scales_of(result),
         **{name: f"{label}, measured" for name, label in metrics.items()},
     }
-    shown = choices().scale if choices().scale in options else "relative"
+    wanted = choices().scale
+    # What was measured says more than what the weights let expect.
+    shown = wanted if wanted in options else shown_metric(metrics, None) if metrics else "relative"
     _switch("Vertical axis", options, widget("scale", shown, key=_key("scale", options)))
     return shown
 

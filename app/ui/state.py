@@ -31,8 +31,9 @@ class Choices:
         KV-cache budget in percent of the source's.
     unit : KvUnit
         In which sizes are shown.
-    scale : str
-        What the vertical axis of the fronts shows: an error scale, or a measured metric.
+    scale : str or None
+        What the vertical axis of the fronts shows: an error scale, or a measured metric; measured
+        accuracy by default, where the run has it.
     metric : str or None
         Metric on the page of measured figures; the first by default.
     method : str or None
@@ -46,7 +47,7 @@ class Choices:
     run: str | None = None
     budget: float = 50.0
     unit: KvUnit = "percent"
-    scale: str = "relative"
+    scale: str | None = None
     metric: str | None = None
     method: str | None = None
     context: int = 32768

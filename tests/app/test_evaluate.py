@@ -361,13 +361,13 @@ def test_explore_shows_measured_figures_of_the_plans(
     run = make_run()
     measure(run)
     app = open_app()
-    # Predicted error first; measured accuracy one choice away, and on the cards at once.
-    assert "WSE" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
+    # What was measured first; the predicted error is one choice away.
+    assert "accuracy" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
     assert "next-token accuracy" in _text(app)
     assert "Measured, **" in _text(app)
-    app.selectbox(key="scale_list").set_value("heldout/accuracy").run()
+    app.selectbox(key="scale_list").set_value("relative").run()
     assert not app.exception
-    assert "accuracy" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
+    assert "WSE" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
     assert "Next-token accuracy" in app.dataframe[0].value
     # A budget at which only some plans were measured: nobody is called best.
     app.slider(key="budget").set_value(30.0).run()
