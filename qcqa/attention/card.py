@@ -22,7 +22,7 @@ pipeline_tag: text-generation
 # {name} at a KV ratio of {ratio}
 
 {source} with attention heads that share keys and values, chosen by **{method}** and merged by
-**{merge}**. Weights and KV cache hold the shared heads only. Made with QCQA Explorer
+**{merge}**{calibrated}. Weights and KV cache hold the shared heads only. Made with QCQA Explorer
 (QCQA: arXiv 2406.10247).
 
 | | this model | source |
@@ -86,6 +86,7 @@ def model_card(plan: GroupingPlan) -> str:
         source=f"{name} (revision {spec.revision})" if is_hub_id else name,
         method=plan.method,
         merge=plan.merge,
+        calibrated=_calibrated(plan),
         heads=plan.num_cached_heads,
         source_heads=spec.num_cached_heads,
         dtype=spec.dtype,
@@ -99,6 +100,14 @@ def model_card(plan: GroupingPlan) -> str:
         layers="\n".join(layers),
         provenance=json.dumps(dict(plan.provenance), indent=2),
     )
+
+
+def _calibrated(plan: GroupingPlan) -> str:
+    """Return what a merge rests on beside the weights, for people."""
+    if plan.calibration is None:
+        return ""
+    text = f"{plan.calibration.num_tokens:,} tokens of calibration text"
+    return f" on {text}, and refitted on it" if plan.refit else f" on {text}"
 
 
 def _groups(grouping: Grouping) -> str:

@@ -129,6 +129,9 @@ def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_
         ours, theirs = opened.float()(ids).logits, wanted(ids).logits
     # what differs is the rounding of the weights to bfloat16
     assert (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
+    assert (
+        "on 2,219 tokens of calibration text, and refitted on it" in (out / "README.md").read_text()
+    )
     stored = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert stored == ids.numel() * plan.kv_bytes_per_token
 
