@@ -1,12 +1,15 @@
 """A visitor measures plans, in a real browser and with real models."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
+
+from qcqa.packaged import demo_run_folder
 
 OpenPage = Callable[..., Page]
 
@@ -16,6 +19,16 @@ LIVE = ".st-key-live"
 ALERT = "[data-testid=stAlert]"
 
 expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def unmeasured(home: Path) -> str:
+    """Return the id of a run of the demo model of which nothing was measured yet."""
+    included = demo_run_folder()
+    assert included is not None
+    folder = home / "runs" / f"unmeasured-{len(list((home / 'runs').glob('*')))}"
+    shutil.copytree(included, folder, ignore=shutil.ignore_patterns("measured"))
+    return folder.name
 
 
 def _page_link(page: Page, name: str) -> None:
@@ -41,9 +54,9 @@ def _measure(page: Page, *, limit: int, which: str, tasks: bool) -> None:
 
 
 def test_chosen_plan_is_measured_and_its_figures_appear(
-    open_page: OpenPage, tmp_path: Path
+    open_page: OpenPage, unmeasured: str, tmp_path: Path
 ) -> None:
-    page = open_page("/?run=demo&budget=50&method=gqa")
+    page = open_page(f"/?run={unmeasured}&budget=50&method=gqa")
     page.wait_for_selector(".st-key-pareto_chart .main-svg")
     # The choices come along to the other page, though its link has none of them.
     _page_link(page, "Evaluate")
@@ -81,8 +94,10 @@ def test_chosen_plan_is_measured_and_its_figures_appear(
     expect(page.locator("[data-testid=stTable]").first).to_contain_text("demo_recall")
 
 
-def test_evaluation_is_cancelled_keeps_its_figures_and_is_resumed(open_page: OpenPage) -> None:
-    page = open_page("/evaluate?run=demo&budget=25")
+def test_evaluation_is_cancelled_keeps_its_figures_and_is_resumed(
+    open_page: OpenPage, unmeasured: str
+) -> None:
+    page = open_page(f"/evaluate?run={unmeasured}&budget=25")
     _measure(page, limit=80, which="All methods", tasks=False)
     # Some model is done: its figures are there at once, beside the progress.
     page.wait_for_selector(FRONT)
