@@ -31,6 +31,14 @@ from qcqa.use_cases.points import plans_of_points, points_along, points_at
 
 
 @pytest.fixture(autouse=True)
+def _main_stays_main() -> Iterator[None]:
+    """Streamlit makes the app's script ``__main__``, which processes that tests spawn would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture(autouse=True)
 def _app_on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let pages import their shared pieces, as they do below ``streamlit run``."""
     monkeypatch.syspath_prepend(str(app_folder()))
