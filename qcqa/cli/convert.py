@@ -1,5 +1,6 @@
 """``qcqa convert``: from a plan to a checkpoint whose KV cache really is smaller."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.inspect import RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
+from qcqa.evaluated import figures_of_plan
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
 from qcqa.runs.run import CALIBRATION, Run
@@ -110,4 +112,5 @@ def _plan_of(run: Run, budget: str | None, method: str | None) -> GroupingPlan:
         raise ConversionError("a run without --budget", expected="a share such as 0.5")
     result = run.result()
     heads = heads_within_ratio(result.spec, parse_ratio(budget))
-    return plan_of_result(result, heads, method=method, settings=run.search.settings, run=run.id)
+    plan = plan_of_result(result, heads, method=method, settings=run.search.settings, run=run.id)
+    return replace(plan, measured=figures_of_plan(plan, run.measured()))

@@ -36,3 +36,15 @@ def test_convert_refuses_a_folder_that_holds_something(
     assert called.code == 2
     assert "is not empty" in called.err
     assert plan.exists()
+
+
+def test_convert_straight_from_a_run(qcqa: Qcqa, run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "converted"
+    called = qcqa("convert", "--run", run_folder, "--budget", "0.5", "-m", "gqa", "-o", folder)
+    assert called.code == 0, called.err
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    assert (plan["method"], plan["kv_ratio"]) == ("gqa", 0.5)
+    for wrong in (["--run", run_folder], ["--run", run_folder, "--plan", folder / "plan.json"], []):
+        refused = qcqa("convert", *wrong, "-o", tmp_path / "other")
+        assert refused.code == 2
+        assert not (tmp_path / "other").exists()
