@@ -168,7 +168,7 @@ def _descend(
             if not order:
                 order = torch.randperm(len(places), generator=generator).tolist()
             optimizer.zero_grad()
-            error(places[order.pop()]).backward()  # type: ignore[no-untyped-call]
+            error(places[order.pop()]).backward()  # type: ignore[no-untyped-call]  # untyped in torch
             optimizer.step()
     finally:
         for parameter in parameters:

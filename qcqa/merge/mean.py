@@ -17,7 +17,7 @@ class MeanMerge:
         self,
         weights: LayerWeights,
         grouping: LayerGrouping,
-        context: LayerContext,  # noqa: ARG002
+        context: LayerContext,  # noqa: ARG002  # of every merge
     ) -> LayerWeights:
         """Return the layer with the mean of each group; queries and output as they were."""
         return LayerWeights(

@@ -23,7 +23,7 @@ class MeanNormMerge:
         self,
         weights: LayerWeights,
         grouping: LayerGrouping,
-        context: LayerContext,  # noqa: ARG002
+        context: LayerContext,  # noqa: ARG002  # of every merge
     ) -> LayerWeights:
         """Return the layer with the rescaled mean of each group."""
         return LayerWeights(

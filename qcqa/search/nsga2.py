@@ -144,7 +144,7 @@ class _Problem(Problem):  # type: ignore[misc]  # pymoo has no types
         out["F"] = np.column_stack([cost, error])
 
 
-class _Sampling(Sampling):  # type: ignore[misc]
+class _Sampling(Sampling):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, encoding: Encoding):
         super().__init__()
         self.encoding = encoding
@@ -155,7 +155,7 @@ class _Sampling(Sampling):  # type: ignore[misc]
         return self.encoding.sample(n_samples, random_state)
 
 
-class _Crossover(Crossover):  # type: ignore[misc]
+class _Crossover(Crossover):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, encoding: Encoding, probability: float):
         super().__init__(n_parents=2, n_offsprings=2, prob=probability)
         self.encoding = encoding
@@ -172,7 +172,7 @@ class _Crossover(Crossover):  # type: ignore[misc]
         )
 
 
-class _Mutation(Mutation):  # type: ignore[misc]
+class _Mutation(Mutation):  # type: ignore[misc]  # pymoo has no types
     def __init__(self, encoding: Encoding, probability: float):
         super().__init__(prob=1.0)
         self.encoding = encoding
@@ -186,7 +186,7 @@ class _Mutation(Mutation):  # type: ignore[misc]
         return self.encoding.mutate(genes, self.probability, random_state)
 
 
-class _Canonical(Repair):  # type: ignore[misc]
+class _Canonical(Repair):  # type: ignore[misc]  # pymoo has no types
     """Write genes in one way, so that pymoo's elimination of duplicates finds them."""
 
     def __init__(self, encoding: Encoding):

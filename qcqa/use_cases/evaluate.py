@@ -256,6 +256,7 @@ class _Bench:
 def _require_usable(device: str, dtype: str) -> None:
     """Refuse a device or a type that torch does not have, before a model is read."""
     try:
+        # What torch raises depends on the kind of device that it lacks.
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]

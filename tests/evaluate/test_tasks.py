@@ -252,7 +252,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(
 
     def refused(message: str, *tasks: str | Path, **options: int) -> None:
         with pytest.raises(EvaluationError, match=message):
-            evaluate_tasks(model, tokenizer, tasks, **options)  # type: ignore[arg-type]
+            evaluate_tasks(model, tokenizer, tasks, **options)  # type: ignore[arg-type]  # any option
 
     refused("no task; expected at least one")
     refused("max_samples = 0", "demo_recall", max_samples=0)

@@ -214,7 +214,7 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(
 ) -> None:
     def refused(message: str, texts: list[str], **options: int) -> None:
         with pytest.raises(EvaluationError, match=message):
-            evaluate_text(model, tokenizer, texts, data="text", **options)  # type: ignore[arg-type]
+            evaluate_text(model, tokenizer, texts, data="text", **options)  # type: ignore[arg-type]  # any option
 
     refused("no token to score", [""])
     refused("at most 64", ["a b"], window_tokens=65)

@@ -16,7 +16,7 @@ from qcqa.search.config import SearchSettings
 
 def _create(**changes: object) -> Run:
     arguments = {"model": "some/model", "methods": ("optimal",), "settings": SearchSettings()}
-    return create_run(**{**arguments, **changes})  # type: ignore[arg-type]
+    return create_run(**{**arguments, **changes})  # type: ignore[arg-type]  # any argument
 
 
 def _own_runs() -> list[Run | DamagedRun]:
