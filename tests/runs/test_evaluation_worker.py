@@ -51,7 +51,11 @@ def test_cancel_in_the_middle_of_a_model_keeps_figures_and_resume_finishes_with_
         assert process.wait(30) == 130
     assert time.monotonic() - asked < 8
     assert status.state == "cancelled"
-    assert [row.method for row in search.measured()] == ["mha", "optimal"]
+    # The worker may have come a plan further than was seen, but not to the end.
+    assert [row.method for row in search.measured()] in (
+        ["mha", "optimal"],
+        ["mha", "gqa", "optimal"],
+    )
     kept = {path: path.stat().st_mtime_ns for path in (search.folder / "measured").iterdir()}
     with resume(evaluation) as process:
         assert process.wait(120) == 0
@@ -61,7 +65,7 @@ def test_cancel_in_the_middle_of_a_model_keeps_figures_and_resume_finishes_with_
 
 
 def test_a_killed_worker_shows_as_dead_and_damaged_files_are_measured_again(search: Run) -> None:
-    benchmark = Benchmark(text="demo", limit=40)
+    benchmark = Benchmark(text="demo", limit=200)
     evaluation = create_evaluation(search, points=POINTS, benchmark=benchmark)
     with start_worker(evaluation) as process:
         _wait(lambda: _in_the_middle_of_the_second_plan(evaluation))
@@ -71,7 +75,8 @@ def test_a_killed_worker_shows_as_dead_and_damaged_files_are_measured_again(sear
     (scores,) = (search.folder / "measured").glob("source-*.safetensors")
     rows[0].write_text("{")
     scores.write_bytes(scores.read_bytes()[:40])
-    assert len(search.measured()) == len(rows) - 1 == 1
+    assert 2 <= len(rows) < 4
+    assert len(search.measured()) == len(rows) - 1
     with resume(evaluation) as process:
         assert process.wait(120) == 0
     assert list(search.measured()) == _undisturbed(search, benchmark)
