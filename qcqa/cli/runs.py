@@ -12,8 +12,9 @@ from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
 from qcqa.runs import launch, store
 from qcqa.runs.config import EvaluationConfig, SearchConfig
-from qcqa.runs.evaluations import evaluations_of, figures_of, search_of
+from qcqa.runs.evaluations import evaluations_of, figures_of
 from qcqa.runs.home import runs_folder
+from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
 
 cli = typer.Typer(help="List, show, cancel, resume and delete runs.", no_args_is_help=True)
@@ -28,7 +29,7 @@ RunArgument = Annotated[
 
 @cli.command("list")
 def list_runs(as_json: JsonOption = False) -> None:
-    """List all searches, newest first, each with its evaluations below it.
+    """List all searches, newest first, each with its jobs below it.
 
     Example:
 
@@ -38,7 +39,7 @@ def list_runs(as_json: JsonOption = False) -> None:
     for run in store.list_runs():
         rows.append(_row(run))
         if isinstance(run, Run):
-            rows += [_row(one, of=run) for one in evaluations_of(run)]
+            rows += [_row(one, of=run) for one in jobs_of(run)]
     if as_json:
         print_json(rows)
     elif rows:
@@ -206,7 +207,7 @@ def _row_with_details(run: Run, *, of: Run | None = None) -> dict[str, Any]:
 
 
 def _row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any]:
-    """Return a run as JSON; ``of`` is an evaluation's search."""
+    """Return a run as JSON; ``of`` is a job's search."""
     if isinstance(run, store.DamagedRun):
         return {
             "run": run.folder.name,

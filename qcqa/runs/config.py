@@ -79,6 +79,9 @@ class EvaluationConfig(_Config):
     dtype: str = "auto"
 
 
+#: Folders of the jobs that work on a search's plans, by kind, in the search's directory.
+JOB_FOLDERS = {"evaluation": "evaluations"}
+
 #: Told apart by ``kind``.
 RunConfig = Annotated[SearchConfig | EvaluationConfig, Field(discriminator="kind")]
 RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig] = TypeAdapter(RunConfig)

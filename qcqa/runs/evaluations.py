@@ -6,11 +6,11 @@ from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.packaged import demo_run_folder
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import EvaluationConfig
+from qcqa.runs.config import JOB_FOLDERS, EvaluationConfig
+from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.new import new_id, write_new_run
-from qcqa.runs.run import EVALUATIONS, Run, open_run
+from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
 
 
@@ -53,36 +53,12 @@ def create_evaluation(
         device=device,
         dtype=dtype,
     )
-    return write_new_run(run.additions / EVALUATIONS / new_id(), config)
+    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
 
 
 def evaluations_of(run: Run) -> list[Run]:
     """Return the evaluations of a search, newest first; damaged ones are left out."""
-    folder = run.additions / EVALUATIONS
-    found = []
-    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
-        try:
-            found.append(open_run(path))
-        except RunError:
-            continue
-    return sorted(found, key=lambda one: one.config.created, reverse=True)
-
-
-def search_of(evaluation: Run) -> Run:
-    """Return the search that an evaluation measures.
-
-    Raises
-    ------
-    RunError
-        If it cannot be opened, or came with another release of the package.
-    """
-    folder = evaluation.folder.resolve().parents[1]
-    bundled = demo_run_folder()
-    if bundled is not None:
-        run = open_run(bundled, bundled=True)
-        if run.additions.resolve() == folder:
-            return run
-    return open_run(folder)
+    return jobs_of(run, "evaluation")
 
 
 def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
@@ -95,7 +71,7 @@ def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
     """
     config = evaluation.config
     if not isinstance(config, EvaluationConfig):
-        raise RunError(f"{evaluation.id} is a search", expected="an evaluation")
+        raise RunError(f"{evaluation.id} is of kind {config.kind}", expected="an evaluation")
     search = search_of(evaluation)
     plans = plans_of_points(search.result(), config.points)
     wanted = {("mha", ""), *((plan.method, plan.digest) for plan in plans)}

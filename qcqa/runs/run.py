@@ -15,10 +15,10 @@ from qcqa.evaluated import Evaluated, MeasuredFolder
 from qcqa.files import write_text_atomically
 from qcqa.runs.clock import seconds_since
 from qcqa.runs.config import (
+    JOB_FOLDERS,
     RUN_CONFIG,
     RUN_FORMAT,
     RUN_VERSION,
-    EvaluationConfig,
     RunConfig,
     SearchConfig,
 )
@@ -31,8 +31,6 @@ _SECONDS_TO_START = 60.0
 
 BUNDLED_ID = "demo"
 
-#: Folder of the evaluations inside a search's directory.
-EVALUATIONS = "evaluations"
 #: Folder of the calibration below a search, or below what was added to it.
 CALIBRATION = "calibration"
 
@@ -59,13 +57,18 @@ class Run:
     def id(self) -> str:
         """Name of the directory; ``demo`` for the run that comes with the package.
 
-        That of an evaluation has its search's id before it: ``demo/20260131-101500-4f2a``.
+        That of a job has its search's id before it: ``demo/20260131-101500-4f2a``.
         """
-        if isinstance(self.config, EvaluationConfig):
+        if self.is_job:
             search = self.folder.resolve().parents[1]
             of_bundled = search.parent == additions_folder().resolve()
             return f"{BUNDLED_ID if of_bundled else search.name}/{self.folder.name}"
         return BUNDLED_ID if self.bundled else self.folder.name
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it works on a search's plans, and is a run inside that search's directory."""
+        return self.config.kind in JOB_FOLDERS
 
     @property
     def search(self) -> SearchConfig:
@@ -76,15 +79,17 @@ class Run:
         RunError
             If the run is none.
         """
-        if isinstance(self.config, EvaluationConfig):
+        if not isinstance(self.config, SearchConfig):
             raise RunError(
-                f"{self.id} is an evaluation", expected="a search", remedy="qcqa runs list"
+                f"{self.id} is of kind {self.config.kind}",
+                expected="a search",
+                remedy="qcqa runs list",
             )
         return self.config
 
     @property
     def additions(self) -> Path:
-        """Where a search's evaluations and their figures are kept.
+        """Where a search's jobs and what they measure are kept.
 
         Its own directory, or one of the user's for a run that came with the package. That has the
         hash of the run's config in its name, as another release may come with another run.
@@ -154,7 +159,7 @@ class Run:
         RunError
             If nothing is there yet, a file is damaged, or the run is no search.
         """
-        # Refuses an evaluation by what it is, not by what it lacks.
+        # Refuses a job by what it is, not by what it lacks.
         _ = self.search
         return ResultFolder(self.folder).result()
 
@@ -218,10 +223,11 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
         raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
     except QCQAError as error:
         raise RunError(f"{path} is damaged ({error.one_line()})") from error
-    if config.kind == "evaluation" and folder.resolve().parent.name != EVALUATIONS:
+    among = JOB_FOLDERS.get(config.kind)
+    if among is not None and folder.resolve().parent.name != among:
         raise RunError(
-            f"{folder} is an evaluation without its search",
-            expected=f"a folder below {EVALUATIONS}/ in the run that it measures",
+            f"{folder} is of kind {config.kind}, without its search",
+            expected=f"a folder below {among}/ in the run whose plans it works on",
         )
     return Run(folder=folder, config=config, bundled=bundled)
 

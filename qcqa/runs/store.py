@@ -9,8 +9,8 @@ from qcqa.errors import RunError
 from qcqa.packaged import demo_run_folder
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import SearchConfig
-from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.home import runs_folder
+from qcqa.runs.jobs import jobs_of
 from qcqa.runs.new import new_id, write_new_run
 from qcqa.runs.run import Run, open_run
 from qcqa.runs.status import LIVE_STATES
@@ -83,7 +83,7 @@ def list_runs() -> list[Run | DamagedRun]:
 def find_run(name: str) -> Run:
     """Return the run with this folder, id or unambiguous beginning of an id; ``demo`` is bundled.
 
-    An evaluation is found by the id of its search, a slash, and its own.
+    A job of a search is found by the id of the search, a slash, and its own.
 
     Raises
     ------
@@ -94,11 +94,11 @@ def find_run(name: str) -> Run:
     if (path / "config.json").is_file():
         # The folder of a checkpoint has a config.json too: opening tells them apart.
         return open_run(path)
-    search, _, evaluation = name.rpartition("/")
+    search, _, job = name.rpartition("/")
     runs = [run for run in list_runs() if isinstance(run, Run)]
-    if search and evaluation:
+    if search and job:
         found = _one_of(runs, search, where=str(runs_folder()))
-        return _one_of(evaluations_of(found), evaluation, where=f"the evaluations of {found.id}")
+        return _one_of(jobs_of(found), job, where=f"the jobs of {found.id}")
     return _one_of(runs, name, where=str(runs_folder()))
 
 
@@ -123,7 +123,7 @@ def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
 
 
 def delete_run(run: Run) -> None:
-    """Remove a run directory: a search with its evaluations, or an evaluation alone.
+    """Remove a run directory: a search with its jobs, or a job alone.
 
     What an evaluation has measured stays with its search.
 
@@ -134,7 +134,7 @@ def delete_run(run: Run) -> None:
     """
     if run.bundled:
         raise RunError(f"{run.id} came with the package", expected="a run of your own")
-    for one in (run, *evaluations_of(run)):
+    for one in (run, *jobs_of(run)):
         state = one.status().state
         if state in LIVE_STATES:
             raise RunError(f"{one.id} is still {state}", remedy=f"first: qcqa runs cancel {one.id}")

@@ -1,10 +1,10 @@
-"""The process that carries a run out and writes down how far it is."""
+"""The process that works on a run and writes down how far it is."""
 
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -14,19 +14,13 @@ from filelock import Timeout
 
 from qcqa.errors import QCQAError, RunError
 from qcqa.progress import JobProgress
+from qcqa.runs.carry_out import OnProgress, carry_out
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import EvaluationConfig, SearchConfig
-from qcqa.runs.evaluations import search_of
-from qcqa.runs.run import CALIBRATION, Run
+from qcqa.runs.run import Run
 from qcqa.runs.status import RunStatus
-from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
 _SECONDS_BETWEEN_STATUS = 0.2
-
-
-OnProgress = Callable[[JobProgress], None]
 
 
 class Cancelled(BaseException):
@@ -61,10 +55,7 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     with lock, _sigterm_cancels():
         journal = _Journal(run, on_progress)
         try:
-            if isinstance(run.config, EvaluationConfig):
-                _evaluate(run, run.config, journal.progress)
-            else:
-                _search(run, run.config, journal.progress)
+            carry_out(run, journal.progress)
         except QCQAError as error:
             journal.end("failed", error=error.one_line())
             raise
@@ -77,56 +68,6 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
             journal.end("failed", error=f"unexpected {type(error).__name__}: {error}; see log.txt")
             raise
         journal.end("finished")
-
-
-def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
-    search_model(
-        config.model,
-        revision=config.revision,
-        methods=config.methods,
-        settings=config.settings,
-        folder=run.folder,
-        on_progress=on_progress,
-        calibrated=_calibrated(run, config, on_progress),
-    )
-
-
-def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
-    if config.calibration is None or not wants_calibration(config.methods, config.settings):
-        return None
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    # Here, because it loads torch: a search of the weights alone does without.
-    from qcqa.use_cases.problem import CalibratedModel
-
-    return CalibratedModel(
-        config.model,
-        config.calibration,
-        run.folder / CALIBRATION,
-        revision=config.revision,
-        on_layer=lambda layer, total: on_progress(
-            SearchProgress("reading the calibration text", layer, total, 0.0)
-        ),
-    )
-
-
-def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
-    # The bars of the libraries that load models and tasks would fill log.txt.
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    # Here, because it loads torch: a search does without.
-    from qcqa.use_cases.evaluate import evaluate_plans
-
-    search = search_of(run)
-    evaluate_plans(
-        search.search.model,
-        plans_of_points(search.result(), config.points),
-        config.benchmark,
-        revision=search.search.revision,
-        device=config.device,
-        dtype=config.dtype,
-        folder=search.measured_folder,
-        calibrations=search.additions / CALIBRATION,
-        on_progress=on_progress,
-    )
 
 
 class _Journal:

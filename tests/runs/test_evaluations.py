@@ -11,7 +11,8 @@ import pytest
 from qcqa.errors import BudgetError, CheckpointError, EvaluationError, RunError
 from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.evaluations import create_evaluation, evaluations_of, figures_of, search_of
+from qcqa.runs.evaluations import create_evaluation, evaluations_of, figures_of
+from qcqa.runs.jobs import search_of
 from qcqa.runs.launch import requeue
 from qcqa.runs.run import Run, open_run
 from qcqa.runs.status import RunStatus
@@ -39,7 +40,7 @@ def bundled(monkeypatch: pytest.MonkeyPatch, searched_demo: Path, tmp_path: Path
     """Return a search that came with the package, as if it did."""
     folder = tmp_path / "package" / "run"
     shutil.copytree(searched_demo, folder)
-    for module in ("store", "evaluations"):
+    for module in ("store", "jobs"):
         monkeypatch.setattr(f"qcqa.runs.{module}.demo_run_folder", lambda: folder)
     before = _files(folder)
     yield open_run(folder, bundled=True)
@@ -66,7 +67,7 @@ def test_evaluations_are_found_by_the_id_of_their_search_and_their_own(search: R
     assert second.id == f"{search.id}/{second.folder.name}"
     for name in (second.id, second.id[:-1], f"2026/{second.folder.name}", str(second.folder)):
         assert find_run(name).folder == second.folder
-    with pytest.raises(RunError, match=f"no run 'none' in the evaluations of {search.id}"):
+    with pytest.raises(RunError, match=f"no run 'none' in the jobs of {search.id}"):
         find_run(f"{search.id}/none")
     assert [run.folder for run in list_runs() if isinstance(run, Run) and not run.bundled] == [
         search.folder
@@ -109,11 +110,11 @@ def test_files_are_found_from_any_folder(
 def test_an_evaluation_is_no_search(search: Run, tmp_path: Path) -> None:
     evaluation = _create(search)
     for ask in (lambda: evaluation.search, evaluation.result):
-        with pytest.raises(RunError, match="is an evaluation; expected a search"):
+        with pytest.raises(RunError, match="is of kind evaluation; expected a search"):
             ask()
-    with pytest.raises(RunError, match="is an evaluation; expected a search"):
+    with pytest.raises(RunError, match="is of kind evaluation; expected a search"):
         _create(evaluation)
-    with pytest.raises(RunError, match="is a search; expected an evaluation"):
+    with pytest.raises(RunError, match="is of kind search; expected an evaluation"):
         figures_of(search)
     shutil.copytree(evaluation.folder, tmp_path / "home" / "runs" / "stray")
     with pytest.raises(RunError, match="without its search"):

@@ -1,0 +1,85 @@
+"""What each kind of run does, once a worker has it."""
+
+import os
+from collections.abc import Callable
+
+from qcqa.progress import JobProgress
+from qcqa.runs.config import EvaluationConfig, SearchConfig
+from qcqa.runs.jobs import search_of
+from qcqa.runs.run import CALIBRATION, Run
+from qcqa.use_cases.points import plans_of_points
+from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
+
+OnProgress = Callable[[JobProgress], None]
+
+
+def carry_out(run: Run, on_progress: OnProgress) -> None:
+    """Do what a run was asked, from where an earlier worker left it.
+
+    Parameters
+    ----------
+    run : Run
+        Held by this process alone.
+    on_progress : callable
+        Called often; what it raises ends the run.
+
+    Raises
+    ------
+    QCQAError
+        If the run failed for a reason that the user can mend.
+    """
+    match run.config:
+        case SearchConfig():
+            _search(run, run.config, on_progress)
+        case EvaluationConfig():
+            _evaluate(run, run.config, on_progress)
+
+
+def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
+    search_model(
+        config.model,
+        revision=config.revision,
+        methods=config.methods,
+        settings=config.settings,
+        folder=run.folder,
+        on_progress=on_progress,
+        calibrated=_calibrated(run, config, on_progress),
+    )
+
+
+def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
+    if config.calibration is None or not wants_calibration(config.methods, config.settings):
+        return None
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search of the weights alone does without.
+    from qcqa.use_cases.problem import CalibratedModel
+
+    return CalibratedModel(
+        config.model,
+        config.calibration,
+        run.folder / CALIBRATION,
+        revision=config.revision,
+        on_layer=lambda layer, total: on_progress(
+            SearchProgress("reading the calibration text", layer, total, 0.0)
+        ),
+    )
+
+
+def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
+    # The bars of the libraries that load models and tasks would fill log.txt.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search does without.
+    from qcqa.use_cases.evaluate import evaluate_plans
+
+    search = search_of(run)
+    evaluate_plans(
+        search.search.model,
+        plans_of_points(search.result(), config.points),
+        config.benchmark,
+        revision=search.search.revision,
+        device=config.device,
+        dtype=config.dtype,
+        folder=search.measured_folder,
+        calibrations=search.additions / CALIBRATION,
+        on_progress=on_progress,
+    )
