@@ -9,6 +9,7 @@ from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.packaged import demo_run_folder
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig
+from qcqa.runs.jobs import jobs_of
 from qcqa.runs.new import new_id, write_new_run
 from qcqa.runs.run import EVALUATIONS, Run, open_run
 from qcqa.use_cases.points import Points, plans_of_points
@@ -58,14 +59,7 @@ def create_evaluation(
 
 def evaluations_of(run: Run) -> list[Run]:
     """Return the evaluations of a search, newest first; damaged ones are left out."""
-    folder = run.additions / EVALUATIONS
-    found = []
-    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
-        try:
-            found.append(open_run(path))
-        except RunError:
-            continue
-    return sorted(found, key=lambda one: one.config.created, reverse=True)
+    return [job for job in jobs_of(run) if isinstance(job.config, EvaluationConfig)]
 
 
 def search_of(evaluation: Run) -> Run:
