@@ -48,7 +48,8 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of text under the names of the first row's cells."""
     table = Table(box=SIMPLE, header_style="bold", padding=(0, 1), collapse_padding=True)
     for name in rows[0]:
-        table.add_column(Text(name))
+        # An id or a path that is cut is of no use.
+        table.add_column(Text(name), overflow="fold")
     for row in rows:
         # Not as markup: people give runs any names.
         table.add_row(*map(Text, row.values()))

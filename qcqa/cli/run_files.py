@@ -9,6 +9,7 @@ from qcqa.cli.jobs import RunArgument, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError
 from qcqa.report.run_settings import compare_settings, setting_text
+from qcqa.report.runs_table import bytes_text
 from qcqa.runs import archive, store
 
 
@@ -113,7 +114,7 @@ def pack(
     if as_json:
         print_json({"run": found.id, "file": str(out), "bytes": size})
     else:
-        console.print(f"Packed {found.id} into {out} ({size / 2**20:.1f} MiB).")
+        console.print(f"Packed {found.id} into {out} ({bytes_text(size)}).")
 
 
 def load(

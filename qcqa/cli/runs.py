@@ -41,8 +41,8 @@ def list_runs(as_json: JsonOption = False) -> None:
     runs = store.list_runs()
     table = runs_table(runs)
     rows = []
-    for run, offer in zip(runs, table["offer"], strict=True):
-        rows.append({**_row(run), "best_at_half": asdict(offer) if offer else None})
+    for run, best in zip(runs, table["best"], strict=True):
+        rows.append({**_row(run), "best_at_half": asdict(best) if best else None})
         if isinstance(run, Run):
             rows += [_row(job, of=run) for job in jobs_of(run)]
     if as_json:

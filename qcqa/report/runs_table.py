@@ -1,57 +1,79 @@
 """All runs in one table: what each was asked, how far it is, and what it offers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from qcqa.errors import QCQAError
+from qcqa.errors import QCQAError, RunError
 from qcqa.report.best_plan import BestPlan, best_plan_within
+from qcqa.report.kv_axis import significant
 from qcqa.report.palette import in_order, method_style
 from qcqa.runs.clock import seconds_since
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import Run
-from qcqa.runs.status import LIVE_STATES, RunStatus
+from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
 
 #: Budget by which runs are compared: half of the source's KV cache.
 KV_RATIO = 0.5
 
-OfferOf = Callable[[Run], BestPlan | None]
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """What came out of a search so far.
+
+    Parameters
+    ----------
+    best : BestPlan or None
+        The plan to take at half of the KV cache; None while there is none.
+    num_measured : int
+        Plans that were measured as models.
+    """
+
+    best: BestPlan | None
+    num_measured: int
 
 
-def offer_of(run: Run) -> BestPlan | None:
-    """Return the plan to take at half of the KV cache, or None while there is none.
+YieldOf = Callable[[Run], Yield]
+
+
+def yield_of(run: Run) -> Yield:
+    """Return what came out of a search so far.
 
     Raises
     ------
     QCQAError
-        If the run's files are damaged.
+        If its files are damaged.
     """
+    rows = run.measured()
+    # Plans are other models; the source is what they are compared with.
+    num_measured = len({row.plan_digest for row in rows if not row.is_source})
     if not (run.folder / "fronts" / "lower_bound.parquet").exists():
-        return None
-    return best_plan_within(run.result(), run.measured(), KV_RATIO)
+        return Yield(None, num_measured)
+    return Yield(best_plan_within(run.result(), rows, KV_RATIO), num_measured)
 
 
-def runs_table(runs: Sequence[Run | DamagedRun], *, offer_of: OfferOf = offer_of) -> pd.DataFrame:
+def runs_table(runs: Sequence[Run | DamagedRun], *, yield_of: YieldOf = yield_of) -> pd.DataFrame:
     """Return a row for every search.
 
     Parameters
     ----------
     runs : sequence of Run or DamagedRun
         Searches, as :func:`qcqa.runs.store.list_runs` lists them.
-    offer_of : callable, optional
-        What :func:`offer_of` answers, for callers that keep it.
+    yield_of : callable, optional
+        What answers as :func:`yield_of` does, for callers that keep the answers.
 
     Returns
     -------
     DataFrame
         Indexed by the run's id: ``name``, ``state`` (``damaged`` where it cannot be opened),
         ``progress`` (0 to 1), ``job`` at work below it, ``created`` (UTC), ``model``, ``methods``,
-        ``offer`` (the :class:`BestPlan`), ``measured plans``, ``note``, and ``problem``, the one
+        ``best`` (the :class:`BestPlan`), ``measured plans``, ``note``, and ``problem``, the one
         line that says what is wrong.
     """
-    rows = [_row(run, offer_of) for run in runs]
+    rows = [_row(run, yield_of) for run in runs]
     table = pd.DataFrame(rows, columns=["run", *_COLUMNS]).set_index("run")
     table["created"] = pd.to_datetime(table["created"], utc=True, errors="coerce")
     return table.astype(_COLUMNS)
@@ -66,19 +88,22 @@ _COLUMNS: dict[str, Any] = {
     "created": "datetime64[s, UTC]",
     "model": "str",
     "methods": "str",
-    "offer": "object",
+    "best": "object",
     "measured plans": "Int64",
     "note": "str",
     "problem": "str",
 }
 
 
-def _row(run: Run | DamagedRun, offer_of: OfferOf) -> dict[str, Any]:
+def _row(run: Run | DamagedRun, yield_of: YieldOf) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     if isinstance(run, DamagedRun):
         name = run.folder.name
-        return {"run": name, "name": name, "state": "damaged", "problem": run.error.one_line()}
+        # Where it lies need not be said once more beside its name.
+        problem = run.error.one_line().replace(f"{run.folder}/", "").replace(f"{run.folder} ", "")
+        return row | {"run": name, "name": name, "state": "damaged", "problem": problem}
     config = run.search
-    row: dict[str, Any] = {
+    row |= {
         "run": run.id,
         "name": run.name,
         "created": config.created,
@@ -89,28 +114,26 @@ def _row(run: Run | DamagedRun, offer_of: OfferOf) -> dict[str, Any]:
     try:
         status = run.status()
         row |= {"state": status.state, "progress": status.fraction, "problem": status.error}
-        row["job"] = job_text(jobs_of(run))
-        # Plans are other models; the source is what they are compared with.
-        row["measured plans"] = len({one.plan_digest for one in run.measured()} - {""})
-        row["offer"] = offer_of(run)
+        row["job"] = _job_text(jobs_of(run))
+        found = yield_of(run)
+        row |= {"best": found.best, "measured plans": found.num_measured}
     except QCQAError as error:
         row |= {"state": "damaged", "problem": error.one_line()}
     return row
 
 
-def job_text(jobs: Iterable[Run]) -> str:
+def _job_text(jobs: Iterable[Run]) -> str:
     """Return which jobs of a search are at work, and how far they are; empty where none is."""
     texts = []
     for job in jobs:
-        if job.is_at_work():
+        try:
             status = job.status()
-            texts.append(f"{job.config.kind} {progress_text(status)}".strip())
+        except RunError:
+            # Its own problem, not that of the search's row.
+            continue
+        if status.state in LIVE_STATES:
+            texts.append(f"{job.config.kind} {status.fraction:.0%}")
     return ", ".join(texts)
-
-
-def progress_text(status: RunStatus) -> str:
-    """Return how far a run at work is, empty for one that is not."""
-    return f"{status.fraction:.0%}" if status.state in LIVE_STATES else ""
 
 
 def age_text(created: str) -> str:
@@ -123,3 +146,11 @@ def age_text(created: str) -> str:
         if seconds >= unit:
             return f"{seconds // unit:.0f} {name}"
     return "now"
+
+
+def bytes_text(size: int) -> str:
+    """Return a size for people, such as ``58 KiB``."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{significant(size / unit)} {name}"
+    return f"{size} bytes"

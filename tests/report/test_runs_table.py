@@ -104,13 +104,14 @@ def test_a_row_per_run_says_what_it_is(result: SearchResult) -> None:
         "QCQA-AC, Optimal",
         "a note",
     )
-    assert row["offer"].method == "optimal"
+    assert row["best"].method == "optimal"
     assert row["measured plans"] == 0
-    assert table.loc[empty.id, "offer"] is None
+    assert table.loc[empty.id, "best"] is None
     for run in (broken, unreadable):
+        assert table.loc[run.folder.name, "best"] is None
         assert table.loc[run.folder.name, "state"] == "damaged"
         assert "is damaged" in str(table.loc[run.folder.name, "problem"])
-    assert table.loc["demo", "offer"].is_measured
+    assert table.loc["demo", "best"].is_measured
     assert table.loc["demo", "measured plans"] == 16
 
 
