@@ -1,11 +1,15 @@
 """The table of all runs, in which runs are selected; the one that is selected is every page's."""
 
 from collections.abc import Mapping
+from functools import partial
+from math import inf
 from pathlib import Path
+from time import monotonic
 
 import pandas as pd
 import streamlit as st
 
+from qcqa.errors import QCQAError
 from qcqa.report.runs_table import Yield, runs_table, yield_of
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import BUNDLED_ID, Run
@@ -19,6 +23,9 @@ from ui.state import choices, choose
 
 Runs = Mapping[str, Run | DamagedRun]
 
+#: Longer than this no table waits for results to be read.
+_SECONDS_OF_READING = 1.0
+
 _TABLE, _SHOWN, _SELECTED = "runs_table", "runs_shown", "runs_selected"
 
 
@@ -26,7 +33,7 @@ def runs_list(runs: Runs) -> list[Run | DamagedRun]:
     """Draw all runs, of which there is at least one; return those that are selected."""
     selected = _selected(runs)
     at_work = _at_work(runs)
-    if at_work:
+    if at_work or _unread(runs):
         _live_table(list(runs), at_work, selected)
     else:
         _table(runs, selected)
@@ -35,7 +42,9 @@ def runs_list(runs: Runs) -> list[Run | DamagedRun]:
 
 @st.fragment(run_every=2 * SECONDS_BETWEEN_LOOKS)
 def _live_table(ids: list[str], at_work: list[str], selected: list[str]) -> None:
-    """Follow runs at work; the page is only drawn anew when there are others, or fewer at work.
+    """Follow runs at work, and read the results of many runs without keeping anyone waiting.
+
+    The rest of the page is only drawn anew when there are other runs, or others at work.
 
     Parameters
     ----------
@@ -45,7 +54,8 @@ def _live_table(ids: list[str], at_work: list[str], selected: list[str]) -> None
     workers.reap()
     with shown_in_place():
         runs = {run_id(run): run for run in list_runs()}
-        if list(runs) != ids or _at_work(runs) != at_work or _selected(runs) != selected:
+        is_done = not at_work and not _unread(runs)
+        if is_done or (list(runs), _at_work(runs), _selected(runs)) != (ids, at_work, selected):
             st.rerun()
         _table(runs, selected)
 
@@ -58,8 +68,9 @@ def _table(runs: Runs, selected: list[str]) -> None:
     if shown is None or shown["selection"]["rows"] != rows:
         st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.session_state[_SHOWN] = ids
+    read = partial(yield_of_run, until=monotonic() + _SECONDS_OF_READING)
     st.dataframe(
-        _shown(runs_table(list(runs.values()), yield_of=yield_of_run)),
+        _shown(runs_table(list(runs.values()), yield_of=read)),
         key=_TABLE,
         on_select=_on_select,
         selection_mode="multi-row",
@@ -126,21 +137,56 @@ def _selected(runs: Runs) -> list[str]:
     return [name for name in selected if name in runs]
 
 
+def _unread(runs: Runs) -> bool:
+    """Return whether there are results that nobody has read since they were written."""
+    return any(isinstance(run, Run) and _is_unread(run) for run in runs.values())
+
+
 def _at_work(runs: Runs) -> list[str]:
     """Return the runs, and the jobs below them, that are at work."""
     own = [run for run in runs.values() if isinstance(run, Run)]
     return [one.id for run in own for one in (run, *jobs_of(run)) if one.is_at_work()]
 
 
-def yield_of_run(run: Run) -> Yield:
-    """Return what came out of a run, read once for as long as its files stay the same."""
-    kept, stamp = _yields(), (*stamp_of(run), *measured_stamp(run))
-    if run.folder not in kept or kept[run.folder][0] != stamp:
-        kept[run.folder] = (stamp, yield_of(run))
-    return kept[run.folder][1]
+def _is_unread(run: Run) -> bool:
+    kept = _yields().get(run.folder)
+    return kept is None or kept[0] != _stamp(run)
+
+
+def yield_of_run(run: Run, *, until: float = inf) -> Yield:
+    """Return what came out of a run, read once for as long as its files stay the same.
+
+    Parameters
+    ----------
+    run : Run
+        The search.
+    until : float
+        Of the monotonic clock, in seconds: what is not read by then is shown as nothing.
+
+    Raises
+    ------
+    QCQAError
+        If its files are damaged.
+    """
+    if _is_unread(run):
+        if monotonic() > until:
+            return Yield(None, 0)
+        stamp = _stamp(run)
+        try:
+            _yields()[run.folder] = (stamp, yield_of(run))
+        except QCQAError as error:
+            _yields()[run.folder] = (stamp, error)
+    kept = _yields()[run.folder][1]
+    if isinstance(kept, QCQAError):
+        raise kept.with_traceback(None)
+    return kept
+
+
+def _stamp(run: Run) -> Stamp:
+    return (*stamp_of(run), *measured_stamp(run))
 
 
 @st.cache_resource(show_spinner=False)
-def _yields() -> dict[Path, tuple[Stamp, Yield]]:
+def _yields() -> dict[Path, tuple[Stamp, Yield | QCQAError]]:
     """Return what was read; the same for all tabs."""
     return {}

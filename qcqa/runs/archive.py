@@ -23,6 +23,10 @@ from qcqa.runs.status import LIVE_STATES
 MOST_BYTES = 4 * 2**30
 _MOST_FILES = 100_000
 
+#: What runs consist of. Nothing else is taken along: a task file, for instance, may name code,
+#: which a resumed evaluation would run.
+_DATA = frozenset({".csv", ".json", ".jsonl", ".md", ".parquet", ".safetensors", ".txt"})
+
 #: What a damaged or made-up zip makes the standard library raise.
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
@@ -96,7 +100,7 @@ def packed_files(run: Run, *, with_calibration: bool = False) -> dict[str, Path]
     return {
         name: files[name]
         for name in sorted(files)
-        if not _is_private(name)
+        if _is_data(name)
         and not PurePosixPath(name).match("measured/source-*.safetensors")
         and (with_calibration or not name.startswith(f"{CALIBRATION}/"))
     }
@@ -105,7 +109,8 @@ def packed_files(run: Run, *, with_calibration: bool = False) -> dict[str, Path]
 def load_run(source: Path | BinaryIO) -> Run:
     """Take a copy of a run, such as a colleague's, among the user's runs.
 
-    It keeps its id where that is free. Everything is checked before any of it is seen there.
+    It keeps its id where that is free. Everything is checked before any of it is seen there, and
+    files that are no data are left behind.
 
     Parameters
     ----------
@@ -159,7 +164,7 @@ def _copy(source: Path, folder: Path) -> str:
             raise RunError(
                 f"{path} is a link or no plain file", remedy="replace it by a copy of its content"
             )
-    files = [path for path in paths if path.is_file()]
+    files = [path for path in paths if path.is_file() and _is_data(path.name)]
     _refuse_without_room(sum(path.stat().st_size for path in files), folder, str(source))
     for path in files:
         target = folder / path.relative_to(source)
@@ -213,7 +218,7 @@ def _entries(archive: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile
                 expected="plain files below one folder",
             )
         # The Mac's archiver adds a folder of its own.
-        if info.is_dir() or _is_private(info.filename) or path.parts[0] == "__MACOSX":
+        if info.is_dir() or not _is_data(info.filename) or path.parts[0] == "__MACOSX":
             continue
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # Of the others the library unpacks more at a time than it is asked for.
@@ -294,6 +299,10 @@ def _free_id(wanted: str, name: str) -> str:
     is_plain = re.fullmatch(r"\w[\w.-]{0,120}", wanted) is not None
     is_free = wanted != BUNDLED_ID and not (runs_folder() / wanted).exists()
     return wanted if is_plain and is_free else new_id(name)
+
+
+def _is_data(name: str) -> bool:
+    return PurePosixPath(name).suffix in _DATA and not _is_private(name)
 
 
 def _is_private(name: str) -> bool:

@@ -353,6 +353,23 @@ def test_a_refusal_is_told_once(
     assert not app.run().error
 
 
+def test_results_of_many_runs_are_read_bit_by_bit(
+    make_run: MakeRun, open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A", "B", "C"):
+        make_run(name=name)
+    app = open_app("runs")
+    assert all(isinstance(row["best at 50 % KV"], str) for row in _table(app))
+    for run in list_runs():
+        for file in (run.folder / "fronts").iterdir():
+            file.touch()
+    monkeypatch.setattr("ui.runs_list._SECONDS_OF_READING", -1.0)
+    app.run()
+    # The panel has read the selected one.
+    assert sum(isinstance(row["best at 50 % KV"], str) for row in _table(app)) <= 1
+    monkeypatch.undo()
+
+
 def test_many_runs_are_listed(open_app: OpenApp) -> None:
     for number in range(60):
         create_run(

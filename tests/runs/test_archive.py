@@ -202,7 +202,7 @@ def test_a_zip_that_would_fill_the_disk_is_refused(
     packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "MOST_BYTES", 2**20)
-    bomb = _rewritten(packed, _add("20260101-000000-demo-0000/zeros", "0" * 2**21))
+    bomb = _rewritten(packed, _add("20260101-000000-demo-0000/zeros.txt", "0" * 2**21))
     with pytest.raises(RunError, match="unpack it yourself"):
         load_run(bomb)
     assert _nothing_was_left()
@@ -211,7 +211,7 @@ def test_a_zip_that_would_fill_the_disk_is_refused(
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_unpacks_without_measure_is_refused(packed: Path, compression: int) -> None:
     with zipfile.ZipFile(packed, "a", compression) as file:
-        file.writestr("20260101-000000-demo-0000/zeros", "0" * 2**20)
+        file.writestr("20260101-000000-demo-0000/zeros.txt", "0" * 2**20)
     with pytest.raises(RunError, match="another method"):
         load_run(packed)
 
@@ -252,6 +252,19 @@ def test_a_file_that_is_no_zip_or_no_run_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RunError, match=said):
             load_run(source)
     assert _nothing_was_left()
+
+
+def test_code_is_left_behind(packed: Path, search: Run, tmp_path: Path) -> None:
+    for name in ("task.yaml", "evaluations/code.py", "binary"):
+        _rewritten(packed, _add(f"20260101-000000-demo-0000/{name}"))
+    loaded = load_run(packed)
+    names = {path.name for path in loaded.folder.rglob("*")}
+    assert "config.json" in names
+    assert not {"task.yaml", "code.py", "binary"} & names
+    (loaded.folder / "task.yaml").touch()
+    pack_run(loaded, tmp_path / "again.zip")
+    assert not [name for name in _names(tmp_path / "again.zip") if name.endswith(".yaml")]
+    assert loaded.config == search.config
 
 
 def _edited(packed: Path, name: str, content: bytes) -> Path:
