@@ -19,7 +19,7 @@ def top() -> None:
     """Draw the title, and beside it what adds a run."""
     left, right = st.columns([4, 5], vertical_alignment="bottom", gap="medium")
     with left:
-        heading("Runs", "Every search: how far it is, what it offers, and what to do with it.")
+        heading("Runs", "How far is every search, and what does it offer?")
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         st.button(
             "Load a run",

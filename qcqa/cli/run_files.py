@@ -75,13 +75,11 @@ def compare(
     elif table.empty:
         console.print("They were asked the same of the same model.")
     else:
-        short = store.short_names([run.id for run in found])
-        titles = {run.id: f"{run.name}\n{short[run.id]}" for run in found}
-        table = table.map(setting_text)
+        titles = [f"{run.name}\n{column}" for run, column in zip(found, table, strict=True)]
         print_table(
             [
-                {"": str(setting), **{titles[run]: row[run] for run in titles}}
-                for setting, row in table.to_dict(orient="index").items()
+                {"": str(setting), **dict(zip(titles, map(setting_text, row), strict=True))}
+                for setting, row in zip(table.index, table.to_numpy(), strict=True)
             ]
         )
 

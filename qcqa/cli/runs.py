@@ -11,6 +11,7 @@ from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
+from qcqa.report.measured import short_name
 from qcqa.report.runs_table import KV_RATIO, age_text, runs_table
 from qcqa.runs import launch, store
 from qcqa.runs.config import EvaluationConfig, SearchConfig
@@ -49,7 +50,9 @@ def list_runs(as_json: JsonOption = False) -> None:
         print_json(rows)
     elif rows:
         names = store.short_names([row["run"] for row in rows])
-        print_table([_shown(row) | {"run": names[row["run"]]} for row in rows])
+        # A line each for an evaluation's search and for itself: together they are too wide.
+        short = {run: name.replace("/", "/\n") for run, name in names.items()}
+        print_table([_shown(row) | {"run": short[row["run"]]} for row in rows])
     else:
         console.print(f"No runs in {runs_folder()}. Start one with: qcqa search demo")
 
@@ -199,12 +202,13 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     state = row["state"]
     at_work = f" {row['fraction']:.0%}" if state in LIVE_STATES else ""
     best = row.get("best_at_half")
+    problem = (row["error"] or "").replace(f"{row['folder']}/", "")
     return {
         "run": row["run"],
-        "name": row["name"] or "",
+        "name": short_name(row["name"] or ""),
         "state": f"{state}{at_work}",
         "age": age_text(row["created"]) if row["created"] else "",
-        f"best at {KV_RATIO:.0%} KV": best["text"] if best else row["error"] or "",
+        f"best at {KV_RATIO:.0%} KV": best["text"] if best else problem,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Evaluated
@@ -113,8 +114,8 @@ def _best(
 
 
 def _metric(rows: list[Evaluated]) -> str | None:
-    """Return the measured metric to judge by: accuracy on a text before all others."""
-    known = [name for name in metrics_of(rows) if metric_of(name).higher_is_better is not None]
+    """Return the measured metric to judge by, never of speed: accuracy on a text before others."""
+    known = [name for name in metrics_of(rows) if is_of_text(name) or metric_of(name).is_share]
     accuracies = [name for name in known if name.endswith("/accuracy")]
     return next(iter(accuracies + known), None)
 
@@ -130,6 +131,6 @@ def _figures(points: list[BudgetPoint], rows: list[Evaluated], metric: str) -> d
     for point in points:
         measured = found.get((point.method, point.num_cached_heads))
         figure = measured.figure(metric) if measured else None
-        if figure is not None and figure.value == figure.value:
+        if figure is not None and isfinite(figure.value):
             figures[point.method] = figure.value
     return figures

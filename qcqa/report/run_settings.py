@@ -25,23 +25,26 @@ def compare_settings(runs: Sequence[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per setting that is not the same in all runs, a column per run by its id; values as
-        in JSON, None where a run has no such setting. What was asked comes first, then model and
-        calibration as they were found, and the versions of the software.
+        A row per setting that is not the same in all runs, a column per run by its id, or by its
+        folder where others have the same id; values as in JSON, None where a run has no such
+        setting. What was asked comes first, then model and calibration as they were found, and the
+        versions of the software.
 
     Raises
     ------
     RunError
         If there are fewer than two runs.
     """
-    if len({run.id for run in runs}) < 2:
+    if len({run.folder.resolve() for run in runs}) < 2:
         raise RunError("one run alone cannot be compared", expected="at least two runs")
-    settings = {run.id: settings_of(run) for run in runs}
-    names = list(dict.fromkeys(name for own in settings.values() for name in own))
-    rows = {name: [own.get(name) for own in settings.values()] for name in names}
+    ids = [run.id for run in runs]
+    columns = [run.id if ids.count(run.id) == 1 else str(run.folder) for run in runs]
+    settings = [settings_of(run) for run in runs]
+    names = list(dict.fromkeys(name for own in settings for name in own))
+    rows = {name: [own.get(name) for own in settings] for name in names}
     differing = {name: values for name, values in rows.items() if not _are_equal(values)}
     return pd.DataFrame.from_dict(
-        differing, orient="index", columns=list(settings), dtype="object"
+        differing, orient="index", columns=columns, dtype="object"
     ).rename_axis(index="setting")
 
 

@@ -75,7 +75,7 @@ def runs_table(runs: Sequence[Run | DamagedRun], *, yield_of: YieldOf = yield_of
     """
     rows = [_row(run, yield_of) for run in runs]
     table = pd.DataFrame(rows, columns=["run", *_COLUMNS]).set_index("run")
-    table["created"] = pd.to_datetime(table["created"], utc=True, errors="coerce")
+    table["created"] = pd.to_datetime(table["created"], utc=True, errors="coerce", format="ISO8601")
     return table.astype(_COLUMNS)
 
 

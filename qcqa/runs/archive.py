@@ -6,7 +6,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from stat import S_ISLNK
 from typing import BinaryIO
@@ -47,7 +47,8 @@ def pack_run(run: Run, path: Path, *, with_calibration: bool = False) -> None:
     except OSError as error:
         raise RunError(f"cannot write {path} ({error.strerror})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_archive(run: Run, file: BinaryIO, *, with_calibration: bool = False) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from qcqa.errors import RunError
 from qcqa.evaluated import Evaluated
+from qcqa.plan import Measurement
 from qcqa.report.best_plan import best_plan_within
 from qcqa.report.run_settings import compare_settings, setting_text, settings_of
 from qcqa.report.runs_table import age_text, runs_table
@@ -86,6 +88,14 @@ def test_lower_perplexity_is_better(result: SearchResult, measure: Measure) -> N
     assert (offer.method, offer.value) == ("gqa", 8.0)
 
 
+def test_speed_is_no_quality(result: SearchResult, measure: Measure) -> None:
+    speed = Measurement("decode, context 8, batch 1/tokens_per_second", 9.0)
+    rows = [measure(method, heads) for method, heads in (("optimal", 24), ("gqa", 24), ("mqa", 6))]
+    offer = best_plan_within(result, [replace(row, measured=(speed,)) for row in rows], 0.5)
+    assert offer is not None
+    assert (offer.method, offer.is_measured) == ("optimal", False)
+
+
 def test_where_nothing_fits_nothing_is_offered(result: SearchResult) -> None:
     assert best_plan_within(result, [], 0.01) is None
 
@@ -137,6 +147,17 @@ def test_only_what_differs_is_compared(result: SearchResult) -> None:
     assert table.loc["weights.layers"].tolist() == [3, None]
     assert not {"generations", "methods", "name", "created"} & set(table.index)
     assert compare_settings([first, _run(result)]).empty
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    for folder, seed in zip(folders, (0, 1), strict=True):
+        create_run(
+            model="m", methods=("optimal",), settings=SearchSettings(seed=seed), folder=folder
+        )
+    table = compare_settings([open_run(folder) for folder in folders])
+    assert list(table.columns) == [str(folder) for folder in folders]
+    assert table.loc["seed"].tolist() == [0, 1]
 
 
 def test_one_run_is_not_compared() -> None:
