@@ -17,7 +17,7 @@ from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, attempt, progress_row, stopped
 from ui.run_dialogs import open_dialog
-from ui.runs_list import yield_of_run
+from ui.runs_list import outcome_of_run
 from ui.wording import plain, when
 
 
@@ -123,7 +123,7 @@ def _delete_button(name: str, *, disabled: bool = False) -> None:
 
 
 def _facts(run: Run) -> None:
-    asked, found = run.search, yield_of_run(run)
+    asked, found = run.search, outcome_of_run(run)
     facts = {
         "Best at 50 % KV": found.best.text if found.best else "\N{EM DASH}",
         "Measured plans": str(found.num_measured),

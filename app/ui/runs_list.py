@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from qcqa.errors import QCQAError
-from qcqa.report.runs_table import Yield, runs_table, yield_of
+from qcqa.report.runs_table import Outcome, outcome_of, runs_table
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import BUNDLED_ID, Run
 from qcqa.runs.store import DamagedRun, list_runs
@@ -68,9 +68,9 @@ def _table(runs: Runs, selected: list[str]) -> None:
     if shown is None or shown["selection"]["rows"] != rows:
         st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.session_state[_SHOWN] = ids
-    read = partial(yield_of_run, until=monotonic() + _SECONDS_OF_READING)
+    read = partial(outcome_of_run, until=monotonic() + _SECONDS_OF_READING)
     st.dataframe(
-        _shown(runs_table(list(runs.values()), yield_of=read)),
+        _shown(runs_table(list(runs.values()), outcome_of=read)),
         key=_TABLE,
         on_select=_on_select,
         selection_mode="multi-row",
@@ -149,11 +149,11 @@ def _at_work(runs: Runs) -> list[str]:
 
 
 def _is_unread(run: Run) -> bool:
-    kept = _yields().get(run.folder)
+    kept = _outcomes().get(run.folder)
     return kept is None or kept[0] != _stamp(run)
 
 
-def yield_of_run(run: Run, *, until: float = inf) -> Yield:
+def outcome_of_run(run: Run, *, until: float = inf) -> Outcome:
     """Return what came out of a run, read once for as long as its files stay the same.
 
     Parameters
@@ -170,13 +170,13 @@ def yield_of_run(run: Run, *, until: float = inf) -> Yield:
     """
     if _is_unread(run):
         if monotonic() > until:
-            return Yield(None, 0)
+            return Outcome(None, 0)
         stamp = _stamp(run)
         try:
-            _yields()[run.folder] = (stamp, yield_of(run))
+            _outcomes()[run.folder] = (stamp, outcome_of(run))
         except QCQAError as error:
-            _yields()[run.folder] = (stamp, error)
-    kept = _yields()[run.folder][1]
+            _outcomes()[run.folder] = (stamp, error)
+    kept = _outcomes()[run.folder][1]
     if isinstance(kept, QCQAError):
         raise kept.with_traceback(None)
     return kept
@@ -187,6 +187,6 @@ def _stamp(run: Run) -> Stamp:
 
 
 @st.cache_resource(show_spinner=False)
-def _yields() -> dict[Path, tuple[Stamp, Yield | QCQAError]]:
+def _outcomes() -> dict[Path, tuple[Stamp, Outcome | QCQAError]]:
     """Return what was read; the same for all tabs."""
     return {}

@@ -21,7 +21,7 @@ KV_RATIO = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Yield:
+class Outcome:
     """What came out of a search so far.
 
     Parameters
@@ -36,10 +36,10 @@ class Yield:
     num_measured: int
 
 
-YieldOf = Callable[[Run], Yield]
+OutcomeOf = Callable[[Run], Outcome]
 
 
-def yield_of(run: Run) -> Yield:
+def outcome_of(run: Run) -> Outcome:
     """Return what came out of a search so far.
 
     Raises
@@ -51,19 +51,21 @@ def yield_of(run: Run) -> Yield:
     # Plans are other models; the source is what they are compared with.
     num_measured = len({row.plan_digest for row in rows if not row.is_source})
     if not (run.folder / "fronts" / "lower_bound.parquet").exists():
-        return Yield(None, num_measured)
-    return Yield(best_plan_within(run.result(), rows, KV_RATIO), num_measured)
+        return Outcome(None, num_measured)
+    return Outcome(best_plan_within(run.result(), rows, KV_RATIO), num_measured)
 
 
-def runs_table(runs: Sequence[Run | DamagedRun], *, yield_of: YieldOf = yield_of) -> pd.DataFrame:
+def runs_table(
+    runs: Sequence[Run | DamagedRun], *, outcome_of: OutcomeOf = outcome_of
+) -> pd.DataFrame:
     """Return a row for every search.
 
     Parameters
     ----------
     runs : sequence of Run or DamagedRun
         Searches, as :func:`qcqa.runs.store.list_runs` lists them.
-    yield_of : callable, optional
-        What answers as :func:`yield_of` does, for callers that keep the answers.
+    outcome_of : callable, optional
+        What answers as :func:`outcome_of` does, for callers that keep the answers.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def runs_table(runs: Sequence[Run | DamagedRun], *, yield_of: YieldOf = yield_of
         ``best`` (the :class:`BestPlan`), ``measured plans``, ``note``, and ``problem``, the one
         line that says what is wrong.
     """
-    rows = [_row(run, yield_of) for run in runs]
+    rows = [_row(run, outcome_of) for run in runs]
     table = pd.DataFrame(rows, columns=["run", *_COLUMNS]).set_index("run")
     table["created"] = pd.to_datetime(table["created"], utc=True, errors="coerce", format="ISO8601")
     return table.astype(_COLUMNS)
@@ -95,7 +97,7 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-def _row(run: Run | DamagedRun, yield_of: YieldOf) -> dict[str, Any]:
+def _row(run: Run | DamagedRun, outcome_of: OutcomeOf) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     if isinstance(run, DamagedRun):
         name = run.folder.name
@@ -115,7 +117,7 @@ def _row(run: Run | DamagedRun, yield_of: YieldOf) -> dict[str, Any]:
         status = run.status()
         row |= {"state": status.state, "progress": status.fraction, "problem": status.error}
         row["job"] = _job_text(jobs_of(run))
-        found = yield_of(run)
+        found = outcome_of(run)
         row |= {"best": found.best, "measured plans": found.num_measured}
     except QCQAError as error:
         row |= {"state": "damaged", "problem": error.one_line()}
