@@ -28,6 +28,12 @@ page = st.navigation(
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
         ),
+        st.Page(
+            "views/runs.py",
+            title="Runs",
+            icon=":material/folder_open:",
+            help="All searches: name, compare, share, stop and delete them.",
+        ),
     ],
     position="top",
 )

@@ -1,6 +1,7 @@
 """Working on a run from the command line, here or in the background."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,13 @@ from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run directory, its id, or the beginning of its id.", show_default=False
+    ),
+]
 
 
 def start_or_carry_out(run: Run, *, detach: bool, as_json: bool) -> None:

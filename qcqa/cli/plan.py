@@ -14,8 +14,8 @@ from qcqa.cli.budget_options import (
     DtypeOption,
     heads_within_budget,
 )
+from qcqa.cli.jobs import RunArgument
 from qcqa.cli.output import JsonOption, console, print_json
-from qcqa.cli.runs import RunArgument
 from qcqa.evaluated import figures_of_plan
 from qcqa.plan_file import plan_text, plan_to_json, save_plan
 from qcqa.runs.store import find_run
