@@ -125,7 +125,7 @@ def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
 def delete_run(run: Run) -> None:
     """Remove a run directory: a search with its jobs, or a job alone.
 
-    What an evaluation has measured stays with its search.
+    What an evaluation has measured stays with its search, and what a conversion has written stays.
 
     Raises
     ------
