@@ -28,6 +28,12 @@ page = st.navigation(
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
         ),
+        st.Page(
+            "views/export.py",
+            title="Export",
+            icon=":material/ios_share:",
+            help="Take the plan, tables, charts, code and the converted checkpoint with you.",
+        ),
     ],
     position="top",
 )
