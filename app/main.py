@@ -34,6 +34,12 @@ page = st.navigation(
             icon=":material/folder_open:",
             help="All searches: name, compare, share, stop and delete them.",
         ),
+        st.Page(
+            "views/export.py",
+            title="Export",
+            icon=":material/ios_share:",
+            help="Take the plan, tables, charts, code and the converted checkpoint with you.",
+        ),
     ],
     position="top",
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from qcqa.cli import run_files
-from qcqa.cli.jobs import RunArgument, carry_out, name_of
+from qcqa.cli.jobs import RunArgument, carry_out, conversion_pairs, name_of
 from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.summary import print_result, result_json
@@ -14,8 +14,9 @@ from qcqa.errors import RunError
 from qcqa.report.measured import short_name
 from qcqa.report.runs_table import KV_RATIO, age_text, runs_table
 from qcqa.runs import launch, store
-from qcqa.runs.config import EvaluationConfig, SearchConfig
-from qcqa.runs.evaluations import evaluations_of, figures_of
+from qcqa.runs.config import JOB_FOLDERS, ConversionConfig, EvaluationConfig, SearchConfig
+from qcqa.runs.conversions import converted_of
+from qcqa.runs.evaluations import figures_of
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
@@ -66,10 +67,13 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         qcqa runs show 20260131-101500-demo-4f2a
     """
     found = store.find_run(run)
-    if isinstance(found.config, EvaluationConfig):
-        _show_evaluation(found, found.config, as_json=as_json)
-    else:
-        _show_search(found, found.config, as_json=as_json)
+    match found.config:
+        case SearchConfig():
+            _show_search(found, found.config, as_json=as_json)
+        case EvaluationConfig():
+            _show_evaluation(found, found.config, as_json=as_json)
+        case ConversionConfig():
+            _show_conversion(found, found.config, as_json=as_json)
 
 
 def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
@@ -77,14 +81,17 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
         result = run.result()
     except RunError:
         result = None
-    measured, evaluations = run.measured(), evaluations_of(run)
+    measured, jobs = run.measured(), jobs_of(run)
     if as_json:
         print_json(
             {
                 **_row_with_details(run),
                 "result": result_json(result) if result else None,
                 "measured": [asdict(row) for row in measured],
-                "evaluations": [_row(one, of=run) for one in evaluations],
+                **{
+                    folder: [_row(one, of=run) for one in jobs if one.config.kind == kind]
+                    for kind, folder in JOB_FOLDERS.items()
+                },
             }
         )
         return
@@ -92,8 +99,8 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     _print_state(run, {"model": config.model, **about})
     if result:
         print_result(result)
-    if evaluations:
-        print_table([_shown(_row(one, of=run)) for one in evaluations])
+    if jobs:
+        print_table([_shown(_row(one, of=run)) for one in jobs])
     if measured:
         print_measured(measured)
 
@@ -115,6 +122,25 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
     }
     _print_state(run, about)
     print_measured(rows)
+
+
+def _show_conversion(run: Run, config: ConversionConfig, *, as_json: bool) -> None:
+    search = search_of(run)
+    converted = converted_of(run) if run.status().state == "finished" else None
+    if as_json:
+        came = asdict(converted) if converted else None
+        print_json({**_row_with_details(run, of=search), "converted": came})
+        return
+    method, heads = config.point
+    share = heads / search.result().spec.num_cached_heads
+    about = {
+        "model": search.search.model,
+        "method, budget": f"{method} {share:.3g}",
+        "writes to": config.folder,
+    }
+    _print_state(run, about)
+    if converted:
+        print_pairs(conversion_pairs(converted))
 
 
 def _print_state(run: Run, about: dict[str, str]) -> None:
@@ -182,7 +208,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a run directory.
+    """Delete a run directory; a checkpoint that a conversion has written stays.
 
     Example:
 

@@ -79,9 +79,29 @@ class EvaluationConfig(_Config):
     dtype: str = "auto"
 
 
+class ConversionConfig(_Config):
+    """Writing the checkpoint that a plan of a search makes; a run inside the search's directory.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
+    point : (str, int)
+        The plan: the best of a method within so many cached heads.
+    folder : str
+        Absolute path of the checkpoint to be written.
+    """
+
+    kind: Literal["conversion"] = "conversion"
+    point: tuple[str, int]
+    folder: str
+
+
 #: Folders of the jobs that work on a search's plans, by kind, in the search's directory.
-JOB_FOLDERS = {"evaluation": "evaluations"}
+JOB_FOLDERS = {"evaluation": "evaluations", "conversion": "conversions"}
 
 #: Told apart by ``kind``.
-RunConfig = Annotated[SearchConfig | EvaluationConfig, Field(discriminator="kind")]
-RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig] = TypeAdapter(RunConfig)
+RunConfig = Annotated[
+    SearchConfig | EvaluationConfig | ConversionConfig, Field(discriminator="kind")
+]
+RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig | ConversionConfig] = TypeAdapter(RunConfig)

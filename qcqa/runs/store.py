@@ -179,7 +179,7 @@ def _relabel(run: Run, **changes: str) -> Run:
 def delete_run(run: Run | DamagedRun) -> None:
     """Remove a run directory: a search with its jobs, or a job alone.
 
-    What an evaluation has measured stays with its search.
+    What an evaluation has measured stays with its search, and what a conversion has written stays.
 
     Raises
     ------
