@@ -149,7 +149,8 @@ class _Journal:
                 "stage": progress.stage,
                 "step": progress.step,
                 "total": progress.total,
-                "fraction": progress.fraction,
+                # What is not known to be a share of the whole never takes the bar back.
+                "fraction": max(self._status.fraction, progress.fraction),
             }
         )
         if time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:

@@ -127,6 +127,8 @@ def search_model(
         text = calibrated.text
         if kept:
             kept.save_calibration(text)
+    at_bound = shares.fraction("read", 1.0)
+    report(SearchProgress("lower bound", 0, 1, at_bound))
     bound = lower_bound(problems.by_weights, settings)
     if kept:
         kept.save_bound(bound)
@@ -135,6 +137,7 @@ def search_model(
         error_bound = lower_bound(problems.of(settings), settings)
         if kept:
             kept.save_bound(error_bound)
+    report(SearchProgress("lower bound", 1, 1, at_bound))
     fronts: dict[str, Front] = {}
     for method in wanted:
         front = kept.front(method) if kept else None
