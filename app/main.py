@@ -23,10 +23,22 @@ page = st.navigation(
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
+            "views/search.py",
+            title="Search",
+            icon=":material/manage_search:",
+            help="Start a search of a model, and follow it.",
+        ),
+        st.Page(
             "views/evaluate.py",
             title="Evaluate",
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
+        ),
+        st.Page(
+            "views/help.py",
+            title="Help",
+            icon=":material/help:",
+            help="What the methods do, the terms, and how to read the charts.",
         ),
     ],
     position="top",
