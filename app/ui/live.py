@@ -39,10 +39,18 @@ def live_progress(run: Run, seen: Stamp) -> None:
             st.page_link("views/search.py", label="Stage by stage", icon=":material/manage_search:")
 
 
-def progress_row(run: Run, status: RunStatus) -> None:
-    """Draw how far a run at work is, and the button that cancels it."""
+def progress_row(run: Run, status: RunStatus, *, stage: str | None = None) -> None:
+    """Draw how far a run at work is, and the button that cancels it.
+
+    Parameters
+    ----------
+    run, status
+        The run, and its state.
+    stage : str, optional
+        What it does now, where more is known of that than its status says.
+    """
     left, right = st.columns([8, 2], vertical_alignment="center")
-    left.progress(status.fraction, text=_progress_text(status))
+    left.progress(status.fraction, text=_progress_text(status, stage))
     right.button(
         "Cancel",
         icon=":material/stop_circle:",
@@ -89,11 +97,12 @@ def tell_problem() -> None:
         st.error(problem, icon=":material/error:")
 
 
-def _progress_text(status: RunStatus) -> str:
+def _progress_text(status: RunStatus, stage: str | None) -> str:
     if status.state == "queued":
         return "Starting the worker process …"
-    steps = f", {status.step} of {status.total}" if status.total else ""
-    return f"**{status.fraction:.0%}** · {status.stage}{steps}{_time_text(status)}"
+    if stage is None:
+        stage = status.stage + (f", {status.step} of {status.total}" if status.total else "")
+    return f"**{status.fraction:.0%}** · {stage}{_time_text(status)}"
 
 
 def _time_text(status: RunStatus) -> str:

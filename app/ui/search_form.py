@@ -3,6 +3,7 @@
 import streamlit as st
 
 from qcqa.errors import QCQAError
+from qcqa.methods import wants_calibration
 from qcqa.report.preflight import model_facts, search_facts, time_text
 from qcqa.runs.home import runs_folder
 from qcqa.runs.pace import machine_pace
@@ -10,7 +11,7 @@ from qcqa.runs.run import Run
 from qcqa.runs.store import create_run, list_runs
 from qcqa.use_cases.inspect import ModelReport
 from qcqa.use_cases.preflight import preflight
-from qcqa.use_cases.search import calibration_of, wants_calibration, with_baselines
+from qcqa.use_cases.search import calibration_of, with_baselines
 from ui import workers
 from ui.errors import shown_in_place
 from ui.search_model import DEMO, choose_model, look_at
@@ -82,7 +83,8 @@ def _preflight(model: ModelReport, asked: Asked) -> None:
     check = preflight(model, methods=asked.methods, settings=asked.settings, folder=runs_folder())
     st.markdown(":material/check_circle: This model can be searched.")
     st.table(model_facts(model) | search_facts(check), border="horizontal")
-    time = check.time.adapted(*_pace())
+    pace, timed_runs = _pace()
+    time = check.time.on_this_machine(pace, timed_runs=timed_runs)
     st.markdown(f":material/schedule: It takes **{time_text(time)}**.")
     for warning in check.warnings:
         st.warning(warning, icon=":material/memory_alt:")

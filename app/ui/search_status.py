@@ -45,12 +45,13 @@ def search_status(run: Run) -> None:
             stopped(run, status)
         events = run.events()
         if any(event.get("event") == "progress" for event in events):
+            stages = _stages(run, events, finished=status.state == "finished")
             details = st.expander(
                 "How it went", on_change="rerun", key="how_it_went", type="compact"
             )
             if details.open:
                 with details:
-                    _details(run, events, finished=status.state == "finished")
+                    _details(run, events, stages)
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -62,8 +63,11 @@ def _live(run: Run) -> None:
         if status.state not in LIVE_STATES:
             st.rerun()
         with st.container(border=True, key="live"):
-            progress_row(run, status)
-            _details(run, run.events(), finished=False)
+            events = run.events()
+            stages = _stages(run, events, finished=False)
+            working = next((one.name for one in stages if one.state == "working"), None)
+            progress_row(run, status, stage=working)
+            _details(run, events, stages)
             if result_of(run) is not None:
                 _link_to_explore("Explore what is there so far")
 
@@ -83,10 +87,14 @@ def _link_to_explore(label: str) -> None:
     st.page_link("views/explore.py", label=label, icon=":material/query_stats:")
 
 
-def _details(run: Run, events: Events, *, finished: bool) -> None:
-    """Draw the stages of a search, their layers while not all are done, and the hypervolume."""
+def _stages(run: Run, events: Events, *, finished: bool) -> list[Stage]:
     names = stage_names(run.search.methods, run.search.settings)
-    stages = search_stages(names, events, finished=finished)
+    return search_stages(names, events, finished=finished)
+
+
+def _details(run: Run, events: Events, stages: list[Stage]) -> None:
+    """Draw the stages of a search, their layers while not all are done, and the hypervolume."""
+    finished = all(stage.state == "done" for stage in stages)
     left, right = st.columns([2, 3] if not finished else [1, 3], gap="medium")
     left.markdown("  \n".join(_line(stage) for stage in stages))
     if not finished:

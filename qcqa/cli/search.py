@@ -178,7 +178,8 @@ def search(
 
 def _print_preflight(check: Preflight, *, as_json: bool) -> None:
     """Print what a search takes on this machine."""
-    time = check.time.adapted(*machine_pace(r for r in list_runs() if isinstance(r, Run)))
+    pace, timed_runs = machine_pace(run for run in list_runs() if isinstance(run, Run))
+    time = check.time.on_this_machine(pace, timed_runs=timed_runs)
     if as_json:
         print_json(
             {

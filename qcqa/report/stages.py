@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from qcqa.methods import METHODS
+from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search import wants_calibration, with_baselines
+from qcqa.use_cases.search import with_baselines
 
 StageState = Literal["done", "working", "waiting"]
 Events = Sequence[Mapping[str, Any]]

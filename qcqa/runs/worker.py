@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from filelock import Timeout
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.methods import wants_calibration
 from qcqa.progress import JobProgress
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig, SearchConfig
@@ -20,7 +21,7 @@ from qcqa.runs.evaluations import search_of
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.runs.status import RunStatus
 from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
+from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
 _SECONDS_BETWEEN_STATUS = 0.2
@@ -153,7 +154,9 @@ class _Journal:
                 "fraction": max(self._status.fraction, progress.fraction),
             }
         )
-        if time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:
+        # The last step of a stage may be the last word for long.
+        is_last = progress.step >= progress.total
+        if is_last or time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:
             self._write()
         details = asdict(progress)
         self._event("progress", **{k: v for k, v in details.items() if k != "fraction"})

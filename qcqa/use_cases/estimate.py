@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import comb
 
-from qcqa.methods import METHODS
+from qcqa.methods import METHODS, wants_calibration
 from qcqa.model_spec import ModelSpec
 from qcqa.search.config import SearchSettings
 from qcqa.search.cost import (
@@ -23,11 +23,11 @@ from qcqa.search.cost import (
 from qcqa.search.exact import EXACT_HEADS
 from qcqa.search.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.search import wants_calibration, with_baselines
 
-#: Right to such a factor, either way: by weights alone, the same once runs on this machine were
-#: timed, and where a model is run.
-_SPREAD, SPREAD_OF_TIMED, _SPREAD_OF_MODEL = 1.6, 1.3, 2.5
+#: Right to such a factor, either way: by weights alone, and where a model is run.
+_SPREAD, _SPREAD_OF_MODEL = 1.6, 2.5
+#: Other work that makes a search so much longer is worth a word.
+_BUSY = 1.5
 #: An interpreter starts and imports what a search needs; with torch and transformers it takes more.
 _START_SECONDS, _START_MODEL_SECONDS = 2.0, 6.0
 #: Processes are spawned, and import what stage 1 needs.
@@ -72,11 +72,14 @@ class TimeEstimate:
     parts : tuple of TimedPart
         In the order in which they are done.
     timed_runs : int
-        Searches on this machine that the estimate was adapted to.
+        Searches on this machine that the estimate rests on.
+    is_busy : bool
+        Whether other work on this machine makes it longer.
     """
 
     parts: tuple[TimedPart, ...]
     timed_runs: int = 0
+    is_busy: bool = False
 
     @property
     def seconds(self) -> float:
@@ -93,25 +96,28 @@ class TimeEstimate:
         """What it takes at most, if the estimate is right."""
         return sum(part.seconds * part.spread for part in self.parts)
 
-    def adapted(self, pace: float, timed_runs: int) -> "TimeEstimate":
-        """Return the estimate for a machine of another pace than the one that was measured.
+    def on_this_machine(self, pace: float = 1.0, *, timed_runs: int = 0) -> "TimeEstimate":
+        """Return the estimate for the machine as it is now.
 
         Parameters
         ----------
         pace : float
-            What searches by weights took there over their estimates.
+            What searches by weights have taken there over their estimates.
         timed_runs : int
-            How many searches that is known from; 0 leaves the estimate as it is.
+            How many searches that is known from.
         """
-        if not timed_runs:
-            return self
-        parts = tuple(
-            replace(part, seconds=part.seconds * pace, spread=min(part.spread, SPREAD_OF_TIMED))
-            if part.spread < _SPREAD_OF_MODEL
-            else replace(part, seconds=part.seconds * pace)
-            for part in self.parts
-        )
-        return TimeEstimate(parts, timed_runs)
+        load = busy_factor()
+        factor = max(pace, load) if timed_runs else load
+        parts = tuple(replace(part, seconds=part.seconds * factor) for part in self.parts)
+        return TimeEstimate(parts, timed_runs, is_busy=load >= max(_BUSY, pace))
+
+
+def busy_factor() -> float:
+    """Return how many times as long as alone this machine takes, by what else is at work now."""
+    if not hasattr(os, "getloadavg"):  # Windows
+        return 1.0
+    # The search itself is one more to share the cores with.
+    return max(1.0, (os.getloadavg()[0] + 1) / (os.cpu_count() or 1))
 
 
 def estimate_time(
@@ -125,41 +131,66 @@ def estimate_time(
         What :func:`~qcqa.use_cases.inspect.inspect_model` said of it. Downloading it is not
         counted.
     methods : sequence of str
-        Searched methods; the baselines and the lower bound come along.
+        Searched methods, in their order; the baselines and the lower bound take no time beside.
     settings : SearchSettings
         Of the search.
-
-    Raises
-    ------
-    SettingsError
-        If a method is unknown.
     """
     spec = model.spec
-    wanted = with_baselines(methods)
-    with_text = wants_calibration(wanted, settings)
+    with_text = wants_calibration(methods, settings)
     parts = [
         TimedPart("start", _START_MODEL_SECONDS if with_text else _START_SECONDS, _SPREAD),
-        TimedPart("read", _read_seconds(model), 2 * _SPREAD),
+        TimedPart("read", _read_seconds(model), _SPREAD_OF_MODEL),
     ]
     if with_text:
         operations = 2 * model.num_weights * CALIBRATION_TOKENS + _moment_operations(spec)
-        parts.append(_model_part("calibration", operations / _model_speed()))
+        parts.append(TimedPart("calibration", operations / _model_speed(), _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", _bound_seconds(spec), _SPREAD))
-    for name in wanted:
-        method = METHODS[name]
-        if not method.needs_search:
-            continue
-        its = method.settings(settings)
-        seconds = weights_seconds(name, spec, its)
-        if its.fitness == "wse":
-            parts.append(TimedPart(name, seconds, _SPREAD))
-        else:
-            parts.append(_model_part(name, seconds + _text_seconds(model, its)))
+    others = model.num_weights - model.num_layer_weights
+    for name in methods:
+        its = METHODS[name].settings(settings)
+        seconds = _method_seconds(name, spec, its, model.num_layer_weights, others)
+        spread = _SPREAD if its.fitness == "wse" else _SPREAD_OF_MODEL
+        parts.append(TimedPart(name, seconds, spread))
     return TimeEstimate(tuple(parts))
 
 
-def _model_part(name: str, seconds: float) -> TimedPart:
-    return TimedPart(name, seconds, _SPREAD_OF_MODEL)
+def searched_seconds(
+    spec: ModelSpec, methods: Sequence[str], settings: SearchSettings
+) -> dict[str, float]:
+    """Return what each method takes, where of the model no more than its geometry is known.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Geometry.
+    methods : sequence of str
+        Any; those that need no search take nothing.
+    settings : SearchSettings
+        Of the search.
+    """
+    # A layer of common width: four projections of attention, and eight times the hidden size
+    # squared in its feed-forward part.
+    layers = 12 * spec.num_layers * spec.hidden_size**2
+    return {
+        name: _method_seconds(name, spec, METHODS[name].settings(settings), layers, 0)
+        for name in methods
+    }
+
+
+def _method_seconds(
+    name: str, spec: ModelSpec, settings: SearchSettings, layers: int, others: int
+) -> float:
+    """Return what a method takes; ``layers`` and ``others`` are numbers of weights."""
+    if not METHODS[name].needs_search:
+        return 0.0
+    seconds = weights_seconds(name, spec, settings)
+    if settings.fitness != "wse":
+        seconds += _objective_seconds(spec, settings)
+    if settings.fitness == "loss":
+        slots = spec.num_layers * (2 if settings.apart else 1)
+        operations = _rise_operations(spec, settings, layers, others)
+        seconds += slots * _measured_groupings(spec) * operations / _model_speed()
+    return seconds
 
 
 def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> float:
@@ -214,19 +245,12 @@ def _moment_operations(spec: ModelSpec) -> float:
     return 2.0 * spec.num_layers * CALIBRATION_TOKENS * spec.hidden_size**2
 
 
-def _text_seconds(model: ModelReport, settings: SearchSettings) -> float:
-    """Return what the fitness of a calibrated method takes beyond Grams of weights."""
-    spec = model.spec
+def _objective_seconds(spec: ModelSpec, settings: SearchSettings) -> float:
+    """Return what the errors of heads that share a subspace take."""
     slots = spec.num_layers * (2 if settings.apart else 1)
     width = spec.num_kv_heads * spec.head_dim
-    heads = 4.0 * width * spec.hidden_size**2 + 2.0 * width**2 * spec.hidden_size
-    seconds = spec.num_layers * heads / _model_speed()
-    seconds += slots * _eigen_seconds(spec)
-    if settings.fitness == "loss":
-        seconds += (
-            slots * _measured_groupings(spec) * _rise_operations(model, settings) / (_model_speed())
-        )
-    return seconds
+    operations = 4.0 * width * spec.hidden_size**2 + 2.0 * width**2 * spec.hidden_size
+    return spec.num_layers * operations / _model_speed() + slots * _eigen_seconds(spec)
 
 
 def _eigen_seconds(spec: ModelSpec) -> float:
@@ -246,10 +270,8 @@ def _measured_groupings(spec: ModelSpec) -> int:
     return counts if spec.num_kv_heads <= _ALL_COUNTS_HEADS else _MEASURED_COUNTS
 
 
-def _rise_operations(model: ModelReport, settings: SearchSettings) -> float:
+def _rise_operations(spec: ModelSpec, settings: SearchSettings, layers: int, others: int) -> float:
     """Return what measuring one grouping takes: a refit of its layer, then all layers above it."""
-    of_layer = model.num_layer_weights / model.spec.num_layers
-    others = model.num_weights - model.num_layer_weights
-    fitted = 6.0 * of_layer * _REFIT_STEPS * _REFIT_TOKENS if settings.refit else 0.0
-    measured_tokens = CALIBRATION_TOKENS * _MEASURED_SHARE
-    return fitted + 2.0 * measured_tokens * (model.num_layer_weights / 2 + others)
+    fitted = 6.0 * layers / spec.num_layers * _REFIT_STEPS * _REFIT_TOKENS
+    measured = 2.0 * CALIBRATION_TOKENS * _MEASURED_SHARE * (layers / 2 + others)
+    return (fitted if settings.refit else 0.0) + measured

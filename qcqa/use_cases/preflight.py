@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.estimate import CALIBRATION_TOKENS, TimeEstimate, estimate_time
 from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.search import wants_calibration, with_baselines
+from qcqa.use_cases.search import with_baselines
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
 _PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 200 * 2**20, 130 * 2**20, 800 * 2**20
@@ -67,12 +68,14 @@ def preflight(
     SettingsError
         If a method is unknown.
     """
-    with_text = wants_calibration(with_baselines(methods), settings)
+    # In the order in which they are searched.
+    searched = [name for name in with_baselines(methods) if METHODS[name].needs_search]
+    with_text = wants_calibration(searched, settings)
     memory = _memory_bytes(model, settings, with_text=with_text)
     disk = _disk_bytes(model, with_text=with_text)
     return Preflight(
         model=model,
-        time=estimate_time(model, methods=methods, settings=settings),
+        time=estimate_time(model, methods=searched, settings=settings),
         memory_bytes=memory,
         disk_bytes=disk,
         warnings=tuple(_warnings(memory, disk, folder)),
