@@ -54,7 +54,8 @@ class Convergence:
         label = method_style(self.method).label
         if self.has_stopped:
             return (
-                f"{label}: unchanged for {self.unchanged_for} generations; more will hardly help."
+                f"{label}: unchanged for the last {self.unchanged_for} generations; "
+                "more will hardly help."
             )
         if self.step >= self.total:
             return f"{label}: it still improved near its end; more generations might help."
