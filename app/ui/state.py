@@ -57,10 +57,10 @@ class Choices:
 
 def choices() -> Choices:
     """Return the choices; those of the address where it was changed or is new."""
-    address = st.query_params.to_dict()
-    if _STATE not in st.session_state or st.session_state.get(_ADDRESS) != address:
-        st.session_state[_STATE] = _from_address(address)
-        st.session_state[_ADDRESS] = address
+    shown = st.query_params.to_dict()
+    if _STATE not in st.session_state or st.session_state.get(_ADDRESS) != shown:
+        st.session_state[_STATE] = _from_address(shown)
+        st.session_state[_ADDRESS] = shown
     found: Choices = st.session_state[_STATE]
     return found
 
@@ -80,9 +80,14 @@ def choose(**changes: Any) -> None:
     """Change some choices, and the address with them."""
     changed = replace(choices(), **changes)
     st.session_state[_STATE] = changed
-    address = _to_address(changed)
-    st.query_params.from_dict(address)
-    st.session_state[_ADDRESS] = address
+    shown = _to_address(changed)
+    st.query_params.from_dict(shown)
+    st.session_state[_ADDRESS] = shown
+
+
+def address(**changes: Any) -> dict[str, str]:
+    """Return the address of a page that shows the choices with some changes, for a link to it."""
+    return _to_address(replace(choices(), **changes))
 
 
 def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
@@ -122,18 +127,18 @@ def _same(shown: Any, value: Any) -> bool:
 
 def _to_address(chosen: Choices) -> dict[str, str]:
     defaults = asdict(Choices())
-    address = {}
-    for name, value in asdict(chosen).items():
-        if value != defaults[name]:
-            address[name] = f"{value:.10g}" if isinstance(value, float) else str(value)
-    return address
+    return {
+        name: f"{value:.10g}" if isinstance(value, float) else str(value)
+        for name, value in asdict(chosen).items()
+        if value != defaults[name]
+    }
 
 
-def _from_address(address: dict[str, str]) -> Choices:
+def _from_address(shown: dict[str, str]) -> Choices:
     """Return the choices of an address; what makes no sense is left at its default."""
     known = {field.name for field in fields(Choices)}
     chosen = Choices()
-    for name, text in address.items():
+    for name, text in shown.items():
         if name in known and (value := _PARSERS[name](text)) is not None:
             chosen = replace(chosen, **{name: value})
     return chosen

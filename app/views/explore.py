@@ -10,7 +10,6 @@ from ui.cards import headline, method_cards
 from ui.errors import shown_in_place
 from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
-from ui.new_search import form_if_open, open_form
 from ui.plan_figures import best_measured, figures_at
 from ui.plan_panel import plan_panel
 from ui.results import measured_of, result_of, stamp_of
@@ -117,17 +116,14 @@ def nothing_yet() -> None:
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("No search yet", anchor=False, text_alignment="center")
         st.markdown(
-            "Start one on the demo model or on a checkpoint in a local folder; "
-            "it takes seconds to minutes, and its progress shows here.",
+            "Start one on the demo model or on a checkpoint of your own; "
+            "it takes seconds to minutes.",
             text_alignment="center",
         )
-        st.button(
-            "Start a search",
-            type="primary",
-            icon=":material/play_arrow:",
-            key="first_search",
-            on_click=open_form,
-        )
+        if st.button(
+            "Start a search", type="primary", icon=":material/play_arrow:", key="first_search"
+        ):
+            st.switch_page("views/search.py")
 
 
 def show(run: Run) -> None:
@@ -159,4 +155,3 @@ with shown_in_place():
         st.error(run.error.one_line(), icon=":material/error:")
     else:
         show(run)
-form_if_open()

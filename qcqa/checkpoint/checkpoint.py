@@ -38,6 +38,8 @@ class Checkpoint:
         Name of the file of every tensor.
     tensors : mapping of str to StoredTensor
         Headers of the tensors that hold keys and values.
+    num_weights, num_layer_weights : int
+        Weights of all tensors in the files that hold keys and values, and those of the layers.
     storage : Storage
         Where the files come from.
     """
@@ -48,6 +50,8 @@ class Checkpoint:
     prefix: str
     shards: Mapping[str, str]
     tensors: Mapping[str, StoredTensor]
+    num_weights: int
+    num_layer_weights: int
     storage: Storage
     _open_files: dict[str, SafetensorsFile] = field(default_factory=dict, repr=False)
 

@@ -77,7 +77,8 @@ def grouping_chart(plan: GroupingPlan, *, name: str) -> go.Figure:
     ratio = size_text(100 * plan.kv_ratio, "percent")
     return titled(
         grouping_figure(plan),
-        f"{_cut(name)}: heads that share, {method_style(plan.method).label} at {ratio} of the KV cache",
+        f"{_cut(name)}: heads that share, {method_style(plan.method).label} at {ratio} "
+        "of the KV cache",
         "heads of one colour and number share one head; a grey head keeps its own",
     )
 
