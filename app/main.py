@@ -23,6 +23,12 @@ page = st.navigation(
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
+            "views/groupings.py",
+            title="Groupings",
+            icon=":material/grid_view:",
+            help="Which heads share in every layer, beside other plans, and at what cost.",
+        ),
+        st.Page(
             "views/evaluate.py",
             title="Evaluate",
             icon=":material/science:",

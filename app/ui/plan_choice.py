@@ -1,0 +1,36 @@
+"""Whose plan is looked at: one choice for all pages."""
+
+import streamlit as st
+
+from qcqa.report.palette import method_style
+from qcqa.search_result import SearchResult
+from ui.cards import Points, best_points
+from ui.state import choices, widget
+
+
+def plan_choice(points: Points, result: SearchResult, max_cached_heads: int) -> str | None:
+    """Draw the switch between methods whose plans fit the budget, below a heading.
+
+    Returns
+    -------
+    str or None
+        The chosen method; the best by default, and where the chosen one has no plan that fits.
+        None, with nothing drawn, where no plan of any method fits.
+    """
+    best = best_points(points, result, max_cached_heads)
+    if not best:
+        return None
+    fitting = [name for name, point in points.items() if point is not None]
+    chosen = choices().method
+    method = chosen if chosen in fitting else best[0].method
+    st.subheader("Which heads share", anchor=False)
+    st.segmented_control(
+        "Plan of",
+        fitting,
+        format_func=lambda name: method_style(name).label,
+        required=True,
+        label_visibility="collapsed",
+        wrap=True,
+        **widget("method", method, key="plan_method"),
+    )
+    return method

@@ -1,0 +1,123 @@
+"""The frame of charts with a row per layer and a column per head of the source."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+#: Share of the figure's width that each chart beside the grids takes.
+_SIDE_WIDTH = 0.15
+
+#: Room for words at the end of a row, in columns of the grid.
+_WORDS = 0.2
+
+
+def head_grid(
+    titles: Sequence[str],
+    num_layers: int,
+    num_heads: int,
+    *,
+    side_titles: Sequence[str] = (),
+    compact: bool = False,
+    with_words: bool = False,
+) -> go.Figure:
+    """Return an empty figure of one or more grids of layers by heads that share their rows.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the grids; shown where there are several.
+    num_layers, num_heads : int
+        Rows and columns of each grid.
+    side_titles : sequence of str
+        Of the horizontal axes of charts on the same rows, right of the grids.
+    compact : bool
+        Whether it stands beside others of its kind: lower rows, sparser axes.
+    with_words : bool
+        Whether each row ends in a few words.
+    """
+    grids, sides = len(titles), len(side_titles)
+    grid_width = (1 - _SIDE_WIDTH * sides) / grids
+    figure = make_subplots(
+        rows=1,
+        cols=grids + sides,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        column_widths=[grid_width] * grids + [_SIDE_WIDTH] * sides,
+        subplot_titles=[*titles, *[""] * sides] if grids > 1 else None,
+    )
+    step = tick_step(num_heads, at_most=8 if compact else 16)
+    for column in range(1, grids + 1):
+        figure.update_xaxes(
+            title_text="head" if compact else "head of the source",
+            tickmode="array",
+            tickvals=list(range(0, num_heads, step)),
+            range=[-0.5, num_heads * (1 + _WORDS) if with_words else num_heads - 0.5],
+            row=1,
+            col=column,
+        )
+    for column, title in enumerate(side_titles, start=grids + 1):
+        figure.update_xaxes(title_text=title, nticks=4, row=1, col=column)
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    figure.update_yaxes(
+        range=[num_layers - 0.5, -0.5],
+        tick0=0,
+        dtick=tick_step(num_layers),
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(title_text="layer", row=1, col=1)
+    # Compact ones stand beside each other: their rows are to be level.
+    top = 28 if grids > 1 or compact else 8
+    figure.update_layout(
+        height=_height(num_layers, compact=compact),
+        margin={"l": 8, "r": 8, "t": top, "b": 8},
+        showlegend=False,
+    )
+    return figure
+
+
+def tick_step(count: int, *, at_most: int = 16) -> int:
+    """Return every how many rows or columns get a number, so that these are not too many."""
+    return next((step for step in (1, 2, 4, 8) if count / step <= at_most), 16)
+
+
+def row_end_words(texts: Sequence[str], num_heads: int, hover: str) -> go.Scatter:
+    """Return words at the end of the rows; where rows are many, of those with a number.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        One per layer.
+    num_heads : int
+        Columns of the grid.
+    hover : str
+        What is said of a row; ``%{y}`` is its layer, ``%{text}`` its words.
+    """
+    layers = list(range(0, len(texts), tick_step(len(texts))))
+    return go.Scatter(
+        x=[num_heads - 0.4] * len(layers),
+        y=layers,
+        text=[texts[layer] for layer in layers],
+        mode="text",
+        textposition="middle right",
+        hovertemplate=hover + "<extra></extra>",
+    )
+
+
+def unblended(colours: Sequence[str]) -> list[list[float | str]]:
+    """Return a colour scale of equal steps: value ``i`` of ``0 .. n - 1`` has colour ``i``."""
+    count = len(colours)
+    return [
+        [edge / count, colour]
+        for place, colour in enumerate(colours)
+        for edge in (place, place + 1)
+    ]
+
+
+def _height(num_layers: int, *, compact: bool) -> int:
+    """Return a height in pixels: generous rows for few layers, thin ones for many."""
+    room, least, most = (320, 5, 26) if compact else (520, 11, 40)
+    row = float(np.clip(room / num_layers, least, most))
+    return int(max(150, 80 + row * num_layers))

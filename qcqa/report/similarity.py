@@ -1,0 +1,97 @@
+"""How alike the heads of one layer are: their similarity matrix, ordered by group."""
+
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+
+from qcqa.gram import FloatArray, head_similarity
+from qcqa.grouping import Grouping
+from qcqa.report.head_grid import tick_step
+
+#: Blue against orange is told apart by all eyes; what is not alike at all takes the page's colour.
+_SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00"))
+
+_BORDER_COLOUR = "#7F858D"
+
+#: Wider models have no room for a number in each cell.
+_MOST_HEADS_WITH_NUMBERS = 16
+
+
+def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.0) -> go.Figure:
+    """Return the cosine similarity of a layer's heads as a matrix, heads of a group together.
+
+    Parameters
+    ----------
+    gram : array, shape (H, H)
+        Inner products between the heads.
+    grouping : Grouping
+        Whose groups are framed, in the order of their numbers; heads on their own come last.
+    limit : float
+        The similarity, to either side of 0, that has the full colour.
+    """
+    groups = sorted(grouping.groups, key=lambda group: len(group) == 1)
+    order = [head for group in groups for head in group]
+    num_heads = len(order)
+    similarity = head_similarity(gram)[np.ix_(order, order)]  # (H, H)
+    has_numbers = num_heads <= _MOST_HEADS_WITH_NUMBERS
+    figure = go.Figure(
+        go.Heatmap(
+            z=similarity,
+            zmin=-limit,
+            zmax=limit,
+            colorscale=_SCALE,
+            text=_numbers(similarity) if has_numbers else None,
+            texttemplate="%{text}" if has_numbers else None,
+            hovertemplate="heads %{customdata}: %{z:.3f}<extra></extra>",
+            customdata=[[f"{row} and {column}" for column in order] for row in order],
+            colorbar={"thickness": 12, "outlinewidth": 0, "title": {"text": "cosine"}},
+        )
+    )
+    ends = np.cumsum([0, *(len(group) for group in groups if len(group) > 1)]).tolist()
+    figure.update_layout(
+        shapes=[
+            {
+                "type": "rect",
+                "x0": first - 0.5,
+                "x1": end - 0.5,
+                "y0": first - 0.5,
+                "y1": end - 0.5,
+                "line": {"width": 1.5, "color": _BORDER_COLOUR},
+            }
+            for first, end in pairwise(ends)
+        ],
+        height=int(np.clip(110 + 30 * num_heads, 220, 480)),
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+    )
+    places = list(range(0, num_heads, tick_step(num_heads, at_most=32)))
+    axis = {
+        "title_text": "head of the source",
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": [str(order[place]) for place in places],
+        "showgrid": False,
+        "zeroline": False,
+        "constrain": "domain",
+    }
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis, autorange="reversed", scaleanchor="x")
+    return figure
+
+
+def _numbers(similarity: FloatArray) -> list[list[str]]:
+    """Return what stands in the cells; that a head is like itself need not be said."""
+    return [
+        ["" if place == row else f"{value:.2f}" for place, value in enumerate(values)]
+        for row, values in enumerate(similarity.tolist())
+    ]
+
+
+def similarity_limit(*grams: FloatArray) -> float:
+    """Return the largest similarity, to either side of 0, of two different heads; 1 if none."""
+    largest = 0.0
+    for gram in grams:
+        similarity = np.abs(head_similarity(gram))
+        np.fill_diagonal(similarity, 0.0)
+        largest = max(largest, float(similarity.max()))
+    return largest or 1.0
