@@ -17,6 +17,7 @@ from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.search_result import SearchResult
 from qcqa.terms import Kind
 from ui.state import choices, widget
+from ui.wording import merge_text
 
 
 @st.fragment
@@ -132,8 +133,8 @@ def _table(costs: list[LayerCost], plan: GroupingPlan) -> None:
     st.caption(
         "WSE is what merging by the mean loses of the weights. "
         + (
-            "This plan merges otherwise (see its merge on Explore): its WSE is not what it loses."
-            if plan.merge != "mean"
-            else "It is no accuracy."
+            "It is no accuracy."
+            if plan.merge == "mean"
+            else f"This plan is merged by {merge_text(plan)}, which loses something else."
         )
     )

@@ -16,7 +16,7 @@ from ui.wording import merge_text
 
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.groups import grouping_caption, grouping_figure
-from qcqa.report.layer_bars import layer_errors
+from qcqa.report.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
 from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun
@@ -42,14 +42,20 @@ def groupings(run: Run, result: SearchResult) -> None:
             f"{result.spec.num_cached_heads:,} K and V heads, merged by {merge_text(plan)}. "
             f"{errors.sentence}"
         )
-        st.plotly_chart(
-            grouping_figure(plan, errors=errors),
+        left, right = st.columns([7, 3], gap="small")
+        left.plotly_chart(
+            grouping_figure(plan),
             key="grouping_chart",
             config={"displayModeBar": False},
-            alt=f"Groups of heads in every layer of the plan of {method_style(method).label}, "
-            "with the KV cache that each keeps and the error that each adds",
+            alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
         )
-        st.caption(grouping_caption(plan, errors))
+        right.plotly_chart(
+            layer_bars_figure(plan, errors),
+            key="layer_bars",
+            config={"displayModeBar": False},
+            alt="KV cache that each layer keeps, and error that it adds",
+        )
+        st.caption(f"{grouping_caption(plan)} {layer_bars_caption(errors)}")
         plans_side_by_side(result, points, axis, max_cached_heads, method)
         layer_panel(result, plan)
 

@@ -15,6 +15,9 @@ from qcqa.report.groups import heads_text, is_apart
 from qcqa.report.head_grid import head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, method_style
 
+#: Of more partners only these are named where the pointer rests.
+_MOST_PARTNERS_NAMED = 4
+
 #: Stands out from a light and from a dark page, and from a cell that is barely there.
 _DIFFERS_COLOUR = "#D55E00"
 
@@ -94,9 +97,8 @@ def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
     difference = plan_difference(one, other)
     num_layers, num_heads = difference.key.shape
     kinds = ("key", "value") if difference.is_apart else ("key",)
-    figure = head_grid(
-        ["Keys", "Values"][: len(kinds)], num_layers, num_heads, compact=True, with_words=True
-    )
+    titles = ["Keys", "Values"] if difference.is_apart else ["Keys and values"]
+    figure = head_grid(titles, num_layers, num_heads, compact=True, with_words=True)
     names = [method_style(plan.method).label for plan in (one, other)]
     for column, kind in enumerate(kinds, start=1):
         differs: NDArray[np.bool_] = getattr(difference, kind)
@@ -123,29 +125,21 @@ def _cells(
         showscale=False,
         xgap=gap,
         ygap=gap,
-        customdata=[
-            _told(row, _partners(a), _partners(b), names)
-            for row, a, b in zip(differs.tolist(), here, there, strict=True)
-        ],
-        hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
+        # Arrays are not looked through cell by cell, which lists are.
+        customdata=np.stack([[_partners(one) for one in side] for side in (here, there)], axis=-1),
+        hovertemplate="layer %{y}, head %{x}"
+        + "".join(
+            f"<br>{name}: shares with %{{customdata[{place}]}}" for place, name in enumerate(names)
+        )
+        + "<extra></extra>",
     )
-
-
-def _told(
-    differs: Sequence[bool], here: Sequence[str], there: Sequence[str], names: Sequence[str]
-) -> list[str]:
-    return [
-        f"{names[0]}: {a}<br>{names[1]}: {b}" if is_other else f"both: {a}"
-        for is_other, a, b in zip(differs, here, there, strict=True)
-    ]
 
 
 def _partners(grouping: Grouping) -> list[str]:
     """Return with whom each head shares."""
-    groups = [grouping.groups[label] for label in grouping.labels]
-    return [
-        f"shares with {heads_text([one for one in group if one != head], at_most=4)}"
-        if len(group) > 1
-        else "keeps its own"
-        for head, group in enumerate(groups)
-    ]
+    texts = []
+    groups = grouping.groups
+    for head, label in enumerate(grouping.labels):
+        others = [one for one in groups[label] if one != head]
+        texts.append(heads_text(others, at_most=_MOST_PARTNERS_NAMED) if others else "none")
+    return texts

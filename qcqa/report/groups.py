@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
 from qcqa.report.head_grid import head_grid, row_end_words, unblended
-from qcqa.report.layer_bars import LayerErrors, add_layer_bars
 from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS
 
 #: Wider models have no room for a number in each cell.
@@ -22,9 +21,7 @@ _MOST_CELLS_WITH_NUMBERS = 1600
 _MOST_HEADS_NAMED = 12
 
 
-def grouping_figure(
-    plan: GroupingPlan, *, errors: LayerErrors | None = None, compact: bool = False
-) -> go.Figure:
+def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
     """Return the plan as a chart: a row per layer, a column per head of the source.
 
     Heads of one colour and number share one head; a grey cell keeps its own. A group's colour
@@ -34,21 +31,17 @@ def grouping_figure(
     ----------
     plan : GroupingPlan
         Up to some 80 layers of 64 heads stay readable.
-    errors : LayerErrors, optional
-        Of this plan: with it, each row goes on with bars of the KV cache that its layer keeps and
-        of what it adds to the plan's error.
     compact : bool
         Whether it stands beside other plans: less height, and no member lists.
     """
     panels = _panels(plan)
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    # Bars say how many heads remain, too; and two compact grids have no room for it.
-    has_words = errors is None and not (compact and len(panels) > 1)
+    # Two compact grids have no room for words.
+    has_words = not (compact and len(panels) > 1)
     figure = head_grid(
         [title for title, _ in panels],
         num_layers,
         num_heads,
-        side_titles=["KV kept, %", errors.label] if errors else (),
         compact=compact,
         with_words=has_words,
     )
@@ -64,27 +57,15 @@ def grouping_figure(
             kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
             words = row_end_words(kept, num_heads, "layer %{y} keeps %{text} heads")
             figure.add_trace(words, row=1, col=column)
-    if errors is not None:
-        add_layer_bars(figure, plan, errors, column=len(panels) + 1)
     return figure
 
 
-def grouping_caption(plan: GroupingPlan, errors: LayerErrors | None = None) -> str:
+def grouping_caption(plan: GroupingPlan) -> str:
     """Return how to read :func:`grouping_figure`."""
     shared = "one head, of keys and of values apart" if is_apart(plan) else "one K and one V head"
-    text = (
+    return (
         "A row per layer, a column per head of the source. Heads of one colour and number share "
         f"{shared}; a grey head keeps its own."
-    )
-    if errors is None:
-        return text
-    what = {
-        "wse": "its part of the plan's relative WSE",
-        "output-error": "its part of the plan's relative output error",
-        "loss": "by how much merging this layer alone raised the loss on calibration text",
-    }
-    return (
-        f"{text} Bars: the share of its KV cache that the layer keeps, and {what[errors.fitness]}."
     )
 
 
@@ -136,7 +117,8 @@ def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, has_members: boo
         ygap=gap,
         text=[_numbers(grouping) for grouping in groupings] if has_numbers else None,
         texttemplate="%{text}" if has_numbers else None,
-        customdata=[_members(grouping, is_brief=not has_members) for grouping in groupings],
+        # An array is not looked through cell by cell, which lists are.
+        customdata=np.array([_members(one, is_brief=not has_members) for one in groupings]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
     )
 

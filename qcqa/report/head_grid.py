@@ -6,9 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-#: Share of the figure's width that each chart beside the grids takes.
-_SIDE_WIDTH = 0.15
-
 #: Room for words at the end of a row, in columns of the grid.
 _WORDS = 0.2
 
@@ -18,7 +15,6 @@ def head_grid(
     num_layers: int,
     num_heads: int,
     *,
-    side_titles: Sequence[str] = (),
     compact: bool = False,
     with_words: bool = False,
 ) -> go.Figure:
@@ -27,52 +23,67 @@ def head_grid(
     Parameters
     ----------
     titles : sequence of str
-        Of the grids; shown where there are several.
+        Of the grids, one for each.
     num_layers, num_heads : int
         Rows and columns of each grid.
-    side_titles : sequence of str
-        Of the horizontal axes of charts on the same rows, right of the grids.
     compact : bool
         Whether it stands beside others of its kind: lower rows, sparser axes.
     with_words : bool
         Whether each row ends in a few words.
     """
-    grids, sides = len(titles), len(side_titles)
-    grid_width = (1 - _SIDE_WIDTH * sides) / grids
-    figure = make_subplots(
-        rows=1,
-        cols=grids + sides,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        column_widths=[grid_width] * grids + [_SIDE_WIDTH] * sides,
-        subplot_titles=[*titles, *[""] * sides] if grids > 1 else None,
-    )
-    step = tick_step(num_heads, at_most=8 if compact else 16)
-    for column in range(1, grids + 1):
-        figure.update_xaxes(
-            title_text="head" if compact else "head of the source",
-            tickmode="array",
-            tickvals=list(range(0, num_heads, step)),
-            range=[-0.5, num_heads * (1 + _WORDS) if with_words else num_heads - 0.5],
+    figure = layer_rows(len(titles), num_layers, compact=compact)
+    for column, title in enumerate(titles, start=1):
+        figure.add_annotation(
+            text=title,
+            x=0.5,
+            y=1,
+            xref="x domain",
+            yref="y domain",
+            yanchor="bottom",
+            showarrow=False,
             row=1,
             col=column,
         )
-    for column, title in enumerate(side_titles, start=grids + 1):
-        figure.update_xaxes(title_text=title, nticks=4, row=1, col=column)
-    figure.update_xaxes(showgrid=False, zeroline=False)
+    step = tick_step(num_heads, at_most=8 if compact else 16)
+    figure.update_xaxes(
+        title_text="head" if compact else "head of the source",
+        tickmode="array",
+        tickvals=list(range(0, num_heads, step)),
+        range=[-0.5, num_heads * (1 + _WORDS) if with_words else num_heads - 0.5],
+    )
+    return figure
+
+
+def layer_rows(num_columns: int, num_layers: int, *, compact: bool = False) -> go.Figure:
+    """Return an empty figure of charts that have a row per layer.
+
+    Such figures of as many layers have one height, and their rows are level where they stand
+    beside each other.
+
+    Parameters
+    ----------
+    num_columns : int
+        Charts, side by side.
+    num_layers : int
+        Rows of each.
+    compact : bool
+        Whether rows are lower.
+    """
+    figure = make_subplots(rows=1, cols=num_columns, shared_yaxes=True, horizontal_spacing=0.03)
+    # Slanted numbers would take room from the rows.
+    figure.update_xaxes(showgrid=False, zeroline=False, tickangle=0)
     figure.update_yaxes(
         range=[num_layers - 0.5, -0.5],
         tick0=0,
         dtick=tick_step(num_layers),
+        ticks="",
         showgrid=False,
         zeroline=False,
     )
     figure.update_yaxes(title_text="layer", row=1, col=1)
-    # Compact ones stand beside each other: their rows are to be level.
-    top = 28 if grids > 1 or compact else 8
     figure.update_layout(
         height=_height(num_layers, compact=compact),
-        margin={"l": 8, "r": 8, "t": top, "b": 8},
+        margin={"l": 8, "r": 8, "t": 28, "b": 8},
         showlegend=False,
     )
     return figure

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qcqa.plan import GroupingPlan
 from qcqa.report.comparison import BudgetPoint
+from qcqa.report.head_grid import layer_rows
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
@@ -23,6 +24,9 @@ ERROR_LABELS: Mapping[Fitness, str] = {
 
 #: Narrower rows have no room for a number at their bar.
 _MOST_LAYERS_WITH_NUMBERS = 40
+
+#: Length of the axis over that of the longest bar, so that numbers fit behind it.
+_ROOM_FOR_NUMBERS = 1.6
 
 _KEPT_COLOUR = "#7F858D"
 
@@ -56,7 +60,8 @@ class LayerErrors:
             return "Nothing is lost."
         name, _, unit = self.label.partition(", ")
         of = f"the {name} of {f'{significant(whole)} {unit}'.strip()}"
-        return f"Layer {most} adds {self.values[most] / whole:.0%} to {of}, more than any other."
+        share = 100 * self.values[most] / whole
+        return f"Layer {most} adds {share:.0f} % to {of}, more than any other."
 
 
 def layer_errors(result: SearchResult, point: BudgetPoint) -> LayerErrors:
@@ -73,78 +78,71 @@ def layer_errors(result: SearchResult, point: BudgetPoint) -> LayerErrors:
     return LayerErrors(front.fitness, front.layer_error[point.index] / (front.total or 1.0))
 
 
-def add_layer_bars(
-    figure: go.Figure, plan: GroupingPlan, errors: LayerErrors, *, column: int
-) -> None:
-    """Add two bars to each row of a grid of layers: KV cache kept, and error.
+def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
+    """Return two bars for each layer of a plan: the KV cache that it keeps, and its error.
+
+    Beside :func:`~qcqa.report.groups.grouping_figure` of the same plan its rows are level with
+    those of that figure.
 
     Parameters
     ----------
-    figure : Figure
-        As :func:`~qcqa.report.head_grid.head_grid` returns it.
     plan : GroupingPlan
         Whose layers they are.
     errors : LayerErrors
         Of the same plan.
-    column : int
-        Column of the first bars, from 1; the second follows.
     """
-    layers = np.arange(plan.model.num_layers)
-    num_heads = plan.model.num_kv_heads
+    num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
+    figure = layer_rows(2, num_layers)
     kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.layers]
-    # Keys and values alike need one number; apart they need both.
-    is_apart = any(layer.key != layer.value for layer in plan.layers)
-    words = [f"{k} + {v}" if is_apart else f"{k} of {num_heads}" for k, v in kept]
-    figure.add_trace(
-        _bars(
-            layers,
-            np.array([50 * (k + v) / num_heads for k, v in kept]),
-            words,
-            colour=_KEPT_COLOUR,
-            hover=[f"{k} K and {v} V heads of {num_heads} each" for k, v in kept],
-        ),
-        row=1,
-        col=column,
+    percent = [50 * (k + v) / num_heads for k, v in kept]
+    bars = _bars(
+        percent,
+        [f"{value:.3g} %" for value in percent],
+        [f"{k} K and {v} V heads of {num_heads} each" for k, v in kept],
+        colour=_KEPT_COLOUR,
     )
-    whole = float(errors.values.sum())
-    shares = errors.values / whole if whole > 0 else np.zeros(len(layers))
-    figure.add_trace(
-        _bars(
-            layers,
-            errors.values,
-            [significant(value) if value else "0" for value in errors.values.tolist()],
-            colour=method_style(plan.method).colour,
-            hover=[
-                f"{errors.label} {value:.4g}: {share:.1%} of the plan's"
-                for value, share in zip(errors.values.tolist(), shares.tolist(), strict=True)
-            ],
-        ),
-        row=1,
-        col=column + 1,
+    figure.add_trace(bars, row=1, col=1)
+    values = errors.values.tolist()
+    whole = sum(values)
+    bars = _bars(
+        values,
+        [significant(value) if value else "0" for value in values],
+        [
+            f"{errors.label} {value:.4g}, {100 * value / (whole or 1.0):.0f} % of the plan's"
+            for value in values
+        ],
+        colour=method_style(plan.method).colour,
     )
-    room = 1.6 if len(layers) <= _MOST_LAYERS_WITH_NUMBERS else 1.0
-    largest = float(errors.values.max())
-    figure.update_xaxes(range=[0, 100 * room], tickvals=[0, 50, 100], row=1, col=column)
-    figure.update_xaxes(range=[0, room * largest if largest > 0 else 1], row=1, col=column + 1)
+    figure.add_trace(bars, row=1, col=2)
+    room = _ROOM_FOR_NUMBERS if num_layers <= _MOST_LAYERS_WITH_NUMBERS else 1.0
+    figure.update_xaxes(
+        title_text="KV kept, %", range=[0, 100 * room], tickvals=[0, 50, 100], row=1, col=1
+    )
+    figure.update_xaxes(
+        title_text=errors.label, range=[0, room * (max(values) or 1.0)], nticks=4, row=1, col=2
+    )
+    return figure
 
 
-def _bars(
-    layers: NDArray[np.int64],
-    lengths: NDArray[np.float64],
-    words: list[str],
-    *,
-    colour: str,
-    hover: list[str],
-) -> go.Bar:
-    has_numbers = len(layers) <= _MOST_LAYERS_WITH_NUMBERS
+def layer_bars_caption(errors: LayerErrors) -> str:
+    """Return how to read :func:`layer_bars_figure`."""
+    what = {
+        "wse": "its part of the plan's relative WSE",
+        "output-error": "its part of the plan's relative output error",
+        "loss": "by how much merging this layer alone raised the loss on calibration text",
+    }[errors.fitness]
+    return f"Bars: the share of its KV cache that a layer keeps, and {what}."
+
+
+def _bars(lengths: list[float], words: list[str], hover: list[str], *, colour: str) -> go.Bar:
+    has_numbers = len(lengths) <= _MOST_LAYERS_WITH_NUMBERS
     return go.Bar(
         x=lengths,
-        y=layers,
+        y=list(range(len(lengths))),
         orientation="h",
         marker_color=colour,
         text=words if has_numbers else None,
         textposition="outside" if has_numbers else "none",
-        textangle=0,
         constraintext="none",
         cliponaxis=False,
         customdata=hover,

@@ -34,20 +34,19 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
     order = [head for group in groups for head in group]
     num_heads = len(order)
     similarity = head_similarity(gram)[np.ix_(order, order)]  # (H, H)
-    has_numbers = num_heads <= _MOST_HEADS_WITH_NUMBERS
     figure = go.Figure(
         go.Heatmap(
             z=similarity,
             zmin=-limit,
             zmax=limit,
             colorscale=_SCALE,
-            text=_numbers(similarity) if has_numbers else None,
-            texttemplate="%{text}" if has_numbers else None,
             hovertemplate="heads %{customdata}: %{z:.3f}<extra></extra>",
             customdata=[[f"{row} and {column}" for column in order] for row in order],
             colorbar={"thickness": 12, "outlinewidth": 0, "title": {"text": "cosine"}},
         )
     )
+    if num_heads <= _MOST_HEADS_WITH_NUMBERS:
+        figure.add_trace(_numbers(similarity))
     ends = np.cumsum([0, *(len(group) for group in groups if len(group) > 1)]).tolist()
     figure.update_layout(
         shapes=[
@@ -72,19 +71,29 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
         "ticktext": [str(order[place]) for place in places],
         "showgrid": False,
         "zeroline": False,
-        "constrain": "domain",
     }
     figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis, autorange="reversed", scaleanchor="x")
+    figure.update_yaxes(**axis, autorange="reversed")
     return figure
 
 
-def _numbers(similarity: FloatArray) -> list[list[str]]:
-    """Return what stands in the cells; that a head is like itself need not be said."""
-    return [
-        ["" if place == row else f"{value:.2f}" for place, value in enumerate(values)]
-        for row, values in enumerate(similarity.tolist())
-    ]
+def _numbers(similarity: FloatArray) -> go.Scatter:
+    """Return the numbers of the cells, in the colour of the page's text.
+
+    A heatmap's own would be dark on pale cells, which are dark themselves on a dark page. That a
+    head is like itself need not be said.
+    """
+    rows, columns = np.nonzero(~np.eye(len(similarity), dtype=bool))
+    return go.Scatter(
+        x=columns,
+        y=rows,
+        # Adding 0 makes a rounded -0 a 0.
+        text=[f"{round(value, 2) + 0:.2f}" for value in similarity[rows, columns].tolist()],
+        mode="text",
+        textfont_size=10,
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def similarity_limit(*grams: FloatArray) -> float:
