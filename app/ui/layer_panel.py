@@ -120,7 +120,7 @@ def _table(costs: list[LayerCost], plan: GroupingPlan) -> None:
                 "heads saved": number("saved", help="K and V heads that the cache does not hold."),
                 "WSE": number(format="%.4g"),
                 "% of layer": number(format="%.1f", help="Of the layer's WSE."),
-                "WSE per head saved": number("WSE per saved", format="%.4g"),
+                "WSE per head saved": number("per saved head", format="%.4g"),
                 "mean similarity": number(
                     "similarity", format="%.3f", help="Mean over the pairs of its heads."
                 ),

@@ -119,9 +119,8 @@ def _difference(plans: Mapping[str, GroupingPlan]) -> None:
 
 
 def _chosen_pair(shown: list[str]) -> tuple[str, str]:
-    pair = [name for name in choices().pair or () if name in shown]
-    one, other = (pair + [name for name in shown if name not in pair])[:2]
-
+    asked = [name for name in choices().pair or () if name in shown]
+    one, other = list(dict.fromkeys(asked + shown))[:2]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
             "Cells in which the plan of",

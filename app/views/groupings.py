@@ -31,15 +31,15 @@ def groupings(run: Run, result: SearchResult) -> None:
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
         method = plan_choice(points, result, max_cached_heads)
-        point = points[method] if method else None
-        if method is None or point is None:
+        if method is None:
             headline(points, result, axis, max_cached_heads)
             return
         plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
-        errors = layer_errors(result, point)
+        errors = layer_errors(result.front(method), plan)
         st.markdown(
             f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "
-            f"{result.spec.num_cached_heads:,} K and V heads, merged by {merge_text(plan)}. "
+            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}), "
+            f"merged by {merge_text(plan)}. "
             f"{errors.sentence}"
         )
         left, right = st.columns([7, 3], gap="small")

@@ -12,6 +12,7 @@ from qcqa.cli import (
     convert,
     demo,
     evaluate,
+    groups,
     inspect,
     plan,
     runs,
@@ -33,6 +34,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
+cli.command("groups")(groups.groups)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("compare")(compare.compare)

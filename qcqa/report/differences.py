@@ -12,7 +12,7 @@ from qcqa.errors import PlanError
 from qcqa.grouping import Grouping, differing_heads
 from qcqa.plan import GroupingPlan
 from qcqa.report.groups import heads_text, is_apart
-from qcqa.report.head_grid import head_grid, row_end_words, unblended
+from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, method_style
 
 #: Of more partners only these are named where the pointer rests.
@@ -44,11 +44,11 @@ class PlanDifference:
         """How many heads differ, for people."""
         if not (self.key.any() or self.value.any()):
             return "Both plans group the heads alike."
-        keys = f"{int(self.key.sum())} of {self.key.size} heads"
+        keys = f"{int(self.key.sum()):,} of {self.key.size:,} heads"
         if not self.is_apart:
             return f"{keys} share with other heads in one plan than in the other."
         return (
-            f"The keys of {keys}, and the values of {int(self.value.sum())}, share with other "
+            f"The keys of {keys}, and the values of {int(self.value.sum()):,}, share with other "
             "heads in one plan than in the other."
         )
 
@@ -103,7 +103,9 @@ def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
     for column, kind in enumerate(kinds, start=1):
         differs: NDArray[np.bool_] = getattr(difference, kind)
         here, there = ([getattr(layer, kind) for layer in p.layers] for p in (one, other))
-        figure.add_trace(_cells(differs, here, there, names), row=1, col=column)
+        cells = _cells(differs, here, there, names)
+        cells.update(cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True))
+        figure.add_trace(cells, row=1, col=column)
         words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
         hover = "layer %{y}: %{text} heads differ"
         figure.add_trace(row_end_words(words, num_heads, hover), row=1, col=column)
@@ -116,15 +118,12 @@ def _cells(
     there: Sequence[Grouping],
     names: Sequence[str],
 ) -> go.Heatmap:
-    gap = 2 if differs.shape[1] <= 16 else 1
     return go.Heatmap(
         z=differs.astype(np.int8),
         zmin=-0.5,
         zmax=1.5,
         colorscale=unblended((ALONE_COLOUR, _DIFFERS_COLOUR)),
         showscale=False,
-        xgap=gap,
-        ygap=gap,
         # Arrays are not looked through cell by cell, which lists are.
         customdata=np.stack([[_partners(one) for one in side] for side in (here, there)], axis=-1),
         hovertemplate="layer %{y}, head %{x}"

@@ -7,12 +7,11 @@ import plotly.graph_objects as go
 
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
-from qcqa.report.head_grid import head_grid, row_end_words, unblended
+from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS
 
-#: Wider models have no room for a number in each cell.
-_MOST_HEADS_WITH_NUMBERS = 40
-_MOST_COMPACT_HEADS_WITH_NUMBERS = 16
+#: More cells side by side have no room for a number each; compact figures have less.
+_MOST_COLUMNS_WITH_NUMBERS = {False: 40, True: 16}
 
 #: Numbers in more cells than this make a browser slow.
 _MOST_CELLS_WITH_NUMBERS = 1600
@@ -45,13 +44,14 @@ def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
         compact=compact,
         with_words=has_words,
     )
-    most = _MOST_COMPACT_HEADS_WITH_NUMBERS if compact else _MOST_HEADS_WITH_NUMBERS
-    columns = num_heads * len(panels) if compact else num_heads
-    has_numbers = columns <= most and num_layers * num_heads <= _MOST_CELLS_WITH_NUMBERS
+    num_cells = num_layers * num_heads * len(panels)
+    most = _MOST_COLUMNS_WITH_NUMBERS[compact]
+    has_numbers = num_heads * len(panels) <= most and num_cells <= _MOST_CELLS_WITH_NUMBERS
     # Two panels beside each other have less room for words.
     between = " of " if len(panels) == 1 and not compact else "/"
     for column, (_, groupings) in enumerate(panels, start=1):
-        cells = _cells(groupings, has_numbers=has_numbers, has_members=not compact)
+        cells = _cells(groupings, has_numbers=has_numbers, is_brief=compact)
+        cells.update(cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact))
         figure.add_trace(cells, row=1, col=column)
         if has_words:
             kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
@@ -104,21 +104,18 @@ def group_colours(grouping: Grouping) -> list[int]:
     return colour_of_head
 
 
-def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, has_members: bool) -> go.Heatmap:
+def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, is_brief: bool) -> go.Heatmap:
     colours = np.array([group_colours(grouping) for grouping in groupings], dtype=np.int8)  # (L, H)
-    gap = 2 if colours.shape[1] <= 16 else 1
     return go.Heatmap(
         z=colours,
         zmin=-1.5,
         zmax=len(GROUP_COLOURS) - 0.5,
         colorscale=unblended((ALONE_COLOUR, *GROUP_COLOURS)),
         showscale=False,
-        xgap=gap,
-        ygap=gap,
         text=[_numbers(grouping) for grouping in groupings] if has_numbers else None,
         texttemplate="%{text}" if has_numbers else None,
         # An array is not looked through cell by cell, which lists are.
-        customdata=np.array([_members(one, is_brief=not has_members) for one in groupings]),
+        customdata=np.array([_members(one, is_brief=is_brief) for one in groupings]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
     )
 

@@ -44,7 +44,7 @@ def head_grid(
             row=1,
             col=column,
         )
-    step = tick_step(num_heads, at_most=8 if compact else 16)
+    step = tick_step(num_heads, at_most=8 if compact or len(titles) > 1 else 16)
     figure.update_xaxes(
         title_text="head" if compact else "head of the source",
         tickmode="array",
@@ -54,7 +54,9 @@ def head_grid(
     return figure
 
 
-def layer_rows(num_columns: int, num_layers: int, *, compact: bool = False) -> go.Figure:
+def layer_rows(
+    num_columns: int, num_layers: int, *, compact: bool = False, gap: float = 0.03
+) -> go.Figure:
     """Return an empty figure of charts that have a row per layer.
 
     Such figures of as many layers have one height, and their rows are level where they stand
@@ -68,10 +70,12 @@ def layer_rows(num_columns: int, num_layers: int, *, compact: bool = False) -> g
         Rows of each.
     compact : bool
         Whether rows are lower.
+    gap : float
+        Room between charts, over the figure's width.
     """
-    figure = make_subplots(rows=1, cols=num_columns, shared_yaxes=True, horizontal_spacing=0.03)
-    # Slanted numbers would take room from the rows.
-    figure.update_xaxes(showgrid=False, zeroline=False, tickangle=0)
+    figure = make_subplots(rows=1, cols=num_columns, shared_yaxes=True, horizontal_spacing=gap)
+    # What the axes show below the rows must not decide how high these are.
+    figure.update_xaxes(showgrid=False, zeroline=False, tickangle=0, automargin=False)
     figure.update_yaxes(
         range=[num_layers - 0.5, -0.5],
         tick0=0,
@@ -83,7 +87,7 @@ def layer_rows(num_columns: int, num_layers: int, *, compact: bool = False) -> g
     figure.update_yaxes(title_text="layer", row=1, col=1)
     figure.update_layout(
         height=_height(num_layers, compact=compact),
-        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        margin={"l": 8, "r": 8, "t": 28, "b": 52},
         showlegend=False,
     )
     return figure
@@ -113,8 +117,20 @@ def row_end_words(texts: Sequence[str], num_heads: int, hover: str) -> go.Scatte
         text=[texts[layer] for layer in layers],
         mode="text",
         textposition="middle right",
+        cliponaxis=False,
         hovertemplate=hover + "<extra></extra>",
     )
+
+
+def cell_gaps(
+    num_layers: int, num_heads: int, *, num_grids: int, compact: bool = False
+) -> dict[str, int]:
+    """Return a heatmap's ``xgap`` and ``ygap`` in pixels: small cells have none to spare."""
+    crowding = 2 if compact else 1
+    return {
+        name: next((gap for gap, most in ((2, 24), (1, 80)) if crowding * count <= most), 0)
+        for name, count in (("xgap", num_heads * num_grids), ("ygap", num_layers))
+    }
 
 
 def unblended(colours: Sequence[str]) -> list[list[float | str]]:
@@ -131,4 +147,4 @@ def _height(num_layers: int, *, compact: bool) -> int:
     """Return a height in pixels: generous rows for few layers, thin ones for many."""
     room, least, most = (320, 5, 26) if compact else (520, 11, 40)
     row = float(np.clip(room / num_layers, least, most))
-    return int(max(150, 80 + row * num_layers))
+    return int(max(150, 84 + row * num_layers))

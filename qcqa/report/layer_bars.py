@@ -7,12 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from qcqa.front import Front
 from qcqa.plan import GroupingPlan
-from qcqa.report.comparison import BudgetPoint
 from qcqa.report.head_grid import layer_rows
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import method_style
-from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
 
 #: What a layer's error is called, by what the search minimised.
@@ -39,13 +38,13 @@ class LayerErrors:
     ----------
     fitness : Fitness
         What the errors are.
-    values : array, shape (L,)
+    per_layer : array, shape (L,)
         Each layer's part of the plan's error: they sum to it. WSE and output error are relative
         to the whole model's, loss is in nats per token.
     """
 
     fitness: Fitness
-    values: NDArray[np.float64]
+    per_layer: NDArray[np.float64]
 
     @property
     def label(self) -> str:
@@ -55,27 +54,29 @@ class LayerErrors:
     @property
     def sentence(self) -> str:
         """Which layer adds most to the error, for people."""
-        whole, most = float(self.values.sum()), int(self.values.argmax())
+        whole, most = float(self.per_layer.sum()), int(self.per_layer.argmax())
         if whole <= 0:
             return "Nothing is lost."
         name, _, unit = self.label.partition(", ")
-        of = f"the {name} of {f'{significant(whole)} {unit}'.strip()}"
-        share = 100 * self.values[most] / whole
-        return f"Layer {most} adds {share:.0f} % to {of}, more than any other."
+        size = f"{significant(whole)} {unit}".strip()
+        if len(self.per_layer) == 1:
+            return f"Its {name} is {size}."
+        share = 100 * self.per_layer[most] / whole
+        return f"Layer {most} adds {share:.0f} % to the {name} of {size}, more than any other."
 
 
-def layer_errors(result: SearchResult, point: BudgetPoint) -> LayerErrors:
-    """Return what each layer of a method's plan adds to its error.
+def layer_errors(front: Front, plan: GroupingPlan) -> LayerErrors:
+    """Return what each layer adds to a plan's error.
 
     Parameters
     ----------
-    result : SearchResult
-        Fronts of the methods.
-    point : BudgetPoint
-        The plan, of :func:`~qcqa.report.comparison.points_at_budget`.
+    front : Front
+        The front of the plan's method.
+    plan : GroupingPlan
+        One of its plans.
     """
-    front = result.front(point.method)
-    return LayerErrors(front.fitness, front.layer_error[point.index] / (front.total or 1.0))
+    index = int(np.searchsorted(front.cost, plan.num_cached_heads))
+    return LayerErrors(front.fitness, front.layer_error[index] / (front.total or 1.0))
 
 
 def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
@@ -92,7 +93,7 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
         Of the same plan.
     """
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    figure = layer_rows(2, num_layers)
+    figure = layer_rows(2, num_layers, gap=0.12)
     kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.layers]
     percent = [50 * (k + v) / num_heads for k, v in kept]
     bars = _bars(
@@ -102,7 +103,7 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
         colour=_KEPT_COLOUR,
     )
     figure.add_trace(bars, row=1, col=1)
-    values = errors.values.tolist()
+    values = errors.per_layer.tolist()
     whole = sum(values)
     bars = _bars(
         values,

@@ -1,6 +1,7 @@
 """How alike the heads of one layer are: their similarity matrix, ordered by group."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -63,8 +64,15 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
         height=int(np.clip(110 + 30 * num_heads, 220, 480)),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
     )
-    places = list(range(0, num_heads, tick_step(num_heads, at_most=32)))
-    axis = {
+    # Numbers lie side by side below the matrix, where they need more room than beside it.
+    figure.update_xaxes(**_axis(order, at_most=16), tickangle=0)
+    figure.update_yaxes(**_axis(order, at_most=32), autorange="reversed")
+    return figure
+
+
+def _axis(order: list[int], *, at_most: int) -> dict[str, Any]:
+    places = list(range(0, len(order), tick_step(len(order), at_most=at_most)))
+    return {
         "title_text": "head of the source",
         "tickmode": "array",
         "tickvals": places,
@@ -72,9 +80,6 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
         "showgrid": False,
         "zeroline": False,
     }
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis, autorange="reversed")
-    return figure
 
 
 def _numbers(similarity: FloatArray) -> go.Scatter:
