@@ -1,21 +1,20 @@
 """One layer of a plan: how alike its heads are, and what merging each group costs."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from qcqa.gram import HeadGram
-from qcqa.grouping import LayerGrouping
 from qcqa.plan import GroupingPlan
 from qcqa.report.group_costs import (
     KIND_LABELS,
     LayerCost,
     group_cost_table,
-    layer_cost,
     layer_cost_table,
+    layer_costs,
 )
-from qcqa.report.groups import is_apart
 from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.search_result import SearchResult
-from qcqa.terms import Kind
 from ui.state import choices, widget
 from ui.wording import merge_text
 
@@ -25,8 +24,8 @@ def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
     """Draw similarities and costs of a layer of the reader's choice."""
     st.subheader("One layer", anchor=False)
     layer = _controls(plan)
-    gram, grouping = result.grams.layers[layer], plan.layers[layer]
-    costs = _costs(gram, grouping, plan)
+    gram = result.grams.layers[layer]
+    costs = layer_costs(gram, plan.layers[layer], choices().kind)
     left, right = st.columns([5, 6], gap="medium")
     with left:
         _similarity(gram, costs, layer)
@@ -56,16 +55,7 @@ def _controls(plan: GroupingPlan) -> int:
     return layer
 
 
-def _costs(gram: HeadGram, layer: LayerGrouping, plan: GroupingPlan) -> list[LayerCost]:
-    groupings = {"shared": layer.key, "key": layer.key, "value": layer.value}
-    wanted = choices().kind
-    kinds: tuple[Kind, ...] = (wanted,)
-    if wanted == "shared" and is_apart(plan):
-        kinds = ("key", "value")
-    return [layer_cost(gram, groupings[kind], kind) for kind in kinds]
-
-
-def _similarity(gram: HeadGram, costs: list[LayerCost], layer: int) -> None:
+def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
     grams = [gram.of(cost.kind) for cost in costs]
     limit = similarity_limit(*grams) if choices().stretch else 1.0
     for cost, weights in zip(costs, grams, strict=True):
@@ -84,7 +74,7 @@ def _similarity(gram: HeadGram, costs: list[LayerCost], layer: int) -> None:
     )
 
 
-def _table(costs: list[LayerCost], plan: GroupingPlan) -> None:
+def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
     number = st.column_config.NumberColumn
     st.markdown("**What the layer loses**")
     st.dataframe(
@@ -110,7 +100,7 @@ def _table(costs: list[LayerCost], plan: GroupingPlan) -> None:
     )
     st.markdown("**What merging a group costs**")
     table = group_cost_table(costs)
-    if table["of"].nunique() < 2:
+    if len(costs) == 1:
         table = table.drop(columns="of")
     if len(table):
         st.dataframe(

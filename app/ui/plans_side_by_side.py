@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import streamlit as st
 
 from qcqa.plan import GroupingPlan
+from qcqa.report.comparison import BudgetPoint
 from qcqa.report.differences import difference_figure, plan_difference
 from qcqa.report.groups import grouping_figure
 from qcqa.report.kv_axis import KvAxis
+from qcqa.report.layer_bars import error_text
 from qcqa.report.palette import in_order, method_style
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
@@ -53,7 +55,7 @@ def plans_side_by_side(
     with st.grid(len(shown), min_column_width=_least_width(result), gap="small"):
         for name, plan in plans.items():
             with st.container(gap="xxsmall", key=f"beside_{name}"):
-                _plan(plan, axis)
+                _plan(plan, points[name], axis)
     if len(shown) > 1:
         _difference(plans)
 
@@ -85,13 +87,14 @@ def _least_width(result: SearchResult) -> int:
     return max(_LEAST_PIXELS, _PIXELS_PER_HEAD * result.spec.num_kv_heads)
 
 
-def _plan(plan: GroupingPlan, axis: KvAxis) -> None:
+def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
     style = method_style(plan.method)
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
-    st.caption(
-        f"{axis.text(plan.num_cached_heads)} of KV cache · "
-        f"relative WSE {plan.predicted.relative_wse:.3f}"
-    )
+    facts = [f"{axis.text(plan.num_cached_heads)} of KV cache"]
+    if point is not None and point.fitness != "wse":
+        facts.append(error_text(point.fitness, point.error))
+    facts.append(f"relative WSE {plan.predicted.relative_wse:.3f}")
+    st.caption(" · ".join(facts))
     st.plotly_chart(
         grouping_figure(plan, compact=True),
         key=f"groups_of_{plan.method}",

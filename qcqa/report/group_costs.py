@@ -77,7 +77,9 @@ class LayerCost:
     lower_bound: float
 
 
-def layer_costs(gram: HeadGram, layer: LayerGrouping) -> tuple[LayerCost, ...]:
+def layer_costs(
+    gram: HeadGram, layer: LayerGrouping, kind: Kind = "shared"
+) -> tuple[LayerCost, ...]:
     """Return what the groups of a layer cost.
 
     Parameters
@@ -86,15 +88,21 @@ def layer_costs(gram: HeadGram, layer: LayerGrouping) -> tuple[LayerCost, ...]:
         Inner products between the layer's heads.
     layer : LayerGrouping
         The groups.
+    kind : Kind
+        Whether only the keys or only the values are asked for.
 
     Returns
     -------
     tuple of LayerCost
-        One where keys and values are grouped alike; else that of the keys and that of the values.
+        One; where both kinds are asked for and grouped apart, that of the keys and that of the
+        values.
     """
-    if layer.key == layer.value:
-        return (layer_cost(gram, layer.key, "shared"),)
-    return (layer_cost(gram, layer.key, "key"), layer_cost(gram, layer.value, "value"))
+    groupings: dict[Kind, Grouping] = {"key": layer.key, "value": layer.value}
+    if kind != "shared":
+        groupings = {kind: groupings[kind]}
+    elif layer.key == layer.value:
+        groupings = {"shared": layer.key}
+    return tuple(layer_cost(gram, grouping, one) for one, grouping in groupings.items())
 
 
 def layer_cost(gram: HeadGram, grouping: Grouping, kind: Kind) -> LayerCost:

@@ -11,7 +11,7 @@ from qcqa.front import Front
 from qcqa.plan import GroupingPlan
 from qcqa.report.head_grid import layer_rows
 from qcqa.report.kv_axis import significant
-from qcqa.report.palette import method_style
+from qcqa.report.palette import NEUTRAL_COLOUR, method_style
 from qcqa.terms import Fitness
 
 #: What a layer's error is called, by what the search minimised.
@@ -26,8 +26,6 @@ _MOST_LAYERS_WITH_NUMBERS = 40
 
 #: Length of the axis over that of the longest bar, so that numbers fit behind it.
 _ROOM_FOR_NUMBERS = 1.6
-
-_KEPT_COLOUR = "#7F858D"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +55,17 @@ class LayerErrors:
         whole, most = float(self.per_layer.sum()), int(self.per_layer.argmax())
         if whole <= 0:
             return "Nothing is lost."
-        name, _, unit = self.label.partition(", ")
-        size = f"{significant(whole)} {unit}".strip()
+        error = error_text(self.fitness, whole)
         if len(self.per_layer) == 1:
-            return f"Its {name} is {size}."
+            return f"Its error: {error}."
         share = 100 * self.per_layer[most] / whole
-        return f"Layer {most} adds {share:.0f} % to the {name} of {size}, more than any other."
+        return f"Layer {most} adds {share:.0f} % to its error ({error}), more than any other."
+
+
+def error_text(fitness: Fitness, error: float) -> str:
+    """Return an error with its name and unit: ``relative WSE 0.561``, ``loss rise 0.04 nats``."""
+    name, _, unit = ERROR_LABELS[fitness].partition(", ")
+    return f"{name} {significant(error)} {unit}".strip()
 
 
 def layer_errors(front: Front, plan: GroupingPlan) -> LayerErrors:
@@ -100,7 +103,7 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
         percent,
         [f"{value:.3g} %" for value in percent],
         [f"{k} K and {v} V heads of {num_heads} each" for k, v in kept],
-        colour=_KEPT_COLOUR,
+        colour=NEUTRAL_COLOUR,
     )
     figure.add_trace(bars, row=1, col=1)
     values = errors.per_layer.tolist()

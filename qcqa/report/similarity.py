@@ -9,11 +9,10 @@ import plotly.graph_objects as go
 from qcqa.gram import FloatArray, head_similarity
 from qcqa.grouping import Grouping
 from qcqa.report.head_grid import tick_step
+from qcqa.report.palette import NEUTRAL_COLOUR
 
 #: Blue against orange is told apart by all eyes; what is not alike at all takes the page's colour.
 _SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00"))
-
-_BORDER_COLOUR = "#7F858D"
 
 #: Wider models have no room for a number in each cell.
 _MOST_HEADS_WITH_NUMBERS = 16
@@ -57,7 +56,7 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
                 "x1": end - 0.5,
                 "y0": first - 0.5,
                 "y1": end - 0.5,
-                "line": {"width": 1.5, "color": _BORDER_COLOUR},
+                "line": {"width": 1.5, "color": NEUTRAL_COLOUR},
             }
             for first, end in pairwise(ends)
         ],
