@@ -125,6 +125,6 @@ def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
         + (
             "It is no accuracy."
             if plan.merge == "mean"
-            else f"This plan is merged by {merge_text(plan)}, which loses something else."
+            else f"This plan's merge is another ({merge_text(plan)}): WSE is not what it loses."
         )
     )

@@ -57,7 +57,7 @@ def plans_side_by_side(
             with st.container(gap="xxsmall", key=f"beside_{name}"):
                 _plan(plan, points[name], axis)
     if len(shown) > 1:
-        _difference(plans)
+        _difference(plans, method)
 
 
 def _chosen_methods(fitting: list[str], method: str) -> list[str]:
@@ -90,11 +90,11 @@ def _least_width(result: SearchResult) -> int:
 def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
     style = method_style(plan.method)
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
-    facts = [f"{axis.text(plan.num_cached_heads)} of KV cache"]
+    error = f"relative WSE {plan.predicted.relative_wse:.3f}"
     if point is not None and point.fitness != "wse":
-        facts.append(error_text(point.fitness, point.error))
-    facts.append(f"relative WSE {plan.predicted.relative_wse:.3f}")
-    st.caption(" · ".join(facts))
+        error = f"{error_text(point.fitness, point.error)}, {error}"
+    # Two lines in every card keep the charts below level.
+    st.caption(f"{axis.text(plan.num_cached_heads)} of KV cache  \n{error}")
     st.plotly_chart(
         grouping_figure(plan, compact=True),
         key=f"groups_of_{plan.method}",
@@ -103,8 +103,8 @@ def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
     )
 
 
-def _difference(plans: Mapping[str, GroupingPlan]) -> None:
-    one, other = _chosen_pair(list(plans))
+def _difference(plans: Mapping[str, GroupingPlan], method: str) -> None:
+    one, other = _chosen_pair(list(plans), method)
     difference = plan_difference(plans[one], plans[other])
     st.markdown(difference.sentence)
     st.plotly_chart(
@@ -121,9 +121,9 @@ def _difference(plans: Mapping[str, GroupingPlan]) -> None:
     )
 
 
-def _chosen_pair(shown: list[str]) -> tuple[str, str]:
-    asked = [name for name in choices().pair or () if name in shown]
-    one, other = list(dict.fromkeys(asked + shown))[:2]
+def _chosen_pair(shown: list[str], method: str) -> tuple[str, str]:
+    wanted = (*(choices().pair or ()), method, *shown)
+    one, other = [name for name in dict.fromkeys(wanted) if name in shown][:2]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
             "Cells in which the plan of",

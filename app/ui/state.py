@@ -47,7 +47,7 @@ class Choices:
     compare : tuple of str or None
         Methods whose plans stand side by side; some by default.
     pair : tuple of str or None
-        Two of them whose differences are shown; the first two by default.
+        Two of them whose differences are shown; the selected and another by default.
     layer : int
         Layer whose heads are shown.
     kind : Kind

@@ -38,8 +38,8 @@ def groupings(run: Run, result: SearchResult) -> None:
         errors = layer_errors(result.front(method), plan)
         st.markdown(
             f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "
-            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}), "
-            f"merged by {merge_text(plan)}. "
+            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}). "
+            f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )
         left, right = st.columns([7, 3], gap="small")
