@@ -29,6 +29,12 @@ page = st.navigation(
             help="Start a search of a model, and follow it.",
         ),
         st.Page(
+            "views/groupings.py",
+            title="Groupings",
+            icon=":material/grid_view:",
+            help="Which heads share in every layer, beside other plans, and at what cost.",
+        ),
+        st.Page(
             "views/evaluate.py",
             title="Evaluate",
             icon=":material/science:",

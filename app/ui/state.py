@@ -12,8 +12,10 @@ from typing import Any
 import streamlit as st
 
 from qcqa.model_spec import DTYPE_BYTES
+from qcqa.report.group_costs import KIND_LABELS
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
 from qcqa.report.pareto import ERROR_SCALES
+from qcqa.terms import Kind
 
 _STATE, _ADDRESS = "choices", "choices_address"
 _PAGE, _CONTROLLED = "choices_page", "choices_widgets"
@@ -42,6 +44,16 @@ class Choices:
         Tokens of a sequence, and sequences at a time.
     dtype : str or None
         Type of the cache; that of the model's weights by default.
+    compare : tuple of str or None
+        Methods whose plans stand side by side; some by default.
+    pair : tuple of str or None
+        Two of them whose differences are shown; the selected and another by default.
+    layer : int
+        Layer whose heads are shown.
+    kind : Kind
+        Whether its keys, its values or both are.
+    stretch : bool
+        Whether the colours of similarities end at the largest one.
     """
 
     run: str | None = None
@@ -53,6 +65,11 @@ class Choices:
     context: int = 32768
     batch: int = 8
     dtype: str | None = None
+    compare: tuple[str, ...] | None = None
+    pair: tuple[str, ...] | None = None
+    layer: int = 0
+    kind: Kind = "shared"
+    stretch: bool = False
 
 
 def choices() -> Choices:
@@ -128,10 +145,16 @@ def _same(shown: Any, value: Any) -> bool:
 def _to_address(chosen: Choices) -> dict[str, str]:
     defaults = asdict(Choices())
     return {
-        name: f"{value:.10g}" if isinstance(value, float) else str(value)
+        name: _address_text(value)
         for name, value in asdict(chosen).items()
         if value != defaults[name]
     }
+
+
+def _address_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _from_address(shown: dict[str, str]) -> Choices:
@@ -156,6 +179,14 @@ def _positive(text: str) -> int | None:
     return int(text) if text.isdecimal() and 0 < int(text) <= 10**9 else None
 
 
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) <= 10**9 else None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
 def _scale(text: str) -> str | None:
     # A metric's name has its data before it. Whether a run has it shows when it is drawn.
     return text if text in ERROR_SCALES or "/" in text else None
@@ -175,4 +206,9 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "context": _positive,
     "batch": _positive,
     "dtype": _one_of(DTYPE_BYTES),
+    "compare": _names,
+    "pair": _names,
+    "layer": _whole,
+    "kind": _one_of(KIND_LABELS),
+    "stretch": lambda text: text == "True" or None,
 }

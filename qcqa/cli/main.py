@@ -13,6 +13,7 @@ from qcqa.cli import (
     demo,
     evaluate,
     export,
+    groups,
     inspect,
     plan,
     runs,
@@ -34,6 +35,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
+cli.command("groups")(groups.groups)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("compare")(compare.compare)

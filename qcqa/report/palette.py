@@ -68,6 +68,9 @@ GROUP_COLOURS = (
     "#8C6D46",
 )
 
+#: What belongs to no method and to no group.
+NEUTRAL_COLOUR = "#7F858D"
+
 #: A head that shares with none: barely there on either page colour.
 ALONE_COLOUR = "rgba(127, 133, 141, 0.20)"
 

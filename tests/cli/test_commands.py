@@ -171,6 +171,7 @@ def test_a_detached_search_can_be_cancelled_and_resumed(
         "inspect",
         "search",
         "plan",
+        "groups",
         "convert",
         "evaluate",
         "compare",
