@@ -11,9 +11,9 @@ from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
-from ui.cards import Points, best_points, facts
+from ui.cards import Points, facts, selected_point
 from ui.plan_figures import PlanFigure
-from ui.state import choices, widget
+from ui.state import widget
 from ui.wording import merge_text
 
 
@@ -33,12 +33,11 @@ def plan_panel(
         If the plan cannot be made.
     """
     fitting = [name for name, point in points.items() if point is not None]
-    best = best_points(points, result, max_cached_heads)
-    if not best:
+    point = selected_point(points, result, max_cached_heads)
+    if point is None:
         return
     st.subheader("Which heads share", anchor=False)
-    chosen = choices().method
-    method = chosen if chosen in fitting else best[0].method
+    method = point.method
     st.segmented_control(
         "Plan of",
         fitting,
@@ -64,9 +63,7 @@ def plan_panel(
             f"share {shared}; a grey head keeps its own."
         )
     with right:
-        point = points[method]
-        if point is not None:
-            st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
+        st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
             plan_text(plan),

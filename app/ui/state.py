@@ -12,8 +12,8 @@ from typing import Any
 import streamlit as st
 
 from qcqa.model_spec import DTYPE_BYTES
+from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
-from qcqa.report.pareto import ERROR_SCALES
 
 _STATE, _ADDRESS = "choices", "choices_address"
 _PAGE, _CONTROLLED = "choices_page", "choices_widgets"

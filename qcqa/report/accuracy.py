@@ -12,7 +12,7 @@ from qcqa.metric import chance_of, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.kv_chart import draw_budget, kv_layout
+from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
 from qcqa.report.measured import (
     Conditions,
     Series,
@@ -27,6 +27,7 @@ from qcqa.report.measured import (
     value_text,
 )
 from qcqa.report.palette import method_style
+from qcqa.report.plan_hover import PlanId, kept_line, size_and_error_lines
 
 #: Half the width of an error bar, in standard errors: 95 % of a normal distribution.
 STANDARD_ERRORS = 1.96
@@ -55,12 +56,15 @@ def accuracy_figure(
     fronts: Mapping[str, Front] | None = None,
     conditions: Conditions | None = None,
     budget: float | None = None,
+    log: bool | None = None,
+    selected: PlanId | None = None,
     height: int = 440,
 ) -> go.Figure:
     """Return measured figures against the size of the cache, the source as a line across.
 
     Measured plans are solid markers with bars of 1.96 standard errors. With ``fronts``, plans
-    between measured ones are hollow: estimates, see :func:`~qcqa.report.estimate.estimates`.
+    between measured ones are hollow: estimates, see :func:`~qcqa.report.estimate.estimates`. Every
+    point carries its plan's method and cached heads, its ``customdata``.
 
     Parameters
     ----------
@@ -77,12 +81,18 @@ def accuracy_figure(
         default. Rows of different conditions are never joined.
     budget : float, optional
         KV ratio, drawn as a line.
+    log : bool, optional
+        Whether the vertical axis is logarithmic; by default where figures span decades. Axes of
+        shares and of figures that are not all positive never are.
+    selected : tuple of str and int, optional
+        Method and cached heads of the plan to mark, if it is in the chart.
     height : int
         In pixels.
     """
     compared = [row for row in rows_under(rows, metric, conditions) if _is_drawn(row, metric)]
     source = source_of(compared)
-    chart = _Chart(metric, axis, source, _is_log(metric, compared))
+    is_log = wants_log(compared, metric) if log is None else log and can_be_log(compared, metric)
+    chart = _Chart(metric, axis, source, is_log, fronts or {})
     figure = go.Figure()
     has_estimates = False
     for series in series_of(compared):
@@ -115,6 +125,8 @@ def accuracy_figure(
     chart.draw_chance(figure)
     if budget is not None:
         draw_budget(figure, axis, budget)
+    if selected in chart.places:
+        figure.add_trace(selection_ring(*chart.places[selected]))
     return figure
 
 
@@ -152,8 +164,18 @@ def accuracy_caption(
 class _Chart:
     """One metric on its axes."""
 
-    def __init__(self, metric: str, axis: KvAxis, source: Evaluated | None, log: bool):
+    def __init__(
+        self,
+        metric: str,
+        axis: KvAxis,
+        source: Evaluated | None,
+        log: bool,
+        fronts: Mapping[str, Front],
+    ):
         self.log = log
+        #: Where plans are, by method and cached heads.
+        self.places: dict[PlanId | None, tuple[float, float]] = {}
+        self._fronts = fronts
         self._metric = metric
         self._axis = axis
         self._source = source
@@ -174,9 +196,13 @@ class _Chart:
             texts.append(f"<b>{method_style(end.method).label}</b>, the source")
             sizes.append(0)
         style = series.style
+        plans = [(row.method, row.num_cached_heads) for row in rows]
+        x = self._axis.of_array([heads for _, heads in plans])
+        y = [figure.value for figure in figures]
+        self.places |= dict(zip(plans, zip(x, y, strict=True), strict=True))
         return go.Scatter(
-            x=self._axis.of_array([row.num_cached_heads for row in rows]),
-            y=[figure.value for figure in figures],
+            x=x,
+            y=y,
             name=style.label,
             legendgroup=style.label,
             mode="lines+markers" if len(rows) > 1 else "markers",
@@ -196,6 +222,8 @@ class _Chart:
                 "thickness": 1.2,
                 "width": 4,
             },
+            unselected=NOT_FADED,
+            customdata=plans,
             text=texts,
             hovertemplate="%{text}<extra></extra>",
         )
@@ -207,11 +235,16 @@ class _Chart:
             known.setdefault(end.num_cached_heads, self._figure(end).value)
         # All that can be estimated, and of those not too many.
         points = estimates(known, front.cost.tolist(), log=self.log)
+        self.places |= {
+            (series.method, cost): (self._axis.of(cost), value) for cost, value in points.items()
+        }
         costs = spaced(list(points), _MOST_ESTIMATES)
         style = series.style
         return go.Scatter(
             x=self._axis.of_array(costs),
             y=[points[cost] for cost in costs],
+            unselected=NOT_FADED,
+            customdata=[(series.method, cost) for cost in costs],
             mode="markers",
             name=f"{style.label}, estimated",
             legendgroup=style.label,
@@ -225,6 +258,7 @@ class _Chart:
             text=[
                 f"<b>{style.label}</b><br>about {value_text(self._metric, points[cost])}, "
                 f"estimated between measured plans<br>KV cache {self._axis.text(cost)}"
+                f"{kept_line(front, cost)}"
                 for cost in costs
             ],
             hovertemplate="%{text}<extra></extra>",
@@ -301,11 +335,11 @@ class _Chart:
         value = value_text(self._metric, figure.value)
         if figure.standard_error:
             value += f" \N{PLUS-MINUS SIGN} {value_text(self._metric, figure.standard_error)}"
-        lines = [name, value, f"KV cache {self._axis.text(row.num_cached_heads)}"]
+        lines = [name, value, *size_and_error_lines(row, self._axis)]
         change = change_of(row, self._metric, self._source)
         if change is not None and isfinite(change.value):
             lines.insert(2, f"{change_text(self._metric, change.value)} from the source")
-        return "<br>".join(lines)
+        return "<br>".join(lines) + kept_line(self._fronts.get(row.method), row.num_cached_heads)
 
 
 def _marker_size(series: Series) -> int:
@@ -330,8 +364,13 @@ def _is_drawn(row: Evaluated, metric: str) -> bool:
     return figure is not None and isfinite(figure.value)
 
 
-def _is_log(metric: str, rows: Sequence[Evaluated]) -> bool:
-    if metric_of(metric).is_share:
-        return False
+def can_be_log(rows: Iterable[Evaluated], metric: str) -> bool:
+    """Return whether a metric's figures make sense on a logarithmic axis."""
     values = [figure.value for row in rows if (figure := row.figure(metric))]
-    return bool(values) and min(values) > 0 and max(values) / min(values) > _SPAN_OF_LOG
+    return not metric_of(metric).is_share and bool(values) and min(values) > 0
+
+
+def wants_log(rows: Sequence[Evaluated], metric: str) -> bool:
+    """Return whether a metric's figures span so much that a linear axis hides most of them."""
+    values = [figure.value for row in rows if (figure := row.figure(metric))]
+    return can_be_log(rows, metric) and max(values) / min(values) > _SPAN_OF_LOG

@@ -1,0 +1,64 @@
+"""The chart of fronts: what a search predicts or what was measured; a click selects a plan."""
+
+from typing import cast
+
+import streamlit as st
+
+from qcqa.evaluated import Evaluated
+from qcqa.report.accuracy import accuracy_caption, accuracy_figure
+from qcqa.report.comparison import BudgetPoint
+from qcqa.report.error_axis import ErrorScale
+from qcqa.report.kv_axis import KvAxis
+from qcqa.report.measured import metrics_of
+from qcqa.report.pareto import pareto_caption, pareto_figure
+from qcqa.search_result import SearchResult
+from ui.axis_choice import vertical_axis
+from ui.selection import chart_selection
+from ui.state import choices
+
+_CONFIG = {"displayModeBar": False}
+
+
+def front_chart(
+    result: SearchResult,
+    axis: KvAxis,
+    rows: tuple[Evaluated, ...],
+    selected: BudgetPoint | None,
+) -> None:
+    """Draw the switch of the vertical axis and the chart.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    axis : KvAxis
+        Unit of the cache's size.
+    rows : tuple of Evaluated
+        What was measured.
+    selected : BudgetPoint or None
+        The selected plan, which is marked.
+    """
+    metrics = metrics_of(rows)
+    scale = vertical_axis(result, metrics)
+    budget = choices().budget / 100
+    plan = (selected.method, selected.num_cached_heads) if selected else None
+    if scale in metrics:
+        figure = accuracy_figure(
+            rows, scale, axis, fronts=result.fronts, budget=budget, selected=plan
+        )
+        st.plotly_chart(
+            figure,
+            config=_CONFIG,
+            alt="Measured figures against KV-cache size, a line per method",
+            **chart_selection("accuracy_chart", result.spec),
+        )
+        st.caption(accuracy_caption(figure, rows, scale))
+        return
+    error = cast("ErrorScale", scale)
+    st.plotly_chart(
+        pareto_figure(result, axis, budget=budget, scale=error, selected=plan, rows=rows),
+        config=_CONFIG,
+        alt="What the search predicts against KV-cache size, a front per method",
+        **chart_selection("pareto_chart", result.spec),
+    )
+    st.caption(pareto_caption(result, error))
