@@ -5,16 +5,16 @@ from typing import cast
 import streamlit as st
 
 from qcqa.evaluated import Evaluated
-from qcqa.report.accuracy import accuracy_caption, accuracy_figure
+from qcqa.report.accuracy import accuracy_caption, accuracy_figure, can_be_log, wants_log
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.error_axis import ErrorScale
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.measured import metrics_of
+from qcqa.report.measured import metrics_of, rows_under
 from qcqa.report.pareto import pareto_caption, pareto_figure
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis
 from ui.selection import chart_selection
-from ui.state import choices
+from ui.state import choices, widget
 
 _CONFIG = {"displayModeBar": False}
 
@@ -39,12 +39,14 @@ def front_chart(
         The selected plan, which is marked.
     """
     metrics = metrics_of(rows)
-    scale = vertical_axis(result, metrics)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        scale = vertical_axis(result, metrics)
+        log = _log_switch(rows, scale, is_measured=scale in metrics)
     budget = choices().budget / 100
     plan = (selected.method, selected.num_cached_heads) if selected else None
     if scale in metrics:
         figure = accuracy_figure(
-            rows, scale, axis, fronts=result.fronts, budget=budget, selected=plan
+            rows, scale, axis, fronts=result.fronts, budget=budget, log=log, selected=plan
         )
         st.plotly_chart(
             figure,
@@ -56,9 +58,21 @@ def front_chart(
         return
     error = cast("ErrorScale", scale)
     st.plotly_chart(
-        pareto_figure(result, axis, budget=budget, scale=error, selected=plan, rows=rows),
+        pareto_figure(result, axis, budget=budget, scale=error, log=log, selected=plan, rows=rows),
         config=_CONFIG,
         alt="What the search predicts against KV-cache size, a front per method",
         **chart_selection("pareto_chart", result.spec),
     )
     st.caption(pareto_caption(result, error))
+
+
+def _log_switch(rows: tuple[Evaluated, ...], scale: str, *, is_measured: bool) -> bool:
+    """Draw the switch to a logarithmic axis where that makes sense; return whether it is one."""
+    log = choices().log
+    if is_measured:
+        compared = rows_under(rows, scale)
+        if not can_be_log(compared, scale):
+            return False
+        log = wants_log(compared, scale) if log is None else log
+    st.toggle("Log", help="A logarithmic vertical axis.", **widget("log", bool(log)))
+    return bool(log)

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from qcqa.capacity import WEIGHT_BYTES
 from qcqa.model_spec import DTYPE_BYTES
 from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
@@ -34,6 +35,8 @@ class Choices:
     scale : str or None
         What the vertical axis of the fronts shows: an error scale, or a measured metric; measured
         accuracy by default, where the run has it.
+    log : bool or None
+        Whether that axis is logarithmic; by default where measured figures span decades.
     metric : str or None
         Metric on the page of measured figures; the first by default.
     method : str or None
@@ -42,17 +45,30 @@ class Choices:
         Tokens of a sequence, and sequences at a time.
     dtype : str or None
         Type of the cache; that of the model's weights by default.
+    gpu : str or None
+        GPU on which to serve; one by its memory alone where it is ``other``.
+    memory : float
+        Memory of the other GPU, in GiB.
+    weights : str or None
+        Type in which the model is served; that of its files by default.
+    parameters : float or None
+        Billions of parameters; as counted in the model's files by default.
     """
 
     run: str | None = None
     budget: float = 50.0
     unit: KvUnit = "percent"
     scale: str | None = None
+    log: bool | None = None
     metric: str | None = None
     method: str | None = None
     context: int = 32768
     batch: int = 8
     dtype: str | None = None
+    gpu: str | None = None
+    memory: float = 80.0
+    weights: str | None = None
+    parameters: float | None = None
 
 
 def choices() -> Choices:
@@ -147,6 +163,14 @@ def _percent(text: str) -> float | None:
     return value if 0 < value <= 100 else None
 
 
+def _size(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= 10**6 else None
+
+
 def _positive(text: str) -> int | None:
     return int(text) if text.isdecimal() and 0 < int(text) <= 10**9 else None
 
@@ -165,9 +189,14 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "budget": _percent,
     "unit": _one_of(KV_UNITS),
     "scale": _scale,
+    "log": lambda text: {"True": True, "False": False}.get(text),
     "metric": str,
     "method": str,
     "context": _positive,
     "batch": _positive,
     "dtype": _one_of(DTYPE_BYTES),
+    "gpu": str,
+    "memory": _size,
+    "weights": _one_of(WEIGHT_BYTES),
+    "parameters": _size,
 }

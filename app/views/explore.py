@@ -8,6 +8,7 @@ from ui.cards import headline, method_cards, selected_point
 from ui.errors import shown_in_place
 from ui.figures_table import figures_table
 from ui.front_chart import front_chart
+from ui.gpu_panel import gpu_panel
 from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
 from ui.new_search import form_if_open, open_form
@@ -32,23 +33,27 @@ def explore(run: Run, result: SearchResult) -> None:
     with shown_in_place():
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
-        headline(points, result, axis, max_cached_heads)
         rows = measured_of(run)
         metrics = metrics_of(rows)
         figures = {}
-        if metrics:
-            metric = shown_metric(metrics, choices().scale)
-            figures = figures_at(points, rows, metric, metrics[metric])
-            if sentence := best_measured(points, figures, metric):
-                st.markdown(f":material/science: {sentence}")
+        # One element, whether it holds one sentence or two: what is below it stays what it is.
+        with st.container():
+            headline(points, result, axis, max_cached_heads)
+            if metrics:
+                metric = shown_metric(metrics, choices().scale)
+                figures = figures_at(points, rows, metric, metrics[metric])
+                if sentence := best_measured(points, figures, metric):
+                    st.markdown(f":material/science: {sentence}")
         selected = selected_point(points, result, max_cached_heads)
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected)
+            if selected:
+                gpu_panel(result.spec, axis.load, selected)
         with right:
             method_cards(points, result, axis, figures, selected)
         plan_panel(run, result, points, axis, max_cached_heads, figures)
-        with st.expander("All figures at this budget", icon=":material/table:"):
+        with st.expander("All figures at this budget", icon=":material/table:", key="all_figures"):
             table = comparison_table(result, max_cached_heads, axis.load)
             if figures:
                 table[metrics[metric]] = [
