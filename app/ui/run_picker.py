@@ -16,7 +16,7 @@ def pick_run() -> Run | DamagedRun | None:
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     if runs:
         shown = chosen if chosen in runs else _default(runs)
-        labels = _labels(runs)
+        labels = run_labels(runs)
         row.selectbox(
             "Run",
             list(runs),
@@ -44,7 +44,7 @@ def _id(run: Run | DamagedRun) -> str:
     return run.id if isinstance(run, Run) else run.folder.name
 
 
-def _labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
+def run_labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
     """Return a label for every run, each another.
 
     No label may change while a run goes on: the browser knows an option by its label.

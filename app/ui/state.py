@@ -53,6 +53,8 @@ class Choices:
         Type in which the model is served; that of its files by default.
     parameters : float or None
         Billions of parameters; as counted in the model's files by default.
+    others : tuple of str
+        Ids of the runs that are laid over the run; ``with`` in the address.
     """
 
     run: str | None = None
@@ -69,6 +71,7 @@ class Choices:
     memory: float = 80.0
     weights: str | None = None
     parameters: float | None = None
+    others: tuple[str, ...] = ()
 
 
 def choices() -> Choices:
@@ -141,15 +144,22 @@ def _to_address(chosen: Choices) -> dict[str, str]:
     address = {}
     for name, value in asdict(chosen).items():
         if value != defaults[name]:
-            address[name] = f"{value:.10g}" if isinstance(value, float) else str(value)
+            address[_NAMES.get(name, name)] = _text(value)
     return address
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _from_address(address: dict[str, str]) -> Choices:
     """Return the choices of an address; what makes no sense is left at its default."""
     known = {field.name for field in fields(Choices)}
     chosen = Choices()
-    for name, text in address.items():
+    for shown, text in address.items():
+        name = _FIELDS.get(shown, shown)
         if name in known and (value := _PARSERS[name](text)) is not None:
             chosen = replace(chosen, **{name: value})
     return chosen
@@ -199,4 +209,9 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "memory": _size,
     "weights": _one_of(WEIGHT_BYTES),
     "parameters": _size,
+    "others": lambda text: tuple(dict.fromkeys(filter(None, text.split(",")))),
 }
+
+#: Names in the address that are no good names in Python.
+_NAMES = {"others": "with"}
+_FIELDS = {shown: name for name, shown in _NAMES.items()}

@@ -1,10 +1,13 @@
 """Explore: the fronts of all methods, and the best plan of each within a KV-cache budget."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 from ui import workers
 from ui.axis_choice import shown_metric
 from ui.budget import budget_controls
 from ui.cards import headline, method_cards, selected_point
+from ui.compare import other_runs
 from ui.errors import shown_in_place
 from ui.figures_table import figures_table
 from ui.front_chart import front_chart
@@ -28,7 +31,7 @@ from qcqa.search_result import SearchResult
 
 
 @st.fragment
-def explore(run: Run, result: SearchResult) -> None:
+def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         axis, max_cached_heads = budget_controls(result.spec)
@@ -47,7 +50,7 @@ def explore(run: Run, result: SearchResult) -> None:
         selected = selected_point(points, result, max_cached_heads)
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            front_chart(result, axis, rows, selected)
+            front_chart(result, axis, rows, selected, others)
             if selected:
                 gpu_panel(result.spec, axis.load, selected)
         with right:
@@ -104,7 +107,7 @@ def show(run: Run) -> None:
             st.caption("The first fronts appear as soon as the K/V weights are read.")
         return
     describe(run, result)
-    explore(run, result)
+    explore(run, result, other_runs(run))
 
 
 workers.reap()

@@ -62,31 +62,31 @@ class ErrorAxis:
         self.name = ERROR_SCALES[scale]
         self.title = _TITLES[scale]
         self.log = log
+        self.scale = scale
         self._result = result
-        self._scale = scale
 
     @property
     def line_shape(self) -> str:
         """Steps where a front says what fits a budget; plain lines between gaps."""
-        return "linear" if self._scale == "gap" else "hv"
+        return "linear" if self.scale == "gap" else "hv"
 
     @property
     def bound(self) -> LowerBound | None:
         """The lower bound on what the axis shows, where there is one."""
-        if self._scale in ("relative", "absolute"):
+        if self.scale in ("relative", "absolute"):
             return self._result.bound
         other = self._result.error_bound
-        return other if other is not None and other.fitness == self._scale else None
+        return other if other is not None and other.fitness == self.scale else None
 
     def shows(self, front: Front) -> bool:
         """Return whether the axis says anything of a front."""
-        if self._scale == "gap":
+        if self.scale == "gap":
             return self._result.bound.holds_for(front)
-        return not self._is_fitness or front.fitness == self._scale
+        return not self._is_fitness or front.fitness == self.scale
 
     def is_aim_of(self, front: Front) -> bool:
         """Return whether a front was searched for what the axis shows."""
-        return front.fitness == (self._scale if self._is_fitness else "wse")
+        return front.fitness == (self.scale if self._is_fitness else "wse")
 
     def of_front(self, front: Front, kept: Any) -> FloatArray:
         """Return the values of some plans, by their places in the front; NaN where there is none.
@@ -104,11 +104,11 @@ class ErrorAxis:
     def of(self, cost: Any, error: Any) -> FloatArray:
         """Return the values of errors at costs in cached heads, shape (n,)."""
         values = np.asarray(error, dtype=np.float64)
-        if self._scale == "relative":
+        if self.scale == "relative":
             return values / self._result.grams.trace
-        if self._scale == "output-error":
+        if self.scale == "output-error":
             return values / self._total
-        return self._gap(np.asarray(cost), values) if self._scale == "gap" else values
+        return self._gap(np.asarray(cost), values) if self.scale == "gap" else values
 
     def heights(self, values: FloatArray) -> FloatArray:
         """Return where values are drawn, shape (n,).
@@ -132,7 +132,7 @@ class ErrorAxis:
 
     @property
     def _is_fitness(self) -> bool:
-        return self._scale in ("output-error", "loss")
+        return self.scale in ("output-error", "loss")
 
     @property
     def _total(self) -> float:

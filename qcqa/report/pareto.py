@@ -14,6 +14,7 @@ from qcqa.report.comparison import points_at_budget
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
+from qcqa.report.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.report.plan_hover import PlanHover, PlanId
 from qcqa.search_result import SearchResult
@@ -37,6 +38,7 @@ def pareto_figure(
     log: bool = False,
     selected: PlanId | None = None,
     rows: Iterable[Evaluated] = (),
+    others: Iterable[OtherRun] = (),
     height: int = 440,
 ) -> go.Figure:
     """Return the fronts of all methods over the lower bound.
@@ -61,6 +63,9 @@ def pareto_figure(
         Method and cached heads of the plan to mark.
     rows : iterable of Evaluated
         What was measured, for the text at the pointer.
+    others : iterable of OtherRun
+        Runs to lay over, of each the selected method or else its best; those that are not of a
+        comparable kind are left out, see :func:`~qcqa.report.overlay.predicted_obstacle`.
     height : int
         In pixels.
     """
@@ -69,9 +74,12 @@ def pareto_figure(
     figure = go.Figure()
     if y_of.bound is not None:
         figure.add_trace(_bound_trace(y_of.bound, axis, y_of))
-    for method in in_order(result.fronts):
-        if y_of.shows(result.fronts[method]):
-            figure.add_trace(chart.front(result.fronts[method]))
+    for name in in_order(result.fronts):
+        if y_of.shows(result.fronts[name]):
+            figure.add_trace(chart.front(result.fronts[name]))
+    comparable = [one for one in others if predicted_obstacle(one, result, axis, scale) is None]
+    method = selected[0] if selected else None
+    figure.add_traces(predicted_traces(comparable, axis, y_of, method))
     figure.update_layout(
         kv_layout(axis, height),
         yaxis={
@@ -97,7 +105,7 @@ def pareto_figure(
     return figure
 
 
-def pareto_caption(result: SearchResult, scale: ErrorScale) -> str:
+def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False) -> str:
     """Say how to read the chart of :func:`pareto_figure`, as Markdown.
 
     Parameters
@@ -106,6 +114,8 @@ def pareto_caption(result: SearchResult, scale: ErrorScale) -> str:
         What is drawn.
     scale : ErrorScale
         What the vertical axis shows.
+    log : bool
+        Whether it is logarithmic.
     """
     step = "Every step is a plan; down and to the left is better"
     if scale == "loss":
@@ -126,7 +136,13 @@ def pareto_caption(result: SearchResult, scale: ErrorScale) -> str:
         f" **{method_style(front.method).label} is chosen by {_AIMS[front.fitness]}, not by WSE.**"
         for front in others
     )
-    reaches = "is below zero" if scale == "gap" else "reaches the grey area under the dashed line"
+    reaches = (
+        "is below zero"
+        if scale == "gap"
+        else "is below the dashed line"
+        if log
+        else "reaches the grey area under the dashed line"
+    )
     return (
         f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
         "far merging moves the K and V weights, relative to their squared norm. It needs "
