@@ -4,8 +4,8 @@ import streamlit as st
 
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
-from ui.cards import Points, best_points
-from ui.state import choices, widget
+from ui.cards import Points, selected_point
+from ui.state import widget
 
 
 def plan_choice(
@@ -30,21 +30,18 @@ def plan_choice(
         The chosen method; the best by default, and where the chosen one has no plan that fits.
         None, with nothing drawn, where no plan of any method fits.
     """
-    best = best_points(points, result, max_cached_heads)
-    if not best:
+    selected = selected_point(points, result, max_cached_heads)
+    if selected is None:
         return None
-    fitting = [name for name, point in points.items() if point is not None]
-    chosen = choices().method
-    method = chosen if chosen in fitting else best[0].method
     if heading is not None:
         st.subheader(heading, anchor=False)
     st.segmented_control(
         "Plan of",
-        fitting,
+        [name for name, point in points.items() if point is not None],
         format_func=lambda name: method_style(name).label,
         required=True,
         label_visibility="visible" if heading is None else "collapsed",
         wrap=True,
-        **widget("method", method, key="plan_method"),
+        **widget("method", selected.method, key="plan_method"),
     )
-    return method
+    return selected.method

@@ -11,7 +11,7 @@ from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
-from ui.cards import Points, facts
+from ui.cards import Points, facts, selected_point
 from ui.plan_choice import plan_choice
 from ui.plan_figures import PlanFigure
 from ui.wording import merge_text
@@ -32,9 +32,11 @@ def plan_panel(
     QCQAError
         If the plan cannot be made.
     """
-    method = plan_choice(points, result, max_cached_heads, heading="Which heads share")
-    if method is None:
+    point = selected_point(points, result, max_cached_heads)
+    if point is None:
         return
+    plan_choice(points, result, max_cached_heads, heading="Which heads share")
+    method = point.method
     plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
     left, right = st.columns([7, 3], gap="medium")
     with left:
@@ -46,9 +48,7 @@ def plan_panel(
         )
         st.caption(grouping_caption(plan))
     with right:
-        point = points[method]
-        if point is not None:
-            st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
+        st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
             plan_text(plan),

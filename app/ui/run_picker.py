@@ -23,7 +23,7 @@ def pick_run(*, with_button: bool = True) -> Run | DamagedRun | None:
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     if runs:
         shown = chosen if chosen in runs else default_run(runs)
-        labels = _labels(runs)
+        labels = run_labels(runs)
         row.selectbox(
             "Run",
             list(runs),
@@ -59,7 +59,7 @@ def run_id(run: Run | DamagedRun) -> str:
     return run.id if isinstance(run, Run) else run.folder.name
 
 
-def _labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
+def run_labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
     """Return a label for every run, each another.
 
     No label may change while a run goes on: the browser knows an option by its label.

@@ -11,10 +11,11 @@ from typing import Any
 
 import streamlit as st
 
+from qcqa.capacity import WEIGHT_BYTES
 from qcqa.model_spec import DTYPE_BYTES
+from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.group_costs import KIND_LABELS
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
-from qcqa.report.pareto import ERROR_SCALES
 from qcqa.terms import Kind
 
 _STATE, _ADDRESS = "choices", "choices_address"
@@ -36,6 +37,8 @@ class Choices:
     scale : str or None
         What the vertical axis of the fronts shows: an error scale, or a measured metric; measured
         accuracy by default, where the run has it.
+    log : bool or None
+        Whether that axis is logarithmic; by default where measured figures span decades.
     metric : str or None
         Metric on the page of measured figures; the first by default.
     method : str or None
@@ -54,12 +57,23 @@ class Choices:
         Whether its keys, its values or both are.
     stretch : bool
         Whether the colours of similarities end at the largest one.
+    gpu : str or None
+        GPU on which to serve; one by its memory alone where it is ``other``.
+    memory : float
+        Memory of the other GPU, in GiB.
+    weights : str or None
+        Type in which the model is served; that of its files by default.
+    parameters : float or None
+        Billions of parameters; as counted in the model's files by default.
+    others : tuple of str
+        Ids of the runs that are laid over the run; ``with`` in the address.
     """
 
     run: str | None = None
     budget: float = 50.0
     unit: KvUnit = "percent"
     scale: str | None = None
+    log: bool | None = None
     metric: str | None = None
     method: str | None = None
     context: int = 32768
@@ -70,6 +84,11 @@ class Choices:
     layer: int = 0
     kind: Kind = "shared"
     stretch: bool = False
+    gpu: str | None = None
+    memory: float = 80.0
+    weights: str | None = None
+    parameters: float | None = None
+    others: tuple[str, ...] = ()
 
 
 def choices() -> Choices:
@@ -145,7 +164,7 @@ def _same(shown: Any, value: Any) -> bool:
 def _to_address(chosen: Choices) -> dict[str, str]:
     defaults = asdict(Choices())
     return {
-        name: _address_text(value)
+        _NAMES.get(name, name): _address_text(value)
         for name, value in asdict(chosen).items()
         if value != defaults[name]
     }
@@ -157,11 +176,12 @@ def _address_text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _from_address(shown: dict[str, str]) -> Choices:
+def _from_address(found: dict[str, str]) -> Choices:
     """Return the choices of an address; what makes no sense is left at its default."""
     known = {field.name for field in fields(Choices)}
     chosen = Choices()
-    for name, text in shown.items():
+    for shown, text in found.items():
+        name = _FIELDS.get(shown, shown)
         if name in known and (value := _PARSERS[name](text)) is not None:
             chosen = replace(chosen, **{name: value})
     return chosen
@@ -175,6 +195,14 @@ def _percent(text: str) -> float | None:
     return value if 0 < value <= 100 else None
 
 
+def _size(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= 10**6 else None
+
+
 def _positive(text: str) -> int | None:
     return int(text) if text.isdecimal() and 0 < int(text) <= 10**9 else None
 
@@ -184,7 +212,7 @@ def _whole(text: str) -> int | None:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
+    return tuple(dict.fromkeys(filter(None, text.split(","))))
 
 
 def _scale(text: str) -> str | None:
@@ -201,6 +229,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "budget": _percent,
     "unit": _one_of(KV_UNITS),
     "scale": _scale,
+    "log": lambda text: {"True": True, "False": False}.get(text),
     "metric": str,
     "method": str,
     "context": _positive,
@@ -211,4 +240,13 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "layer": _whole,
     "kind": _one_of(KIND_LABELS),
     "stretch": lambda text: text == "True" or None,
+    "gpu": str,
+    "memory": _size,
+    "weights": _one_of(WEIGHT_BYTES),
+    "parameters": _size,
+    "others": _names,
 }
+
+#: Names in the address that are no good names in Python.
+_NAMES = {"others": "with"}
+_FIELDS = {shown: name for name, shown in _NAMES.items()}

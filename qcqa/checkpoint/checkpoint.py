@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,22 @@ class Checkpoint:
             if self.architecture.transposed and not name.endswith(".bias"):
                 wanted = rows
             total += (tensor.stop - tensor.start) * wanted // rows
+        return total
+
+    def num_parameters(self) -> int:
+        """Return how many weights the model's files hold, from their headers.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        """
+        total = 0
+        for shard in sorted(set(self.shards.values())):
+            tensors = self.storage.header(shard)
+            if tensors is None:
+                raise missing_shard(self.spec.source, shard)
+            total += sum(prod(tensor.shape) for tensor in tensors.values())
         return total
 
     def module_name(self, template: str, layer: int) -> str:

@@ -17,8 +17,8 @@ from qcqa.cli.budget_options import (
     DtypeOption,
     heads_within_budget,
 )
+from qcqa.cli.jobs import RunArgument
 from qcqa.cli.output import JsonOption, console, print_json, print_table
-from qcqa.cli.runs import RunArgument
 from qcqa.cli.summary import print_groupings
 from qcqa.errors import SettingsError
 from qcqa.plan import GroupingPlan

@@ -8,6 +8,7 @@ import typer
 from qcqa.cli import (
     app,
     calibrate,
+    capacity,
     compare,
     convert,
     demo,
@@ -36,6 +37,7 @@ cli.command("search")(search.search)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
 cli.command("groups")(groups.groups)
+cli.command("capacity")(capacity.capacity)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("compare")(compare.compare)

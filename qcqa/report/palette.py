@@ -47,6 +47,13 @@ METHOD_STYLES: dict[str, MethodStyle] = {
     "mha": MethodStyle(METHODS["mha"].label, "#7F858D", "dot", "x"),
 }
 
+#: Other runs laid over one: neither colour, dash nor marker is a method's.
+OVERLAY_STYLES = (
+    MethodStyle("", "#56B4E9", "longdash", "diamond-open", 2),
+    MethodStyle("", "#CC6677", "dashdot", "square-open", 2),
+    MethodStyle("", "#999933", "longdashdot", "circle-open", 2),
+)
+
 #: The lower bound is nobody's plan: it takes no colour.
 BOUND_COLOUR = "#7F858D"
 BOUND_FILL = "rgba(127, 133, 141, 0.14)"

@@ -75,6 +75,53 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     expect(other.locator("[data-testid=stTable]").first).to_contain_text("QCQA-EC")
 
 
+#: Where a trace's point is in the window, by its cached heads.
+POINT = """([chart, method, heads]) => {
+    const plot = document.querySelector(`.st-key-${chart} .js-plotly-plot`);
+    const {left, top} = plot.getBoundingClientRect();
+    const {xaxis, yaxis} = plot._fullLayout;
+    for (const {customdata, x, y} of plot._fullData) {
+        const place = Array.from(customdata || []).findIndex(
+            one => one[0] === method && one[1] === heads);
+        if (place >= 0)
+            return [left + xaxis._offset + xaxis.d2p(x[place]),
+                    top + yaxis._offset + yaxis.d2p(y[place])];
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("scale", "chart"), [("relative", "pareto_chart"), ("heldout/accuracy", "accuracy_chart")]
+)
+def test_click_on_a_point_selects_its_plan_everywhere(
+    open_page: OpenPage, scale: str, chart: str
+) -> None:
+    page = open_page(f"/?run=demo&scale={scale}&budget=40", height=1100)
+    page.wait_for_selector(f".st-key-{chart} .main-svg")
+    page.wait_for_selector(GROUPS)
+    before = page.locator(GROUPS).first.text_content()
+    # GQA's plan of a quarter: no other method's point is near.
+    x, y = page.evaluate(POINT, [chart, "gqa", 24])
+    page.mouse.move(x + 20, y + 20)
+    page.mouse.move(x, y, steps=4)
+    expect(page.locator(f".st-key-{chart} .hoverlayer").first).to_contain_text("L0-5: 2")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("budget=25&.*method=gqa"))
+    expect(page.get_by_role("slider").first).to_have_attribute("aria-valuetext", re.compile("^25"))
+    expect(page.locator(f".st-key-{chart}").first).to_contain_text("budget 25.0 %")
+    expect(page.locator(".st-key-card_gqa").first).to_contain_text("selected")
+    expect(page.locator(GROUPS).first).not_to_have_text(before or "")
+    expect(page.locator("[data-testid=stTable]").last).to_contain_text("24 of 96")
+    # It stays so: a chart that is drawn anew has no selection that comes back.
+    page.wait_for_timeout(1500)
+    expect(page).to_have_url(re.compile("budget=25&.*method=gqa"))
+    # Another choice is not undone by the click that was.
+    page.locator(".st-key-select_optimal button").first.click()
+    expect(page).to_have_url(re.compile("budget=25&.*method=optimal"))
+    expect(page.locator(".st-key-card_optimal").first).to_contain_text("selected")
+
+
 def _start_search(page: Page, effort: str) -> None:
     page.get_by_role("button", name="New search").click()
     page.get_by_text(effort, exact=True).click()
