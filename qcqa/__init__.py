@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qcqa.evaluated import MeasuredFolder as MeasuredFolder
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
+    from qcqa.generated import GenerationSettings as GenerationSettings
     from qcqa.grouping import Grouping as Grouping
     from qcqa.grouping import LayerGrouping as LayerGrouping
     from qcqa.model_spec import ModelSpec as ModelSpec
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
+    from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
     from qcqa.use_cases.search import search_model as search_model
@@ -53,6 +55,7 @@ _HOME = {
     "CacheLoad": "qcqa.budget",
     "DecodeLoad": "qcqa.evaluated",
     "Front": "qcqa.front",
+    "GenerationSettings": "qcqa.generated",
     "Grouping": "qcqa.grouping",
     "GroupingPlan": "qcqa.plan",
     "LayerGrouping": "qcqa.grouping",
@@ -65,6 +68,7 @@ _HOME = {
     "convert": "qcqa.attention.live",
     "convert_checkpoint": "qcqa.attention.folder",
     "evaluate_plans": "qcqa.use_cases.evaluate",
+    "generate_side_by_side": "qcqa.use_cases.generate",
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",

@@ -12,6 +12,7 @@ from qcqa.cli import (
     convert,
     demo,
     evaluate,
+    generate,
     inspect,
     plan,
     runs,
@@ -35,6 +36,7 @@ cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
+cli.command("generate")(generate.generate)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
 cli.command("app")(app.app)

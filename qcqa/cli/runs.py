@@ -5,14 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
+from qcqa.cli.generated import print_texts, texts_json
 from qcqa.cli.jobs import carry_out, name_of
 from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
 from qcqa.runs import launch, store
-from qcqa.runs.config import EvaluationConfig, SearchConfig
+from qcqa.runs.config import EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.evaluations import evaluations_of, figures_of
+from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
@@ -59,6 +61,8 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     found = store.find_run(run)
     if isinstance(found.config, EvaluationConfig):
         _show_evaluation(found, found.config, as_json=as_json)
+    elif isinstance(found.config, GenerationConfig):
+        _show_generation(found, found.config, as_json=as_json)
     else:
         _show_search(found, found.config, as_json=as_json)
 
@@ -106,6 +110,19 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
     }
     _print_state(run, about)
     print_measured(rows)
+
+
+def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> None:
+    texts = texts_of_generation(run)
+    search = search_of(run)
+    if as_json:
+        print_json({**_row_with_details(run, of=search), "texts": texts_json(texts)})
+        return
+    source = search.result().spec.num_cached_heads
+    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
+    about = {"model": search.search.model, "methods, budgets": points}
+    _print_state(run, {**about, "on": f"{config.device}, dtype {config.dtype}"})
+    print_texts(config.settings.prompt, texts)
 
 
 def _print_state(run: Run, about: dict[str, str]) -> None:
