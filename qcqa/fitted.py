@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class FittedFolder:
             save_file(dict(tensors), temporary)
             temporary.replace(file)
         except (OSError, SafetensorError):
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _make_room(self, size: int) -> None:
         files = sorted(

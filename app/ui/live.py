@@ -62,19 +62,26 @@ def progress_row(run: Run, status: RunStatus) -> None:
     tell_problem()
 
 
-def stopped(run: Run, status: RunStatus, *, kind: str = "search") -> None:
+def stopped(
+    run: Run,
+    status: RunStatus,
+    *,
+    kind: str = "search",
+    kept: str = "What was finished is kept.",
+    again: str = "Resume",
+) -> None:
     """Say why a run stopped early, and offer to go on with it."""
     if status.state == "failed":
         st.error(status.error or "no reason was left", title=f"This {kind} failed")
     elif status.state == "cancelled":
-        st.warning("What was finished is kept.", title=f"This {kind} was cancelled")
+        st.warning(kept, title=f"This {kind} was cancelled")
     else:
         st.warning(
-            "Its worker process is gone without a word; what was finished is kept.",
+            f"Its worker process is gone without a word. {kept}",
             title=f"This {kind} stopped unexpectedly",
         )
     st.button(
-        "Resume",
+        again,
         icon=":material/resume:",
         key="resume_run",
         on_click=_attempt,

@@ -7,13 +7,22 @@ before it is drawn and hands a change back through ``on_change``.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from math import isclose
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from qcqa.model_spec import DTYPE_BYTES
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
 from qcqa.report.pareto import ERROR_SCALES
+
+Section = Literal["quality", "speed", "texts"]
+
+#: Sections of the page of measured figures, and their names.
+SECTIONS: dict[Section, str] = {
+    "quality": "Quality",
+    "speed": "Speed and memory",
+    "texts": "Side by side",
+}
 
 _STATE, _ADDRESS = "choices", "choices_address"
 _PAGE, _CONTROLLED = "choices_page", "choices_widgets"
@@ -38,6 +47,10 @@ class Choices:
         Metric on the page of measured figures; the first by default.
     method : str or None
         Method whose plan is shown; the best by default.
+    section : Section
+        What the page of measured figures shows.
+    generation : str or None
+        Name of the generation that is shown; the run's newest by default.
     context, batch : int
         Tokens of a sequence, and sequences at a time.
     dtype : str or None
@@ -50,6 +63,8 @@ class Choices:
     scale: str | None = None
     metric: str | None = None
     method: str | None = None
+    section: Section = "quality"
+    generation: str | None = None
     context: int = 32768
     batch: int = 8
     dtype: str | None = None
@@ -167,6 +182,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "scale": _scale,
     "metric": str,
     "method": str,
+    "section": _one_of(SECTIONS),
+    "generation": str,
     "context": _positive,
     "batch": _positive,
     "dtype": _one_of(DTYPE_BYTES),

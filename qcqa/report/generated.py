@@ -15,8 +15,8 @@ _ENDINGS: dict[Ending, str] = {
     "context": "the model's longest context",
 }
 
-#: Of what is not the source's text: heavier and underlined, so that no colour is needed.
-_OTHER = "font-weight:600;text-decoration:underline dotted;text-underline-offset:0.25em"
+#: Of what is not the source's text: underlined, so that no colour is needed.
+_OTHER = "font-weight:500;text-decoration:underline dotted;text-underline-offset:0.25em"
 
 
 def generation_table(texts: Sequence[GeneratedText]) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def difference_text(text: GeneratedText, source: GeneratedText) -> str:
 
 
 def marked_html(prompt: str, text: GeneratedText, source: GeneratedText) -> str:
-    """Return prompt and text as HTML, with what is not the source's text heavier and underlined.
+    """Return prompt and text as HTML, with what is not the source's text underlined.
 
     Parameters
     ----------
