@@ -91,9 +91,11 @@ def _points(result: SearchResult) -> Points:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return ()
     begin = [method for method, _ in points_to_compare(result, heads)]
-    wanted = st.session_state.get("generate_methods", begin)
-    # At another budget other methods have plans.
-    st.session_state["generate_methods"] = [method for method in wanted if method in fitting]
+    wanted = st.session_state.setdefault("generate_methods", begin)
+    # At another budget other methods have plans. A widget that is told the value that it already
+    # has would lose what is being chosen.
+    if not set(wanted) <= set(fitting):
+        st.session_state["generate_methods"] = [one for one in wanted if one in fitting]
     chosen = st.multiselect(
         f"Plans beside the source, up to {MOST_GENERATED_PLANS}",
         fitting,
