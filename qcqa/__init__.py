@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from qcqa.evaluated import MeasuredFolder as MeasuredFolder
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
+    from qcqa.generated import GenerationSettings as GenerationSettings
     from qcqa.gpus import gpu_named as gpu_named
     from qcqa.grouping import Grouping as Grouping
     from qcqa.grouping import LayerGrouping as LayerGrouping
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from qcqa.search_result import SearchResult as SearchResult
     from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
+    from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.model_size import model_size as model_size
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
@@ -63,6 +65,7 @@ _HOME = {
     "Capacity": "qcqa.capacity",
     "DecodeLoad": "qcqa.evaluated",
     "Front": "qcqa.front",
+    "GenerationSettings": "qcqa.generated",
     "Grouping": "qcqa.grouping",
     "GroupingPlan": "qcqa.plan",
     "LayerGrouping": "qcqa.grouping",
@@ -78,6 +81,7 @@ _HOME = {
     "convert_by_plan": "qcqa.use_cases.convert",
     "convert_checkpoint": "qcqa.attention.folder",
     "evaluate_plans": "qcqa.use_cases.evaluate",
+    "generate_side_by_side": "qcqa.use_cases.generate",
     "gpu_named": "qcqa.gpus",
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",

@@ -73,6 +73,7 @@ def stopped(
     *,
     kind: str = "search",
     kept: str = "What was finished is kept.",
+    again: str = "Resume",
 ) -> None:
     """Say why a run stopped early and what is ``kept``, and offer to go on with it."""
     if status.state == "failed":
@@ -85,7 +86,7 @@ def stopped(
             title=f"This {kind} stopped unexpectedly",
         )
     st.button(
-        "Resume",
+        again,
         icon=":material/resume:",
         key="resume_run",
         on_click=attempt,

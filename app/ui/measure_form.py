@@ -1,15 +1,13 @@
 """The form that starts an evaluation: which plans, and what to measure on them."""
 
 import shutil
-from importlib.util import find_spec
+from collections.abc import Callable
 from math import isfinite
-from pathlib import Path
 
 import streamlit as st
 
 from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.packaged import demo_model_folder
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.palette import method_style
 from qcqa.runs.evaluations import create_evaluation
@@ -17,41 +15,25 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
 from ui import workers
+from ui.benchmark_form import FORM_COLUMNS
 from ui.cards import best_points
 from ui.duration import about, seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, widget
 
 ONE, ALL, FRONT = "One plan", "All methods", "Whole front"
-STORIES, FILE, NO_TEXT = "Held-out stories", "Text file", "No text"
 
 #: Budgets along the front, as KV ratios; the smallest cache that any method can have joins them.
 _RATIOS = (0.75, 0.5, 0.375, 0.25)
 
-#: Tasks that people know, for models other than the demo.
-_KNOWN_TASKS = (
-    "arc_challenge",
-    "arc_easy",
-    "boolq",
-    "hellaswag",
-    "lambada_openai",
-    "mmlu",
-    "openbookqa",
-    "piqa",
-    "winogrande",
-)
-
-#: Of the demo's own: the others ask the same questions in another way.
-_DEMO_TASKS = ("demo_minimal_pairs", "demo_recall")
-
-_SAMPLES = 200
-
-#: Both rows of the form stand on the same columns.
-_COLUMNS = (4, 4, 2)
+#: Asks what to measure on each model; returns None where that is nothing, or is not there.
+AskBenchmark = Callable[[Run], Benchmark | None]
 
 
 @st.fragment
-def measure_form(run: Run, result: SearchResult, rows: tuple[Evaluated, ...]) -> None:
+def measure_form(
+    run: Run, result: SearchResult, rows: tuple[Evaluated, ...], ask: AskBenchmark
+) -> None:
     """Ask which plans to measure and how, and start it in a process of its own.
 
     Parameters
@@ -62,10 +44,12 @@ def measure_form(run: Run, result: SearchResult, rows: tuple[Evaluated, ...]) ->
         Its fronts.
     rows : tuple of Evaluated
         What is measured already.
+    ask : callable
+        Draws what can be measured; see :mod:`ui.benchmark_form`.
     """
     with shown_in_place(), st.container(key="measure"):
         points = _points(result)
-        benchmark = _benchmark(run)
+        benchmark = ask(run)
         device = _device()
         if points is not None and benchmark is not None:
             _start(run, result, rows, points, benchmark, device)
@@ -73,7 +57,7 @@ def measure_form(run: Run, result: SearchResult, rows: tuple[Evaluated, ...]) ->
 
 def _points(result: SearchResult) -> Points | None:
     """Ask which plans; return None where there is none."""
-    left, middle, right = st.columns(_COLUMNS, gap="medium")
+    left, middle, right = st.columns(FORM_COLUMNS, gap="medium")
     with left:
         which = st.segmented_control(
             "Plans to measure",
@@ -157,77 +141,6 @@ def _share(text: str) -> float | None:
     return percent / 100 if isfinite(percent) and 0 < percent <= 100 else None
 
 
-def _benchmark(run: Run) -> Benchmark | None:
-    """Ask what to measure; return None where that is nothing, or is not there."""
-    is_demo = run.search.model == "demo"
-    left, middle, right = st.columns(_COLUMNS, gap="medium")
-    with left:
-        kind = st.segmented_control(
-            "Text",
-            [STORIES, FILE, NO_TEXT] if is_demo else [FILE, NO_TEXT],
-            default=STORIES if is_demo else FILE,
-            required=True,
-            wrap=True,
-            key="measure_text",
-            help="For perplexity and next-token accuracy. The held-out stories are the demo "
-            "model's own; it never saw them.",
-        )
-        text = "demo" if kind == STORIES else _file() if kind == FILE else None
-    with middle:
-        tasks = st.multiselect(
-            "Tasks",
-            _demo_tasks() if is_demo else _KNOWN_TASKS,
-            default=_DEMO_TASKS if is_demo and _has_harness() else [],
-            accept_new_options=True,
-            placeholder="none",
-            key="measure_tasks",
-            help="Tasks of lm-evaluation-harness by name, or YAML files that describe them.",
-        )
-    with right:
-        # A field that begins with a number cannot be emptied, one that begins empty can.
-        st.session_state.setdefault("measure_limit", _SAMPLES)
-        limit = st.number_input(
-            "Samples, at most",
-            min_value=1,
-            value=None,
-            step=50,
-            placeholder="all",
-            key="measure_limit",
-            help="Documents of the text, and questions of each task; empty for all.",
-        )
-    if tasks and not _has_harness():
-        st.warning(
-            "Tasks need lm-evaluation-harness: `pip install 'qcqa-explorer[eval]'`",
-            icon=":material/extension:",
-        )
-        return None
-    if text is None and not tasks:
-        st.caption("Choose a text or a task.")
-        return None
-    if text == "":
-        return None
-    return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
-
-
-def _file() -> str:
-    """Ask for a text file; return its whole path, empty while there is none."""
-    file = st.text_input(
-        "Text file", placeholder="path of a text file in UTF-8", key="measure_file"
-    ).strip()
-    if not file:
-        st.caption("Enter the path of a text file, or choose no text.")
-        return ""
-    path = Path(file).expanduser()
-    if not path.is_file():
-        st.error(f"There is no file {file}", icon=":material/error:")
-        return ""
-    return str(path.resolve())
-
-
-def _whole_path(task: str) -> str:
-    return str(Path(task).expanduser().resolve()) if task.endswith((".yaml", ".yml")) else task
-
-
 def _device() -> str:
     """Ask where the models run, where there is a choice."""
     # Torch would know for sure, but takes seconds to load.
@@ -287,11 +200,3 @@ def _start(
     if is_asked:
         workers.start(create_evaluation(run, points=points, benchmark=benchmark, device=device))
         st.rerun()
-
-
-def _has_harness() -> bool:
-    return find_spec("lm_eval") is not None
-
-
-def _demo_tasks() -> list[str]:
-    return sorted(f"demo_{path.stem}" for path in (demo_model_folder() / "tasks").glob("*.yaml"))

@@ -7,7 +7,7 @@ before it is drawn and hands a change back through ``on_change``.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from math import isclose
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -17,6 +17,15 @@ from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.group_costs import KIND_LABELS
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
 from qcqa.terms import Kind
+
+Section = Literal["quality", "speed", "texts"]
+
+#: Sections of the page of measured figures, and their names.
+SECTIONS: dict[Section, str] = {
+    "quality": "Quality",
+    "speed": "Speed and memory",
+    "texts": "Side by side",
+}
 
 _STATE, _ADDRESS = "choices", "choices_address"
 _PAGE, _CONTROLLED = "choices_page", "choices_widgets"
@@ -43,6 +52,10 @@ class Choices:
         Metric on the page of measured figures; the first by default.
     method : str or None
         Method whose plan is shown; the best by default.
+    section : Section
+        What the page of measured figures shows.
+    generation : str or None
+        Name of the generation that is shown; the run's newest by default.
     context, batch : int
         Tokens of a sequence, and sequences at a time.
     dtype : str or None
@@ -76,6 +89,8 @@ class Choices:
     log: bool | None = None
     metric: str | None = None
     method: str | None = None
+    section: Section = "quality"
+    generation: str | None = None
     context: int = 32768
     batch: int = 8
     dtype: str | None = None
@@ -232,6 +247,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "log": lambda text: {"True": True, "False": False}.get(text),
     "metric": str,
     "method": str,
+    "section": _one_of(SECTIONS),
+    "generation": str,
     "context": _positive,
     "batch": _positive,
     "dtype": _one_of(DTYPE_BYTES),

@@ -1,39 +1,63 @@
-"""Evaluate: measure plans as running models, and see what they really cost in quality."""
+"""Evaluate: measure plans as running models, and see what they really cost and say."""
 
 import streamlit as st
 from ui import workers
+from ui.benchmark_form import ask_quality, ask_speed
 from ui.errors import shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.live_evaluation import newest_evaluation
-from ui.measure_form import measure_form
+from ui.measure_form import AskBenchmark, measure_form
 from ui.measured_panel import measured_panel
 from ui.results import measured_of, result_of
+from ui.side_by_side import side_by_side
+from ui.speed_panel import speed_panel
+from ui.state import SECTIONS, Section, choices, widget
 
+from qcqa.evaluated import Evaluated
 from qcqa.report.measured import metrics_of
+from qcqa.report.speed import speed_conditions
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
 from qcqa.search_result import SearchResult
 
+#: What a section says before anything is measured for it.
+_WHY: dict[Section, str] = {
+    "quality": "WSE only predicts. Choose some plans: each becomes a model that really has the "
+    "smaller KV cache, and is measured beside its source.",
+    "speed": "Choose some plans and a load: each model reads random prompts and goes on token by "
+    "token, in turns with its source, and the bytes of its live KV cache are counted.",
+}
+
 
 def show(run: Run, result: SearchResult) -> None:
-    """Draw what is measured of a run, and what measures more of it."""
+    """Draw one of the page's sections."""
     tell_problem()
+    section = choices().section
+    st.segmented_control(
+        "Show",
+        list(SECTIONS),
+        format_func=lambda name: SECTIONS[name],
+        required=True,
+        label_visibility="collapsed",
+        **widget("section", section),
+    )
+    if section == "texts":
+        side_by_side(run, result)
+    else:
+        measured(run, result, section)
+
+
+def measured(run: Run, result: SearchResult, section: Section) -> None:
+    """Draw what is measured of a run, and what measures more of it."""
     newest = newest_evaluation(run)
     is_at_work = newest is not None and newest.status().state in LIVE_STATES
     rows = measured_of(run)
-    if not metrics_of(rows):
-        with st.container(border=True):
-            if is_at_work:
-                st.markdown("The first figures show here as soon as a model is measured.")
-            else:
-                st.subheader("Nothing measured yet", anchor=False)
-                st.markdown(
-                    "WSE only predicts. Choose some plans: each becomes a model that really has "
-                    "the smaller KV cache, and is measured beside its source."
-                )
-                measure_form(run, result, rows)
+    is_speed = section == "speed"
+    ask: AskBenchmark = ask_speed if is_speed else ask_quality
+    if not (speed_conditions(rows) if is_speed else metrics_of(rows)):
+        nothing_yet(run, result, rows, section, ask, is_at_work=is_at_work)
         return
     if not is_at_work:
         more = st.expander(
@@ -41,13 +65,35 @@ def show(run: Run, result: SearchResult) -> None:
         )
         if more.open:
             with more:
-                measure_form(run, result, rows)
-    measured_panel(result, rows, run.id, newest)
+                measure_form(run, result, rows, ask)
+    if is_speed:
+        speed_panel(rows, run.id)
+    else:
+        measured_panel(result, rows, run.id, newest)
+
+
+def nothing_yet(
+    run: Run,
+    result: SearchResult,
+    rows: tuple[Evaluated, ...],
+    section: Section,
+    ask: AskBenchmark,
+    *,
+    is_at_work: bool,
+) -> None:
+    """Say what is going to be here, and offer to measure it."""
+    with st.container(border=True):
+        if is_at_work:
+            st.markdown("The first figures show here as soon as a model is measured.")
+        else:
+            st.subheader("Nothing measured yet", anchor=False)
+            st.markdown(_WHY[section])
+            measure_form(run, result, rows, ask)
 
 
 workers.reap()
 with shown_in_place():
-    run = page_heading("Evaluate", "What does a smaller KV cache cost in measured quality?")
+    run = page_heading("Evaluate", "What does a smaller KV cache cost, and what does it save?")
     if run is None:
         st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
     elif isinstance(run, DamagedRun):

@@ -1,6 +1,9 @@
 """From a source model and a plan to the merged model, refitted where the plan asks for it."""
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.attention import attention_names, converted_copy
@@ -61,22 +64,27 @@ def merged_model(
     return merged
 
 
+def attention_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the parameters of a model's attention that a merge may change, by name."""
+    names = attention_names(model)
+    return {
+        f"{module}.{name}": parameter.detach()
+        for layer in range(len(names.layers))
+        for module in names.merged_modules(layer)
+        for name, parameter in model.get_submodule(module).named_parameters()
+    }
+
+
 @torch.no_grad()
-def copy_attention(source: PreTrainedModel, target: PreTrainedModel) -> None:
-    """Copy the attention's projections of a model into another of the same shapes.
+def set_attention(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> None:
+    """Put :func:`attention_tensors` of a model into another that was converted by the same plan.
 
     Parameters
     ----------
-    source, target : PreTrainedModel
-        Converted by the same plan; types of weights may differ.
+    model : PreTrainedModel
+        Changed in place; types of weights may differ.
+    tensors : mapping of str to Tensor
+        By the names of its parameters.
     """
-    names = attention_names(source)
-    for layer in range(len(names.layers)):
-        for name in names.merged_modules(layer):
-            pairs = zip(
-                source.get_submodule(name).parameters(),
-                target.get_submodule(name).parameters(),
-                strict=True,
-            )
-            for one, other in pairs:
-                other.copy_(one)
+    for name, tensor in tensors.items():
+        model.get_parameter(name).copy_(tensor)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.measured import print_measured
 from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
@@ -12,6 +13,7 @@ from qcqa.converted import Converted
 from qcqa.errors import RunError
 from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
+from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
@@ -47,13 +49,23 @@ def name_of(run: Run) -> str:
 
 
 def carry_out(run: Run, *, as_json: bool) -> None:
-    """Work on a run in this process with a progress bar, then print what came out."""
+    """Work on a run in this process with its progress on the terminal; print what came out."""
+    is_generation = run.config.kind == "generation"
     try:
-        with progress_bar() as show:
-            work(run, on_progress=show)
+        if is_generation and not as_json:
+            work(run, on_progress=TextPrinter())
+        else:
+            with progress_bar() as show:
+                work(run, on_progress=show)
     except Cancelled:
         typer.echo(f"Cancelled. Go on with: qcqa runs resume {name_of(run)}", err=True)
         raise typer.Exit(130) from None
+    if is_generation:
+        if as_json:
+            print_json(texts_json(texts_of_generation(run)))
+        else:
+            console.print(f"Generation {run.id} in {run.folder}")
+        return
     if run.config.kind == "evaluation":
         rows = figures_of(run)
         if as_json:

@@ -14,6 +14,7 @@ from qcqa.cli import (
     demo,
     evaluate,
     export,
+    generate,
     groups,
     inspect,
     plan,
@@ -40,6 +41,7 @@ cli.command("groups")(groups.groups)
 cli.command("capacity")(capacity.capacity)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
+cli.command("generate")(generate.generate)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
 cli.command("app")(app.app)

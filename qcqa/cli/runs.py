@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from qcqa.cli import run_files
+from qcqa.cli.generated import print_texts, texts_json
 from qcqa.cli.jobs import RunArgument, carry_out, conversion_pairs, name_of
 from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
@@ -14,9 +15,16 @@ from qcqa.errors import RunError
 from qcqa.report.measured import short_name
 from qcqa.report.runs_table import KV_RATIO, age_text, runs_table
 from qcqa.runs import launch, store
-from qcqa.runs.config import JOB_FOLDERS, ConversionConfig, EvaluationConfig, SearchConfig
+from qcqa.runs.config import (
+    JOB_FOLDERS,
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+)
 from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
+from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
@@ -74,6 +82,8 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
             _show_evaluation(found, found.config, as_json=as_json)
         case ConversionConfig():
             _show_conversion(found, found.config, as_json=as_json)
+        case GenerationConfig():
+            _show_generation(found, found.config, as_json=as_json)
 
 
 def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
@@ -141,6 +151,19 @@ def _show_conversion(run: Run, config: ConversionConfig, *, as_json: bool) -> No
     _print_state(run, about)
     if converted:
         print_pairs(conversion_pairs(converted))
+
+
+def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> None:
+    texts = texts_of_generation(run)
+    search = search_of(run)
+    if as_json:
+        print_json({**_row_with_details(run, of=search), "texts": texts_json(texts)})
+        return
+    source = search.result().spec.num_cached_heads
+    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
+    about = {"model": search.search.model, "methods, budgets": points}
+    _print_state(run, {**about, "on": f"{config.device}, dtype {config.dtype}"})
+    print_texts(config.settings.prompt, texts)
 
 
 def _print_state(run: Run, about: dict[str, str]) -> None:

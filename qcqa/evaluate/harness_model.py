@@ -20,7 +20,13 @@ from transformers import (
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit, evaluating, input_device
 from qcqa.evaluate.scoring import Query, answer_queries
-from qcqa.evaluate.windows import cut_windows, encode, special_prefix
+from qcqa.evaluate.windows import (
+    cut_windows,
+    encode,
+    encode_prompt,
+    first_token,
+    special_prefix,
+)
 
 #: Context and new tokens where neither config nor task says, as in the harness.
 _DEFAULT_CONTEXT = 2048
@@ -133,17 +139,10 @@ class HarnessModel:
         return Query(tuple(ids[:-1]), tuple(targets))
 
     def _encode_prompt(self, text: str) -> list[int]:
-        bos = self._tokenizer.bos_token
-        # A prompt that begins with BOS as text needs no second one.
-        prefix = () if bos and text.startswith(bos) else self._prefix
-        return [*prefix, *encode(self._tokenizer, text)]
+        return encode_prompt(self._tokenizer, self._prefix, text)
 
     def _first_token(self) -> int:
-        """Return what stands before a text with nothing before it: BOS, or EOS in its place."""
-        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
-            if isinstance(token, int):
-                return token
-        return 0
+        return first_token(self._tokenizer) or 0
 
     def _generate(self, context: str, settings: Mapping[str, Any]) -> str:
         new_tokens = int(settings.get("max_gen_toks", _DEFAULT_NEW_TOKENS))

@@ -1,5 +1,6 @@
 """What every evaluation must know of a model that runs: its device, its limits, its mode."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,6 +51,15 @@ def context_limit_of_config(config: PreTrainedConfig) -> int | None:
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Return the number of tokens that the model can read."""
     return int(model.config.get_text_config().vocab_size)
+
+
+def generating_options(model: PreTrainedModel) -> dict[str, bool | int]:
+    """Return with what a model is called where only the next token is wanted."""
+    options: dict[str, bool | int] = {"use_cache": True}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        # Logits of a long prompt may need more memory than its cache.
+        options["logits_to_keep"] = 1
+    return options
 
 
 def default_batch_tokens(model: PreTrainedModel) -> int:

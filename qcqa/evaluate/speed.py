@@ -1,6 +1,5 @@
 """Speed and memory of generation: models side by side in one process, in turns."""
 
-import inspect
 from collections.abc import Mapping
 from time import perf_counter
 
@@ -11,7 +10,13 @@ from transformers import PreTrainedModel
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
-from qcqa.evaluate.running import context_limit, evaluating, input_device, vocabulary_size
+from qcqa.evaluate.running import (
+    context_limit,
+    evaluating,
+    generating_options,
+    input_device,
+    vocabulary_size,
+)
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
 from qcqa.evaluated import DecodeLoad
 
@@ -93,10 +98,7 @@ def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
     device = input_device(model)
     ids = ids.to(device)  # (batch, context + new)
     prompt = ids[:, : load.context_tokens]
-    options: dict[str, bool | int] = {"use_cache": True}
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        # As in generation: logits of a long prompt may need more memory than its cache.
-        options["logits_to_keep"] = 1
+    options = generating_options(model)
     before = _start_of_peak(device)
     _wait_for(device)
     started = perf_counter()

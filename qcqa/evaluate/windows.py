@@ -42,6 +42,24 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return ids
 
 
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerBase, prefix: Sequence[int], text: str
+) -> list[int]:
+    """Return the token ids of a prompt behind a prefix, such as that of :func:`special_prefix`."""
+    bos = tokenizer.bos_token
+    # A prompt that begins with BOS as text needs no second one.
+    before = () if bos and text.startswith(str(bos)) else prefix
+    return [*before, *encode(tokenizer, text)]
+
+
+def first_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return what stands before a text with nothing before it: BOS, or EOS in its place."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if isinstance(token, int):
+            return token
+    return None
+
+
 def cut_windows(
     documents: Sequence[Sequence[int]], prefix: Sequence[int], *, length: int, stride: int | None
 ) -> Iterator[Window]:

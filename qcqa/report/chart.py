@@ -1,7 +1,6 @@
 """The charts of the dashboard as they are exported: each says of itself what it shows."""
 
 from collections.abc import Iterable
-from typing import cast
 
 import plotly.graph_objects as go
 
@@ -9,7 +8,7 @@ from qcqa.errors import ExportError
 from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.report.accuracy import accuracy_figure
-from qcqa.report.error_axis import ErrorScale, scales_of
+from qcqa.report.error_axis import scales_of
 from qcqa.report.figure_file import titled
 from qcqa.report.groups import grouping_figure
 from qcqa.report.kv_axis import KvAxis, size_text
@@ -61,7 +60,7 @@ def front_chart(
         figure = accuracy_figure(every, vertical, axis, fronts=result.fronts, budget=budget)
     elif vertical in scales:
         label = scales[vertical]
-        figure = pareto_figure(result, axis, budget=budget, scale=cast("ErrorScale", vertical))
+        figure = pareto_figure(result, axis, budget=budget, scale=vertical)
     else:
         raise ExportError(
             f"vertical axis {vertical!r}", expected=f"one of {', '.join([*scales, *metrics])}"

@@ -14,6 +14,9 @@ from qcqa.report.palette import MethodStyle, in_order, method_style
 #: Metrics of a text, as :func:`qcqa.evaluate.evaluate_text` names them.
 _OF_TEXTS = ("perplexity", "accuracy", "nll")
 
+#: Metrics of speed and memory.
+_OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_bytes")
+
 #: Longer names of data are cut.
 _LONGEST_NAME = 48
 
@@ -81,7 +84,8 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     """Return the measured metrics and short names for them: those of texts first, then tasks.
 
     Differences and ratios to the source are left out, bytes of the cache, which are the other
-    axis, and the log-likelihood where there is perplexity, which says the same.
+    axis, speed (see :mod:`qcqa.report.speed`), and the log-likelihood where there is perplexity,
+    which says the same.
     """
     names = list(dict.fromkeys(figure.metric for row in rows for figure in row.measured))
     kinds = {name: metric_of(name).name for name in names}
@@ -92,6 +96,7 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
         for name in names
         if not kinds[name].endswith((DIFFERENCE, "_ratio", "_speedup"))
         and not kinds[name].startswith("cache_bytes")
+        and kinds[name] not in _OF_SPEED
         and not (kinds[name] == "nll" and name.removesuffix("nll") + "perplexity" in kinds)
     ]
     metrics_per_task = Counter(data_of(name) for name in shown)

@@ -7,8 +7,9 @@ from pathlib import Path
 from qcqa.converted import save_converted
 from qcqa.methods import wants_calibration
 from qcqa.progress import JobProgress
-from qcqa.runs.config import ConversionConfig, EvaluationConfig, SearchConfig
+from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.conversions import CONVERTED
+from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import CALIBRATION, Run
@@ -40,6 +41,8 @@ def carry_out(run: Run, on_progress: OnProgress) -> None:
             _evaluate(run, run.config, on_progress)
         case ConversionConfig():
             _convert(run, run.config, on_progress)
+        case GenerationConfig():
+            _generate(run, run.config, on_progress)
 
 
 def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
@@ -88,6 +91,26 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> No
         dtype=config.dtype,
         folder=search.measured_folder,
         calibrations=search.additions / CALIBRATION,
+        fitted=search.fitted_folder,
+        on_progress=on_progress,
+    )
+
+
+def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> None:
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search does without.
+    from qcqa.use_cases.generate import generate_side_by_side
+
+    search = search_of(run)
+    generate_side_by_side(
+        search.search.model,
+        plans_side_by_side(search.result(), config.points),
+        config.settings,
+        revision=search.search.revision,
+        device=config.device,
+        dtype=config.dtype,
+        calibrations=search.additions / CALIBRATION,
+        fitted=search.fitted_folder,
         on_progress=on_progress,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from qcqa.evaluated import Benchmark
+from qcqa.generated import GenerationSettings
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.points import Points
 
@@ -97,11 +98,41 @@ class ConversionConfig(_Config):
     folder: str
 
 
+#: Plans beside the source, so that their texts fit beside each other.
+MOST_GENERATED_PLANS = 3
+
+
+class GenerationConfig(_Config):
+    """Texts from one prompt by the source and by plans of a search; a run inside its directory.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
+    points : tuple of (str, int)
+        The plans: the best of a method within so many cached heads; none for the source alone.
+    settings : GenerationSettings
+        The prompt, and how tokens are chosen.
+    device, dtype : str
+        As of an evaluation.
+    """
+
+    kind: Literal["generation"] = "generation"
+    points: Points = Field(max_length=MOST_GENERATED_PLANS)
+    settings: GenerationSettings
+    device: str = "cpu"
+    dtype: str = "auto"
+
+
 #: Folders of the jobs that work on a search's plans, by kind, in the search's directory.
-JOB_FOLDERS = {"evaluation": "evaluations", "conversion": "conversions"}
+JOB_FOLDERS = {
+    "evaluation": "evaluations",
+    "conversion": "conversions",
+    "generation": "generations",
+}
+
+_AnyConfig = SearchConfig | EvaluationConfig | ConversionConfig | GenerationConfig
 
 #: Told apart by ``kind``.
-RunConfig = Annotated[
-    SearchConfig | EvaluationConfig | ConversionConfig, Field(discriminator="kind")
-]
-RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig | ConversionConfig] = TypeAdapter(RunConfig)
+RunConfig = Annotated[_AnyConfig, Field(discriminator="kind")]
+RUN_CONFIG: TypeAdapter[_AnyConfig] = TypeAdapter(RunConfig)

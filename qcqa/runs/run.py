@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from qcqa.errors import QCQAError, RunError
 from qcqa.evaluated import Evaluated, MeasuredFolder
 from qcqa.files import write_text_atomically
+from qcqa.fitted import FittedFolder
 from qcqa.runs.clock import seconds_since
 from qcqa.runs.config import (
     JOB_FOLDERS,
@@ -34,6 +35,9 @@ BUNDLED_ID = "demo"
 
 #: Folder of the calibration below a search, or below what was added to it.
 CALIBRATION = "calibration"
+
+#: Folder of the attention that was merged or refitted by it.
+_FITTED = "fitted"
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,11 @@ class Run:
         """Where the figures of a search's plans are."""
         included = self.folder / "measured" if self.bundled else None
         return MeasuredFolder(self.additions / "measured", included)
+
+    @property
+    def fitted_folder(self) -> FittedFolder:
+        """Where the attention of a search's plans is kept that took a calibration to make."""
+        return FittedFolder(self.additions / _FITTED)
 
     @cached_property
     def lock(self) -> FileLock:

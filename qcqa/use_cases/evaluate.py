@@ -7,25 +7,20 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
-from qcqa.methods import METHODS
+from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.calibrate import OnLayer
-from qcqa.use_cases.plan_models import PlanModels
+from qcqa.use_cases.plan_models import PlanModels, plan_label, require_usable
 from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
-
-#: Types in which a model can run; ``auto`` is that of its checkpoint.
-_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 _SOURCE, _CONVERTED = "source", "converted"
 
@@ -40,6 +35,7 @@ def evaluate_plans(
     dtype: str = "auto",
     folder: MeasuredFolder | None = None,
     calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
     on_progress: OnJobProgress | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
@@ -65,6 +61,8 @@ def evaluate_plans(
     calibrations : Path, optional
         Where the calibration that plans rest on is looked for, and kept; it is made again from
         its text where it is missing.
+    fitted : FittedFolder, optional
+        Where the attention of plans is kept that were merged or refitted by a calibration.
     on_progress : callable, optional
         Called often; raising from it ends the evaluation, and what was measured is kept.
 
@@ -80,7 +78,7 @@ def evaluate_plans(
     QCQAError
         If the model or a plan cannot be used.
     """
-    _require_usable(device, dtype)
+    require_usable(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
@@ -88,7 +86,11 @@ def evaluate_plans(
         folder.make()
     with TemporaryDirectory() as temporary:
         models = PlanModels(
-            checkpoint, device=device, dtype=dtype, calibrations=calibrations or Path(temporary)
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            calibrations=calibrations or Path(temporary),
+            fitted=fitted,
         )
         bench = _Bench(models, benchmark, folder, 1 + len(plans), on_progress)
         rows = [bench.row_of_source()]
@@ -164,9 +166,7 @@ class _Bench:
             yield from speeds[_SOURCE].measurements()
 
     def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
-        # A plan's file may come from a method that is not of this release.
-        method = METHODS[plan.method].label if plan.method in METHODS else plan.method
-        label = f"{method} at {100 * plan.kv_ratio:.3g} %"
+        label = plan_label(plan)
         model = self._models.model_of(plan, self._converting(label, number))
         yield _cache_figure(promised_cache(model, plan, label))
         for place, part in enumerate(self._parts):
@@ -251,20 +251,6 @@ class _Bench:
                 )
 
         return report
-
-
-def _require_usable(device: str, dtype: str) -> None:
-    """Refuse a device or a type that torch does not have, before a model is read."""
-    try:
-        # What torch raises depends on the kind of device that it lacks.
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise EvaluationError(
-            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
-        ) from error
-    if dtype not in _DTYPES:
-        raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
 
 
 def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement]:

@@ -1,5 +1,6 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +15,43 @@ from transformers import (
 )
 
 from qcqa.attention import converted_copy
-from qcqa.calibrate.merged import copy_attention, merged_model
+from qcqa.calibrate.merged import attention_tensors, merged_model, set_attention
 from qcqa.checkpoint import Checkpoint
 from qcqa.errors import EvaluationError
+from qcqa.fitted import FittedFolder
+from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
 from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+
+#: Types in which a model can run; ``auto`` is that of its checkpoint.
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+
+
+def require_usable(device: str, dtype: str) -> None:
+    """Refuse a device or a type that torch does not have, before a model is read.
+
+    Raises
+    ------
+    EvaluationError
+        If it is one.
+    """
+    try:
+        # What torch raises depends on the kind of device that it lacks.
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise EvaluationError(
+            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
+        ) from error
+    if dtype not in _DTYPES:
+        raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
+
+
+def plan_label(plan: GroupingPlan) -> str:
+    """Return what progress calls a plan's model."""
+    # A plan's file may come from a method that is not of this release.
+    method = METHODS[plan.method].label if plan.method in METHODS else plan.method
+    return f"{method} at {100 * plan.kv_ratio:.3g} %"
 
 
 class Where(TypedDict):
@@ -39,10 +72,21 @@ class PlanModels:
         Where, and in which type, the models run.
     calibrations : Path
         Folder of the calibration that plans rest on.
+    fitted : FittedFolder, optional
+        Where the attention is kept that took a calibration to make.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str, dtype: str, calibrations: Path):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str,
+        dtype: str,
+        calibrations: Path,
+        fitted: FittedFolder | None = None,
+    ):
         self.checkpoint = checkpoint
+        self._fitted = fitted
         self.where: Where = {"device": device, "dtype": dtype}
         self._calibrations = calibrations
 
@@ -92,6 +136,18 @@ class PlanModels:
         """
         if plan.calibration is None:
             return converted_copy(self.source, plan)
+        # Only the shapes matter here: the weights are replaced at once.
+        model = converted_copy(self.source, _by_mean(plan))
+        set_attention(model, self._fitted_attention(plan, on_layer))
+        return model
+
+    def _fitted_attention(
+        self, plan: GroupingPlan, on_layer: OnLayer | None
+    ) -> Mapping[str, torch.Tensor]:
+        """Return the attention of a plan that rests on a calibration, float32."""
+        kept = self._fitted.load(plan) if self._fitted else None
+        if kept is not None:
+            return {name: torch.from_numpy(tensor) for name, tensor in kept.items()}
         calibration = calibration_of_plan(
             plan,
             self.checkpoint.spec.source,
@@ -99,13 +155,12 @@ class PlanModels:
             revision=self.checkpoint.spec.revision,
             source=self._float32,
         )
-        fitted = merged_model(self._float32, plan, calibration, on_layer=on_layer)
-        if self._float32 is self.source:
-            return fitted
-        # Only the shapes matter here: the weights are replaced at once.
-        model = converted_copy(self.source, _by_mean(plan))
-        copy_attention(fitted, model)
-        return model
+        tensors = attention_tensors(
+            merged_model(self._float32, plan, calibration, on_layer=on_layer)
+        )
+        if self._fitted:
+            self._fitted.save(plan, {name: one.cpu().numpy() for name, one in tensors.items()})
+        return tensors
 
     @cached_property
     def _float32(self) -> PreTrainedModel:

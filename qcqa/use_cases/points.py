@@ -6,7 +6,7 @@ from qcqa.budget import heads_within_ratio
 from qcqa.plan import GroupingPlan
 from qcqa.search.config import SearchSettings
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.plan import best_method, plan_of_result
 
 #: Methods and budgets in cached heads: K heads plus V heads over all layers.
 Points = tuple[tuple[str, int], ...]
@@ -68,6 +68,26 @@ def points_along(
         for method, _ in points_at(result, heads, methods=only)
     }
     return tuple(sorted(points.values(), key=lambda point: -point[1]))
+
+
+def points_to_compare(result: SearchResult, max_cached_heads: int) -> Points:
+    """Return the method to recommend within a budget, and GQA: what is worth seeing side by side.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+
+    Raises
+    ------
+    BudgetError
+        If no plan of any method fits.
+    """
+    methods = dict.fromkeys((best_method(result, max_cached_heads), "gqa"))
+    known = [method for method in methods if method in result.fronts]
+    return points_at(result, max_cached_heads, methods=known)
 
 
 def plans_of_points(

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark
+from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.report.measured import metrics_of
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import Run
@@ -154,7 +154,7 @@ def test_missing_harness_is_said_before_anything_starts(
 ) -> None:
     make_run()
     app = open_app("evaluate")
-    monkeypatch.setattr("ui.measure_form.find_spec", lambda _name: None)
+    monkeypatch.setattr("ui.benchmark_form.find_spec", lambda _name: None)
     app.multiselect(key="measure_tasks").set_value(["demo_recall"]).run()
     assert "pip install 'qcqa-explorer[eval]'" in app.warning[0].value
     assert "start_evaluation" not in [button.key for button in app.button]
@@ -390,3 +390,59 @@ def test_choices_come_along_to_another_page(make_run: MakeRun, open_app: OpenApp
     assert app.query_params["run"] == run.id
     assert app.number_input(key="measure_budget").value == 25.0
     assert app.selectbox(key="run_list").value == run.id
+
+
+LOAD = DecodeLoad(256)
+SPEED = tuple(
+    f"{LOAD.data}/{name}"
+    for name in ("prefill_seconds", "seconds_per_token", "cache_bytes", "decode_speedup")
+)
+
+
+def test_speed_is_measured_under_the_load_that_is_asked_for(
+    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+) -> None:
+    make_run()
+    app = open_app("evaluate")
+    app.button_group(key="section").set_value("speed").run()
+    assert app.query_params["section"] == "speed"
+    assert [heading.value for heading in app.subheader] == ["Nothing measured yet"]
+    app.number_input(key="speed_context_tokens").set_value(64).run()
+    app.number_input(key="speed_batch_size").set_value(4).run()
+    app.button(key="start_evaluation").click().run()
+    assert not app.exception
+    assert started[0].config.benchmark == Benchmark(speed=DecodeLoad(64, 4, 32))
+
+
+def test_speed_is_shown_in_its_own_section_alone(
+    make_run: MakeRun, open_app: OpenApp, measure: Measure
+) -> None:
+    run = make_run()
+    measure(run, metrics=SPEED, benchmark=Benchmark(speed=LOAD))
+    app = open_app("evaluate", section="speed")
+    titles = [
+        _chart(app, place)["layout"]["title"]["text"]
+        for place in range(len(app.get("plotly_chart")))
+    ]
+    assert titles == [
+        "Time per generated token, ms",
+        "Time of the prompt, ms",
+        "KV cache after the prompt, MiB",
+    ]
+    assert app.dataframe[0].value["method"].iloc[0] == "MHA"
+    assert "slower" in _text(app)
+    # It is no metric of quality, here or on Explore.
+    assert "Nothing measured yet" in [one.value for one in open_app("evaluate").subheader]
+    assert "WSE" in _chart(open_app(), 0)["layout"]["yaxis"]["title"]["text"]
+
+
+def test_loads_are_not_mixed(make_run: MakeRun, open_app: OpenApp, measure: Measure) -> None:
+    run = make_run()
+    measure(run, metrics=SPEED, benchmark=Benchmark(speed=LOAD))
+    # One more than is shown first.
+    measure(run, ratios=(), metrics=SPEED, benchmark=Benchmark(speed=DecodeLoad(32), limit=1))
+    app = open_app("evaluate", section="speed")
+    many = len(app.dataframe[0].value)
+    app.selectbox(key="speed_conditions").select_index(1).run()
+    assert not app.exception
+    assert len(app.dataframe[0].value) == 1 < many

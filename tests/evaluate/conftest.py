@@ -1,7 +1,9 @@
 """A word-level tokenizer, tiny models of several families that read it, and a text."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -12,6 +14,10 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+
+from qcqa.checkpoint import open_checkpoint
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.plan import GroupingPlan, Prediction
 
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz.?"]
 CONTEXT = 64
@@ -119,3 +125,26 @@ def documents() -> list[str]:
         letters = torch.multinomial(favourites, length, replacement=True, generator=generator)
         texts.append(" ".join(WORDS[4 + letter] for letter in letters.tolist()))
     return texts
+
+
+def _unequal_plan(folder: Path) -> GroupingPlan:
+    """Return a plan whose layers keep 2 and 5 key heads, 3 and 1 value heads."""
+    checkpoint = open_checkpoint(str(folder))
+    labels = (([0, 1, 0, 1, 0, 0], [0, 1, 2, 0, 1, 2]), ([0, 1, 2, 3, 4, 4], [0] * 6))
+    return GroupingPlan(
+        model=checkpoint.spec,
+        fingerprint=checkpoint.fingerprint(),
+        method="test",
+        merge="mean",
+        layers=tuple(
+            LayerGrouping(*(Grouping.from_labels(np.array(one)) for one in layer))
+            for layer in labels
+        ),
+        predicted=Prediction(wse=0.0, relative_wse=0.0),
+    )
+
+
+@pytest.fixture(scope="session")
+def unequal_plan() -> Callable[[Path], GroupingPlan]:
+    """Return a maker of plans whose layers differ, for a model in a folder."""
+    return _unequal_plan

@@ -4,14 +4,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from transformers import DynamicCache, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from qcqa import GroupingPlan
 from qcqa.attention import convert
-from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import (
     DecodeLoad,
@@ -21,27 +19,8 @@ from qcqa.evaluate import (
     measure_decode_speed,
     metric_of,
 )
-from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.plan import Prediction
 
 LOAD = DecodeLoad(context_tokens=11, batch_size=3, new_tokens=4)
-
-
-def unequal_plan(folder: Path) -> GroupingPlan:
-    """Return a plan whose layers keep 2 and 5 key heads, 3 and 1 value heads."""
-    checkpoint = open_checkpoint(str(folder))
-    labels = (([0, 1, 0, 1, 0, 0], [0, 1, 2, 0, 1, 2]), ([0, 1, 2, 3, 4, 4], [0] * 6))
-    return GroupingPlan(
-        model=checkpoint.spec,
-        fingerprint=checkpoint.fingerprint(),
-        method="test",
-        merge="mean",
-        layers=tuple(
-            LayerGrouping(*(Grouping.from_labels(np.array(one)) for one in layer))
-            for layer in labels
-        ),
-        predicted=Prediction(wse=0.0, relative_wse=0.0),
-    )
 
 
 @pytest.mark.parametrize(("family", "heads"), [("llama", 6), ("llama-gqa", 2), ("gpt2", 6)])
@@ -72,7 +51,7 @@ def test_a_sliding_window_holds_as_much_per_token(window: int) -> None:
 
 
 def test_a_converted_model_caches_its_plans_bytes_though_layers_differ(
-    model: PreTrainedModel, tmp_path: Path
+    model: PreTrainedModel, unequal_plan: Callable[[Path], GroupingPlan], tmp_path: Path
 ) -> None:
     model.save_pretrained(tmp_path)
     plan = unequal_plan(tmp_path)

@@ -15,12 +15,16 @@ from qcqa.calibrate.merged import merged_model
 from qcqa.errors import CalibrationError, ConversionError
 from qcqa.evaluate import demo_documents
 from qcqa.evaluated import Benchmark
+from qcqa.fitted import FittedFolder
+from qcqa.generated import GenerationSettings
 from qcqa.packaged import demo_model_folder
 from qcqa.search.config import SearchSettings
+from qcqa.use_cases import plan_models
 from qcqa.use_cases import problem as problem_file
 from qcqa.use_cases.calibrate import calibrate_model, calibration_of_plan
 from qcqa.use_cases.convert import convert_by_plan
 from qcqa.use_cases.evaluate import evaluate_plans
+from qcqa.use_cases.generate import generate_side_by_side
 from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.problem import CalibratedModel
 from qcqa.use_cases.search import search_model
@@ -150,6 +154,34 @@ def test_a_refitted_plan_is_evaluated_in_the_type_that_was_asked(searched, model
     assert [row.plan_digest for row in rows.values()] == [plan.digest] * 2
     nll = [row.figure("other/nll").value for row in rows.values()]
     assert nll[0] == pytest.approx(nll[1], rel=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
+    searched, model_folder, tmp_path, monkeypatch, dtype
+):
+    result, folder = searched
+    plan, settings = plan_of_result(result, 8), GenerationSettings("Marco likes eggs.", 6)
+    kept = FittedFolder(tmp_path / "fitted")
+    where = {"calibrations": folder, "fitted": kept, "dtype": dtype}
+    stages = []
+    first = generate_side_by_side(
+        str(model_folder),
+        [plan],
+        settings,
+        **where,
+        on_progress=lambda progress: stages.append((progress.stage, progress.step, progress.total)),
+    )
+    assert ("Best at 50 %: converting", 2, 2) in stages
+    assert kept.holds(plan)
+    monkeypatch.setattr(
+        plan_models, "merged_model", lambda *_, **__: pytest.fail("this was fitted before")
+    )
+    again = generate_side_by_side(str(model_folder), [plan], settings, **where)
+    assert [text.token_ids for text in again] == [text.token_ids for text in first]
+    heldout = tmp_path / "other.txt"
+    heldout.write_text("\n".join(demo_documents()[14:16]), encoding="utf-8")
+    evaluate_plans(str(model_folder), [plan], Benchmark(text=str(heldout)), **where)
 
 
 def test_a_text_that_has_changed_or_gone_is_refused(searched, model_folder, text, tmp_path):

@@ -6,7 +6,7 @@ from qcqa.errors import BudgetError
 from qcqa.packaged import demo_run_folder
 from qcqa.runs.run import open_run
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.points import plans_of_points, points_along, points_at
+from qcqa.use_cases.points import plans_of_points, points_along, points_at, points_to_compare
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +50,9 @@ def test_plans_come_from_the_largest_and_each_once(result: SearchResult) -> None
     assert plans[0].provenance["run"] == "this"
     with pytest.raises(BudgetError, match="the smallest plan of mqa"):
         plans_of_points(result, (("mqa", 3),))
+
+
+def test_what_is_worth_comparing_is_the_recommended_plan_and_gqa(result: SearchResult) -> None:
+    assert points_to_compare(result, 48) == (("best", 48), ("gqa", 48))
+    with pytest.raises(BudgetError, match="expected at least 12"):
+        points_to_compare(result, 11)

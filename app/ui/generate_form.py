@@ -1,0 +1,183 @@
+"""The form that starts a generation: the prompt, the plans, and how tokens are chosen."""
+
+import shutil
+
+import streamlit as st
+
+from qcqa.budget import heads_within_ratio
+from qcqa.generated import GenerationSettings
+from qcqa.report.palette import method_style
+from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
+from qcqa.runs.generations import create_generation, plans_side_by_side
+from qcqa.runs.run import Run
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.points import Points, points_at, points_to_compare
+from ui import workers
+from ui.errors import shown_in_place
+from ui.state import choices, choose, widget
+from ui.wording import listed
+
+#: The demo model knows such stories; the answer shows whether it still looks back.
+_DEMO_PROMPT = (
+    "Marco likes eggs. Grace likes lemons, and Nathan likes pears. It was a snowy afternoon. "
+    "Who likes pears?"
+)
+_PROMPT = "Once upon a time"
+
+
+@st.fragment
+def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_work: bool) -> None:
+    """Ask for prompt and plans, and start the generation in a process of its own.
+
+    Parameters
+    ----------
+    run : Run
+        A search.
+    result : SearchResult
+        Its fronts.
+    last : Run or None
+        The generation that is shown: the form begins with its settings.
+    is_at_work : bool
+        Whether one is going on: two at a time would slow each other down.
+    """
+    with shown_in_place(), st.container(key="generate"):
+        _begin_with(run, last)
+        left, right = st.columns([1, 1], gap="medium")
+        with left:
+            st.text_area(
+                "Prompt",
+                height=236,
+                key="generate_prompt",
+                help="All models go on from this. Without any, they begin a text.",
+            )
+        with right:
+            points = _points(result)
+            settings, device = _settings()
+        _start(run, result, points, settings, device, is_at_work=is_at_work)
+
+
+def _begin_with(run: Run, last: Run | None) -> None:
+    """Fill in the fields where they are new."""
+    config = last.config if last else None
+    settings = (
+        config.settings
+        if isinstance(config, GenerationConfig)
+        else GenerationSettings(_DEMO_PROMPT if run.search.model == "demo" else _PROMPT, 48)
+    )
+    for name, value in (
+        ("prompt", settings.prompt),
+        ("tokens", settings.max_new_tokens),
+        ("temperature", settings.temperature),
+        ("seed", settings.seed),
+    ):
+        st.session_state.setdefault(f"generate_{name}", value)
+    if isinstance(config, GenerationConfig):
+        st.session_state.setdefault("generate_methods", [method for method, _ in config.points])
+
+
+def _points(result: SearchResult) -> Points:
+    """Ask which plans stand beside the source."""
+    st.number_input(
+        "KV budget, % of the source's",
+        min_value=0.1,
+        max_value=100.0,
+        step=5.0,
+        format="%.4g",
+        **widget("budget", choices().budget, key="generate_budget"),
+    )
+    heads = heads_within_ratio(result.spec, choices().budget / 100)
+    fitting = [method for method, _ in points_at(result, heads)]
+    if not fitting:
+        st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
+        return ()
+    begin = [method for method, _ in points_to_compare(result, heads)]
+    wanted = st.session_state.setdefault("generate_methods", begin)
+    # At another budget other methods have plans. A widget that is told the value that it already
+    # has would lose what is being chosen.
+    if not set(wanted) <= set(fitting):
+        st.session_state["generate_methods"] = [one for one in wanted if one in fitting]
+    chosen = st.multiselect(
+        f"Plans beside the source, up to {MOST_GENERATED_PLANS}",
+        fitting,
+        format_func=lambda name: method_style(name).label,
+        max_selections=MOST_GENERATED_PLANS,
+        placeholder="none: the source alone",
+        key="generate_methods",
+    )
+    return tuple((method, heads) for method in chosen)
+
+
+def _settings() -> tuple[GenerationSettings, str]:
+    """Ask how much is generated and how; return it with the device."""
+    device = "cpu"
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.number_input("New tokens", min_value=1, max_value=10_000, step=16, key="generate_tokens")
+        with st.popover("Advanced", icon=":material/tune:"):
+            st.number_input(
+                "Temperature",
+                min_value=0.0,
+                max_value=10.0,
+                step=0.1,
+                key="generate_temperature",
+                help="0 takes the likeliest token each time; above it, tokens are drawn.",
+            )
+            st.number_input(
+                "Seed",
+                min_value=0,
+                step=1,
+                key="generate_seed",
+                help="Of the draws. All models are given the same random numbers.",
+            )
+            # Torch would know for sure, but takes seconds to load.
+            if shutil.which("nvidia-smi") is not None:
+                device = st.selectbox("Run the models on", ["cuda", "cpu"], key="generate_device")
+    state = st.session_state
+    settings = GenerationSettings(
+        prompt=state["generate_prompt"],
+        max_new_tokens=state["generate_tokens"],
+        temperature=state["generate_temperature"],
+        seed=state["generate_seed"],
+    )
+    return settings, device
+
+
+def _start(
+    run: Run,
+    result: SearchResult,
+    points: Points,
+    settings: GenerationSettings,
+    device: str,
+    *,
+    is_at_work: bool,
+) -> None:
+    """Say what is going to happen, and start it on a click."""
+    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
+    left.caption(_expectation(run, result, points))
+    is_asked = right.button(
+        "Generate",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="start_generation",
+        disabled=is_at_work,
+    )
+    if is_asked:
+        workers.start(create_generation(run, points=points, settings=settings, device=device))
+        choose(generation=None)
+        st.rerun()
+
+
+def _expectation(run: Run, result: SearchResult, points: Points) -> str:
+    """Say what takes long, and why."""
+    to_fit = [
+        f"**{method_style(plan.method).label}**"
+        for plan in plans_side_by_side(result, points)
+        if plan.calibration is not None and not run.fitted_folder.holds(plan)
+    ]
+    said = "The models go one after another, so that none slows another down."
+    if to_fit:
+        said += (
+            f" {listed(to_fit)} must first be fitted on the calibration text, which takes minutes"
+            " on a CPU; it is kept for the next time."
+        )
+    return said

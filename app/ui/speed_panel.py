@@ -1,0 +1,94 @@
+"""Speed and memory of measured plans: charts, what they say in words, and the table."""
+
+import streamlit as st
+
+from qcqa.evaluated import Evaluated
+from qcqa.report.speed import (
+    QUANTITIES,
+    SpeedConditions,
+    speed_conditions,
+    speed_figure,
+    speed_sentence,
+    speed_table,
+)
+
+
+@st.fragment
+def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
+    """Draw the speed and memory of a run's models.
+
+    Parameters
+    ----------
+    rows : tuple of Evaluated
+        What was measured; speed at least once.
+    name : str
+        Of the run, for the file's name.
+    """
+    conditions = _conditions(rows)
+    st.markdown(speed_sentence(rows, conditions))
+    for column, quantity in zip(st.columns(3, gap="medium"), QUANTITIES.values(), strict=True):
+        column.plotly_chart(
+            speed_figure(rows, conditions, quantity),
+            key=f"speed_{quantity.metric}",
+            config={"displayModeBar": False},
+            alt=f"{quantity.title}, a bar for every model",
+        )
+    st.caption(
+        "Bars are medians over rounds with 1.96 standard errors; the dotted line is the source. "
+        "Source and plan take turns in every round, so that their ratio is surer than the "
+        "difference of two bars. Where the model is small or the context short, the time goes into "
+        "weights and calls rather than into reading the KV cache: memory is saved at once, "
+        "time only where caches are large."
+    )
+    _table(rows, conditions, name)
+
+
+def _conditions(rows: tuple[Evaluated, ...]) -> SpeedConditions:
+    """Ask which of several loads is shown: their figures are not comparable."""
+    offered = speed_conditions(rows)
+    if len(offered) == 1:
+        st.caption(f"Measured on: {offered[0].label}.")
+        return offered[0]
+    chosen: SpeedConditions = st.selectbox(
+        "Measured on", offered, format_func=lambda one: one.label, key="speed_conditions"
+    )
+    return chosen
+
+
+def _table(rows: tuple[Evaluated, ...], conditions: SpeedConditions, name: str) -> None:
+    table = speed_table(rows, conditions)
+    number = st.column_config.NumberColumn
+    error = number("± SE", format="%.2g", help="One standard error of the median.")
+    of_source = "Over the source's, as a median of ratios within a round; above 1 is faster."
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "method": st.column_config.TextColumn(pinned=True),
+            "KV ratio": number(format="%.4f"),
+            "prompt, ms": number(format="%.4g"),
+            "prompt, ms, standard error": error,
+            "ms per token": number(format="%.4g"),
+            "ms per token, standard error": error,
+            "tokens/s": number(format="%.4g"),
+            "speed of generation": number(format="%.3f\N{MULTIPLICATION SIGN}", help=of_source),
+            "speed of generation, standard error": error,
+            "speed of the prompt": number(format="%.3f\N{MULTIPLICATION SIGN}", help=of_source),
+            "speed of the prompt, standard error": error,
+            "KV cache, MiB": number(format="%.4g", help="Counted on the tensors of the cache."),
+            "measured ratio": number(format="%.4f", help="Bytes of the cache over the source's."),
+            "peak beside the weights, MiB": number(format="%.4g"),
+        },
+        placeholder="\N{EM DASH}",
+        key="speed_table",
+        alt="Speed and memory of every measured model",
+    )
+    st.download_button(
+        "Download CSV",
+        table.to_csv(index=False),
+        file_name=f"speed-{name.replace('/', '-')}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="download_speed",
+    )

@@ -1,0 +1,132 @@
+"""``qcqa generate``: one prompt, the source and up to three plans, side by side."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.budget import heads_within_ratio
+from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.generated import TextPrinter, texts_json
+from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.jobs import carry_out
+from qcqa.cli.output import JsonOption, print_json
+from qcqa.errors import EvaluationError
+from qcqa.generated import GenerationSettings
+from qcqa.plan_file import load_plan
+from qcqa.runs.generations import create_generation
+from qcqa.runs.store import find_run
+from qcqa.use_cases.points import points_to_compare
+
+
+def generate(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Local folder, Hub id, or 'demo'; instead of --run.",
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option("--plan", "-p", help="A plan.json, with MODEL; may be repeated."),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="A search, whose plans at --budget are compared.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", help="Share of the source's KV cache; 0.5 if unset.", show_default=False
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Method of the run, up to three times; the recommended one and GQA if unset.",
+        ),
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="What the texts go on from.", show_default=False)
+    ] = "",
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, help="Tokens after the prompt, at most.")
+    ] = 64,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, help="0 takes the likeliest token each time.")
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Of the draws, the same for all models.")
+    ] = 0,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
+    ] = "auto",
+    revision: RevisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model and what plans make of it go on from one prompt, one after another.
+
+    Texts are printed as they come, with the tokens per second and the bytes of the KV cache. Those
+    of a run are kept in it, the last twenty. Ctrl-C cancels.
+
+    Examples
+    --------
+        qcqa generate --run demo --budget 0.5 -m qcqa-ac -m gqa --prompt "Marco likes eggs."
+
+        qcqa generate ./Llama-2-7b-hf --plan plan.json --prompt "Once upon a time" --json
+    """
+    settings = GenerationSettings(prompt, max_new_tokens, temperature, seed)
+    if run is None:
+        if budget or method:
+            raise EvaluationError("--budget or --method without a run", expected="--run RUN")
+        _generate_here(model, plan or [], settings, revision, device, dtype, as_json=as_json)
+        return
+    if model or plan or revision:
+        raise EvaluationError(
+            "--run with a model, a revision or a plan's file",
+            expected="either a run, which names its model, or a model with plans",
+        )
+    search = find_run(run)
+    result = search.result()
+    heads = heads_within_ratio(result.spec, parse_ratio(budget or "0.5"))
+    points = tuple((name, heads) for name in method) if method else points_to_compare(result, heads)
+    generation = create_generation(
+        search, points=points, settings=settings, device=device, dtype=dtype
+    )
+    carry_out(generation, as_json=as_json)
+
+
+def _generate_here(
+    model: str | None,
+    files: Sequence[Path],
+    settings: GenerationSettings,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Generate with a model and plans from files; nothing is kept."""
+    if model is None:
+        raise EvaluationError("neither a model nor a run", expected="one of them")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: no other command should wait for that.
+    from qcqa.use_cases.generate import generate_side_by_side
+
+    texts = generate_side_by_side(
+        model,
+        [load_plan(path) for path in files],
+        settings,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        on_progress=None if as_json else TextPrinter(),
+    )
+    if as_json:
+        print_json(texts_json(texts))

@@ -1,0 +1,84 @@
+"""Merged attention that rests on a calibration text, kept so that no plan is refitted twice."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from qcqa.files import temporary_beside
+from qcqa.plan import GroupingPlan
+
+#: Of the files' names; another one whenever merging or refitting comes to other weights.
+_VERSION = 1
+
+#: All files together, at most; attention that is larger than that is not kept at all.
+_MOST_BYTES = 4 * 2**30
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFolder:
+    """A folder of attention weights, a file for each plan; the least recently used go first.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when there is something to keep.
+    """
+
+    path: Path
+
+    def holds(self, plan: GroupingPlan) -> bool:
+        """Return whether a plan's weights are there."""
+        return self._file(plan).exists()
+
+    def load(self, plan: GroupingPlan) -> Tensors | None:
+        """Return a plan's weights by parameter, or None if they are not there or damaged."""
+        file = self._file(plan)
+        try:
+            tensors: Tensors = load_file(file)
+            os.utime(file)
+        except (OSError, SafetensorError):
+            return None
+        return tensors
+
+    def save(self, plan: GroupingPlan, tensors: Tensors) -> None:
+        """Keep a plan's weights, atomically, where there is room for them.
+
+        A folder that cannot be written is passed over: the weights can be made again.
+        """
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if size > _MOST_BYTES:
+            return
+        file = self._file(plan)
+        temporary = temporary_beside(file)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._make_room(size)
+            save_file(dict(tensors), temporary)
+            temporary.replace(file)
+        except (OSError, SafetensorError):
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        files = sorted(
+            ((file.stat(), file) for file in self.path.glob("*.safetensors")),
+            key=lambda one: one[0].st_mtime_ns,
+        )
+        held = size + sum(stat.st_size for stat, _ in files)
+        for stat, file in files:
+            if held <= _MOST_BYTES:
+                break
+            file.unlink(missing_ok=True)
+            held -= stat.st_size
+
+    def _file(self, plan: GroupingPlan) -> Path:
+        return self.path / f"{plan.digest}-{_VERSION}.safetensors"

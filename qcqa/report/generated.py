@@ -1,0 +1,126 @@
+"""Texts side by side: where they leave the source's, and what they took."""
+
+from collections.abc import Sequence
+from html import escape
+
+import pandas as pd
+
+from qcqa.generated import Ending, GeneratedText
+from qcqa.report.comparison import percent_text
+from qcqa.report.kv_axis import significant
+
+_ENDINGS: dict[Ending, str] = {
+    "eos": "the model ended it",
+    "length": "the asked length",
+    "context": "the model's longest context",
+}
+
+#: Of what is not the source's text: underlined, so that no colour is needed.
+_OTHER = "font-weight:500;text-decoration:underline dotted;text-underline-offset:0.25em"
+
+
+def generation_table(texts: Sequence[GeneratedText]) -> pd.DataFrame:
+    """Return a row per model: what its text took, and how far it is the source's.
+
+    Parameters
+    ----------
+    texts : sequence of GeneratedText
+        The source's first; those that are not done have no figures.
+    """
+    rows = []
+    for text in texts:
+        row: dict[str, object] = {"model": text.label, "KV ratio": text.kv_ratio}
+        figures = text.figures
+        if figures is not None:
+            row |= {
+                "prompt tokens": figures.prompt_tokens,
+                "new tokens": figures.new_tokens,
+                "prompt, ms": 1000 * figures.prefill_seconds,
+                "tokens/s": figures.tokens_per_second,
+                "KV cache, KiB": figures.cache_bytes / 1024,
+                "promised, KiB": promised_bytes(text) / 1024,
+                "cached tokens": figures.cached_tokens,
+                "ended by": _ENDINGS[figures.ending],
+                "same tokens": text.differs_at(texts[0]) if text is not texts[0] else None,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"same tokens": "Int64"})
+
+
+_COLUMNS = [
+    "model",
+    "KV ratio",
+    "prompt tokens",
+    "new tokens",
+    "prompt, ms",
+    "tokens/s",
+    "KV cache, KiB",
+    "promised, KiB",
+    "cached tokens",
+    "ended by",
+    "same tokens",
+]
+
+
+def promised_bytes(text: GeneratedText) -> int:
+    """Return the bytes that a finished text's cache holds by the plan's promise."""
+    tokens = text.figures.cached_tokens if text.figures else 0
+    return text.promised_bytes_per_token * tokens
+
+
+def cache_ratio(text: GeneratedText, source: GeneratedText) -> float | None:
+    """Return the measured bytes of a cache per token over the source's; None while not known."""
+    if text.figures is None or source.figures is None:
+        return None
+    own, other = text.figures, source.figures
+    return (own.cache_bytes / own.cached_tokens) / (other.cache_bytes / other.cached_tokens)
+
+
+def figures_lines(text: GeneratedText, source: GeneratedText) -> list[str]:
+    """Return in words what a finished text took: speed, then memory; nothing before."""
+    figures = text.figures
+    if figures is None:
+        return []
+    rate = figures.tokens_per_second
+    speed = "one token" if rate is None else f"{significant(rate)} tokens/s"
+    cache = f"{significant(figures.cache_bytes / 1024)} KiB of KV cache"
+    if text is not source and (ratio := cache_ratio(text, source)) is not None:
+        cache += f", {percent_text(ratio)} of the source's"
+    lines = [f"{speed}, {significant(1000 * figures.prefill_seconds)} ms for the prompt", cache]
+    if figures.cache_bytes != promised_bytes(text):
+        lines.append(f"promised were {significant(promised_bytes(text) / 1024)} KiB")
+    if figures.ending == "context":
+        lines.append("ended at the model's longest context")
+    return lines
+
+
+def difference_text(text: GeneratedText, source: GeneratedText) -> str:
+    """Return in words how far a text is the source's."""
+    same = text.differs_at(source)
+    if same is None:
+        return "same text as the source" if text.figures else "same as the source so far"
+    if same == 0:
+        return "differs from the first token on"
+    return f"same as the source for {same} token{'s' if same > 1 else ''}"
+
+
+def marked_html(prompt: str, text: GeneratedText, source: GeneratedText) -> str:
+    """Return prompt and text as HTML, with what is not the source's text underlined.
+
+    Parameters
+    ----------
+    prompt : str
+        What the text goes on from.
+    text, source : GeneratedText
+        So far, or whole.
+    """
+    same = None if text is source else text.differs_at(source)
+    cut = len(text.pieces) if same is None else same
+    parts = [f'<span style="opacity:0.65">{escape(prompt)}</span>']
+    parts.append(escape("".join(text.pieces[:cut])))
+    if cut < len(text.pieces):
+        parts.append(f'<span style="{_OTHER}">{escape("".join(text.pieces[cut:]))}</span>')
+    return (
+        '<p style="white-space:pre-wrap;overflow-wrap:anywhere;margin:0;line-height:1.6">'
+        f"{''.join(parts)}</p>"
+    )

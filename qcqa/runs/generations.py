@@ -1,0 +1,122 @@
+"""Generations with a search's plans, side by side: runs inside its directory."""
+
+from pydantic import TypeAdapter, ValidationError
+
+from qcqa.errors import EvaluationError, RunError
+from qcqa.generated import GeneratedText, GenerationEvent, GenerationSettings, texts_of
+from qcqa.plan import GroupingPlan
+from qcqa.runs.clock import utc_now
+from qcqa.runs.config import JOB_FOLDERS, MOST_GENERATED_PLANS, GenerationConfig
+from qcqa.runs.jobs import jobs_of
+from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES
+from qcqa.runs.store import delete_run
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.points import Points
+
+#: Of one search; older ones are deleted when another is made.
+MOST_KEPT = 20
+
+_LONGEST_NAME = 48
+
+_EVENT: TypeAdapter[GenerationEvent] = TypeAdapter(GenerationEvent)
+
+
+def create_generation(
+    run: Run,
+    *,
+    points: Points,
+    settings: GenerationSettings,
+    device: str = "cpu",
+    dtype: str = "auto",
+    name: str | None = None,
+) -> Run:
+    """Make a generation of a search, ready for a worker; the oldest of many are deleted.
+
+    Parameters
+    ----------
+    run : Run
+        The search, with a result.
+    points, settings, device, dtype
+        As in :class:`GenerationConfig`; see :mod:`qcqa.use_cases.points` for points.
+    name : str, optional
+        Title; the beginning of the prompt by default.
+
+    Raises
+    ------
+    QCQAError
+        If there is no plan at a point, there are too many, or the run cannot be written.
+    """
+    if len(points) > MOST_GENERATED_PLANS:
+        raise EvaluationError(
+            f"{len(points)} plans beside the source", expected=f"at most {MOST_GENERATED_PLANS}"
+        )
+    # Quick to fail: a plan that is not there is told now.
+    plans_side_by_side(run.result(), points)
+    config = GenerationConfig(
+        name=name or _title(settings.prompt),
+        created=utc_now(),
+        points=points,
+        settings=settings,
+        device=device,
+        dtype=dtype,
+    )
+    made = write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    for old in generations_of(run)[MOST_KEPT:]:
+        if old.status().state not in LIVE_STATES:
+            delete_run(old)
+    return made
+
+
+def plans_side_by_side(result: SearchResult, points: Points) -> list[GroupingPlan]:
+    """Return the plan of each point, in their order.
+
+    Raises
+    ------
+    BudgetError
+        If a method was not searched, or has no plan within its budget.
+    """
+    return [plan_of_result(result, heads, method=method) for method, heads in points]
+
+
+def generations_of(run: Run) -> list[Run]:
+    """Return the generations of a search, newest first; damaged ones are left out."""
+    return jobs_of(run, "generation")
+
+
+def texts_of_generation(generation: Run) -> tuple[GeneratedText, ...]:
+    """Return what a generation has said so far: the source's text, then the plans'.
+
+    Models that have not begun are left out.
+
+    Raises
+    ------
+    RunError
+        If the run is no generation, or its events are damaged.
+    """
+    if not isinstance(generation.config, GenerationConfig):
+        raise RunError(
+            f"{generation.id} is of kind {generation.config.kind}", expected="a generation"
+        )
+    told: list[GenerationEvent] = []
+    try:
+        for event in generation.events():
+            if event.get("event") == "started":
+                # Another worker starts over.
+                told = []
+            elif event.get("generated"):
+                told.append(_EVENT.validate_python(event["generated"]))
+    except (ValidationError, AttributeError) as error:
+        raise RunError(
+            f"{generation.folder / 'events.jsonl'} is damaged", remedy="generate again"
+        ) from error
+    return texts_of(told)
+
+
+def _title(prompt: str) -> str:
+    words = " ".join(prompt.split())
+    if len(words) > _LONGEST_NAME:
+        words = words[:_LONGEST_NAME].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return words or "no prompt"

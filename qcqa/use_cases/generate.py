@@ -1,0 +1,186 @@
+"""Let a source model and the models that plans make of it go on from one prompt."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from transformers import PreTrainedModel
+
+from qcqa.checkpoint import open_checkpoint
+from qcqa.evaluate.generate import generate_text, prompt_ids
+from qcqa.fitted import FittedFolder
+from qcqa.generated import (
+    GeneratedText,
+    GenerationEvent,
+    GenerationProgress,
+    GenerationSettings,
+    TextBegan,
+    TextEnded,
+    TokenCame,
+    texts_of,
+)
+from qcqa.plan import GroupingPlan
+from qcqa.use_cases.plan_models import PlanModels, plan_label, require_usable
+
+OnGenerationProgress = Callable[[GenerationProgress], None]
+
+_SOURCE = "source"
+
+#: A model's two halves of the progress: a refit takes longer than a text, all else is quick.
+_MAKING, _SAYING = 0, 1
+
+
+def generate_side_by_side(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    settings: GenerationSettings,
+    *,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str = "auto",
+    calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
+    on_progress: OnGenerationProgress | None = None,
+) -> tuple[GeneratedText, ...]:
+    """Generate from one prompt with a source model, then with what each plan makes of it.
+
+    One after another, so that no model slows another down. A plan's model shares all of its weights
+    but the attention's with the source.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plans : sequence of GroupingPlan
+        Made for this model.
+    settings : GenerationSettings
+        The prompt, and how tokens are chosen.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    device, dtype : str
+        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+    calibrations : Path, optional
+        Where the calibration that plans rest on is looked for, and kept.
+    fitted : FittedFolder, optional
+        Where the attention of plans is kept that were merged or refitted by a calibration.
+    on_progress : callable, optional
+        Called with every token, as it comes; raising from it ends the generation.
+
+    Returns
+    -------
+    tuple of GeneratedText
+        The source's, then the plans' in their order.
+
+    Raises
+    ------
+    EvaluationError
+        If the prompt cannot be used, or the model has no tokenizer.
+    QCQAError
+        If the model or a plan cannot be used.
+    """
+    require_usable(device, dtype)
+    checkpoint = open_checkpoint(model, revision=revision)
+    for plan in plans:
+        plan.require_model(checkpoint.spec, plan.fingerprint)
+    with TemporaryDirectory() as temporary:
+        models = PlanModels(
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            calibrations=calibrations or Path(temporary),
+            fitted=fitted,
+        )
+        stage = _Stage(models, settings, 1 + len(plans), on_progress)
+        for place, one in enumerate((None, *plans)):
+            stage.generate(place, one)
+    return texts_of(stage.events)
+
+
+class _Stage:
+    """Where models come on one after another.
+
+    Parameters
+    ----------
+    models : PlanModels
+        The source, and what plans make of it.
+    settings : GenerationSettings
+        The prompt, and how tokens are chosen.
+    num_models : int
+        How many models there are in all, for progress.
+    on_progress : callable or None
+        Called with every event.
+    """
+
+    def __init__(
+        self,
+        models: PlanModels,
+        settings: GenerationSettings,
+        num_models: int,
+        on_progress: OnGenerationProgress | None,
+    ):
+        self._models = models
+        self._settings = settings
+        self._num_models = num_models
+        self._on_progress = on_progress
+        # Quick to fail, unlike the weights.
+        self._prompt = prompt_ids(models.tokenizer, settings.prompt)
+        self.events: list[GenerationEvent] = []
+
+    def generate(self, place: int, plan: GroupingPlan | None) -> None:
+        """Let the source go on from the prompt, or a plan's model."""
+        label = plan_label(plan) if plan else _SOURCE
+        model = self._model_of(place, plan, label)
+        spec = self._models.checkpoint.spec
+        heads = plan.num_cached_heads if plan else spec.num_cached_heads
+        dtype = str(model.dtype).removeprefix("torch.")
+        num_said = 0
+
+        def tell(event: GenerationEvent) -> None:
+            self.events.append(event)
+            most = self._settings.max_new_tokens
+            self._report(place, _SAYING, f"{label}: generating", num_said, most, event)
+
+        def on_token(token: int, text: str) -> None:
+            nonlocal num_said
+            num_said += 1
+            tell(TokenCame(place, token, text))
+
+        tell(
+            TextBegan(
+                model=place,
+                method=plan.method if plan else "mha",
+                label=label,
+                kv_ratio=plan.kv_ratio if plan else 1.0,
+                promised_bytes_per_token=spec.kv_bytes_per_token(
+                    num_cached_heads=heads, dtype=dtype
+                ),
+            )
+        )
+        figures = generate_text(
+            model, self._models.tokenizer, self._prompt, self._settings, on_token=on_token
+        )
+        tell(TextEnded(place, figures))
+
+    def _model_of(self, place: int, plan: GroupingPlan | None, label: str) -> PreTrainedModel:
+        if plan is None:
+            self._report(place, _MAKING, f"{label}: loading", 0, 0)
+            return self._models.source
+        stage = f"{label}: converting"
+        self._report(place, _MAKING, stage, 0, 0)
+        return self._models.model_of(
+            plan, lambda done, total: self._report(place, _MAKING, stage, done, total)
+        )
+
+    def _report(
+        self,
+        place: int,
+        half: int,
+        stage: str,
+        step: int,
+        total: int,
+        event: GenerationEvent | None = None,
+    ) -> None:
+        if self._on_progress:
+            of_model = (half + (step / total if total else 0.0)) / 2
+            fraction = (place + of_model) / self._num_models
+            self._on_progress(GenerationProgress(stage, step, total, fraction, event))

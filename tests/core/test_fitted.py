@@ -1,0 +1,83 @@
+"""Attention that is kept: whole or not at all, and not without end."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qcqa.fitted import FittedFolder
+from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan, Prediction
+
+TENSORS = {"layers.0.q": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+@pytest.fixture
+def plan(random_grams) -> GroupingPlan:
+    spec: ModelSpec = random_grams.spec
+    layer = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
+    layers = (layer,) * spec.num_layers
+    return GroupingPlan(
+        model=spec,
+        fingerprint="0" * 16,
+        method="best",
+        merge="svd",
+        layers=layers,
+        predicted=Prediction(0.0, 0.0),
+    )
+
+
+def _other(plan: GroupingPlan, number: int) -> GroupingPlan:
+    return replace(plan, fingerprint=f"{number:016}")
+
+
+def test_what_was_kept_comes_back(plan: GroupingPlan, tmp_path: Path) -> None:
+    folder = FittedFolder(tmp_path / "fitted")
+    assert not folder.holds(plan)
+    assert folder.load(plan) is None
+    folder.save(plan, TENSORS)
+    assert folder.holds(plan)
+    assert not folder.holds(_other(plan, 1))
+    kept = folder.load(plan)
+    assert kept is not None
+    assert kept.keys() == TENSORS.keys()
+    assert np.array_equal(kept["layers.0.q"], TENSORS["layers.0.q"])
+
+
+def test_a_damaged_file_is_none(plan: GroupingPlan, tmp_path: Path) -> None:
+    folder = FittedFolder(tmp_path)
+    folder.save(plan, TENSORS)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:20])
+    assert folder.load(plan) is None
+
+
+def test_the_least_recently_used_go_first(
+    plan: GroupingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = FittedFolder(tmp_path)
+    folder.save(plan, TENSORS)
+    size = next(tmp_path.iterdir()).stat().st_size
+    monkeypatch.setattr("qcqa.fitted._MOST_BYTES", 3 * size)
+    folder.save(_other(plan, 1), TENSORS)
+    # Clocks of file systems are coarse.
+    for file in tmp_path.iterdir():
+        os.utime(file, (1, 1))
+    folder.load(plan)
+    for number in (2, 3):
+        folder.save(_other(plan, number), TENSORS)
+    assert folder.holds(plan)
+    assert not folder.holds(_other(plan, 1))
+    assert folder.holds(_other(plan, 3))
+    monkeypatch.setattr("qcqa.fitted._MOST_BYTES", 3)
+    folder.save(_other(plan, 4), TENSORS)
+    assert not folder.holds(_other(plan, 4))
+
+
+def test_a_folder_that_cannot_be_written_is_passed_over(plan: GroupingPlan, tmp_path: Path) -> None:
+    (tmp_path / "fitted").write_text("in the way")
+    FittedFolder(tmp_path / "fitted").save(plan, TENSORS)
+    assert not FittedFolder(tmp_path / "fitted").holds(plan)
