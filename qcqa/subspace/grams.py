@@ -14,7 +14,7 @@ from qcqa.errors import CheckpointError
 from qcqa.files import write_bytes_atomically
 from qcqa.subspace.free import FreeGram
 from qcqa.subspace.gram import Gram
-from qcqa.subspace.objective import SubspaceObjective, pair_guide
+from qcqa.subspace.objective import SubspaceObjective, errors_of_blocks, pair_guide
 from qcqa.subspace.planes import PlaneGrams
 from qcqa.subspace.tied import TiedGrams
 from qcqa.terms import Kind
@@ -25,6 +25,8 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
     "key": ("key",),
     "value": ("value",),
 }
+#: What of :class:`RoleGrams` adds up over roles, in the order of :class:`SubspaceObjective`.
+_TOLD = ("guide", "bound", "block_errors")
 #: Raised when Grams change, so that those of an older release are computed anew.
 _FORMAT = "qcqa-subspace-grams-1"
 
@@ -41,17 +43,20 @@ class RoleGrams:
         As :func:`~qcqa.subspace.objective.pair_guide` makes it.
     bound : array, shape (H,)
         What no grouping of ``k`` groups is below, at ``k - 1``.
+    block_errors : array
+        As :func:`~qcqa.subspace.objective.errors_of_blocks` returns them.
     """
 
     grams: Sequence[Gram]
-    guide: NDArray[np.float64]
-    bound: NDArray[np.float64]
+    guide: NDArray[np.floating]
+    bound: NDArray[np.floating]
+    block_errors: NDArray[np.floating]
 
     @classmethod
     def of(cls, grams: Sequence[Gram]) -> "RoleGrams":
         """Return Grams with what is told from all of them."""
-        bounds = [gram.bound() for gram in grams]
-        return cls(grams, pair_guide(grams), np.sum(bounds, axis=0, dtype=np.float64))
+        bound = np.sum([gram.bound() for gram in grams], axis=0)
+        return cls(grams, pair_guide(grams), bound, errors_of_blocks(grams))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +105,7 @@ class SubspaceGrams:
         tensors: dict[str, NDArray[np.floating]] = {}
         for role in _ROLES["shared"]:
             of_role = self._role(role)
-            tensors |= {f"{role}.guide": of_role.guide, f"{role}.bound": of_role.bound}
+            tensors |= {f"{role}.{name}": getattr(of_role, name) for name in _TOLD}
         return tensors
 
 
@@ -116,26 +121,23 @@ def are_grams_of(path: Path, mark: str) -> bool:
 def stored_objective(path: Path, kind: Kind) -> SubspaceObjective:
     """Return the objective of a layer whose Grams :meth:`SubspaceGrams.save` wrote.
 
-    Only its guide and bound are read now; a search's processes read the Grams when a layer's turn
-    comes.
+    Only what is told from all Grams is read now; a search's processes read the Grams themselves
+    when a layer's turn comes.
 
     Raises
     ------
     CheckpointError
         If the file is missing or is not such a file.
     """
-    names = [f"{role}.{what}" for role in _ROLES[kind] for what in ("guide", "bound")]
+    names = [f"{role}.{name}" for role in _ROLES[kind] for name in _TOLD]
     return _objective(partial(_load, path, kind), _read(path, names), kind)
 
 
 def _objective(
     load: Callable[[], Sequence[Gram]], tensors: Mapping[str, NDArray[np.floating]], kind: Kind
 ) -> SubspaceObjective:
-    guide, bound = (
-        np.sum([tensors[f"{role}.{what}"] for role in _ROLES[kind]], axis=0)
-        for what in ("guide", "bound")
-    )
-    return SubspaceObjective(load, guide, bound)
+    told = [sum(tensors[f"{role}.{name}"] for role in _ROLES[kind]) for name in _TOLD]
+    return SubspaceObjective(load, *map(np.asarray, told))
 
 
 def _metadata(mark: str) -> dict[str, str]:
