@@ -164,6 +164,17 @@ def differing_heads(one: Grouping, other: Grouping) -> NDArray[np.bool_]:
     return differs
 
 
+def block_labels(num_heads: int) -> NDArray[np.int64]:
+    """Return blocks of neighbours of nearly one size, for every group count.
+
+    Returns
+    -------
+    array, shape (H, H)
+        Row ``k - 1`` has ``k`` groups; canonical, and where ``k`` divides ``H`` GQA's.
+    """
+    return np.arange(num_heads) * np.arange(1, num_heads + 1)[:, None] // num_heads
+
+
 def canonical_labels(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return a population's labels in canonical form.
 

@@ -22,6 +22,8 @@ _PER_CHOICE = 3.3e-5
 _GENERATIONS_OF_ALL = 4
 #: A round of local search: of few heads, and what 32 heads add, as the cube of their number.
 _PER_ROUND, _PER_ROUND_OF_32 = 0.0018, 0.0062
+#: Telling the errors of what a Gram's WSE has guided to, by ``output-error``, of 32 heads.
+_PER_JUDGEMENT_OF_32 = 1.0
 #: A subset of a subset of few heads, all of which are tried.
 _PER_SUBSET = 6e-8
 
@@ -48,11 +50,13 @@ def choice_seconds(settings: SearchSettings) -> float:
 
 
 def optimal_seconds(num_heads: int, settings: SearchSettings) -> float:
-    """Return what the best groupings of every count cost for one slot, by WSE."""
+    """Return what the best groupings of every count cost for one slot."""
     if num_heads <= EXACT_HEADS:
         return exact_seconds(num_heads)
-    per_round = _PER_ROUND + _PER_ROUND_OF_32 * (num_heads / 32) ** 3
-    return per_round * (settings.restarts + 1)
+    growth = (num_heads / 32) ** 3
+    per_round = _PER_ROUND + _PER_ROUND_OF_32 * growth
+    judging = 0.0 if settings.fitness == "wse" else _PER_JUDGEMENT_OF_32 * growth
+    return per_round * (settings.restarts + 1) + judging
 
 
 def exact_seconds(num_heads: int) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.front import Front
-from qcqa.grouping import canonical_labels
+from qcqa.grouping import block_labels
 from qcqa.objective import Objective
 from qcqa.search.candidates import find_candidates
 from qcqa.search.config import SearchSettings
@@ -170,16 +170,12 @@ def _stage_one(
     )
     labels, error = encoding.labels(archive.genes), archive.error
     if not is_quick:
-        labels = np.concatenate([labels, _blocks(objective.num_heads)])
+        # GQA's groupings, which no search should lose to.
+        counts = np.array(divisors(objective.num_heads))
+        labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
         error = objective.error(labels)
     keep = nondominated(labels.max(axis=1), error)
     return SlotCandidates(slot, labels[keep], error[keep], objective.total)
-
-
-def _blocks(num_heads: int) -> IntArray:
-    """Return GQA's groupings, which no search should lose to, shape (D, H)."""
-    counts = np.array(divisors(num_heads))
-    return canonical_labels(np.arange(num_heads) * counts[:, None] // num_heads)
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:
