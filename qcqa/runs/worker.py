@@ -62,6 +62,8 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     with lock, _sigterm_cancels():
         journal = _Journal(run, on_progress)
         try:
+            # Once its state says running it may be cancelled.
+            journal.start()
             if isinstance(run.config, EvaluationConfig):
                 _evaluate(run, run.config, journal.progress)
             else:
@@ -141,6 +143,8 @@ class _Journal:
         self._status = RunStatus(
             state="running", stage="starting", pid=os.getpid(), started=utc_now()
         )
+
+    def start(self) -> None:
         self._write()
         self._event("started", versions=installed_versions())
 
