@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
+    from qcqa.use_cases.preflight import preflight as preflight
     from qcqa.use_cases.search import search_model as search_model
 
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
@@ -71,6 +72,7 @@ _HOME = {
     "load": "qcqa.attention.loading",
     "load_plan": "qcqa.plan_file",
     "plan_of_result": "qcqa.use_cases.plan",
+    "preflight": "qcqa.use_cases.preflight",
     "save_plan": "qcqa.plan_file",
     "search_model": "qcqa.use_cases.search",
 }

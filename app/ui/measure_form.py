@@ -11,6 +11,7 @@ from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.packaged import demo_model_folder
 from qcqa.report.comparison import points_at_budget
+from qcqa.report.duration import about
 from qcqa.report.palette import method_style
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
@@ -18,7 +19,7 @@ from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
 from ui import workers
 from ui.cards import best_points
-from ui.duration import about, seconds_per_model
+from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, widget
 
