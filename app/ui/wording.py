@@ -1,5 +1,6 @@
 """Phrases that several pieces of the dashboard share."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -42,3 +43,8 @@ def when(time: str) -> str:
         return datetime.fromisoformat(time).strftime("%-d %b %Y, %H:%M:%S UTC")
     except ValueError:
         return time
+
+
+def plain(text: str) -> str:
+    """Return text for Markdown that shows as it is, whatever a person has typed."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:&-])", r"\\\1", text)
