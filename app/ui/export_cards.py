@@ -33,9 +33,9 @@ from ui.wording import merge_text
 _MIME = {"html": "text/html", "png": "image/png", "svg": "image/svg+xml"}
 
 
-def file_name(run: Run, what: str, suffix: str) -> str:
+def _file_name(run: Run, what: str) -> str:
     """Return a name for a downloaded file that says of what it is."""
-    return f"{slug(run.config.name) or 'run'}-{what}.{suffix}"
+    return f"{slug(run.config.name) or 'run'}-{what}"
 
 
 def plan_card(run: Run, plan: GroupingPlan) -> None:
@@ -55,7 +55,7 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
         _download(
             "plan.json",
             plan_text(plan),
-            file_name(run, f"{plan.method}-kv{100 * plan.kv_ratio:.4g}", "json"),
+            _file_name(run, f"{_point(plan)}.json"),
             "application/json",
             key="download_plan",
             help="All groups of heads with what is known of them: qcqa convert takes it.",
@@ -76,14 +76,14 @@ def tables_card(
         _download(
             "All methods at this budget",
             lambda: comparison_table(result, max_cached_heads, axis.load).to_csv(),
-            file_name(run, f"methods-kv{choices().budget:.4g}", "csv"),
+            _file_name(run, f"methods-kv{choices().budget:.4g}.csv"),
             "text/csv",
             key="download_methods",
         )
         _download(
             "All plans of all fronts",
             lambda: front_table(result, axis.load).to_csv(index=False),
-            file_name(run, "fronts", "csv"),
+            _file_name(run, "fronts.csv"),
             "text/csv",
             key="download_front",
         )
@@ -91,7 +91,7 @@ def tables_card(
         _download(
             "Measured figures",
             lambda: accuracy_table(rows, metrics).to_csv(index=False),
-            file_name(run, "measured", "csv"),
+            _file_name(run, "measured.csv"),
             "text/csv",
             key="download_measured",
             help=None if metrics else "Nothing was measured yet: see Evaluate.",
@@ -107,25 +107,25 @@ def charts_card(
     plan: GroupingPlan | None,
 ) -> None:
     """Draw the buttons for charts."""
-    name = run.config.name
+    name, budget = run.config.name, choices().budget / 100
     with _card("Charts", "charts"):
-        has_browser = find_browser() is not None
         st.markdown("Fronts of all methods")
         vertical = vertical_axis(result, metrics_of(rows))
-        budget = choices().budget / 100
-
-        def fronts() -> go.Figure:
-            return front_chart(result, axis, name=name, vertical=vertical, rows=rows, budget=budget)
-
-        _formats(run, "fronts", fronts, has_browser=has_browser)
+        _formats(
+            "fronts",
+            _file_name(run, "fronts"),
+            lambda: front_chart(
+                result, axis, name=name, vertical=vertical, rows=rows, budget=budget
+            ),
+        )
         if plan is not None:
             st.markdown(f"Which heads share, {method_style(plan.method).label}")
             _formats(
-                run,
-                f"heads-{plan.method}",
+                "heads",
+                _file_name(run, f"heads-{_point(plan)}"),
                 lambda: grouping_chart(plan, name=name),
-                has_browser=has_browser,
             )
+        has_browser = find_browser() is not None
         st.caption(
             "HTML opens anywhere, without a network."
             + ("" if has_browser else f" PNG and SVG want a browser here: {BROWSER_REMEDY}.")
@@ -147,20 +147,25 @@ def code_card(
         python.code(python_recipe(recipe), language="python", wrap_lines=True)
 
 
+def _point(plan: GroupingPlan) -> str:
+    return f"{plan.method}-kv{100 * plan.kv_ratio:.4g}"
+
+
 def _card(title: str, key: str) -> "st.delta_generator.DeltaGenerator":
     card = st.container(border=True, height="stretch", key=f"export_{key}")
     card.subheader(title, anchor=False)
     return card
 
 
-def _formats(run: Run, what: str, figure: Callable[[], go.Figure], *, has_browser: bool) -> None:
+def _formats(what: str, stem: str, figure: Callable[[], go.Figure]) -> None:
     """Draw a button per format of one chart; it is drawn when a button is clicked."""
+    has_browser = find_browser() is not None
     with st.container(horizontal=True, gap="small"):
         for kind in FIGURE_FORMATS:
             _download(
                 kind.upper(),
                 _drawn(figure, kind),
-                file_name(run, what, kind),
+                f"{stem}.{kind}",
                 _MIME[kind],
                 key=f"download_{what}_{kind}",
                 disabled=kind != "html" and not has_browser,
