@@ -116,7 +116,7 @@ def _source(model: str, revision: str | None) -> ConversionSource:
 
 def _needs_text(needs: ConversionPreflight, plan: GroupingPlan) -> str:
     """Say what a conversion reads, writes and takes, as Markdown."""
-    free = "" if needs.memory_free_bytes is None else f" of {_size(needs.memory_free_bytes)} free"
+    free = "" if needs.memory_free_bytes is None else f" ({_size(needs.memory_free_bytes)} free)"
     how = (
         "the model is refitted in float32"
         if plan.refit
@@ -177,8 +177,8 @@ def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
 
 def _opening(folder: Path) -> str:
     return (
-        f"folder = {json.dumps(str(folder))}\n\n"
         "import qcqa\n\n"
+        f"folder = {json.dumps(str(folder))}\n"
         "model = qcqa.load(folder)\n\n"
         "# Or, where QCQA Explorer is not installed:\n"
         "from transformers import AutoModelForCausalLM\n\n"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
+from qcqa.errors import QCQAError
 from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import plan_text
@@ -29,6 +30,11 @@ from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis
 from ui.state import choices
 from ui.wording import merge_text
+
+#: Of the session's state: what stood in the way of drawing a chart, by its button.
+_PROBLEMS = "problems_with_charts"
+
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 _MIME = {"html": "text/html", "png": "image/png", "svg": "image/svg+xml"}
 
@@ -130,6 +136,7 @@ def charts_card(
             "HTML opens anywhere, without a network."
             + ("" if has_browser else f" PNG and SVG want a browser here: {BROWSER_REMEDY}.")
         )
+        _tell_problems()
 
 
 def code_card(
@@ -160,20 +167,42 @@ def _card(title: str, key: str) -> "st.delta_generator.DeltaGenerator":
 def _formats(what: str, stem: str, figure: Callable[[], go.Figure]) -> None:
     """Draw a button per format of one chart; it is drawn when a button is clicked."""
     has_browser = find_browser() is not None
+    problems = st.session_state.setdefault(_PROBLEMS, {})
     with st.container(horizontal=True, gap="small"):
         for kind in FIGURE_FORMATS:
+            key = f"download_{what}_{kind}"
             _download(
                 kind.upper(),
-                _drawn(figure, kind),
+                _drawn(figure, kind, problems, key),
                 f"{stem}.{kind}",
                 _MIME[kind],
-                key=f"download_{what}_{kind}",
+                key=key,
                 disabled=kind != "html" and not has_browser,
             )
 
 
-def _drawn(figure: Callable[[], go.Figure], kind: FigureFormat) -> Callable[[], bytes]:
-    return lambda: figure_bytes(figure(), kind)
+def _drawn(
+    figure: Callable[[], go.Figure], kind: FigureFormat, problems: dict[str, str], key: str
+) -> Callable[[], bytes]:
+    """Return what draws a chart on a click, in a thread of the server's own."""
+
+    def draw() -> bytes:
+        problems.pop(key, None)
+        try:
+            return figure_bytes(figure(), kind)
+        except QCQAError as error:
+            # Nobody hears of it but the server's log: the page looks here.
+            problems[key] = error.one_line()
+            raise
+
+    return draw
+
+
+@st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+def _tell_problems() -> None:
+    """Say what stood in the way of drawing a chart."""
+    for problem in dict.fromkeys(st.session_state.get(_PROBLEMS, {}).values()):
+        st.error(problem, icon=":material/error:")
 
 
 def _download(

@@ -303,3 +303,14 @@ def test_damaged_conversion_does_not_hide_the_rest(
     app = open_app("export")
     assert any("converted.json" in error.value for error in app.error)
     assert "As code" in _headings(app)
+
+
+def test_a_picture_that_could_not_be_drawn_is_said_in_place(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    app = open_app("export")
+    # A click draws in a thread of the server's own, which leaves word here.
+    app.session_state["problems_with_charts"]["download_fronts_png"] = "the browser drew nothing"
+    app.run()
+    assert "the browser drew nothing" in [error.value for error in app.error]
