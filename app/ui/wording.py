@@ -16,8 +16,6 @@ MERGES: dict[Merge, str] = {
     "svd": "subspaces",
 }
 
-_MARKUP = frozenset(r"\`*_{}[]()#+-.!|<>~$:&")
-
 
 def geometry_text(spec: ModelSpec) -> str:
     """Return how many layers and heads a model has."""
