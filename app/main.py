@@ -28,6 +28,18 @@ page = st.navigation(
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
         ),
+        st.Page(
+            "views/runs.py",
+            title="Runs",
+            icon=":material/folder_open:",
+            help="All searches: name, compare, share, stop and delete them.",
+        ),
+        st.Page(
+            "views/export.py",
+            title="Export",
+            icon=":material/ios_share:",
+            help="Take the plan, tables, charts, code and the converted checkpoint with you.",
+        ),
     ],
     position="top",
 )

@@ -13,8 +13,9 @@ Shapes, everywhere in this package:
 
 The way of the data: checkpoint -> Grams -> search -> front -> plan -> model. In code:
 :func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget,
-:func:`convert` and :func:`convert_checkpoint` make a model of it, :func:`load` opens such a model,
-and :func:`evaluate_plans` measures what plans cost in quality.
+:func:`convert`, :func:`convert_checkpoint` and, with all that a plan rests on,
+:func:`convert_by_plan` make a model of it, :func:`load` opens such a model, and
+:func:`evaluate_plans` measures what plans cost in quality.
 """
 
 from importlib import import_module
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
     from qcqa.plan_file import save_plan as save_plan
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
+    from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
+    from qcqa.use_cases.problem import CalibratedModel as CalibratedModel
     from qcqa.use_cases.search import search_model as search_model
 
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Benchmark": "qcqa.evaluated",
     "CacheLoad": "qcqa.budget",
+    "CalibratedModel": "qcqa.use_cases.problem",
     "DecodeLoad": "qcqa.evaluated",
     "Front": "qcqa.front",
     "GenerationSettings": "qcqa.generated",
@@ -66,6 +70,7 @@ _HOME = {
     "SearchResult": "qcqa.search_result",
     "SearchSettings": "qcqa.search.config",
     "convert": "qcqa.attention.live",
+    "convert_by_plan": "qcqa.use_cases.convert",
     "convert_checkpoint": "qcqa.attention.folder",
     "evaluate_plans": "qcqa.use_cases.evaluate",
     "generate_side_by_side": "qcqa.use_cases.generate",

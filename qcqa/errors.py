@@ -72,3 +72,7 @@ class EvaluationError(QCQAError):
 
 class CalibrationError(QCQAError):
     """A calibration that is missing, too short, damaged or of another model."""
+
+
+class ExportError(QCQAError):
+    """A chart or a table that cannot be written: no browser for a picture, no such format."""

@@ -10,8 +10,14 @@ from ui.run_picker import pick_run
 def page_heading(title: str, caption: str) -> Run | DamagedRun | None:
     """Draw title and list of runs side by side; return the run that is chosen."""
     left, right = st.columns([4, 5], vertical_alignment="bottom", gap="medium")
-    with left, st.container(gap=None):
-        st.header(title, anchor=False)
-        st.caption(caption)
+    with left:
+        heading(title, caption)
     with right:
         return pick_run()
+
+
+def heading(title: str, caption: str) -> None:
+    """Draw a page's title and the question that it answers."""
+    with st.container(gap=None):
+        st.header(title, anchor=False)
+        st.caption(caption)

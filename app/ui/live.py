@@ -46,17 +46,17 @@ def live_progress(run: Run, seen: Stamp) -> None:
                 )
 
 
-def progress_row(run: Run, status: RunStatus) -> None:
-    """Draw how far a run at work is, and the button that cancels it."""
+def progress_row(run: Run, status: RunStatus, *, key: str = "cancel_run") -> None:
+    """Draw how far a run at work is, and the button that cancels it, which has the key."""
     left, right = st.columns([8, 2], vertical_alignment="center")
     left.progress(status.fraction, text=_progress_text(status))
     right.button(
         "Cancel",
         icon=":material/stop_circle:",
-        key="cancel_run",
+        key=key,
         width="stretch",
         # A callback: the script may turn away before it comes to look at the button.
-        on_click=_attempt,
+        on_click=attempt,
         args=(cancel, run),
     )
     tell_problem()
@@ -70,7 +70,7 @@ def stopped(
     kept: str = "What was finished is kept.",
     again: str = "Resume",
 ) -> None:
-    """Say why a run stopped early, and offer to go on with it."""
+    """Say why a run stopped early and what is ``kept``, and offer to go on with it."""
     if status.state == "failed":
         st.error(status.error or "no reason was left", title=f"This {kind} failed")
     elif status.state == "cancelled":
@@ -84,12 +84,12 @@ def stopped(
         again,
         icon=":material/resume:",
         key="resume_run",
-        on_click=_attempt,
+        on_click=attempt,
         args=(workers.start_again, run),
     )
 
 
-def _attempt(act: Callable[[Run], object], run: Run) -> None:
+def attempt(act: Callable[[Run], object], run: Run) -> None:
     """Do something to a run; what stands in the way is told when the page is drawn."""
     try:
         act(run)

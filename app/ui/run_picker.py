@@ -1,5 +1,7 @@
 """Choosing a run: one list of all, and the button that starts another."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from qcqa.runs.run import Run
@@ -11,36 +13,43 @@ from ui.wording import when
 
 def pick_run() -> Run | DamagedRun | None:
     """Draw the list of runs and return the one that is chosen, or None if there is none."""
-    runs = {_id(run): run for run in list_runs()}
+    runs = {run_id(run): run for run in list_runs()}
     chosen = choices().run
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     if runs:
-        shown = chosen if chosen in runs else _default(runs)
+        shown = chosen if chosen in runs else default_run(runs)
         labels = _labels(runs)
         row.selectbox(
             "Run",
             list(runs),
-            format_func=lambda run_id: labels[run_id],
+            format_func=lambda one: labels[one],
             width="stretch",
             **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
         )
     row.button("New search", icon=":material/add:", key="new_search", on_click=open_form)
+    tell_if_gone(runs)
+    return runs[shown] if runs else None
+
+
+def tell_if_gone(runs: Mapping[str, Run | DamagedRun]) -> None:
+    """Say so where the address asks for a run that is not here."""
+    chosen = choices().run
     if chosen is not None and chosen not in runs:
         st.warning(
             f"The address asks for the run {chosen!r}, which is not here"
             + ("; another one is shown." if runs else "."),
             icon=":material/link_off:",
         )
-    return runs[shown] if runs else None
 
 
-def _default(runs: dict[str, Run | DamagedRun]) -> str:
+def default_run(runs: Mapping[str, Run | DamagedRun]) -> str:
     """Return the included run, or else the newest."""
     included = [name for name, run in runs.items() if isinstance(run, Run) and run.bundled]
     return (included or list(runs))[0]
 
 
-def _id(run: Run | DamagedRun) -> str:
+def run_id(run: Run | DamagedRun) -> str:
+    """Return what a run is called in the address."""
     return run.id if isinstance(run, Run) else run.folder.name
 
 
@@ -60,5 +69,5 @@ def _label(run: Run | DamagedRun) -> str:
     if isinstance(run, DamagedRun):
         return f"{run.folder.name} · cannot be opened"
     if run.bundled:
-        return f"{run.config.name} · included"
-    return f"{run.config.name} · {when(run.config.created)}"
+        return f"{run.name} · included"
+    return f"{run.name} · {when(run.config.created)}"

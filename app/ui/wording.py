@@ -14,6 +14,8 @@ _MERGES: dict[Merge, str] = {
     "svd": "subspaces",
 }
 
+_MARKUP = frozenset(r"\`*_{}[]()#+-.!|<>~$:&")
+
 
 def geometry_text(spec: ModelSpec) -> str:
     """Return how many layers and heads a model has."""
@@ -34,6 +36,11 @@ def listed(names: Sequence[str]) -> str:
     """Return names as people list them: ``A, B and C``."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def plain(text: str) -> str:
+    """Return a text in Markdown in which nothing is markup."""
+    return "".join(f"\\{c}" if c in _MARKUP else c for c in text)
 
 
 def when(time: str) -> str:

@@ -12,11 +12,11 @@ from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import refuse_converted, section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
-from qcqa.budget import GIB
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.checkpoint.checkpoint import read_json
+from qcqa.converted import SMALL_FILES_BYTES
 from qcqa.errors import CheckpointError, ConversionError
-from qcqa.files import temporary_beside
+from qcqa.files import require_empty, require_room, temporary_beside
 from qcqa.merge import merge_named
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import plan_text
@@ -29,8 +29,6 @@ _COMPANIONS = (
 )  # fmt: skip
 #: The code that runs a converted model.
 _CODE = (modeling_qcqa, section_qcqa, cache_qcqa)
-#: Room for what is beside the weights: config, plan, card and code.
-_SMALL_FILES_BYTES = 4 * 2**20
 
 
 def convert_checkpoint(
@@ -77,7 +75,7 @@ def convert_checkpoint(
     ConversionError
         If the folder holds something or the disk has no room.
     """
-    _refuse_folder(folder)
+    require_empty(folder)
     _refuse_converted_folder(source)
     if revision is None and source == plan.model.source:
         revision = plan.model.revision
@@ -88,7 +86,7 @@ def convert_checkpoint(
     section = section_of(checkpoint.architecture, checkpoint.config, plan.model, plan.layers)
     layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)
     shards = ConvertedShards(checkpoint, layout, merge, plan, fitted)
-    _refuse_full_disk(folder, shards.num_bytes)
+    require_room(folder, shards.num_bytes + SMALL_FILES_BYTES)
     plan.require_model(checkpoint.spec, checkpoint.fingerprint())
     temporary = temporary_beside(folder.absolute())
     try:
@@ -137,31 +135,9 @@ def _config_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return read_json(path)
 
 
-def _refuse_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConversionError(f"{folder} is a file", expected="a new or an empty folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ConversionError(
-            f"{folder} is not empty",
-            expected="a new or an empty folder",
-            remedy="choose another one, or remove what is in it",
-        )
-
-
 def _refuse_converted_folder(source: str) -> None:
     # Before the source is opened, because its K and V weights do not have the shapes that are
     # expected of its family any more.
     config = Path(source).expanduser() / "config.json"
     if config.is_file():
         refuse_converted(read_json(config), source)
-
-
-def _refuse_full_disk(folder: Path, weight_bytes: int) -> None:
-    existing = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    needed, free = weight_bytes + _SMALL_FILES_BYTES, shutil.disk_usage(existing).free
-    if free < needed:
-        raise ConversionError(
-            f"{free / GIB:.2f} GiB free where {folder} is to be",
-            expected=f"{needed / GIB:.2f} GiB for the converted model",
-            remedy="make room or choose a folder on another disk",
-        )

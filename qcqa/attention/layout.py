@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.checkpoint.architecture import Architecture, Config
+from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.config_keys import Config
 from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.grouping import LayerGrouping
 from qcqa.merge import LayerContext, LayerWeights, Merge, Role

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
-from qcqa.checkpoint.architecture import architecture_of, geometry_of
+from qcqa.checkpoint.families import architecture_of
+from qcqa.checkpoint.geometry import geometry_of
 from qcqa.errors import CheckpointError
 
 _PROJECTIONS = ("query", "key", "value", "fused", "output")

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.checkpoint.architecture import Architecture, Config
+from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.config_keys import Config
 from qcqa.errors import UnsupportedModelError
 from qcqa.grouping import LayerGrouping
 from qcqa.model_spec import ModelSpec

@@ -5,8 +5,9 @@ Nothing here loads torch or transformers. ``open_checkpoint`` reads the config a
 keeps them.
 """
 
-from qcqa.checkpoint.architecture import Architecture, architecture_of, known_architectures
+from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.checkpoint import Checkpoint
+from qcqa.checkpoint.families import architecture_of, known_architectures
 from qcqa.checkpoint.fingerprint import Fingerprint, fingerprint
 from qcqa.checkpoint.grams import read_grams
 from qcqa.checkpoint.heads import LayerHeads, row_ranges

@@ -5,20 +5,12 @@ query, key and value heads lie in their weights, which keys of ``config.json`` h
 and how positions enter. To add a family is to add a file, and a tiny model to the tests.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from qcqa.errors import CheckpointError, UnsupportedModelError
+from qcqa.checkpoint.config_keys import Config, first_of
 from qcqa.subspace.tied import KeyNorm
-
-Config = Mapping[str, Any]
-
-#: Where a multimodal checkpoint keeps its language model.
-NESTED_PREFIXES = ("language_model.", "model.language_model.", "model.", "")
 
 
 class _Data(BaseModel):
@@ -114,7 +106,7 @@ class Variant(_Data):
 
 
 class Architecture(_Data):
-    """One family's data file; :func:`architecture_of` finds a model's.
+    """One family's data file; see :mod:`qcqa.checkpoint.families`.
 
     Parameters
     ----------
@@ -183,7 +175,7 @@ class Architecture(_Data):
 
     def is_clipped(self, config: Config) -> bool:
         """Return whether queries, keys and values are clipped."""
-        return bool(_first(config, self.clip))
+        return bool(first_of(config, self.clip))
 
     def svd_limits(self, config: Config) -> str | None:
         """Return in a sentence where the ``svd`` merge cannot change bases, or None."""
@@ -203,173 +195,20 @@ class Architecture(_Data):
         """Return how many of a key head's dimensions the rotary embedding turns; 0 for none."""
         if self.position.scheme != "rotary":
             return 0
-        dim = _first(config, self.position.rotary_dim)
+        dim = first_of(config, self.position.rotary_dim)
         if dim is not None:
             return int(dim)
-        fraction = _first(config, self.position.fraction)
+        fraction = first_of(config, self.position.fraction)
         return head_dim if fraction is None else int(head_dim * float(fraction))
 
     def rotary_planes(
         self, config: Config, head_dim: int, layer: int
     ) -> tuple[tuple[int, int], ...]:
         """Return the pairs of a key head's dimensions that a layer turns together."""
-        rotates = _first(config, self.position.layers)
+        rotates = first_of(config, self.position.layers)
         if rotates is not None and not rotates[layer]:
             return ()
         num_planes = self.rotary_dim(config, head_dim) // 2
         if self.position.pairing == "adjacent":
             return tuple((2 * plane, 2 * plane + 1) for plane in range(num_planes))
         return tuple((plane, plane + num_planes) for plane in range(num_planes))
-
-
-def _first(config: Config, keys: tuple[str, ...]) -> Any:
-    """Return the first of some dotted keys that is there and not null."""
-    for key in keys:
-        value: Any = config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is not None:
-            return value
-    return None
-
-
-@cache
-def known_architectures() -> Mapping[str, Architecture]:
-    """Return the architecture of every ``model_type`` that is known."""
-    folder = files("qcqa.checkpoint") / "architectures"
-    architectures = [
-        Architecture.model_validate_json(file.read_text(encoding="utf-8"))
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".json")
-    ]
-    return {name: one for one in architectures for name in one.model_types}
-
-
-def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Config]:
-    """Return a model's architecture and the part of its config that describes the decoder.
-
-    Parameters
-    ----------
-    config : mapping
-        Content of ``config.json``.
-    source : str
-        What error messages call the model.
-
-    Returns
-    -------
-    architecture : Architecture
-        Variants applied, prefixes as the config's nesting wants them.
-    decoder_config : mapping
-        ``config`` itself, or its ``text_config`` in a multimodal model.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If no data file covers the model, or it has a second attention, to an encoder.
-    """
-    known = known_architectures()
-    model_type = config.get("model_type")
-    if isinstance(model_type, str) and model_type in known:
-        _refuse_cross_attention(config, source)
-        return known[model_type].for_config(config), config
-    text_config = config.get("text_config")
-    if isinstance(text_config, Mapping) and text_config.get("model_type") in known:
-        _refuse_cross_attention(text_config, source)
-        architecture = known[text_config["model_type"]].for_config(text_config)
-        prefixes = tuple(dict.fromkeys(_nested_prefixes(architecture)))
-        return architecture.model_copy(update={"prefixes": prefixes}), text_config
-    raise UnsupportedModelError(
-        f"model_type {model_type!r} of {source} is not known",
-        expected=f"one of {', '.join(sorted(known))}",
-        remedy="add a file to qcqa/checkpoint/architectures that says where its K and V "
-        "projections are; models without plain K and V heads (MLA, linear attention) cannot be",
-    )
-
-
-def _refuse_cross_attention(config: Config, source: str) -> None:
-    if config.get("add_cross_attention"):
-        raise UnsupportedModelError(
-            f"{source} is the decoder of an encoder-decoder (add_cross_attention in its config)",
-            expected="a decoder that attends to its own tokens only",
-            remedy="its cross-attention has keys and values of its own, which no plan covers",
-        )
-
-
-def _nested_prefixes(architecture: Architecture) -> Iterator[str]:
-    for outer in NESTED_PREFIXES:
-        for inner in architecture.prefixes:
-            yield outer + inner
-
-
-class Geometry(_Data):
-    """The numbers that :func:`geometry_of` found in a config."""
-
-    num_layers: int
-    num_query_heads: int
-    num_kv_heads: int
-    head_dim: int
-    hidden_size: int
-
-
-def geometry_of(architecture: Architecture, config: Config, *, source: str) -> Geometry:
-    """Return a decoder's geometry from its config.
-
-    Raises
-    ------
-    CheckpointError
-        If a number is missing, differs between layers or is none, or heads do not divide.
-    """
-    keys = architecture.geometry
-
-    def number(names: tuple[str, ...]) -> int | None:
-        value = _first(config, names)
-        if value is None:
-            return None
-        if isinstance(value, list | Mapping):
-            raise UnsupportedModelError(
-                f"{names[0]} in the config of {source} is {type(value).__name__}: "
-                "the geometry differs between layers",
-                expected="one number for all layers",
-                remedy="use a model whose layers have equal shapes",
-            )
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise CheckpointError(
-                f"{names[0]} = {value!r} in the config of {source}",
-                expected="a positive whole number",
-                remedy="mend config.json",
-            )
-        return value
-
-    def required(names: tuple[str, ...]) -> int:
-        value = number(names)
-        if value is None:
-            raise CheckpointError(
-                f"the config of {source} has no {' or '.join(names)}",
-                remedy="save the model again with transformers' save_pretrained, "
-                "the language model alone if it is multimodal",
-            )
-        return value
-
-    num_query_heads = required(keys.num_query_heads)
-    hidden_size = required(keys.hidden_size)
-    head_dim = number(keys.head_dim)
-    if head_dim is None:
-        if hidden_size % num_query_heads:
-            raise CheckpointError(
-                f"hidden size {hidden_size} and {num_query_heads} query heads "
-                f"in the config of {source}",
-                expected="a number of heads that divides the hidden size",
-                remedy="mend config.json",
-            )
-        head_dim = hidden_size // num_query_heads
-    if isinstance(keys.num_kv_heads, int):
-        num_kv_heads = keys.num_kv_heads
-    else:
-        num_kv_heads = number(keys.num_kv_heads) or num_query_heads
-    return Geometry(
-        num_layers=required(keys.num_layers),
-        num_query_heads=num_query_heads,
-        num_kv_heads=num_kv_heads,
-        head_dim=head_dim,
-        hidden_size=hidden_size,
-    )

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.checkpoint.architecture import Architecture, Config
+from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.config_keys import Config
 from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.checkpoint.heads import LayerHeads, RowRanges, row_ranges
 from qcqa.checkpoint.safetensors_file import SafetensorsFile, StoredTensor

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from qcqa.checkpoint.architecture import Architecture, Config, architecture_of, geometry_of
+from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.checkpoint import Checkpoint, missing_shard, read_json
+from qcqa.checkpoint.config_keys import Config
+from qcqa.checkpoint.families import architecture_of
+from qcqa.checkpoint.geometry import geometry_of
 from qcqa.checkpoint.heads import weight_rows
 from qcqa.checkpoint.safetensors_file import FLOAT_NAMES, StoredTensor
 from qcqa.checkpoint.storage import LocalFolder, Storage

@@ -1,6 +1,5 @@
 """``qcqa convert``: from a plan to a checkpoint whose KV cache really is smaller."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +8,17 @@ import typer
 from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
-from qcqa.evaluated import figures_of_plan
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
+from qcqa.runs.conversions import create_conversion
+from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.runs.store import find_run
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.plan import best_method
 
 
 def convert(
@@ -47,6 +49,10 @@ def convert(
             "--calibration", help="Where the plan's calibration text is now, if it has moved."
         ),
     ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="With --run: convert in the background, and measure."),
+    ] = False,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,11 +62,17 @@ def convert(
     transformers opens it (`trust_remote_code=True`) where this library is not installed. What a
     plan rests on, such as a refit on its calibration text, is folded into the weights.
 
+    With --detach the conversion is a job inside the run: it is looked at before it starts, and in
+    the end the checkpoint is opened and its live KV cache is compared with the promised one.
+    `qcqa runs show` tells what came of it, and cancel and resume work as with any job.
+
     Examples
     --------
         qcqa convert ./Llama-2-7b-hf --plan plan.json -o ./Llama-2-7b-qcqa
 
         qcqa convert --run runs/llama --budget 0.5 -o ./Llama-2-7b-half
+
+        qcqa convert --run runs/llama --budget 0.5 -m best -o ./Llama-2-7b-half --detach
     """
     if (plan is None) == (run is None) or (run is None and model is None):
         raise ConversionError(
@@ -68,6 +80,18 @@ def convert(
             expected="MODEL with --plan, or --run with --budget",
         )
     found = find_run(run) if run else None
+    if detach:
+        if found is None or model or calibration or revision:
+            raise ConversionError(
+                "--detach without a run, or with a model, a calibration or a revision",
+                expected="--run and --budget: the run names its model",
+            )
+        result = found.result()
+        heads = _heads_of(result, budget)
+        point = (method or best_method(result, heads), heads)
+        conversion = create_conversion(found, point=point, folder=out)
+        start_or_carry_out(conversion, detach=True, as_json=as_json)
+        return
     if found:
         chosen = _plan_of(found, budget, method)
     else:
@@ -108,9 +132,11 @@ def convert(
 
 
 def _plan_of(run: Run, budget: str | None, method: str | None) -> GroupingPlan:
+    result = run.result()
+    return plan_of_run(run, _heads_of(result, budget), method=method, result=result)
+
+
+def _heads_of(result: SearchResult, budget: str | None) -> int:
     if budget is None:
         raise ConversionError("a run without --budget", expected="a share such as 0.5")
-    result = run.result()
-    heads = heads_within_ratio(result.spec, parse_ratio(budget))
-    plan = plan_of_result(result, heads, method=method, settings=run.search.settings, run=run.id)
-    return replace(plan, measured=figures_of_plan(plan, run.measured()))
+    return heads_within_ratio(result.spec, parse_ratio(budget))

@@ -1,20 +1,30 @@
 """Working on a run from the command line, here or in the background."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.measured import print_measured
-from qcqa.cli.output import console, print_json, progress_bar
+from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
+from qcqa.converted import Converted
 from qcqa.errors import RunError
+from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
 from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run directory, its id, or the beginning of its id.", show_default=False
+    ),
+]
 
 
 def start_or_carry_out(run: Run, *, detach: bool, as_json: bool) -> None:
@@ -64,6 +74,13 @@ def carry_out(run: Run, *, as_json: bool) -> None:
             print_measured(rows)
             console.print(f"\nEvaluation {run.id} in {run.folder}")
         return
+    if run.config.kind == "conversion":
+        converted = converted_of(run)
+        if as_json:
+            print_json(asdict(converted))
+        else:
+            print_pairs(conversion_pairs(converted))
+        return
     result = run.result()
     if as_json:
         print_json({"run": run.id, "folder": str(run.folder), **result_json(result)})
@@ -71,3 +88,15 @@ def carry_out(run: Run, *, as_json: bool) -> None:
     print_result(result)
     console.print(f"\nRun {run.id} in {run.folder}")
     console.print(f"Make a plan of it with: qcqa plan {run.folder} --budget 0.5 -o plan.json")
+
+
+def conversion_pairs(converted: Converted) -> dict[str, str]:
+    """Return what came of a conversion, as names and values."""
+    measured, promised = converted.measured_bytes_per_token, converted.promised_bytes_per_token
+    held = "not measured: too little memory to open it" if measured is None else f"{measured:g}"
+    return {
+        "checkpoint": converted.folder,
+        "weights": f"{converted.weight_bytes / 2**20:,.1f} MiB, "
+        f"source {converted.source_bytes / 2**20:,.1f} MiB",
+        "KV bytes per token": f"{held}; promised {promised:g}",
+    }

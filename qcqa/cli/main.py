@@ -12,6 +12,7 @@ from qcqa.cli import (
     convert,
     demo,
     evaluate,
+    export,
     generate,
     inspect,
     plan,
@@ -41,6 +42,7 @@ cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
 cli.command("app")(app.app)
 cli.command("worker", hidden=True)(worker.worker)
+cli.add_typer(export.cli, name="export")
 cli.add_typer(runs.cli, name="runs")
 
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from qcqa.progress import JobProgress
 
@@ -39,7 +40,7 @@ def print_pairs(pairs: dict[str, str]) -> None:
     table.add_column(style="dim")
     table.add_column()
     for name, value in pairs.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     console.print(table)
 
 
@@ -47,9 +48,11 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of text under the names of the first row's cells."""
     table = Table(box=SIMPLE, header_style="bold", padding=(0, 1), collapse_padding=True)
     for name in rows[0]:
-        table.add_column(name)
+        # An id or a path that is cut is of no use.
+        table.add_column(Text(name), overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        # Not as markup: people give runs any names.
+        table.add_row(*map(Text, row.values()))
     console.print(table)
 
 

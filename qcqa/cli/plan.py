@@ -1,6 +1,5 @@
 """``qcqa plan``: the best plan of a run for a budget, as a file."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +13,11 @@ from qcqa.cli.budget_options import (
     DtypeOption,
     heads_within_budget,
 )
+from qcqa.cli.jobs import RunArgument
 from qcqa.cli.output import JsonOption, console, print_json
-from qcqa.cli.runs import RunArgument
-from qcqa.evaluated import figures_of_plan
 from qcqa.plan_file import plan_text, plan_to_json, save_plan
+from qcqa.runs.plans import plan_of_run
 from qcqa.runs.store import find_run
-from qcqa.use_cases.plan import plan_of_result
 
 
 def plan(
@@ -63,10 +61,7 @@ def plan(
         batch=batch,
         dtype=dtype,
     )
-    chosen = plan_of_result(
-        result, heads, method=method, settings=found.search.settings, run=found.id
-    )
-    chosen = replace(chosen, measured=figures_of_plan(chosen, found.measured()))
+    chosen = plan_of_run(found, heads, method=method, result=result)
     if out:
         save_plan(chosen, out)
     if as_json:

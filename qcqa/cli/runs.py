@@ -1,32 +1,43 @@
-"""``qcqa runs``: list, show, cancel, resume and delete runs."""
+"""``qcqa runs``: the commands that look at runs, stop and continue them, and delete them."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from qcqa.cli import run_files
 from qcqa.cli.generated import print_texts, texts_json
-from qcqa.cli.jobs import carry_out, name_of
+from qcqa.cli.jobs import RunArgument, carry_out, conversion_pairs, name_of
 from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
+from qcqa.report.measured import short_name
+from qcqa.report.runs_table import KV_RATIO, age_text, runs_table
 from qcqa.runs import launch, store
-from qcqa.runs.config import EvaluationConfig, GenerationConfig, SearchConfig
-from qcqa.runs.evaluations import evaluations_of, figures_of
+from qcqa.runs.config import (
+    JOB_FOLDERS,
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+)
+from qcqa.runs.conversions import converted_of
+from qcqa.runs.evaluations import figures_of
 from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES
 
-cli = typer.Typer(help="List, show, cancel, resume and delete runs.", no_args_is_help=True)
-
-RunArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="Run directory, its id, or the beginning of its id.", show_default=False
-    ),
-]
+cli = typer.Typer(
+    help="List, show, name, compare, share, cancel, resume and delete runs.", no_args_is_help=True
+)
+cli.command("rename")(run_files.rename)
+cli.command("note")(run_files.note)
+cli.command("compare")(run_files.compare)
+cli.command("pack")(run_files.pack)
+cli.command("load")(run_files.load)
 
 
 @cli.command("list")
@@ -37,15 +48,20 @@ def list_runs(as_json: JsonOption = False) -> None:
 
         qcqa runs list --json
     """
+    runs = store.list_runs()
+    table = runs_table(runs)
     rows = []
-    for run in store.list_runs():
-        rows.append(_row(run))
+    for run, best in zip(runs, table["best"], strict=True):
+        rows.append({**_row(run), "best_at_half": asdict(best) if best else None})
         if isinstance(run, Run):
             rows += [_row(one, of=run) for one in jobs_of(run)]
     if as_json:
         print_json(rows)
     elif rows:
-        print_table([_shown(row) for row in rows])
+        names = store.short_names([row["run"] for row in rows])
+        # A line each for an evaluation's search and for itself: together they are too wide.
+        short = {run: name.replace("/", "/\n") for run, name in names.items()}
+        print_table([_shown(row) | {"run": short[row["run"]]} for row in rows])
     else:
         console.print(f"No runs in {runs_folder()}. Start one with: qcqa search demo")
 
@@ -59,12 +75,15 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         qcqa runs show 20260131-101500-demo-4f2a
     """
     found = store.find_run(run)
-    if isinstance(found.config, EvaluationConfig):
-        _show_evaluation(found, found.config, as_json=as_json)
-    elif isinstance(found.config, GenerationConfig):
-        _show_generation(found, found.config, as_json=as_json)
-    else:
-        _show_search(found, found.config, as_json=as_json)
+    match found.config:
+        case SearchConfig():
+            _show_search(found, found.config, as_json=as_json)
+        case EvaluationConfig():
+            _show_evaluation(found, found.config, as_json=as_json)
+        case ConversionConfig():
+            _show_conversion(found, found.config, as_json=as_json)
+        case GenerationConfig():
+            _show_generation(found, found.config, as_json=as_json)
 
 
 def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
@@ -72,14 +91,17 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
         result = run.result()
     except RunError:
         result = None
-    measured, evaluations = run.measured(), evaluations_of(run)
+    measured, jobs = run.measured(), jobs_of(run)
     if as_json:
         print_json(
             {
                 **_row_with_details(run),
                 "result": result_json(result) if result else None,
                 "measured": [asdict(row) for row in measured],
-                "evaluations": [_row(one, of=run) for one in evaluations],
+                **{
+                    folder: [_row(one, of=run) for one in jobs if one.config.kind == kind]
+                    for kind, folder in JOB_FOLDERS.items()
+                },
             }
         )
         return
@@ -87,8 +109,8 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     _print_state(run, {"model": config.model, **about})
     if result:
         print_result(result)
-    if evaluations:
-        print_table([_shown(_row(one, of=run)) for one in evaluations])
+    if jobs:
+        print_table([_shown(_row(one, of=run)) for one in jobs])
     if measured:
         print_measured(measured)
 
@@ -112,6 +134,25 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
     print_measured(rows)
 
 
+def _show_conversion(run: Run, config: ConversionConfig, *, as_json: bool) -> None:
+    search = search_of(run)
+    converted = converted_of(run) if run.status().state == "finished" else None
+    if as_json:
+        came = asdict(converted) if converted else None
+        print_json({**_row_with_details(run, of=search), "converted": came})
+        return
+    method, heads = config.point
+    share = heads / search.result().spec.num_cached_heads
+    about = {
+        "model": search.search.model,
+        "method, budget": f"{method} {share:.3g}",
+        "writes to": config.folder,
+    }
+    _print_state(run, about)
+    if converted:
+        print_pairs(conversion_pairs(converted))
+
+
 def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> None:
     texts = texts_of_generation(run)
     search = search_of(run)
@@ -127,7 +168,10 @@ def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> No
 
 def _print_state(run: Run, about: dict[str, str]) -> None:
     status = run.status()
-    pairs = {"run": run.id, "folder": str(run.folder), **about, "state": status.state}
+    pairs = {"run": run.id, "name": run.name, "folder": str(run.folder), **about}
+    if run.note:
+        pairs["note"] = run.note
+    pairs["state"] = status.state
     if status.state == "running":
         pairs["progress"] = f"{status.fraction:.0%} — {status.stage} {status.step}/{status.total}"
     if status.error:
@@ -187,7 +231,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a run directory.
+    """Delete a run directory; a checkpoint that a conversion has written stays.
 
     Example:
 
@@ -204,14 +248,16 @@ def delete(
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
-    created = row["created"]
+    state = row["state"]
+    at_work = f" {row['fraction']:.0%}" if state in LIVE_STATES else ""
+    best = row.get("best_at_half")
+    problem = (row["error"] or "").replace(f"{row['folder']}/", "")
     return {
         "run": row["run"],
-        "name": row["name"] or "",
-        "state": row["state"],
-        "progress": f"{row['fraction']:.0%}",
-        "created (UTC)": created[:16].replace("T", " ") if created else "",
-        "model": row["model"] or "",
+        "name": short_name(row["name"] or ""),
+        "state": f"{state}{at_work}",
+        "age": age_text(row["created"]) if row["created"] else "",
+        f"best at {KV_RATIO:.0%} KV": best["text"] if best else problem,
     }
 
 
@@ -230,6 +276,7 @@ def _row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any
             "run": run.folder.name,
             "kind": None,
             "name": None,
+            "note": "",
             "model": None,
             "state": "damaged",
             "fraction": 0.0,
@@ -241,7 +288,8 @@ def _row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any
     return {
         "run": run.id,
         "kind": run.config.kind,
-        "name": run.config.name,
+        "name": run.name,
+        "note": run.note,
         "model": (of or run).search.model,
         "state": status.state,
         "fraction": status.fraction,

@@ -52,7 +52,7 @@ def plan_from_front(
         On which a merge by subspaces and a refit rest.
     """
     needs_text = front.merge == "svd" or front.refit
-    origin: dict[str, Any] = {"versions": _versions()}
+    origin: dict[str, Any] = {"versions": installed_versions()}
     if settings is not None:
         # How many processes found it says nothing of the plan.
         origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
@@ -161,7 +161,7 @@ def _prediction(
     )
 
 
-def _versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Return the versions of what a search's numbers depend on, where they are installed."""
     found = {}
     for package in _PACKAGES:

@@ -2,11 +2,20 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
+from qcqa.converted import save_converted
 from qcqa.progress import JobProgress
-from qcqa.runs.config import EvaluationConfig, GenerationConfig, SearchConfig
+from qcqa.runs.config import (
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+)
+from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
+from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
@@ -34,6 +43,8 @@ def carry_out(run: Run, on_progress: OnProgress) -> None:
             _search(run, run.config, on_progress)
         case EvaluationConfig():
             _evaluate(run, run.config, on_progress)
+        case ConversionConfig():
+            _convert(run, run.config, on_progress)
         case GenerationConfig():
             _generate(run, run.config, on_progress)
 
@@ -106,3 +117,21 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> No
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
+
+
+def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> None:
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    # Here, because it loads torch: a search does without.
+    from qcqa.use_cases.convert import convert_and_measure
+
+    search = search_of(run)
+    method, max_cached_heads = config.point
+    converted = convert_and_measure(
+        search.search.model,
+        plan_of_run(search, max_cached_heads, method=method),
+        Path(config.folder),
+        calibrations=search.additions / CALIBRATION,
+        revision=search.search.revision,
+        on_progress=on_progress,
+    )
+    save_converted(converted, run.folder / CONVERTED)

@@ -80,6 +80,24 @@ class EvaluationConfig(_Config):
     dtype: str = "auto"
 
 
+class ConversionConfig(_Config):
+    """Writing the checkpoint that a plan of a search makes; a run inside the search's directory.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
+    point : (str, int)
+        The plan: the best of a method within so many cached heads.
+    folder : str
+        Absolute path of the checkpoint to be written.
+    """
+
+    kind: Literal["conversion"] = "conversion"
+    point: tuple[str, int]
+    folder: str
+
+
 #: Plans beside the source, so that their texts fit beside each other.
 MOST_GENERATED_PLANS = 3
 
@@ -107,10 +125,14 @@ class GenerationConfig(_Config):
 
 
 #: Folders of the jobs that work on a search's plans, by kind, in the search's directory.
-JOB_FOLDERS = {"evaluation": "evaluations", "generation": "generations"}
+JOB_FOLDERS = {
+    "evaluation": "evaluations",
+    "conversion": "conversions",
+    "generation": "generations",
+}
+
+_AnyConfig = SearchConfig | EvaluationConfig | ConversionConfig | GenerationConfig
 
 #: Told apart by ``kind``.
-RunConfig = Annotated[
-    SearchConfig | EvaluationConfig | GenerationConfig, Field(discriminator="kind")
-]
-RUN_CONFIG: TypeAdapter[SearchConfig | EvaluationConfig | GenerationConfig] = TypeAdapter(RunConfig)
+RunConfig = Annotated[_AnyConfig, Field(discriminator="kind")]
+RUN_CONFIG: TypeAdapter[_AnyConfig] = TypeAdapter(RunConfig)

@@ -23,6 +23,11 @@ def additions_folder() -> Path:
     return _home() / "bundled"
 
 
+def converted_folder() -> Path:
+    """Return the folder of converted checkpoints, where no other is named."""
+    return _home() / "converted"
+
+
 def _home() -> Path:
     home = os.environ.get("QCQA_HOME")
     return Path(home) if home else user_data_path("qcqa", appauthor=False)

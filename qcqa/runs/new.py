@@ -14,8 +14,12 @@ from qcqa.runs.status import RunStatus
 def new_id(title: str = "") -> str:
     """Return a name for a directory: the time, the title, and what makes it unique."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    slug = "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:32]
-    return "-".join(filter(None, (stamp, slug, secrets.token_hex(2))))
+    return "-".join(filter(None, (stamp, slug(title), secrets.token_hex(2))))
+
+
+def slug(title: str) -> str:
+    """Return a title as a part of a file's name."""
+    return "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:32]
 
 
 def write_new_run(folder: Path, config: RunConfig) -> Run:

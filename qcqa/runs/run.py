@@ -1,7 +1,7 @@
 """One run directory: what it was asked, how far it is, what came out."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ from qcqa.runs.config import (
     SearchConfig,
 )
 from qcqa.runs.home import additions_folder
+from qcqa.runs.label import Label, read_label
 from qcqa.runs.status import LIVE_STATES, RunStatus
 from qcqa.search_result import ResultFolder, SearchResult
 
@@ -36,7 +37,7 @@ BUNDLED_ID = "demo"
 CALIBRATION = "calibration"
 
 #: Folder of the attention that was merged or refitted by it.
-_FITTED = "fitted"
+FITTED = "fitted"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,14 @@ class Run:
         What was asked.
     bundled : bool
         Whether it came with the package and is read only.
+    label : Label
+        What people call it since, and their note.
     """
 
     folder: Path
     config: RunConfig
     bundled: bool = False
+    label: Label = field(default_factory=Label)
 
     @property
     def id(self) -> str:
@@ -73,6 +77,16 @@ class Run:
     def is_job(self) -> bool:
         """Whether it works on a search's plans, and is a run inside that search's directory."""
         return self.config.kind in JOB_FOLDERS
+
+    @property
+    def name(self) -> str:
+        """Title for people."""
+        return self.label.name or self.config.name
+
+    @property
+    def note(self) -> str:
+        """What people noted of it; mostly nothing."""
+        return self.label.note
 
     @property
     def search(self) -> SearchConfig:
@@ -112,12 +126,12 @@ class Run:
     @property
     def fitted_folder(self) -> FittedFolder:
         """Where the attention of a search's plans is kept that took a calibration to make."""
-        return FittedFolder(self.additions / _FITTED)
+        return FittedFolder(self.additions / FITTED)
 
     @cached_property
     def lock(self) -> FileLock:
         """Held by the worker for as long as it lives: the kernel lets go of it when it dies."""
-        return FileLock(self.folder / ".worker.lock")
+        return worker_lock(self.folder)
 
     def status(self) -> RunStatus:
         """Return state and progress; a worker that is gone shows as ``dead``.
@@ -141,6 +155,13 @@ class Run:
         return (
             status.model_copy(update={"state": "dead"}) if status.state in LIVE_STATES else status
         )
+
+    def is_at_work(self) -> bool:
+        """Return whether a worker has the run, or is about to; also where its status is damaged."""
+        try:
+            return self.status().state in LIVE_STATES
+        except RunError:
+            return self._worker_lives()
 
     def write_status(self, status: RunStatus) -> None:
         """Replace ``status.json``."""
@@ -189,16 +210,24 @@ class Run:
             raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
 
     def _worker_lives(self) -> bool:
-        if self.bundled:
+        return not self.bundled and is_held(self.lock)
+
+
+def worker_lock(folder: Path) -> FileLock:
+    """Return the lock that the worker of a run directory holds for as long as it lives."""
+    return FileLock(folder / ".worker.lock")
+
+
+def is_held(lock: FileLock) -> bool:
+    """Return whether another process holds a lock."""
+    try:
+        with lock.acquire(timeout=0):
             return False
-        try:
-            with self.lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            # A run that may only be read, such as a colleague's: no worker of ours has it.
-            return False
+    except Timeout:
+        return True
+    except OSError:
+        # A run that may only be read, such as a colleague's: no worker of ours has it.
+        return False
 
 
 def open_run(folder: Path, *, bundled: bool = False) -> Run:
@@ -238,7 +267,7 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             f"{folder} is of kind {config.kind}, without its search",
             expected=f"a folder below {among}/ in the run whose plans it works on",
         )
-    return Run(folder=folder, config=config, bundled=bundled)
+    return Run(folder=folder, config=config, bundled=bundled, label=read_label(folder))
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -1,8 +1,9 @@
-"""Making, listing and deleting runs."""
+"""Making, listing, naming and deleting runs."""
 
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qcqa.errors import RunError
@@ -11,10 +12,13 @@ from qcqa.runs.clock import utc_now
 from qcqa.runs.config import SearchConfig
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of
+from qcqa.runs.label import checked_name, checked_note, write_label
 from qcqa.runs.new import new_id, write_new_run
-from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import LIVE_STATES
+from qcqa.runs.run import Run, is_held, open_run, worker_lock
 from qcqa.search.config import SearchSettings
+
+#: Characters of an id that are its time: ``20260131-101500``.
+_TIME_IN_ID = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ def list_runs() -> list[Run | DamagedRun]:
     folder = runs_folder()
     if folder.is_dir():
         for path in sorted(folder.iterdir(), reverse=True):
-            if (path / "config.json").exists():
+            # A name with a dot is of a run that is on its way in or out.
+            if not path.name.startswith(".") and (path / "config.json").exists():
                 try:
                     runs.append(open_run(path))
                 except RunError as error:
@@ -102,6 +107,26 @@ def find_run(name: str) -> Run:
     return _one_of(runs, name, where=str(runs_folder()))
 
 
+def short_names(ids: Sequence[str]) -> dict[str, str]:
+    """Return for every id what is enough of it for :func:`find_run`, if these are all runs.
+
+    It is no shorter than the time with which ids begin. An evaluation's has its search's before it.
+    """
+    parted = {one: one.rpartition("/") for one in ids}
+
+    def short(folder: str, name: str) -> str:
+        others = [own for where, _, own in parted.values() if where == folder and own != name]
+        size = _TIME_IN_ID
+        while size < len(name) and any(other.startswith(name[:size]) for other in others):
+            size += 1
+        return name[:size]
+
+    return {
+        one: f"{short('', folder)}/{short(folder, name)}" if folder else short("", name)
+        for one, (folder, _, name) in parted.items()
+    }
+
+
 def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
     """Return the run whose directory has this name, or the only one whose begins so."""
     names = [run.id.rpartition("/")[2] for run in runs]
@@ -122,23 +147,71 @@ def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
     )
 
 
-def delete_run(run: Run) -> None:
-    """Remove a run directory: a search with its jobs, or a job alone.
-
-    What an evaluation has measured stays with its search.
+def rename_run(run: Run, name: str) -> Run:
+    """Give a run another name for people; its id stays. Return the run as it is called now.
 
     Raises
     ------
     RunError
-        If a worker is at work on it, or the run came with the package.
+        If the name is empty or too long, or the run came with the package or cannot be written.
     """
+    return _relabel(run, name=checked_name(name))
+
+
+def annotate_run(run: Run, note: str) -> Run:
+    """Replace a run's note, of which an empty one is none. Return the run with it.
+
+    Raises
+    ------
+    RunError
+        If the note is too long, or the run came with the package or cannot be written.
+    """
+    return _relabel(run, note=checked_note(note))
+
+
+def _relabel(run: Run, **changes: str) -> Run:
+    _refuse_bundled(run)
+    label = run.label.model_copy(update=changes)
+    write_label(run.folder, label)
+    return replace(run, label=label)
+
+
+def delete_run(run: Run | DamagedRun) -> None:
+    """Remove a run directory: a search with its jobs, or a job alone.
+
+    What an evaluation has measured stays with its search, and what a conversion has written stays.
+
+    Raises
+    ------
+    RunError
+        If a worker is at work on it, it came with the package, or it may not be removed.
+    """
+    if isinstance(run, Run):
+        _refuse_bundled(run)
+        for one in (run, *jobs_of(run)):
+            if one.is_at_work():
+                raise RunError(
+                    f"{one.id} is still at work", remedy=f"first: qcqa runs cancel {one.id}"
+                )
+    elif is_held(worker_lock(run.folder)):
+        # One of a newer release, for instance.
+        raise RunError(f"{run.folder.name} is still at work", remedy="wait until it has ended")
+    try:
+        if run.folder.is_symlink():
+            # What it points to is not among the runs: it stays.
+            run.folder.unlink()
+            return
+        # Out of sight at once, so that nobody sees half a run.
+        leaving = run.folder.with_name(f".deleted-{secrets.token_hex(4)}")
+        run.folder.rename(leaving)
+        shutil.rmtree(leaving)
+    except OSError as error:
+        raise RunError(f"cannot delete {run.folder} ({error.strerror})") from error
+
+
+def _refuse_bundled(run: Run) -> None:
     if run.bundled:
         raise RunError(f"{run.id} came with the package", expected="a run of your own")
-    for one in (run, *jobs_of(run)):
-        state = one.status().state
-        if state in LIVE_STATES:
-            raise RunError(f"{one.id} is still {state}", remedy=f"first: qcqa runs cancel {one.id}")
-    shutil.rmtree(run.folder)
 
 
 def _bundled_runs() -> Iterator[Run]:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from filelock import Timeout
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.methods.plans import installed_versions
 from qcqa.progress import JobProgress
 from qcqa.runs.carry_out import OnProgress, carry_out
 from qcqa.runs.clock import utc_now
@@ -82,7 +83,7 @@ class _Journal:
             state="running", stage="starting", pid=os.getpid(), started=utc_now()
         )
         self._write()
-        self._event("started")
+        self._event("started", versions=installed_versions())
 
     def progress(self, progress: JobProgress) -> None:
         self._status = self._status.model_copy(

@@ -1,6 +1,7 @@
 """Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,19 +9,28 @@ from tempfile import TemporaryDirectory
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.attention import attention_names, convert_checkpoint
+from qcqa.attention import attention_names, convert_checkpoint, load
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
-from qcqa.errors import CalibrationError
+from qcqa.checkpoint.safetensors_file import SafetensorsFile
+from qcqa.converted import Converted
+from qcqa.errors import CalibrationError, PlanError
+from qcqa.files import remove_leftovers
 from qcqa.plan import GroupingPlan
+from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress
 from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
+from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes, weights_of
+from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
 
 #: Guesses: of the whole time, what has passed when the text is read, and when layers are refitted.
 _READ, _REFITTED = 0.3, 0.9
+
+#: Of a conversion that measures in the end, what has passed when the folder is written.
+_WRITTEN = 0.95
 
 
 def convert_by_plan(
@@ -70,7 +80,7 @@ def convert_by_plan(
 
         def on_bytes(written: int, total: int) -> None:
             fraction = rest.done + (1 - share) * written / max(1, total)
-            report(JobProgress("writing weights", written, total, fraction))
+            report(JobProgress("writing weights, MiB", written >> 20, total >> 20, fraction))
 
         convert_checkpoint(
             model,
@@ -81,6 +91,75 @@ def convert_by_plan(
             fitted=rest.fitted if plan.refit else None,
             on_bytes=on_bytes,
         )
+
+
+def convert_and_measure(
+    model: str,
+    plan: GroupingPlan,
+    folder: Path,
+    *,
+    calibrations: Path | None = None,
+    revision: str | None = None,
+    on_progress: OnJobProgress | None = None,
+) -> Converted:
+    """Write the checkpoint that a plan makes of a model, open it, and measure its live KV cache.
+
+    A folder that holds this very model already, from an earlier call that was stopped in the
+    end, is only measured; what a killed process has left half-written beside it is removed.
+
+    Parameters
+    ----------
+    model, plan, folder, calibrations, revision, on_progress
+        As in :func:`convert_by_plan`.
+
+    Raises
+    ------
+    EvaluationError
+        If the live cache is not of the promised size.
+    QCQAError
+        As :func:`convert_by_plan`.
+    """
+    report = on_progress or _silent
+
+    def on_part(progress: JobProgress) -> None:
+        report(replace(progress, fraction=_WRITTEN * progress.fraction))
+
+    remove_leftovers(folder)
+    if not _is_made_by(plan, folder):
+        convert_by_plan(
+            model,
+            plan,
+            folder,
+            calibrations=calibrations,
+            revision=revision,
+            on_progress=on_part,
+        )
+    report(JobProgress("measuring the KV cache", 0, 1, _WRITTEN))
+    weight_bytes = sum(
+        tensor.stop - tensor.start
+        for path in folder.glob("*.safetensors")
+        for tensor in SafetensorsFile(path).tensors.values()
+    )
+    free = free_memory_bytes()
+    can_be_opened = free is None or opening_bytes(weight_bytes) <= free
+    source_bytes, _ = weights_of(open_checkpoint(model, revision=revision))
+    return Converted(
+        folder=str(folder),
+        source_bytes=source_bytes,
+        weight_bytes=weight_bytes,
+        promised_bytes_per_token=plan.kv_bytes_per_token,
+        measured_bytes_per_token=(
+            promised_cache(load(folder), plan, str(folder)) if can_be_opened else None
+        ),
+    )
+
+
+def _is_made_by(plan: GroupingPlan, folder: Path) -> bool:
+    """Return whether a folder, which appears when it is whole, holds what a plan makes."""
+    try:
+        return load_plan(folder / "plan.json").digest == plan.digest
+    except PlanError:
+        return False
 
 
 class _Calibrated:

@@ -7,8 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from transformers import PreTrainedModel
-
 from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
@@ -20,6 +18,7 @@ from qcqa.progress import JobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.calibrate import OnLayer
 from qcqa.use_cases.plan_models import PlanModels, plan_label, require_usable
+from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
 
@@ -169,7 +168,7 @@ class _Bench:
     def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
         label = plan_label(plan)
         model = self._models.model_of(plan, self._converting(label, number))
-        yield _cache_figure(_promised_cache(model, plan, label))
+        yield _cache_figure(promised_cache(model, plan, label))
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
             report = self._reporter(label, part.name, number, place)
@@ -266,23 +265,3 @@ def _unique(figures: Iterable[Measurement]) -> tuple[Measurement, ...]:
 
 def _cache_figure(bytes_per_token: float) -> Measurement:
     return Measurement("cache_bytes_per_token", bytes_per_token)
-
-
-def _promised_cache(model: PreTrainedModel, plan: GroupingPlan, label: str) -> float:
-    """Return the bytes per token of a converted model's live cache.
-
-    Raises
-    ------
-    EvaluationError
-        If they are not those that the plan promises, in the type in which the model runs.
-    """
-    dtype = str(model.dtype).removeprefix("torch.")
-    promised = plan.model.kv_bytes_per_token(num_cached_heads=plan.num_cached_heads, dtype=dtype)
-    held = cache_bytes_per_token(model)
-    if held != promised:
-        raise EvaluationError(
-            f"the live KV cache of {label} holds {held:g} bytes per token in {dtype}",
-            expected=f"{promised}, as the plan promises",
-            remedy="report this, with the model's config",
-        )
-    return held

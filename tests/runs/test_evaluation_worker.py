@@ -44,7 +44,7 @@ def test_cancel_in_the_middle_of_a_model_keeps_figures_and_resume_finishes_with_
     evaluation = create_evaluation(search, points=POINTS, benchmark=benchmark)
     with start_worker(evaluation) as process:
         _wait(lambda: _in_the_middle_of_the_second_plan(evaluation))
-        with pytest.raises(RunError, match="is still running"):
+        with pytest.raises(RunError, match="is still at work"):
             delete_run(search)
         asked = time.monotonic()
         status = cancel(evaluation)

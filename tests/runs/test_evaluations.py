@@ -222,7 +222,7 @@ def test_a_run_that_cannot_be_written_is_one_clear_line(search: Run) -> None:
 
 def test_a_search_is_not_deleted_under_its_evaluation(search: Run) -> None:
     evaluation = _create(search)
-    with pytest.raises(RunError, match=f"{evaluation.id} is still queued; first: qcqa runs cancel"):
+    with pytest.raises(RunError, match=f"{evaluation.id} is still at work; first:"):
         delete_run(search)
     evaluation.write_status(RunStatus(state="cancelled"))
     delete_run(search)

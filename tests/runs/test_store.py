@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from qcqa.errors import RunError
 from qcqa.runs.home import runs_folder
@@ -89,7 +90,7 @@ def test_a_run_is_found_by_id_beginning_and_folder() -> None:
 
 def test_only_runs_at_rest_are_deleted() -> None:
     run = _create()
-    with pytest.raises(RunError, match="still queued; first: qcqa runs cancel"):
+    with pytest.raises(RunError, match="still at work; first: qcqa runs cancel"):
         delete_run(run)
     run.write_status(RunStatus(state="cancelled"))
     delete_run(run)
@@ -126,3 +127,33 @@ def test_half_an_event_is_left_out() -> None:
 def _set(run: Run, **changes: object) -> None:
     path = run.folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_runs_that_cannot_be_opened_are_deleted_too() -> None:
+    broken, unreadable = _create(), _create()
+    (broken.folder / "config.json").write_text("{")
+    (unreadable.folder / "status.json").write_text("{")
+    for run in _own_runs():
+        delete_run(run)
+    assert not list(runs_folder().iterdir())
+
+
+def test_a_damaged_run_with_a_living_worker_is_not_deleted() -> None:
+    run = _create()
+    with FileLock(run.folder / ".worker.lock"):
+        _set(run, version=2)
+        [damaged] = _own_runs()
+        with pytest.raises(RunError, match="still at work"):
+            delete_run(damaged)
+    delete_run(damaged)
+    assert not run.folder.exists()
+
+
+def test_of_a_linked_run_only_the_link_is_deleted(tmp_path: Path) -> None:
+    run = _create(folder=tmp_path / "elsewhere")
+    run.write_status(RunStatus(state="finished"))
+    runs_folder().mkdir(parents=True)
+    (runs_folder() / "linked").symlink_to(run.folder)
+    delete_run(find_run("linked"))
+    assert open_run(run.folder).config == run.config
+    assert not list(runs_folder().iterdir())

@@ -1,0 +1,183 @@
+"""Converting the checkpoint in the background: what it needs, how far it is, what came of it."""
+
+import json
+from pathlib import Path
+
+import streamlit as st
+
+from qcqa.budget import GIB
+from qcqa.converted import Converted
+from qcqa.errors import QCQAError
+from qcqa.files import zipped
+from qcqa.plan import GroupingPlan
+from qcqa.report.palette import method_style
+from qcqa.runs.config import ConversionConfig
+from qcqa.runs.conversions import conversions_of, converted_of, create_conversion, default_folder
+from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES
+from qcqa.use_cases.convert_preflight import ConversionPreflight, preflight_conversion
+from ui import workers
+from ui.errors import shown_in_place
+from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+
+#: Larger checkpoints are not sent through the browser.
+_MOST_ZIPPED_BYTES = 200 * 2**20
+
+_MIB = 2**20
+
+
+def conversion_card(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
+    """Draw the newest conversion of a run, and the form that starts one by this plan."""
+    with st.container(border=True, key="export_checkpoint"):
+        st.subheader("Converted checkpoint", anchor=False)
+        with shown_in_place():
+            newest = next(iter(conversions_of(run)), None)
+            if newest is not None:
+                status = newest.status()
+                if status.state in LIVE_STATES:
+                    _live(newest)
+                    return
+                if status.state == "finished":
+                    _finished(newest)
+                    is_same = _config(newest).point == (plan.method, max_cached_heads)
+                    label = "Convert it once more" if is_same else "Convert the selected plan"
+                    with st.expander(label, icon=":material/add:", expanded=not is_same):
+                        _form(run, plan, max_cached_heads)
+                    return
+                stopped(newest, status, kind="conversion", kept="Nothing half-written is kept.")
+        _form(run, plan, max_cached_heads)
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def _live(conversion: Run) -> None:
+    """Follow a conversion; the page is drawn anew when it has ended."""
+    workers.reap()
+    with shown_in_place():
+        status = conversion.status()
+        if status.state not in LIVE_STATES:
+            st.rerun()
+        st.caption(f"Writes to `{_config(conversion).folder}`")
+        with st.container(key="live"):
+            progress_row(conversion, status)
+
+
+def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
+    """Ask where to, say what it takes, and start it on a click."""
+    default = str(default_folder(run, plan))
+    st.caption(
+        "A whole folder: smaller weights, config, tokenizer, plan, model card, and the code with "
+        "which transformers opens it. It is written in the background, and its live KV cache is "
+        "measured in the end."
+    )
+    left, right = st.columns([8, 2], vertical_alignment="bottom")
+    text = left.text_input(
+        # Another plan, another folder.
+        "Folder to write",
+        default,
+        key=f"convert_folder_{default}",
+        help="On the machine on which the dashboard runs; new or empty.",
+    ).strip()
+    folder = Path(text or default).expanduser()
+    needs = None
+    try:
+        needs = preflight_conversion(run.search.model, plan, folder, revision=run.search.revision)
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
+    else:
+        st.caption(_needs_text(needs, plan))
+    is_asked = right.button(
+        "Convert",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="start_conversion",
+        disabled=needs is None,
+    )
+    if is_asked:
+        with shown_in_place():
+            point = (plan.method, max_cached_heads)
+            workers.start(create_conversion(run, point=point, folder=folder))
+            st.rerun()
+
+
+def _needs_text(needs: ConversionPreflight, plan: GroupingPlan) -> str:
+    """Say what a conversion reads, writes and takes, as Markdown."""
+    free = "" if needs.memory_free_bytes is None else f" of {_size(needs.memory_free_bytes)} free"
+    how = (
+        "the model is refitted in float32"
+        if plan.refit
+        else "the model reads its calibration text in float32"
+        if plan.calibration
+        else "a layer at a time"
+    )
+    lines = [
+        f":material/check_circle: Writes {_size(needs.weight_bytes)} of weights (source "
+        f"{_size(needs.source_bytes)}); {_size(needs.disk_free_bytes)} free on this disk.",
+        f":material/memory: Takes {_size(needs.memory_bytes)} of memory{free}: {how}.",
+    ]
+    if not needs.can_be_opened:
+        lines.append(
+            f":material/info: Opening it takes {_size(needs.opening_bytes)}: its cache is not "
+            "measured on this machine."
+        )
+    return "  \n".join(lines)
+
+
+def _finished(conversion: Run) -> None:
+    """Draw where the checkpoint is, that its cache is as promised, and how to open it."""
+    converted = converted_of(conversion)
+    folder = Path(converted.folder)
+    if not folder.is_dir():
+        st.info(f"`{folder}` was written, and is not there any more.", icon=":material/folder_off:")
+        return
+    st.success(f"Written to `{folder}`", icon=":material/check_circle:")
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        st.table(_came_of(converted, _config(conversion)), border="horizontal")
+        if converted.weight_bytes <= _MOST_ZIPPED_BYTES:
+            st.download_button(
+                "Download as zip",
+                lambda: zipped(folder),
+                file_name=f"{folder.name}.zip",
+                mime="application/zip",
+                icon=":material/folder_zip:",
+                width="stretch",
+                on_click="ignore",
+                key="download_checkpoint",
+            )
+    with right:
+        st.code(_opening(folder), language="python", wrap_lines=True)
+
+
+def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
+    held, promised = converted.measured_bytes_per_token, converted.promised_bytes_per_token
+    return {
+        "Method": method_style(config.point[0]).label,
+        "Weights": f"{_size(converted.weight_bytes)}, source {_size(converted.source_bytes)}",
+        "KV cache promised": f"{promised:,} bytes per token",
+        "KV cache measured": (
+            "not opened: too little memory" if held is None else f"{held:,.0f} bytes per token"
+        ),
+    }
+
+
+def _opening(folder: Path) -> str:
+    return (
+        f"folder = {json.dumps(str(folder))}\n\n"
+        "import qcqa\n\n"
+        "model = qcqa.load(folder)\n\n"
+        "# Or, where QCQA Explorer is not installed:\n"
+        "from transformers import AutoModelForCausalLM\n\n"
+        "model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)\n"
+    )
+
+
+def _config(conversion: Run) -> ConversionConfig:
+    config = conversion.config
+    assert isinstance(config, ConversionConfig)
+    return config
+
+
+def _size(num_bytes: int) -> str:
+    unit, scale = ("GiB", GIB) if num_bytes >= GIB else ("MiB", _MIB)
+    return f"{num_bytes / scale:,.1f} {unit}"

@@ -1,0 +1,197 @@
+"""Cards of files to take along: the plan, tables, charts, and the code that makes them."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from qcqa.evaluated import Evaluated
+from qcqa.plan import GroupingPlan
+from qcqa.plan_file import plan_text
+from qcqa.report.accuracy_table import accuracy_table
+from qcqa.report.chart import front_chart, grouping_chart
+from qcqa.report.comparison import comparison_table
+from qcqa.report.figure_file import (
+    BROWSER_REMEDY,
+    FIGURE_FORMATS,
+    FigureFormat,
+    figure_bytes,
+    find_browser,
+)
+from qcqa.report.front_table import front_table
+from qcqa.report.kv_axis import KvAxis, significant
+from qcqa.report.measured import metrics_of
+from qcqa.report.palette import method_style
+from qcqa.runs.new import slug
+from qcqa.runs.recipe import python_recipe, recipe_of, shell_recipe
+from qcqa.runs.run import Run
+from qcqa.search_result import SearchResult
+from ui.axis_choice import vertical_axis
+from ui.state import choices
+from ui.wording import merge_text
+
+_MIME = {"html": "text/html", "png": "image/png", "svg": "image/svg+xml"}
+
+
+def file_name(run: Run, what: str, suffix: str) -> str:
+    """Return a name for a downloaded file that says of what it is."""
+    return f"{slug(run.config.name) or 'run'}-{what}.{suffix}"
+
+
+def plan_card(run: Run, plan: GroupingPlan) -> None:
+    """Draw the plan's facts and the button for its file."""
+    with _card("Plan", "plan"):
+        predicted = plan.predicted
+        st.markdown(
+            f"**{method_style(plan.method).label}**: {plan.num_cached_heads:,} of "
+            f"{plan.model.num_cached_heads:,} heads, {plan.kv_bytes_per_token / 1024:g} KiB of KV "
+            f"cache per token, {100 * plan.kv_ratio:.4g} % of the source's."
+        )
+        measured = f"{len(plan.measured)} measured figures" if plan.measured else "not measured"
+        st.caption(
+            f"Merge: {merge_text(plan)}. Relative WSE {significant(predicted.relative_wse)}; "
+            f"{measured}."
+        )
+        _download(
+            "plan.json",
+            plan_text(plan),
+            file_name(run, f"{plan.method}-kv{100 * plan.kv_ratio:.4g}", "json"),
+            "application/json",
+            key="download_plan",
+            help="All groups of heads with what is known of them: qcqa convert takes it.",
+            is_main=True,
+        )
+
+
+def tables_card(
+    run: Run,
+    result: SearchResult,
+    axis: KvAxis,
+    max_cached_heads: int,
+    rows: tuple[Evaluated, ...],
+) -> None:
+    """Draw the buttons for tables."""
+    with _card("Tables", "tables"):
+        st.caption("CSV, one row per plan; sizes in GiB under the load that is set above.")
+        _download(
+            "All methods at this budget",
+            lambda: comparison_table(result, max_cached_heads, axis.load).to_csv(),
+            file_name(run, f"methods-kv{choices().budget:.4g}", "csv"),
+            "text/csv",
+            key="download_methods",
+        )
+        _download(
+            "All plans of all fronts",
+            lambda: front_table(result, axis.load).to_csv(index=False),
+            file_name(run, "fronts", "csv"),
+            "text/csv",
+            key="download_front",
+        )
+        metrics = metrics_of(rows)
+        _download(
+            "Measured figures",
+            lambda: accuracy_table(rows, metrics).to_csv(index=False),
+            file_name(run, "measured", "csv"),
+            "text/csv",
+            key="download_measured",
+            help=None if metrics else "Nothing was measured yet: see Evaluate.",
+            disabled=not metrics,
+        )
+
+
+def charts_card(
+    run: Run,
+    result: SearchResult,
+    axis: KvAxis,
+    rows: tuple[Evaluated, ...],
+    plan: GroupingPlan | None,
+) -> None:
+    """Draw the buttons for charts."""
+    name = run.config.name
+    with _card("Charts", "charts"):
+        has_browser = find_browser() is not None
+        st.markdown("Fronts of all methods")
+        vertical = vertical_axis(result, metrics_of(rows))
+        budget = choices().budget / 100
+
+        def fronts() -> go.Figure:
+            return front_chart(result, axis, name=name, vertical=vertical, rows=rows, budget=budget)
+
+        _formats(run, "fronts", fronts, has_browser=has_browser)
+        if plan is not None:
+            st.markdown(f"Which heads share, {method_style(plan.method).label}")
+            _formats(
+                run,
+                f"heads-{plan.method}",
+                lambda: grouping_chart(plan, name=name),
+                has_browser=has_browser,
+            )
+        st.caption(
+            "HTML opens anywhere, without a network."
+            + ("" if has_browser else f" PNG and SVG want a browser here: {BROWSER_REMEDY}.")
+        )
+
+
+def code_card(
+    run: Run, plan: GroupingPlan, max_cached_heads: int, rows: tuple[Evaluated, ...]
+) -> None:
+    """Draw the commands and the Python that make the plan and its checkpoint again."""
+    recipe = recipe_of(run, plan, max_cached_heads, rows)
+    with _card("As code", "code"):
+        st.caption(
+            "Makes what is on screen again, from the search to the checkpoint, in the folder "
+            "in which it is run. Settings that are as they are by default are left out."
+        )
+        shell, python = st.tabs(["Command line", "Python"])
+        shell.code(shell_recipe(recipe), language="bash", wrap_lines=True)
+        python.code(python_recipe(recipe), language="python", wrap_lines=True)
+
+
+def _card(title: str, key: str) -> "st.delta_generator.DeltaGenerator":
+    card = st.container(border=True, height="stretch", key=f"export_{key}")
+    card.subheader(title, anchor=False)
+    return card
+
+
+def _formats(run: Run, what: str, figure: Callable[[], go.Figure], *, has_browser: bool) -> None:
+    """Draw a button per format of one chart; it is drawn when a button is clicked."""
+    with st.container(horizontal=True, gap="small"):
+        for kind in FIGURE_FORMATS:
+            _download(
+                kind.upper(),
+                _drawn(figure, kind),
+                file_name(run, what, kind),
+                _MIME[kind],
+                key=f"download_{what}_{kind}",
+                disabled=kind != "html" and not has_browser,
+            )
+
+
+def _drawn(figure: Callable[[], go.Figure], kind: FigureFormat) -> Callable[[], bytes]:
+    return lambda: figure_bytes(figure(), kind)
+
+
+def _download(
+    label: str,
+    data: str | Callable[[], str | bytes],
+    name: str,
+    mime: str,
+    *,
+    key: str,
+    help: str | None = None,  # noqa: A002  # as Streamlit calls it
+    disabled: bool = False,
+    is_main: bool = False,
+) -> None:
+    st.download_button(
+        label,
+        data,
+        file_name=name,
+        mime=mime,
+        icon=":material/download:",
+        help=help,
+        type="primary" if is_main else "secondary",
+        width="stretch",
+        on_click="ignore",
+        disabled=disabled,
+        key=key,
+    )

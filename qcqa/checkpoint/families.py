@@ -1,0 +1,80 @@
+"""Which architecture a model has, by its config."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+
+from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.config_keys import Config
+from qcqa.errors import UnsupportedModelError
+
+#: Where a multimodal checkpoint keeps its language model.
+NESTED_PREFIXES = ("language_model.", "model.language_model.", "model.", "")
+
+
+@cache
+def known_architectures() -> Mapping[str, Architecture]:
+    """Return the architecture of every ``model_type`` that is known."""
+    folder = files("qcqa.checkpoint") / "architectures"
+    architectures = [
+        Architecture.model_validate_json(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".json")
+    ]
+    return {name: one for one in architectures for name in one.model_types}
+
+
+def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Config]:
+    """Return a model's architecture and the part of its config that describes the decoder.
+
+    Parameters
+    ----------
+    config : mapping
+        Content of ``config.json``.
+    source : str
+        What error messages call the model.
+
+    Returns
+    -------
+    architecture : Architecture
+        Variants applied, prefixes as the config's nesting wants them.
+    decoder_config : mapping
+        ``config`` itself, or its ``text_config`` in a multimodal model.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If no data file covers the model, or it has a second attention, to an encoder.
+    """
+    known = known_architectures()
+    model_type = config.get("model_type")
+    if isinstance(model_type, str) and model_type in known:
+        _refuse_cross_attention(config, source)
+        return known[model_type].for_config(config), config
+    text_config = config.get("text_config")
+    if isinstance(text_config, Mapping) and text_config.get("model_type") in known:
+        _refuse_cross_attention(text_config, source)
+        architecture = known[text_config["model_type"]].for_config(text_config)
+        prefixes = tuple(dict.fromkeys(_nested_prefixes(architecture)))
+        return architecture.model_copy(update={"prefixes": prefixes}), text_config
+    raise UnsupportedModelError(
+        f"model_type {model_type!r} of {source} is not known",
+        expected=f"one of {', '.join(sorted(known))}",
+        remedy="add a file to qcqa/checkpoint/architectures that says where its K and V "
+        "projections are; models without plain K and V heads (MLA, linear attention) cannot be",
+    )
+
+
+def _refuse_cross_attention(config: Config, source: str) -> None:
+    if config.get("add_cross_attention"):
+        raise UnsupportedModelError(
+            f"{source} is the decoder of an encoder-decoder (add_cross_attention in its config)",
+            expected="a decoder that attends to its own tokens only",
+            remedy="its cross-attention has keys and values of its own, which no plan covers",
+        )
+
+
+def _nested_prefixes(architecture: Architecture) -> Iterator[str]:
+    for outer in NESTED_PREFIXES:
+        for inner in architecture.prefixes:
+            yield outer + inner

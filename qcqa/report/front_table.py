@@ -1,0 +1,70 @@
+"""All plans that a search found, as a table."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qcqa.budget import CacheLoad
+from qcqa.front import Front
+from qcqa.report.kv_axis import KvAxis
+from qcqa.report.palette import in_order, method_style
+from qcqa.search_result import SearchResult
+
+
+def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
+    """Return a row per plan of every method's front, from the largest cache down.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods, and the lower bound.
+    load : CacheLoad
+        What the cache has to hold, for its size in GiB.
+
+    Returns
+    -------
+    DataFrame
+        ``error`` is what the method minimised, in the unit of its ``fitness``; the lower bound on
+        WSE is NaN where it does not hold. ``key heads`` and ``value heads`` are the numbers of
+        shared heads, layer by layer.
+    """
+    kib, gib = (KvAxis(result.spec, load, unit) for unit in ("kib", "gib"))
+    tables = []
+    for method in in_order(result.fronts):
+        front = result.fronts[method]
+        bound = [result.bound.at(int(cost)) for cost in front.cost]
+        keys, values = _heads_by_layer(front)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "method": method_style(method).label,
+                    "cached heads": front.cost,
+                    "KV ratio": front.cost / result.spec.num_cached_heads,
+                    "KiB per token": kib.of_array(front.cost),
+                    "cache, GiB": gib.of_array(front.cost),
+                    "fitness": front.fitness,
+                    "error": front.error,
+                    "WSE": result.wse(method),
+                    "relative WSE": result.wse(method) / (result.grams.trace or 1.0),
+                    "lower bound of WSE": bound if result.bound.holds_for(front) else None,
+                    "key heads": keys,
+                    "value heads": values,
+                }
+            ).iloc[::-1]
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _heads_by_layer(front: Front) -> tuple[list[str], list[str]]:
+    """Return the shared key heads and value heads of every plan, layer by layer."""
+    columns = [
+        (layer.key_labels[choice].max(axis=1) + 1, layer.value_labels[choice].max(axis=1) + 1)
+        for layer, choice in zip(front.layers, front.choices.T, strict=True)
+    ]
+    keys, values = (np.stack(of_layers, axis=1) for of_layers in zip(*columns, strict=True))
+    return _as_text(keys), _as_text(values)
+
+
+def _as_text(heads: NDArray[np.int64]) -> list[str]:
+    """Return each row, (N, L), as numbers with a blank between them."""
+    return [" ".join(map(str, row)) for row in heads.tolist()]

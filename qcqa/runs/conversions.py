@@ -1,0 +1,93 @@
+"""Conversions by a search's plans: runs inside its directory."""
+
+from pathlib import Path
+
+from qcqa.converted import Converted, load_converted
+from qcqa.errors import ConversionError, RunError
+from qcqa.plan import GroupingPlan
+from qcqa.runs.clock import utc_now
+from qcqa.runs.config import JOB_FOLDERS, ConversionConfig
+from qcqa.runs.home import converted_folder
+from qcqa.runs.jobs import jobs_of
+from qcqa.runs.new import new_id, slug, write_new_run
+from qcqa.runs.plans import plan_of_run
+from qcqa.runs.run import Run
+from qcqa.runs.status import LIVE_STATES
+from qcqa.use_cases.convert_preflight import preflight_conversion
+
+#: File in a conversion's directory with what came of it.
+CONVERTED = "converted.json"
+
+
+def create_conversion(
+    run: Run, *, point: tuple[str, int], folder: Path, name: str | None = None
+) -> Run:
+    """Make a conversion by a plan of a search, ready for a worker.
+
+    Parameters
+    ----------
+    run : Run
+        The search, with a result.
+    point : (str, int)
+        The plan: the best of a method within so many cached heads.
+    folder : Path
+        Where the checkpoint is to be; new or empty.
+    name : str, optional
+        Title; that of the folder by default.
+
+    Raises
+    ------
+    QCQAError
+        If there is no such plan, the conversion cannot end well, see
+        :func:`~qcqa.use_cases.convert_preflight.preflight_conversion`, or the run's directory
+        cannot be written.
+    """
+    method, max_cached_heads = point
+    folder = folder.expanduser().absolute()
+    config = ConversionConfig(
+        name=name or folder.name, created=utc_now(), point=point, folder=str(folder)
+    )
+    for other in conversions_of(run):
+        is_same = isinstance(other.config, ConversionConfig) and other.config.folder == str(folder)
+        if is_same and other.status().state in LIVE_STATES:
+            raise ConversionError(
+                f"{other.id} is writing to {folder} now", remedy="wait for it, or cancel it first"
+            )
+    plan = plan_of_run(run, max_cached_heads, method=method)
+    preflight_conversion(run.search.model, plan, folder, revision=run.search.revision)
+    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+
+
+def conversions_of(run: Run) -> list[Run]:
+    """Return the conversions of a search, newest first; damaged ones are left out."""
+    return jobs_of(run, "conversion")
+
+
+def converted_of(conversion: Run) -> Converted:
+    """Return what came of a conversion.
+
+    Raises
+    ------
+    RunError
+        If it has not finished, or is none.
+    """
+    if not isinstance(conversion.config, ConversionConfig):
+        raise RunError(
+            f"{conversion.id} is of kind {conversion.config.kind}", expected="a conversion"
+        )
+    return load_converted(conversion.folder / CONVERTED)
+
+
+def default_folder(run: Run, plan: GroupingPlan) -> Path:
+    """Return a folder of the user's for a plan's checkpoint, one that is not there yet.
+
+    Its name says model, method and KV ratio.
+    """
+    model = slug(Path(run.search.model).name)
+    name = f"{model}-{plan.method}-kv{100 * plan.kv_ratio:.4g}"
+    first = converted_folder() / name
+    folder, number = first, 1
+    while folder.exists():
+        number += 1
+        folder = first.with_name(f"{name}-{number}")
+    return folder

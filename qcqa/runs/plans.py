@@ -1,0 +1,46 @@
+"""The plan of a run for a budget, with all that is known of it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from qcqa.evaluated import Evaluated, figures_of_plan
+from qcqa.plan import GroupingPlan
+from qcqa.runs.run import Run
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.plan import plan_of_result
+
+
+def plan_of_run(
+    run: Run,
+    max_cached_heads: int,
+    *,
+    method: str | None = None,
+    result: SearchResult | None = None,
+    rows: Iterable[Evaluated] | None = None,
+) -> GroupingPlan:
+    """Return the best plan of a run for a budget, with what was measured of it.
+
+    Parameters
+    ----------
+    run : Run
+        The search.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    method : str, optional
+        Whose plan; by default that of the method with the smallest error.
+    result, rows : optional
+        The run's result and figures, where they are read already.
+
+    Raises
+    ------
+    QCQAError
+        If the run is no search, has no result yet, or no plan fits.
+    """
+    plan = plan_of_result(
+        run.result() if result is None else result,
+        max_cached_heads,
+        method=method,
+        settings=run.search.settings,
+        run=run.id,
+    )
+    return replace(plan, measured=figures_of_plan(plan, run.measured() if rows is None else rows))

@@ -1,0 +1,170 @@
+"""Look at a conversion before it starts: from headers alone, without loading torch."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from qcqa.budget import GIB
+from qcqa.checkpoint import Checkpoint, open_checkpoint
+from qcqa.checkpoint.checkpoint import missing_shard
+from qcqa.converted import SMALL_FILES_BYTES
+from qcqa.errors import ConversionError
+from qcqa.files import free_bytes, require_empty, require_room, require_writable
+from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
+
+#: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
+_MEMORY_BESIDE_WEIGHTS = GIB // 2
+
+_FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionPreflight:
+    """What a conversion needs, and what there is.
+
+    Parameters
+    ----------
+    source_bytes, weight_bytes : int
+        Of all weights, before and after.
+    disk_free_bytes : int
+        Where the folder is to be.
+    memory_bytes : int
+        What the conversion must hold at a time; little where it goes tensor by tensor.
+    opening_bytes : int
+        What opening the converted model takes, to measure its cache at the end.
+    memory_free_bytes : int or None
+        Memory that is free; None where the system does not tell.
+    """
+
+    source_bytes: int
+    weight_bytes: int
+    disk_free_bytes: int
+    memory_bytes: int
+    opening_bytes: int
+    memory_free_bytes: int | None
+
+    @property
+    def can_be_opened(self) -> bool:
+        """Whether there is memory to open the converted model and measure its cache."""
+        return self.memory_free_bytes is None or self.opening_bytes <= self.memory_free_bytes
+
+
+def preflight_conversion(
+    model: str, plan: GroupingPlan, folder: Path, *, revision: str | None = None
+) -> ConversionPreflight:
+    """Refuse a conversion that cannot end well; otherwise say what it needs.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plan : GroupingPlan
+        Made for this model.
+    folder : Path
+        Where the converted checkpoint is to be.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+
+    Raises
+    ------
+    ConversionError
+        If the plan merges nothing, the folder holds something or cannot be written to, or disk or
+        memory have no room.
+    CheckpointError
+        If the source is gone, or of an unknown family.
+    PlanError
+        If it is not the model that was searched any more.
+    """
+    require_empty(folder)
+    require_writable(folder)
+    if plan.num_cached_heads == plan.model.num_cached_heads:
+        raise ConversionError(
+            "a plan in which every head keeps its own",
+            expected="a plan that is smaller than its source",
+            remedy="choose a smaller budget",
+        )
+    checkpoint = open_checkpoint(model, revision=revision)
+    is_local = checkpoint.spec.revision is None
+    # On the Hub even a sample of the weights would have to be fetched; the conversion does.
+    found = checkpoint.fingerprint() if is_local else plan.fingerprint
+    plan.require_model(checkpoint.spec, found)
+    source_bytes, num_weights = weights_of(checkpoint)
+    weight_bytes = source_bytes - _saved_bytes(plan)
+    require_room(folder, weight_bytes + SMALL_FILES_BYTES)
+    memory_bytes = _memory_bytes(plan, num_weights)
+    free = free_memory_bytes()
+    if free is not None and memory_bytes > free:
+        raise ConversionError(
+            f"{free / GIB:.1f} GiB of memory free",
+            expected=f"{memory_bytes / GIB:.1f} GiB: this plan refits its model in float32",
+            remedy="close what else runs, use a larger machine, or take a plan that rests on "
+            "the weights alone",
+        )
+    return ConversionPreflight(
+        source_bytes=source_bytes,
+        weight_bytes=weight_bytes,
+        disk_free_bytes=free_bytes(folder),
+        memory_bytes=memory_bytes,
+        opening_bytes=opening_bytes(weight_bytes),
+        memory_free_bytes=free,
+    )
+
+
+def weights_of(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return the bytes and the number of all weights, from the headers of their files.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing.
+    """
+    num_bytes = num_weights = 0
+    for shard in sorted(set(checkpoint.shards.values())):
+        header = checkpoint.storage.header(shard)
+        if header is None:
+            raise missing_shard(checkpoint.spec.source, shard)
+        num_bytes += sum(tensor.stop - tensor.start for tensor in header.values())
+        num_weights += sum(prod(tensor.shape) for tensor in header.values())
+    return num_bytes, num_weights
+
+
+def opening_bytes(weight_bytes: int) -> int:
+    """Return the memory that opening a model takes, in the type in which it is stored."""
+    return weight_bytes + _MEMORY_BESIDE_WEIGHTS
+
+
+def free_memory_bytes() -> int | None:
+    """Return the memory that programs may still take, or None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = dict(line.split(":", maxsplit=1) for line in lines)
+    available = sizes.get("MemAvailable")
+    return int(available.split()[0]) * 1024 if available else None
+
+
+def _saved_bytes(plan: GroupingPlan) -> int:
+    """Return the bytes of the K and V rows that a plan does away with."""
+    spec = plan.model
+    num_heads = spec.num_cached_heads - plan.num_cached_heads
+    # Per head as many rows as a cached token has elements, in the same type.
+    bytes_per_column = spec.kv_bytes_per_token(num_cached_heads=num_heads)
+    return bytes_per_column * (spec.hidden_size + spec.has_kv_bias)
+
+
+def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:
+    """Return what must be in memory at a time: the whole model in float32 where a text is read."""
+    attention = _attention_weights(plan.model)
+    if plan.calibration is None:
+        # A layer before and after its merge.
+        weights = 2 * attention // plan.model.num_layers
+    else:
+        weights = num_weights + (attention if plan.refit else 0)
+    return weights * _FLOAT32_BYTES + _MEMORY_BESIDE_WEIGHTS
+
+
+def _attention_weights(spec: ModelSpec) -> int:
+    heads = 2 * spec.num_query_heads + 2 * spec.num_kv_heads
+    return spec.num_layers * heads * spec.head_dim * spec.hidden_size
