@@ -23,6 +23,18 @@ page = st.navigation(
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
+            "views/search.py",
+            title="Search",
+            icon=":material/manage_search:",
+            help="Start a search of a model, and follow it.",
+        ),
+        st.Page(
+            "views/groupings.py",
+            title="Groupings",
+            icon=":material/grid_view:",
+            help="Which heads share in every layer, beside other plans, and at what cost.",
+        ),
+        st.Page(
             "views/evaluate.py",
             title="Evaluate",
             icon=":material/science:",
@@ -39,6 +51,12 @@ page = st.navigation(
             title="Export",
             icon=":material/ios_share:",
             help="Take the plan, tables, charts, code and the converted checkpoint with you.",
+        ),
+        st.Page(
+            "views/help.py",
+            title="Help",
+            icon=":material/help:",
+            help="What the methods do, the terms, and how to read the charts.",
         ),
     ],
     position="top",

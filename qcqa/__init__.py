@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from qcqa.budget import CacheLoad as CacheLoad
     from qcqa.budget import heads_within_gib as heads_within_gib
     from qcqa.budget import heads_within_ratio as heads_within_ratio
+    from qcqa.capacity import Capacity as Capacity
+    from qcqa.capacity import Server as Server
+    from qcqa.capacity import capacity_of as capacity_of
     from qcqa.errors import QCQAError as QCQAError
     from qcqa.evaluated import Benchmark as Benchmark
     from qcqa.evaluated import DecodeLoad as DecodeLoad
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
     from qcqa.generated import GenerationSettings as GenerationSettings
+    from qcqa.gpus import gpu_named as gpu_named
     from qcqa.grouping import Grouping as Grouping
     from qcqa.grouping import LayerGrouping as LayerGrouping
     from qcqa.model_spec import ModelSpec as ModelSpec
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
     from qcqa.use_cases.inspect import inspect_model as inspect_model
+    from qcqa.use_cases.model_size import model_size as model_size
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
     from qcqa.use_cases.problem import CalibratedModel as CalibratedModel
     from qcqa.use_cases.search import search_model as search_model
@@ -57,6 +62,7 @@ _HOME = {
     "Benchmark": "qcqa.evaluated",
     "CacheLoad": "qcqa.budget",
     "CalibratedModel": "qcqa.use_cases.problem",
+    "Capacity": "qcqa.capacity",
     "DecodeLoad": "qcqa.evaluated",
     "Front": "qcqa.front",
     "GenerationSettings": "qcqa.generated",
@@ -69,16 +75,20 @@ _HOME = {
     "QCQAError": "qcqa.errors",
     "SearchResult": "qcqa.search_result",
     "SearchSettings": "qcqa.search.config",
+    "Server": "qcqa.capacity",
+    "capacity_of": "qcqa.capacity",
     "convert": "qcqa.attention.live",
     "convert_by_plan": "qcqa.use_cases.convert",
     "convert_checkpoint": "qcqa.attention.folder",
     "evaluate_plans": "qcqa.use_cases.evaluate",
     "generate_side_by_side": "qcqa.use_cases.generate",
+    "gpu_named": "qcqa.gpus",
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",
     "load": "qcqa.attention.loading",
     "load_plan": "qcqa.plan_file",
+    "model_size": "qcqa.use_cases.model_size",
     "plan_of_result": "qcqa.use_cases.plan",
     "save_plan": "qcqa.plan_file",
     "search_model": "qcqa.use_cases.search",

@@ -1,6 +1,7 @@
 """KV-cache budgets: from a ratio or a size in GiB to the number of heads that may be cached."""
 
 from dataclasses import dataclass
+from math import ceil
 
 from qcqa.errors import BudgetError
 from qcqa.model_spec import ModelSpec, dtype_bytes
@@ -64,6 +65,32 @@ def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
             expected="a number above 0 and at most 1 (1 is the source's own cache)",
         )
     return int(kv_ratio * spec.num_cached_heads + _ROUNDING)
+
+
+def ratio_of_heads(spec: ModelSpec, num_cached_heads: int) -> float:
+    """Return a KV ratio of few digits within which exactly so many heads fit.
+
+    The exact share may have endless digits, and its last head would be lost where it is written
+    down and read again: in an address, or on a command line.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The source model.
+    num_cached_heads : int
+        K heads plus V heads over all layers, from 1 to those of the source.
+
+    Raises
+    ------
+    BudgetError
+        If the number is out of range.
+    """
+    full = spec.num_cached_heads
+    if not 1 <= num_cached_heads <= full:
+        raise BudgetError(f"{num_cached_heads} cached heads", expected=f"from 1 to {full}")
+    # Two digits more than tell one head from the next, so that a chart shows no difference.
+    scale = 10.0 ** (len(str(full)) + 2)
+    return ceil(num_cached_heads * scale / full - _ROUNDING) / scale
 
 
 def heads_within_gib(spec: ModelSpec, gib: float, load: CacheLoad) -> int:

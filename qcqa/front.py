@@ -39,9 +39,19 @@ class LayerCandidates:
         return cls(key_labels=labels, value_labels=labels, error=error)
 
     @cached_property
+    def key_heads(self) -> IntArray:
+        """K heads that each candidate keeps, shape (C,)."""
+        return np.asarray(self.key_labels.max(axis=1) + 1)
+
+    @cached_property
+    def value_heads(self) -> IntArray:
+        """V heads that each candidate keeps, shape (C,)."""
+        return np.asarray(self.value_labels.max(axis=1) + 1)
+
+    @cached_property
     def cost(self) -> IntArray:
         """Cached heads of each candidate, shape (C,)."""
-        return np.asarray(self.key_labels.max(axis=1) + self.value_labels.max(axis=1) + 2)
+        return self.key_heads + self.value_heads
 
     def layer_grouping(self, candidate: int) -> LayerGrouping:
         """Return one candidate."""

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from qcqa.errors import CheckpointError
 from qcqa.files import write_bytes_atomically
 from qcqa.model_spec import ModelSpec
+from qcqa.terms import Kind
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +40,10 @@ class HeadGram:
     def total(self) -> FloatArray:
         """Gram of keys and values stacked, shape (H, H): for groupings shared by both."""
         return self.key + self.value
+
+    def of(self, kind: Kind) -> FloatArray:
+        """Return the Gram of the keys, of the values, or of both stacked, shape (H, H)."""
+        return {"shared": self.total, "key": self.key, "value": self.value}[kind]
 
     @property
     def num_heads(self) -> int:
@@ -100,6 +105,27 @@ def gram_of_heads(heads: NDArray[np.float32]) -> FloatArray:
     rest = flat[:, num_pieces * length :]
     gram += rest @ rest.T
     return gram
+
+
+def head_similarity(gram: FloatArray) -> FloatArray:
+    """Return the cosine similarity of the weights of each pair of heads.
+
+    Parameters
+    ----------
+    gram : array, shape (H, H)
+        Inner products between the heads.
+
+    Returns
+    -------
+    array, shape (H, H)
+        From -1 to 1, with 1 on the diagonal; 0 between a head of zeros and any other.
+    """
+    norm = np.sqrt(np.diag(gram))  # (H,)
+    lengths = np.outer(norm, norm)  # (H, H)
+    similarity = np.divide(gram, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    np.fill_diagonal(similarity, 1.0)
+    clipped: FloatArray = np.clip(similarity, -1.0, 1.0)
+    return clipped
 
 
 def save_grams(grams: ModelGrams, path: Path) -> None:

@@ -141,6 +141,40 @@ class LayerGrouping:
         return self.key.num_groups + self.value.num_groups
 
 
+def differing_heads(one: Grouping, other: Grouping) -> NDArray[np.bool_]:
+    """Return which heads share with other heads in one grouping than in the other, shape (H,).
+
+    A head's partners are the other heads of its group; a head that keeps its own has none. A head
+    differs where its two sets of partners do, whatever number its group has. So a head that joins
+    or leaves a group makes every head of that group differ.
+
+    Raises
+    ------
+    GroupingError
+        If the groupings are of different numbers of heads.
+    """
+    if one.num_heads != other.num_heads:
+        raise GroupingError(
+            f"groupings of {one.num_heads} and of {other.num_heads} heads",
+            expected="two groupings of the same heads",
+        )
+    a, b = np.array(one.labels), np.array(other.labels)
+    with_one, with_other = a[:, None] == a, b[:, None] == b  # (H, H)
+    differs: NDArray[np.bool_] = (with_one != with_other).any(axis=1)
+    return differs
+
+
+def block_labels(num_heads: int) -> NDArray[np.int64]:
+    """Return blocks of neighbours of nearly one size, for every group count.
+
+    Returns
+    -------
+    array, shape (H, H)
+        Row ``k - 1`` has ``k`` groups; canonical, and where ``k`` divides ``H`` GQA's.
+    """
+    return np.arange(num_heads) * np.arange(1, num_heads + 1)[:, None] // num_heads
+
+
 def canonical_labels(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return a population's labels in canonical form.
 

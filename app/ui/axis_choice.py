@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from qcqa.report.pareto import scales_of
+from qcqa.report.error_axis import scales_of
 from qcqa.search_result import SearchResult
 from ui.state import choices, widget
 

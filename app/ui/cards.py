@@ -13,7 +13,7 @@ from qcqa.terms import Fitness
 from qcqa.use_cases.plan import best_method
 from ui.glyph import glyph
 from ui.plan_figures import PlanFigure, in_sentence
-from ui.state import choices
+from ui.state import choices, choose
 from ui.wording import listed
 
 Points = Mapping[str, BudgetPoint | None]
@@ -41,6 +41,16 @@ def best_points(points: Points, result: SearchResult, max_cached_heads: int) -> 
         and point.fitness == best.fitness
         and point.error <= best.error * (1 + 1e-9)
     ]
+
+
+def selected_point(
+    points: Points, result: SearchResult, max_cached_heads: int
+) -> BudgetPoint | None:
+    """Return the plan of the method that the reader chose, or else the best; None if none fits."""
+    chosen = points.get(choices().method or "")
+    if chosen is not None:
+        return chosen
+    return next(iter(best_points(points, result, max_cached_heads)), None)
 
 
 def headline(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> None:
@@ -90,14 +100,39 @@ def _error_text(point: BudgetPoint) -> str:
 
 
 def method_cards(
-    points: Points, result: SearchResult, axis: KvAxis, figures: Mapping[str, PlanFigure]
+    points: Points,
+    result: SearchResult,
+    axis: KvAxis,
+    figures: Mapping[str, PlanFigure],
+    selected: BudgetPoint | None,
 ) -> None:
-    """Draw a card per method, with the measured figure of its plan where there is one."""
+    """Draw a card per method, with the measured figure of its plan where there is one.
+
+    A card's name selects its plan.
+    """
     with st.grid(2, min_column_width=150, gap="small"):
         for method, point in points.items():
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
+                _name(method, point, is_selected=point is not None and point is selected)
                 least = int(result.fronts[method].cost[0])
                 _card(method_style(method), point, axis, least, figures.get(method))
+
+
+def _name(method: str, point: BudgetPoint | None, *, is_selected: bool) -> None:
+    """Draw a card's name: a button where there is a plan to select."""
+    style = method_style(method)
+    name = f"![]({glyph(style)}) **{style.label}**"
+    if point is None:
+        st.markdown(name)
+        return
+    st.button(
+        f"{name} :blue-badge[selected]" if is_selected else name,
+        type="tertiary",
+        key=f"select_{method}",
+        help="This plan is shown below." if is_selected else "Show this plan below.",
+        on_click=choose,
+        kwargs={"method": method},
+    )
 
 
 def _card(
@@ -107,7 +142,6 @@ def _card(
     least: int,
     figure: PlanFigure | None,
 ) -> None:
-    st.markdown(f"![]({glyph(style)}) **{style.label}**")
     if point is None:
         st.metric(style.label, "—", label_visibility="collapsed")
         st.caption(f"No plan fits: the smallest needs {axis.text(least)}.")

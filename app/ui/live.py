@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from qcqa.errors import QCQAError
-from qcqa.report.progress import has_hypervolume, progress_figure
+from qcqa.report.duration import clock
 from qcqa.runs.launch import cancel
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES, RunStatus
@@ -36,20 +36,25 @@ def live_progress(run: Run, seen: Stamp) -> None:
             st.rerun()
         with st.container(border=True, key="live"):
             progress_row(run, status)
-            events = run.events()
-            if has_hypervolume(events):
-                st.plotly_chart(
-                    progress_figure(events),
-                    key="progress_chart",
-                    config={"displayModeBar": False},
-                    alt="Hypervolume of the fronts found so far",
-                )
+            st.page_link("views/search.py", label="Stage by stage", icon=":material/manage_search:")
 
 
-def progress_row(run: Run, status: RunStatus, *, key: str = "cancel_run") -> None:
-    """Draw how far a run at work is, and the button that cancels it, which has the key."""
+def progress_row(
+    run: Run, status: RunStatus, *, stage: str | None = None, key: str = "cancel_run"
+) -> None:
+    """Draw how far a run at work is, and the button that cancels it.
+
+    Parameters
+    ----------
+    run, status
+        The run, and its state.
+    stage : str, optional
+        What it does now, where more is known of that than its status says.
+    key : str
+        Of the button: a page may show several runs.
+    """
     left, right = st.columns([8, 2], vertical_alignment="center")
-    left.progress(status.fraction, text=_progress_text(status))
+    left.progress(status.fraction, text=_progress_text(status, stage))
     right.button(
         "Cancel",
         icon=":material/stop_circle:",
@@ -103,11 +108,12 @@ def tell_problem() -> None:
         st.error(problem, icon=":material/error:")
 
 
-def _progress_text(status: RunStatus) -> str:
+def _progress_text(status: RunStatus, stage: str | None) -> str:
     if status.state == "queued":
         return "Starting the worker process …"
-    steps = f", {status.step} of {status.total}" if status.total else ""
-    return f"**{status.fraction:.0%}** · {status.stage}{steps}{_time_text(status)}"
+    if stage is None:
+        stage = status.stage + (f", {status.step} of {status.total}" if status.total else "")
+    return f"**{status.fraction:.0%}** · {stage}{_time_text(status)}"
 
 
 def _time_text(status: RunStatus) -> str:
@@ -115,13 +121,7 @@ def _time_text(status: RunStatus) -> str:
     if not status.started:
         return ""
     taken = (datetime.now(UTC) - datetime.fromisoformat(status.started)).total_seconds()
-    text = f" · {_clock(taken)} so far"
+    text = f" · {clock(taken)} so far"
     if status.fraction > 0.1 and taken > 5:
-        text += f", about {_clock(taken / status.fraction - taken)} left"
+        text += f", about {clock(taken / status.fraction - taken)} left"
     return text
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

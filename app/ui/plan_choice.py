@@ -1,27 +1,47 @@
-"""The method whose plan is shown: the same on all pages."""
+"""Whose plan is looked at: one choice for all pages."""
 
 import streamlit as st
 
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
-from ui.cards import Points, best_points
-from ui.state import choices, widget
+from ui.cards import Points, selected_point
+from ui.state import widget
 
 
-def plan_choice(points: Points, result: SearchResult, max_cached_heads: int) -> str | None:
-    """Draw the switch between methods that have a plan; return the chosen one, or None."""
-    fitting = [name for name, point in points.items() if point is not None]
-    best = best_points(points, result, max_cached_heads)
-    if not best:
+def plan_choice(
+    points: Points, result: SearchResult, max_cached_heads: int, *, heading: str | None = None
+) -> str | None:
+    """Draw the switch between methods whose plans fit the budget.
+
+    Parameters
+    ----------
+    points : mapping
+        The best plan of each method within the budget.
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        The budget: K heads plus V heads over all layers.
+    heading : str, optional
+        Stands above the switch, in place of its label.
+
+    Returns
+    -------
+    str or None
+        The chosen method; the best by default, and where the chosen one has no plan that fits.
+        None, with nothing drawn, where no plan of any method fits.
+    """
+    selected = selected_point(points, result, max_cached_heads)
+    if selected is None:
         return None
-    chosen = choices().method
-    method = chosen if chosen in fitting else best[0].method
+    if heading is not None:
+        st.subheader(heading, anchor=False)
     st.segmented_control(
         "Plan of",
-        fitting,
+        [name for name, point in points.items() if point is not None],
         format_func=lambda name: method_style(name).label,
         required=True,
+        label_visibility="visible" if heading is None else "collapsed",
         wrap=True,
-        **widget("method", method, key="plan_method"),
+        **widget("method", selected.method, key="plan_method"),
     )
-    return method
+    return selected.method

@@ -6,7 +6,7 @@ from math import hypot, isfinite
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
-from qcqa.report.accuracy import STANDARD_ERRORS
+from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.measured import rows_under, value_text
 from qcqa.report.palette import method_style

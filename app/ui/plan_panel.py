@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import streamlit as st
 
 from qcqa.plan_file import plan_text
-from qcqa.report.groups import grouping_figure
+from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
-from ui.cards import Points, best_points, facts
+from ui.cards import Points, facts, selected_point
+from ui.plan_choice import plan_choice
 from ui.plan_figures import PlanFigure
-from ui.state import choices, widget
 from ui.wording import merge_text
 
 
@@ -32,22 +32,11 @@ def plan_panel(
     QCQAError
         If the plan cannot be made.
     """
-    fitting = [name for name, point in points.items() if point is not None]
-    best = best_points(points, result, max_cached_heads)
-    if not best:
+    point = selected_point(points, result, max_cached_heads)
+    if point is None:
         return
-    st.subheader("Which heads share", anchor=False)
-    chosen = choices().method
-    method = chosen if chosen in fitting else best[0].method
-    st.segmented_control(
-        "Plan of",
-        fitting,
-        format_func=lambda name: method_style(name).label,
-        required=True,
-        label_visibility="collapsed",
-        wrap=True,
-        **widget("method", method, key="plan_method"),
-    )
+    plan_choice(points, result, max_cached_heads, heading="Which heads share")
+    method = point.method
     plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
     left, right = st.columns([7, 3], gap="medium")
     with left:
@@ -57,16 +46,9 @@ def plan_panel(
             config={"displayModeBar": False},
             alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
         )
-        is_apart = any(layer.key != layer.value for layer in plan.layers)
-        shared = "one head, of keys and of values apart" if is_apart else "one K and one V head"
-        st.caption(
-            "A row per layer, a column per head of the source. Heads of one colour and number "
-            f"share {shared}; a grey head keeps its own."
-        )
+        st.caption(grouping_caption(plan))
     with right:
-        point = points[method]
-        if point is not None:
-            st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
+        st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
             plan_text(plan),
@@ -77,6 +59,12 @@ def plan_panel(
             width="stretch",
             on_click="ignore",
             key="download_plan",
+        )
+        st.page_link(
+            "views/groupings.py",
+            label="Compare its groups",
+            icon=":material/grid_view:",
+            width="stretch",
         )
         st.page_link(
             "views/evaluate.py",

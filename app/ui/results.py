@@ -39,10 +39,16 @@ def result_of(run: Run) -> SearchResult | None:
         If a file is damaged.
     """
     stamp = stamp_of(run)
-    names = {name for name, _ in stamp}
-    if "lower_bound.parquet" not in names or len(names) == 1:
-        return None
-    return _read_once(_results(), run.folder, stamp, run.result)
+    return _read_once(_results(), run.folder, stamp, run.result) if _is_whole(stamp) else None
+
+
+def has_result(run: Run) -> bool:
+    """Return whether there is anything to draw of a run."""
+    return _is_whole(stamp_of(run))
+
+
+def _is_whole(stamp: Stamp) -> bool:
+    return len(stamp) > 1 and "lower_bound.parquet" in {name for name, _ in stamp}
 
 
 @st.cache_resource(show_spinner=False)

@@ -6,19 +6,24 @@ import streamlit as st
 
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun, list_runs
-from ui.new_search import open_form
 from ui.state import choices, choose, controlled
 from ui.wording import when
 
 
-def pick_run() -> Run | DamagedRun | None:
-    """Draw the list of runs and return the one that is chosen, or None if there is none."""
+def pick_run(*, with_button: bool = True) -> Run | DamagedRun | None:
+    """Draw the list of runs and return the one that is chosen, or None if there is none.
+
+    Parameters
+    ----------
+    with_button : bool
+        Whether the button that leads to the form of a new search stands beside it.
+    """
     runs = {run_id(run): run for run in list_runs()}
     chosen = choices().run
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     if runs:
         shown = chosen if chosen in runs else default_run(runs)
-        labels = _labels(runs)
+        labels = run_labels(runs)
         row.selectbox(
             "Run",
             list(runs),
@@ -26,7 +31,8 @@ def pick_run() -> Run | DamagedRun | None:
             width="stretch",
             **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
         )
-    row.button("New search", icon=":material/add:", key="new_search", on_click=open_form)
+    if with_button and row.button("New search", icon=":material/add:", key="new_search"):
+        st.switch_page("views/search.py")
     tell_if_gone(runs)
     return runs[shown] if runs else None
 
@@ -53,7 +59,7 @@ def run_id(run: Run | DamagedRun) -> str:
     return run.id if isinstance(run, Run) else run.folder.name
 
 
-def _labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
+def run_labels(runs: dict[str, Run | DamagedRun]) -> dict[str, str]:
     """Return a label for every run, each another.
 
     No label may change while a run goes on: the browser knows an option by its label.

@@ -7,7 +7,8 @@ from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 from qcqa.terms import Merge
 
-_MERGES: dict[Merge, str] = {
+#: How merged heads are computed, for people.
+MERGES: dict[Merge, str] = {
     "mean": "mean",
     "mean-norm": "mean, rescaled",
     "aligned": "mean of rotated heads",
@@ -29,7 +30,7 @@ def geometry_text(spec: ModelSpec) -> str:
 
 def merge_text(plan: GroupingPlan) -> str:
     """Return how the heads of a plan's groups become one."""
-    return _MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
+    return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ from ui.live import tell_problem
 from ui.live_evaluation import newest_evaluation
 from ui.measure_form import AskBenchmark, measure_form
 from ui.measured_panel import measured_panel
-from ui.new_search import form_if_open
 from ui.results import measured_of, result_of
 from ui.side_by_side import side_by_side
 from ui.speed_panel import speed_panel
@@ -103,4 +102,3 @@ with shown_in_place():
         st.info("This search has no fronts yet: there are no plans to measure.")
     else:
         show(run, result)
-form_if_open()

@@ -8,7 +8,6 @@ from ui.errors import shown_in_place
 from ui.export_cards import charts_card, code_card, plan_card, tables_card
 from ui.heading import page_heading
 from ui.live import tell_problem
-from ui.new_search import form_if_open
 from ui.plan_choice import plan_choice
 from ui.results import measured_of, result_of
 
@@ -54,4 +53,3 @@ with shown_in_place():
     else:
         tell_problem()
         export(run, result)
-form_if_open()

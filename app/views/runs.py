@@ -5,7 +5,6 @@ from ui import workers
 from ui.errors import shown_in_place
 from ui.heading import heading
 from ui.live import tell_problem
-from ui.new_search import form_if_open, open_form
 from ui.run_comparison import several_runs
 from ui.run_dialogs import dialog_is_open, open_dialog, show_dialog
 from ui.run_panel import run_panel
@@ -28,7 +27,8 @@ def top() -> None:
             on_click=open_dialog,
             args=("load",),
         )
-        st.button("New search", icon=":material/add:", key="new_search", on_click=open_form)
+        if st.button("New search", icon=":material/add:", key="new_search"):
+            st.switch_page("views/search.py")
 
 
 workers.reap()
@@ -54,5 +54,3 @@ with shown_in_place():
             several_runs(chosen)
 if dialog_is_open():
     show_dialog()
-else:
-    form_if_open()

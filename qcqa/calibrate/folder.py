@@ -1,4 +1,4 @@
-"""A calibration as files: the tokens that were read, and the second moments of every layer."""
+"""A calibration as files: the tokens that were read, and what every layer makes of them."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ class CalibrationFolder:
     """A folder that holds a calibration, or the part of it that is there so far.
 
     Layers are files of their own, so that one at a time is in memory. A second moment is
-    symmetric: its upper triangle is kept, in float64.
+    symmetric: its upper triangle is kept, in float64. Grams for searches lie beside it; see
+    :class:`~qcqa.subspace.grams.SubspaceGrams`.
 
     Parameters
     ----------
@@ -84,6 +85,21 @@ class CalibrationFolder:
         except CalibrationError:
             return False
         return model == fingerprint and digest_of(kept) == digest_of(windows)
+
+    def mark(self) -> str:
+        """Return a hash of the tokens and of which model they are: of all that rests on them.
+
+        Raises
+        ------
+        CalibrationError
+            If the tokens are missing or damaged.
+        """
+        windows, fingerprint = self._read()
+        return f"{fingerprint}-{digest_of(windows)}"
+
+    def grams(self, layer: int) -> Path:
+        """Return the file of a layer's Grams, which may not be there."""
+        return self.path / f"grams-{layer:03d}.safetensors"
 
     def save_moment(self, layer: int, moment: Tensor) -> None:
         """Keep a layer's second moment, (d, d) or (d + 1, d + 1)."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ class Checkpoint:
         Name of the file of every tensor.
     tensors : mapping of str to StoredTensor
         Headers of the tensors that hold keys and values.
+    num_weights, num_layer_weights : int
+        Weights of all tensors in the files that hold keys and values, and those of the layers.
     storage : Storage
         Where the files come from.
     """
@@ -48,6 +51,8 @@ class Checkpoint:
     prefix: str
     shards: Mapping[str, str]
     tensors: Mapping[str, StoredTensor]
+    num_weights: int
+    num_layer_weights: int
     storage: Storage
     _open_files: dict[str, SafetensorsFile] = field(default_factory=dict, repr=False)
 
@@ -67,6 +72,22 @@ class Checkpoint:
             if self.architecture.transposed and not name.endswith(".bias"):
                 wanted = rows
             total += (tensor.stop - tensor.start) * wanted // rows
+        return total
+
+    def num_parameters(self) -> int:
+        """Return how many weights the model's files hold, from their headers.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        """
+        total = 0
+        for shard in sorted(set(self.shards.values())):
+            tensors = self.storage.header(shard)
+            if tensors is None:
+                raise missing_shard(self.spec.source, shard)
+            total += sum(prod(tensor.shape) for tensor in tensors.values())
         return total
 
     def module_name(self, template: str, layer: int) -> str:

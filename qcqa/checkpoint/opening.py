@@ -1,6 +1,7 @@
 """Opening a model: everything that can be refused without reading its weights is refused here."""
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 from qcqa.checkpoint.architecture import Architecture
@@ -64,6 +65,8 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
         prefix=prefix,
         shards=shards,
         tensors=found.tensors,
+        num_weights=found.num_weights,
+        num_layer_weights=found.num_layer_weights,
         storage=storage,
     )
 
@@ -216,6 +219,16 @@ class _Tensors:
         self.tensors: dict[str, StoredTensor] = {
             name: headers[shards[name]][name] for name in names
         }
+        sizes = {
+            name: prod(stored.shape)
+            for header in headers.values()
+            for name, stored in header.items()
+        }
+        of_layers = prefix + architecture.key_value_modules()[0].partition("{layer}")[0]
+        self.num_weights = sum(sizes.values())
+        self.num_layer_weights = sum(
+            size for name, size in sizes.items() if name.startswith(of_layers)
+        )
         # Queries need not be read, but where a shard has them they tell whether heads fit.
         self._query_rows: int | None = None
         if architecture.modules.query is not None:

@@ -8,12 +8,14 @@ import typer
 from qcqa.cli import (
     app,
     calibrate,
+    capacity,
     compare,
     convert,
     demo,
     evaluate,
     export,
     generate,
+    groups,
     inspect,
     plan,
     runs,
@@ -35,6 +37,8 @@ cli.command("inspect")(inspect.inspect)
 cli.command("search")(search.search)
 cli.command("calibrate")(calibrate.calibrate)
 cli.command("plan")(plan.plan)
+cli.command("groups")(groups.groups)
+cli.command("capacity")(capacity.capacity)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("generate")(generate.generate)

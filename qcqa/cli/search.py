@@ -1,5 +1,6 @@
 """``qcqa search``: search a model, in this process or in the background."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,17 @@ import typer
 
 from qcqa.cli.inspect import ModelArgument, RevisionOption
 from qcqa.cli.jobs import start_or_carry_out
-from qcqa.cli.output import JsonOption
+from qcqa.cli.output import JsonOption, console, print_json, print_pairs
 from qcqa.errors import SettingsError
-from qcqa.runs.store import create_run
+from qcqa.report.preflight import model_facts, search_facts, time_text
+from qcqa.runs.home import runs_folder
+from qcqa.runs.pace import machine_pace
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run, list_runs
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.inspect import inspect_model
+from qcqa.use_cases.preflight import Preflight, preflight
 from qcqa.use_cases.presets import PRESETS, preset_named
 from qcqa.use_cases.search import (
     ALL_SEARCHED,
@@ -103,6 +109,10 @@ def search(
     detach: Annotated[
         bool, typer.Option("--detach", help="Search in the background and return at once.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what the search takes, and do not start it."),
+    ] = False,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +129,7 @@ def search(
 
         qcqa search ./opt-1.3b -m qcqa-ac --population 200 --generations 300 --detach
 
-        qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt
+        qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt --dry-run
     """
     settings = SearchSettings(
         population_size=population,
@@ -146,9 +156,14 @@ def search(
         chosen = preset_named(preset)
         methods, settings = chosen.methods, chosen.settings(settings)
     # Refuse what cannot be searched before a run directory for it lies around.
-    wanted = with_baselines(methods)
-    text = calibration_of(model, calibration, methods=wanted, settings=settings)
-    inspect_model(model, revision=revision)
+    text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
+    report = inspect_model(model, revision=revision)
+    check = preflight(report, methods=methods, settings=settings, folder=out or runs_folder())
+    if dry_run:
+        _print_preflight(check, as_json=as_json)
+        return
+    for warning in check.warnings:
+        typer.echo(f"qcqa: {warning}", err=True)
     run = create_run(
         model=model,
         revision=revision,
@@ -159,3 +174,25 @@ def search(
         folder=out,
     )
     start_or_carry_out(run, detach=detach, as_json=as_json)
+
+
+def _print_preflight(check: Preflight, *, as_json: bool) -> None:
+    """Print what a search takes on this machine."""
+    pace, timed_runs = machine_pace(run for run in list_runs() if isinstance(run, Run))
+    time = check.time.on_this_machine(pace, timed_runs=timed_runs)
+    if as_json:
+        print_json(
+            {
+                **asdict(check.model),
+                "memory_bytes": check.memory_bytes,
+                "disk_bytes": check.disk_bytes,
+                "seconds": {"low": time.low, "probable": time.seconds, "high": time.high},
+                "seconds_by_part": {part.name: part.seconds for part in time.parts},
+                "timed_runs": time.timed_runs,
+                "warnings": check.warnings,
+            }
+        )
+        return
+    print_pairs(model_facts(check.model) | search_facts(check) | {"Time": time_text(time)})
+    for warning in check.warnings:
+        console.print(f"\n{warning}", style="bold")

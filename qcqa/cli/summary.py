@@ -1,6 +1,6 @@
 """What several commands print of a search: the comparison of its methods, its fronts, a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan
 from typing import Any
 
@@ -127,13 +127,14 @@ def result_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def print_groupings(plan: GroupingPlan) -> None:
-    """Print a plan's groups of heads, a line per layer."""
+def print_groupings(plan: GroupingPlan, layers: Iterable[int] | None = None) -> None:
+    """Print a plan's groups of heads, a line for each layer or for some of them."""
     console.print(
         f"\n[bold]{method_style(plan.method).label}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
         "heads in one bracket share a key/value head"
     )
-    for number, layer in enumerate(plan.layers):
+    for number in range(len(plan.layers)) if layers is None else layers:
+        layer = plan.layers[number]
         text = _brackets(layer.key)
         if layer.value != layer.key:
             text = f"K {text}  V {_brackets(layer.value)}"

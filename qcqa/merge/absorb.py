@@ -13,19 +13,19 @@ from qcqa.merge.layer_weights import LayerWeights
 from qcqa.subspace.fit import Fit
 from qcqa.subspace.layer import LayerHeads, layer_heads
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 #: Change of basis (dh, dh) of each head that shares with another: head = basis @ shared head.
 Bases = Mapping[int, FloatArray]
 
 
-def heads_of(weights: LayerWeights, context: LayerContext) -> LayerHeads:
-    """Return a layer's heads in float64, with the weights of their errors."""
+def heads_of(
+    weights: LayerWeights, context: LayerContext, dtype: torch.dtype = torch.float64
+) -> LayerHeads:
+    """Return a layer's heads in a float type, with the weights of their errors."""
     query, output = queries_and_output(weights)
+    parts = (query, weights.key, weights.value, output)
     return layer_heads(
-        wide(query),
-        wide(weights.key),
-        wide(weights.value),
-        wide(output),
+        *(_array(part, dtype) for part in parts),
         moment=None if context.moment is None else wide(context.moment),
         planes=context.rotary_planes,
         norm=context.key_norm,
@@ -42,7 +42,11 @@ def queries_and_output(weights: LayerWeights) -> tuple[Tensor, Tensor]:
 
 def wide(tensor: Tensor) -> FloatArray:
     """Return a tensor in float64."""
-    return np.asarray(tensor.detach().to("cpu", torch.float64).numpy())
+    return _array(tensor, torch.float64)
+
+
+def _array(tensor: Tensor, dtype: torch.dtype) -> NDArray[np.floating]:
+    return np.asarray(tensor.detach().to("cpu", dtype).numpy())
 
 
 def share(

@@ -11,7 +11,7 @@ from qcqa.merge.mean import shared_scales
 from qcqa.subspace.fit import Fit
 from qcqa.subspace.layer import LayerHeads
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 #: Turns of generalised Procrustes analysis, each onto the mean of the last; few gain anything.
 _TURNS = 10
 
@@ -85,7 +85,7 @@ def _turn(
     flat = rows.reshape(-1, width)
     products = flat @ (flat if moment is None else flat @ moment).T
     inner = products.reshape(num_heads, size, num_heads, size).transpose(0, 2, 1, 3)  # (m, m, n, n)
-    found = np.tile(np.eye(size), (num_heads, 1, 1))
+    found: FloatArray = np.tile(np.eye(size), (num_heads, 1, 1))
     # The first turn is onto the first head, the others onto the mean of all.
     onto = np.concatenate([found[:1], np.zeros_like(found[1:])])
     for _ in range(_TURNS):

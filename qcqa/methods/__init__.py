@@ -1,6 +1,6 @@
 """The methods by name: each answers a problem with a front of plans."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -62,4 +62,10 @@ def run_method(
     return chosen.run(problem, effective, progress or silent, scratch)
 
 
-__all__ = ["METHODS", "Method", "Progress", "run_method"]
+def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:
+    """Return whether any of the methods has use for a calibration text."""
+    all_settings = [METHODS[name].settings(settings) for name in names]
+    return any(one.fitness != "wse" or one.merge == "svd" or one.refit for one in all_settings)
+
+
+__all__ = ["METHODS", "Method", "Progress", "run_method", "wants_calibration"]

@@ -8,12 +8,13 @@ from qcqa.errors import ExportError
 from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.report.accuracy import accuracy_figure
+from qcqa.report.error_axis import scales_of
 from qcqa.report.figure_file import titled
 from qcqa.report.groups import grouping_figure
 from qcqa.report.kv_axis import KvAxis, size_text
 from qcqa.report.measured import metrics_of
 from qcqa.report.palette import method_style
-from qcqa.report.pareto import pareto_figure, scales_of
+from qcqa.report.pareto import pareto_figure
 from qcqa.search_result import SearchResult
 
 #: Longer names of runs are cut: a title has one line.
@@ -41,7 +42,7 @@ def front_chart(
         Of the run, for the title.
     vertical : str
         What the vertical axis shows: an error that the search predicts, see
-        :func:`~qcqa.report.pareto.scales_of`, or a measured metric.
+        :func:`~qcqa.report.error_axis.scales_of`, or a measured metric.
     rows : iterable of Evaluated
         What was measured.
     budget : float, optional

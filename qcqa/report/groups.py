@@ -1,19 +1,26 @@
 """Which heads share in every layer of a plan, as a chart of layers by heads."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
+from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS
 
-#: Wider models have no room for a number in each cell.
-_MOST_HEADS_WITH_NUMBERS = 40
+#: More cells side by side have no room for a number each; compact figures have less.
+_MOST_COLUMNS_WITH_NUMBERS = {False: 40, True: 16}
+
+#: Numbers in more cells than this make a browser slow.
+_MOST_CELLS_WITH_NUMBERS = 1600
+
+#: Of a larger group only the first heads are named where the pointer rests.
+_MOST_HEADS_NAMED = 12
 
 
-def grouping_figure(plan: GroupingPlan) -> go.Figure:
+def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
     """Return the plan as a chart: a row per layer, a column per head of the source.
 
     Heads of one colour and number share one head; a grey cell keeps its own. A group's colour
@@ -23,45 +30,56 @@ def grouping_figure(plan: GroupingPlan) -> go.Figure:
     ----------
     plan : GroupingPlan
         Up to some 80 layers of 64 heads stay readable.
+    compact : bool
+        Whether it stands beside other plans: less height, and no member lists.
     """
     panels = _panels(plan)
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    figure = make_subplots(
-        rows=1,
-        cols=len(panels),
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[title for title, _ in panels] if len(panels) > 1 else None,
+    # Two compact grids have no room for words.
+    has_words = not (compact and len(panels) > 1)
+    figure = head_grid(
+        [title for title, _ in panels],
+        num_layers,
+        num_heads,
+        compact=compact,
+        with_words=has_words,
     )
+    num_cells = num_layers * num_heads * len(panels)
+    most = _MOST_COLUMNS_WITH_NUMBERS[compact]
+    has_numbers = num_heads * len(panels) <= most and num_cells <= _MOST_CELLS_WITH_NUMBERS
     # Two panels beside each other have less room for words.
-    between, width = (" of ", 1.14) if len(panels) == 1 else ("/", 1.2)
+    between = " of " if len(panels) == 1 and not compact else "/"
     for column, (_, groupings) in enumerate(panels, start=1):
-        figure.add_trace(_cells(groupings), row=1, col=column)
-        figure.add_trace(_kept_heads(groupings, between), row=1, col=column)
-        figure.update_xaxes(
-            title_text="head of the source",
-            tickmode="array",
-            tickvals=list(range(0, num_heads, _tick_step(num_heads))),
-            range=[-0.5, num_heads * width],
-            showgrid=False,
-            zeroline=False,
-            row=1,
-            col=column,
-        )
-    figure.update_yaxes(
-        range=[num_layers - 0.5, -0.5],
-        tick0=0,
-        dtick=_tick_step(num_layers),
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_yaxes(title_text="layer", row=1, col=1)
-    figure.update_layout(
-        height=_height(num_layers),
-        margin={"l": 8, "r": 8, "t": 28 if len(panels) > 1 else 8, "b": 8},
-        showlegend=False,
-    )
+        cells = _cells(groupings, has_numbers=has_numbers, is_brief=compact)
+        cells.update(cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact))
+        figure.add_trace(cells, row=1, col=column)
+        if has_words:
+            kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
+            words = row_end_words(kept, num_heads, "layer %{y} keeps %{text} heads")
+            figure.add_trace(words, row=1, col=column)
     return figure
+
+
+def grouping_caption(plan: GroupingPlan) -> str:
+    """Return how to read :func:`grouping_figure`."""
+    shared = "one head, of keys and of values apart" if is_apart(plan) else "one K and one V head"
+    return (
+        "A row per layer, a column per head of the source. Heads of one colour and number share "
+        f"{shared}; a grey head keeps its own."
+    )
+
+
+def is_apart(*plans: GroupingPlan) -> bool:
+    """Return whether any of these plans groups keys and values of a layer differently."""
+    return any(layer.key != layer.value for plan in plans for layer in plan.layers)
+
+
+def _panels(plan: GroupingPlan) -> list[tuple[str, list[Grouping]]]:
+    """Return title and groupings of each grid that the plan needs: one, or keys and values."""
+    keys = [layer.key for layer in plan.layers]
+    if not is_apart(plan):
+        return [("Keys and values", keys)]
+    return [("Keys", keys), ("Values", [layer.value for layer in plan.layers])]
 
 
 def group_colours(grouping: Grouping) -> list[int]:
@@ -86,81 +104,40 @@ def group_colours(grouping: Grouping) -> list[int]:
     return colour_of_head
 
 
-def _panels(plan: GroupingPlan) -> list[tuple[str, list[Grouping]]]:
-    keys = [layer.key for layer in plan.layers]
-    values = [layer.value for layer in plan.layers]
-    if keys == values:
-        return [("Keys and values", keys)]
-    return [("Keys", keys), ("Values", values)]
-
-
-def _cells(groupings: list[Grouping]) -> go.Heatmap:
-    colours = np.array([group_colours(grouping) for grouping in groupings])  # (L, H)
-    numbers = np.array([grouping.labels for grouping in groupings])  # (L, H)
-    num_heads = numbers.shape[1]
-    gap = 2 if num_heads <= 16 else 1
+def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, is_brief: bool) -> go.Heatmap:
+    colours = np.array([group_colours(grouping) for grouping in groupings], dtype=np.int8)  # (L, H)
     return go.Heatmap(
         z=colours,
         zmin=-1.5,
         zmax=len(GROUP_COLOURS) - 0.5,
-        colorscale=_steps((ALONE_COLOUR, *GROUP_COLOURS)),
+        colorscale=unblended((ALONE_COLOUR, *GROUP_COLOURS)),
         showscale=False,
-        xgap=gap,
-        ygap=gap,
-        text=_cell_text(numbers, colours),
-        texttemplate="%{text}" if num_heads <= _MOST_HEADS_WITH_NUMBERS else None,
-        customdata=[_members(grouping) for grouping in groupings],
+        text=[_numbers(grouping) for grouping in groupings] if has_numbers else None,
+        texttemplate="%{text}" if has_numbers else None,
+        # An array is not looked through cell by cell, which lists are.
+        customdata=np.array([_members(one, is_brief=is_brief) for one in groupings]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
     )
 
 
-def _kept_heads(groupings: list[Grouping], between: str) -> go.Scatter:
-    """Return how many heads remain of each layer, as words at the end of its row."""
-    num_heads = groupings[0].num_heads
-    layers = range(0, len(groupings), _tick_step(len(groupings)))
-    return go.Scatter(
-        x=[num_heads - 0.4] * len(layers),
-        y=list(layers),
-        text=[f"{groupings[layer].num_groups}{between}{num_heads}" for layer in layers],
-        mode="text",
-        textposition="middle right",
-        hovertemplate="layer %{y} keeps %{text} heads<extra></extra>",
-    )
+def _numbers(grouping: Grouping) -> list[str]:
+    sizes = [len(group) for group in grouping.groups]
+    return [str(label) if sizes[label] > 1 else "" for label in grouping.labels]
 
 
-def _cell_text(numbers: NDArray[np.int64], colours: NDArray[np.int64]) -> list[list[str]]:
-    return [
-        [str(number) if colour >= 0 else "" for number, colour in zip(row, hues, strict=True)]
-        for row, hues in zip(numbers, colours, strict=True)
-    ]
-
-
-def _members(grouping: Grouping) -> list[str]:
+def _members(grouping: Grouping, *, is_brief: bool) -> list[str]:
     texts = []
-    for label in grouping.labels:
-        group = grouping.groups[label]
+    for label, group in enumerate(grouping.groups):
         if len(group) == 1:
             texts.append("keeps its own head")
+        elif is_brief:
+            texts.append(f"group {label}, of {len(group)} heads")
         else:
-            texts.append(f"group {label}: heads {', '.join(map(str, group))} share one")
-    return texts
+            texts.append(f"group {label}: heads {heads_text(group)} share one")
+    return [texts[label] for label in grouping.labels]
 
 
-def _steps(colours: tuple[str, ...]) -> list[list[float | str]]:
-    """Return a colour scale of equal, unblended steps."""
-    count = len(colours)
-    return [
-        [edge / count, colour]
-        for place, colour in enumerate(colours)
-        for edge in (place, place + 1)
-    ]
-
-
-def _tick_step(count: int) -> int:
-    return next((step for step in (1, 2, 4, 8) if count / step <= 16), 16)
-
-
-def _height(num_layers: int) -> int:
-    """Return a height in pixels: generous rows for few layers, thin ones for many."""
-    row = float(np.clip(520 / num_layers, 11, 40))
-    return int(max(150, 80 + row * num_layers))
+def heads_text(heads: Sequence[int], *, at_most: int = _MOST_HEADS_NAMED) -> str:
+    """Return head numbers as a list; of many, the first ones and how many more there are."""
+    named = ", ".join(map(str, heads[:at_most]))
+    return f"{named} and {len(heads) - at_most} more" if len(heads) > at_most else named

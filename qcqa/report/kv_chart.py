@@ -6,6 +6,9 @@ import plotly.graph_objects as go
 
 from qcqa.report.kv_axis import KvAxis, size_text
 
+#: For ``unselected`` of a trace: a click chooses a plan, and does not make the others pale.
+NOT_FADED = {"marker": {"opacity": 1}}
+
 
 def kv_layout(axis: KvAxis, height: int) -> dict[str, Any]:
     """Return the layout: the size of the cache from left to right, the legend above the data."""
@@ -13,6 +16,8 @@ def kv_layout(axis: KvAxis, height: int) -> dict[str, Any]:
         "height": height,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "hovermode": "closest",
+        # Points that can be clicked would make it "pan".
+        "dragmode": "zoom",
         "legend": {
             "orientation": "h",
             "x": 0,
@@ -43,4 +48,23 @@ def draw_budget(figure: go.Figure, axis: KvAxis, budget: float) -> None:
             "y": 1,
             "showarrow": False,
         },
+    )
+
+
+def selection_ring(x: float, y: float) -> go.Scatter:
+    """Return a ring around the selected plan; the pointer goes through to the plan itself."""
+    return go.Scatter(
+        x=[x],
+        y=[y],
+        mode="markers",
+        name="selected",
+        marker={
+            "symbol": "circle-open",
+            "size": 24,
+            "color": "#7F858D",
+            "opacity": 1,
+            "line": {"width": 2.5},
+        },
+        hoverinfo="skip",
+        showlegend=False,
     )

@@ -125,11 +125,11 @@ def is_of_text(name: str) -> bool:
     return metric_of(name).name in _OF_TEXTS
 
 
-def short_name(name: str) -> str:
+def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
     """Return a name that fits an axis: a long one without its middle."""
-    if len(name) <= _LONGEST_NAME:
+    if len(name) <= longest:
         return name
-    half = _LONGEST_NAME // 2
+    half = longest // 2
     return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 

@@ -47,6 +47,13 @@ METHOD_STYLES: dict[str, MethodStyle] = {
     "mha": MethodStyle(METHODS["mha"].label, "#7F858D", "dot", "x"),
 }
 
+#: Other runs laid over one: neither colour, dash nor marker is a method's.
+OVERLAY_STYLES = (
+    MethodStyle("", "#56B4E9", "longdash", "diamond-open", 2),
+    MethodStyle("", "#CC6677", "dashdot", "square-open", 2),
+    MethodStyle("", "#999933", "longdashdot", "circle-open", 2),
+)
+
 #: The lower bound is nobody's plan: it takes no colour.
 BOUND_COLOUR = "#7F858D"
 BOUND_FILL = "rgba(127, 133, 141, 0.14)"
@@ -67,6 +74,9 @@ GROUP_COLOURS = (
     "#6A51A3",
     "#8C6D46",
 )
+
+#: What belongs to no method and to no group.
+NEUTRAL_COLOUR = "#7F858D"
 
 #: A head that shares with none: barely there on either page colour.
 ALONE_COLOUR = "rgba(127, 133, 141, 0.20)"

@@ -1,24 +1,114 @@
 """How a search went: the hypervolume of its fronts, layer by layer and generation by generation."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from qcqa.report.palette import in_order, method_style
+from qcqa.search.pareto import hypervolume
+from qcqa.search_result import SearchResult
 
+#: The point that no front may lie beyond, the same for all of a search: said beside every chart.
+REFERENCE = (
+    "Hypervolume: the share of all below the reference point **KV ratio 1, relative WSE 1** that "
+    "the front dominates. In stage 1 for each layer by itself, in stage 2 for the whole model. "
+    "Where a search minimises another error, its largest stands for relative WSE 1."
+)
+#: Less than this share of a hypervolume is no improvement.
+_ROUNDING = 1e-4
+#: Generations without any after which more are not worth their time, and their share of all.
+_STILL, _STILL_SHARE = 100, 0.2
 _STAGES = ("stage 1", "stage 2")
 _PLACES = {"stage 1": "layer (stage 1)", "stage 2": "generation (stage 2, over the layers)"}
 
 
-def progress_figure(events: Iterable[Mapping[str, Any]], *, height: int = 240) -> go.Figure:
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """Whether stage 2 of a method still improves.
+
+    Parameters
+    ----------
+    method : str
+        Its name.
+    step, total : int
+        Generations done, and of all.
+    unchanged_for : int
+        Generations since the hypervolume last grew.
+    """
+
+    method: str
+    step: int
+    total: int
+    unchanged_for: int
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether more generations will hardly help."""
+        return self.unchanged_for >= max(_STILL, _STILL_SHARE * self.total)
+
+    def text(self) -> str:
+        """Return it in a sentence."""
+        label = method_style(self.method).label
+        if self.has_stopped:
+            return (
+                f"{label}: unchanged for the last {self.unchanged_for} generations; "
+                "more will hardly help."
+            )
+        if self.step >= self.total:
+            return f"{label}: it still improved near its end; more generations might help."
+        return f"{label}: still improving."
+
+
+def convergence(events: Iterable[Mapping[str, Any]]) -> list[Convergence]:
+    """Return for each method that has reached stage 2 whether it still improves.
+
+    Parameters
+    ----------
+    events : iterable of mapping
+        Rows of a run's ``events.jsonl``.
+    """
+    rows = [event for event in events if event.get("hypervolume") is not None]
+    found = []
+    for method in in_order(event["method"] for event in rows):
+        volumes = _latest_per_step(rows, method, "stage 2")
+        if volumes:
+            last = max(volumes)
+            reached = (1 - _ROUNDING) * volumes[last]
+            first = min(step for step, volume in volumes.items() if volume >= reached)
+            total = max(
+                int(event.get("total", last))
+                for event in rows
+                if event["method"] == method and _is_of(event, "stage 2")
+            )
+            found.append(Convergence(method, last, total, last - first))
+    return found
+
+
+def optimal_hypervolume(result: SearchResult) -> float | None:
+    """Return what stage 2 of a search by WSE can reach at most, as far as is known; or None."""
+    front = result.fronts.get("optimal")
+    if front is None or front.fitness != "wse" or front.apart:
+        return None
+    spec = result.spec
+    return hypervolume(
+        front.cost, front.error, max_cost=spec.num_cached_heads, max_error=result.grams.trace
+    )
+
+
+def progress_figure(
+    events: Iterable[Mapping[str, Any]], *, optimal: float | None = None, height: int = 240
+) -> go.Figure:
     """Return the hypervolume of each finished layer, and of the front over layers.
 
     Parameters
     ----------
     events : iterable of mapping
         Rows of a run's ``events.jsonl``.
+    optimal : float, optional
+        What :func:`optimal_hypervolume` returns, drawn as a line in stage 2.
     height : int
         In pixels.
     """
@@ -54,6 +144,16 @@ def progress_figure(events: Iterable[Mapping[str, Any]], *, height: int = 240) -
         figure.update_xaxes(title_text=_PLACES[stage], zeroline=False, row=1, col=column)
         if not any(_is_of(event, stage) for event in measured):
             _say_not_yet(figure, column)
+    if optimal is not None and any(_is_of(event, "stage 2") for event in measured):
+        style = method_style("optimal")
+        figure.add_hline(
+            optimal,
+            row=1,
+            col=2,
+            line={"color": style.colour, "dash": "dot", "width": 1.4},
+            annotation={"text": f"{style.label} front", "font": {"size": 11}},
+            annotation_position="bottom right",
+        )
     figure.update_yaxes(zeroline=False, automargin=True)
     figure.update_yaxes(title_text="hypervolume (higher is better)", row=1, col=1)
     figure.update_layout(

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_of, metric_of
-from qcqa.report.accuracy import STANDARD_ERRORS
+from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.kv_axis import size_text
 from qcqa.report.measured import rows_under, series_of
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from qcqa.evaluated import DecodeLoad, Evaluated, by_size
 from qcqa.metric import measurement_name
 from qcqa.plan import Measurement
-from qcqa.report.accuracy import STANDARD_ERRORS
+from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import percent_text
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import method_style

@@ -5,20 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qcqa.converted import save_converted
+from qcqa.methods import wants_calibration
 from qcqa.progress import JobProgress
-from qcqa.runs.config import (
-    ConversionConfig,
-    EvaluationConfig,
-    GenerationConfig,
-    SearchConfig,
-)
+from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import Calibrated, SearchProgress, search_model, wants_calibration
+from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
 
 OnProgress = Callable[[JobProgress], None]
 

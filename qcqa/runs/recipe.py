@@ -9,6 +9,7 @@ from typing import Any
 
 from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated
+from qcqa.methods import wants_calibration
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 from qcqa.runs.config import SearchConfig
@@ -16,7 +17,7 @@ from qcqa.runs.new import slug
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search import SEARCHED_METHODS, wants_calibration
+from qcqa.use_cases.search import SEARCHED_METHODS
 
 #: Options of ``qcqa search`` by the setting that they set. Workers change no result.
 _OPTIONS = {

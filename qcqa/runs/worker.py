@@ -91,10 +91,13 @@ class _Journal:
                 "stage": progress.stage,
                 "step": progress.step,
                 "total": progress.total,
-                "fraction": progress.fraction,
+                # What is not known to be a share of the whole never takes the bar back.
+                "fraction": max(self._status.fraction, progress.fraction),
             }
         )
-        if time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:
+        # The last step of a stage may be the last word for long.
+        is_last = progress.step >= progress.total
+        if is_last or time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:
             self._write()
         details = asdict(progress)
         self._event("progress", **{k: v for k, v in details.items() if k != "fraction"})

@@ -10,6 +10,7 @@ from qcqa.objective import Objective
 from qcqa.search.allocation import allocate
 from qcqa.search.candidates import find_candidates
 from qcqa.search.config import SearchSettings
+from qcqa.search.cost import optimal_seconds
 from qcqa.search.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.fronts import best_front
 from qcqa.search.problem import Problem
@@ -37,7 +38,7 @@ def optimal_front(
         optimal_candidates,
         problem,
         settings,
-        seconds_per_slot=_seconds(problem.spec.num_kv_heads, settings),
+        seconds_per_slot=optimal_seconds(problem.spec.num_kv_heads, settings),
         share=1.0,
         on_progress=on_progress,
         scratch=scratch,
@@ -85,10 +86,3 @@ def lower_bound(problem: Problem, settings: SearchSettings) -> LowerBound:
         fitness=problem.fitness,
         apart=settings.apart,
     )
-
-
-def _seconds(num_heads: int, settings: SearchSettings) -> float:
-    """Return a guess of what :func:`optimal_candidates` takes."""
-    if num_heads <= EXACT_HEADS:
-        return 0.02
-    return 0.007 * (settings.restarts + 1) * (num_heads / 32) ** 3

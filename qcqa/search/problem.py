@@ -57,7 +57,6 @@ def wse_problem(grams: ModelGrams) -> Problem:
     """Return the paper's problem: the least weight-sharing error, from Grams alone."""
 
     def objective(layer: int, kind: Kind) -> WseObjective:
-        gram = grams.layers[layer]
-        return WseObjective({"shared": gram.total, "key": gram.key, "value": gram.value}[kind])
+        return WseObjective(grams.layers[layer].of(kind))
 
     return Problem(grams=grams, make_objective=objective)

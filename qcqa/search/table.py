@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.grouping import canonical_labels
+from qcqa.grouping import block_labels, canonical_labels
 from qcqa.objective import Objective
 from qcqa.search.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.local_search import local_search
@@ -55,7 +55,7 @@ def best_table(objective: Objective, *, restarts: int, rng: np.random.Generator)
     found = searched_table(objective.gram, restarts=restarts, rng=rng)
     if objective.guided_exactly:
         return found
-    others = [found.labels, ward_labels(objective.gram), _blocks(objective.num_heads)]
+    others = [found.labels, ward_labels(objective.gram), block_labels(objective.num_heads)]
     labels = canonical_labels(np.concatenate(others))
     return _best_of_each_count(labels, objective.error(labels))
 
@@ -77,7 +77,7 @@ def searched_table(gram: FloatArray, *, restarts: int, rng: np.random.Generator)
         For the perturbations.
     """
     table = _table(gram, ward_labels(gram))
-    table = _improved(gram, table, np.concatenate([table.labels, _blocks(len(gram))]))
+    table = _improved(gram, table, np.concatenate([table.labels, block_labels(len(gram))]))
     for _ in range(restarts):
         starts = [
             _merged(gram, table.labels[1:], rng),
@@ -98,11 +98,6 @@ def _improved(gram: FloatArray, table: GroupingTable, starts: IntArray) -> Group
     labels = np.concatenate([table.labels, canonical_labels(found)])
     error = np.concatenate([table.error, population_wse(gram, found)])
     return _best_of_each_count(labels, error)
-
-
-def _blocks(num_heads: int) -> IntArray:
-    """Return neighbours in groups of nearly one size, for every group count, shape (H, H)."""
-    return np.arange(num_heads) * np.arange(1, num_heads + 1)[:, None] // num_heads
 
 
 def _best_of_each_count(labels: IntArray, error: FloatArray) -> GroupingTable:

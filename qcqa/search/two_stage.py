@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.front import Front
-from qcqa.grouping import canonical_labels
+from qcqa.grouping import block_labels
 from qcqa.objective import Objective
 from qcqa.search.candidates import find_candidates
 from qcqa.search.config import SearchSettings
+from qcqa.search.cost import arbitrary_seconds, choice_seconds, equal_seconds
 from qcqa.search.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
 from qcqa.search.exact import EXACT_HEADS
 from qcqa.search.fronts import front_of
@@ -27,8 +28,6 @@ IntArray = NDArray[np.int64]
 
 #: Generations between two reports of stage 2.
 _REPORT_EVERY = 10
-#: Measured, for guesses only: a generation costs so much per candidate in either stage.
-_SECONDS_PER_CANDIDATE = 6e-5
 
 
 def arbitrary_cardinality(
@@ -70,14 +69,14 @@ def two_stage(
         Folder in which finished slots are kept.
     """
     num_slots = problem.spec.num_layers * (2 if settings.apart else 1)
-    stage_one = settings.population_size * settings.generations
-    stage_two = settings.stage2_population_size * settings.stage2_generations
-    share = stage_one * num_slots / (stage_one * num_slots + stage_two)
+    seconds = equal_seconds if search is equal_cardinality else arbitrary_seconds
+    per_slot = seconds(problem.spec.num_kv_heads, settings)
+    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(settings))
     slots = find_candidates(
         search,
         problem,
         settings,
-        seconds_per_slot=stage_one * _SECONDS_PER_CANDIDATE,
+        seconds_per_slot=per_slot,
         share=share,
         on_progress=on_progress,
         scratch=scratch,
@@ -171,16 +170,12 @@ def _stage_one(
     )
     labels, error = encoding.labels(archive.genes), archive.error
     if not is_quick:
-        labels = np.concatenate([labels, _blocks(objective.num_heads)])
+        # GQA's groupings, which no search should lose to.
+        counts = np.array(divisors(objective.num_heads))
+        labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
         error = objective.error(labels)
     keep = nondominated(labels.max(axis=1), error)
     return SlotCandidates(slot, labels[keep], error[keep], objective.total)
-
-
-def _blocks(num_heads: int) -> IntArray:
-    """Return GQA's groupings, which no search should lose to, shape (D, H)."""
-    counts = np.array(divisors(num_heads))
-    return canonical_labels(np.arange(num_heads) * counts[:, None] // num_heads)
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:

@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
-from qcqa.subspace.gram import bound_of_spectra
+from qcqa.subspace.gram import bound_of_spectra, in_metric
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 
 #: Share of a weight's largest eigenvalue below which a direction counts as weightless.
 _WEIGHTLESS = 1e-12
 #: Rows of a group's Gram up to which all its eigenvalues are computed, as quickly as some.
 _ALL_EIGENVALUES = 1024
-_ITERATIONS = 6
+#: Blocks of a Krylov space that finds the largest eigenvalues of others. Three state the error of a
+#: group to about a thousandth, at 16 heads of 128 dimensions in a quarter of the time of all.
+_KRYLOV_BLOCKS = 3
+#: Squared length of a direction of that space, one but for rounding, below which it is rounding.
+_SPENT = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,7 @@ class FreeGram:
         Of the rows of ``R_i V_i``, in the metric of the inputs.
     """
 
-    gram: NDArray[np.floating]
+    gram: FloatArray
 
     @property
     def num_heads(self) -> int:
@@ -60,13 +64,13 @@ class FreeGram:
         Returns
         -------
         array, shape (G,)
-            For large groups from a few steps of subspace iteration: never less than the truth.
+            For large groups from a Krylov space: never less than the truth, but for rounding.
         """
         size = self.gram.shape[1]
         rows = groups.shape[1] * size
         if groups.shape[1] == 1:
             return np.zeros(len(groups))
-        measure = _tail if rows <= _ALL_EIGENVALUES else _tail_by_iteration
+        measure = _tail if rows <= _ALL_EIGENVALUES else _tail_in_krylov_space
         return np.array([measure(self._of_group(group), size) for group in groups])
 
     def bound(self) -> FloatArray:
@@ -75,9 +79,9 @@ class FreeGram:
         ``k`` groups span ``k n`` dimensions at most, so the eigenvalues past them are lost.
         """
         num_heads, size = self.gram.shape[:2]
-        return bound_of_spectra(np.linalg.eigvalsh(self.gram.reshape(num_heads * size, -1)), size)
+        return bound_of_spectra(_eigenvalues(self.gram.reshape(num_heads * size, -1)), size)
 
-    def _of_group(self, group: NDArray[np.integer]) -> NDArray[np.floating]:
+    def _of_group(self, group: NDArray[np.integer]) -> FloatArray:
         rows = len(group) * self.gram.shape[1]
         return np.asarray(self.gram[group][:, :, group].reshape(rows, rows))
 
@@ -94,8 +98,8 @@ def free_gram(heads: FloatArray, roots: FloatArray, moment: FloatArray | None) -
     moment : array, shape (e, e), optional
         ``C``, by default the identity.
     """
-    rows = (roots @ heads).reshape(-1, heads.shape[2])
-    gram = rows @ (rows if moment is None else rows @ moment).T
+    rows = (roots.astype(heads.dtype) @ heads).reshape(-1, heads.shape[2])
+    gram = rows @ in_metric(rows, moment).T
     return FreeGram(((gram + gram.T) / 2).reshape(*heads.shape[:2], *heads.shape[:2]))
 
 
@@ -128,7 +132,7 @@ def roots_of(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Directions without weight are zero in both.
     """
-    values, vectors = np.linalg.eigh(weights)
+    values, vectors = np.linalg.eigh(weights.astype(np.float64))
     kept = values > _WEIGHTLESS * values[:, -1:]
     root = np.sqrt(np.where(kept, values, 0.0))
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=kept)
@@ -136,19 +140,48 @@ def roots_of(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     return vectors * root[:, None] @ turned, vectors * inverse[:, None] @ turned
 
 
-def _tail(gram: NDArray[np.floating], size: int) -> float:
+def _eigenvalues(gram: FloatArray) -> NDArray[np.float64]:
+    """Return the eigenvalues of a Gram, increasing.
+
+    In double precision, which takes no longer: small ones are sought beside some that are a
+    million times larger.
+    """
+    return np.linalg.eigvalsh(gram.astype(np.float64))
+
+
+def _tail(gram: FloatArray, size: int) -> float:
     """Return the sum of the eigenvalues past the largest ``size``."""
-    values = np.linalg.eigvalsh(gram)[:-size]
-    return float(values.clip(min=0).sum(dtype=np.float64))
+    return float(_eigenvalues(gram)[:-size].clip(min=0).sum())
 
 
-def _tail_by_iteration(gram: NDArray[np.floating], size: int) -> float:
-    """Return the same by subspace iteration, which finds a little less than the largest ones."""
+def _tail_in_krylov_space(gram: FloatArray, size: int) -> float:
+    """Return the same by Rayleigh and Ritz, who find a little less than the largest ones.
+
+    The space is that of block Lanczos without a recurrence: all images are kept, because the
+    products with the Gram are what takes time.
+    """
     # Sums of the members' rows with unlike signs: a start that is the same at every call.
-    basis = np.random.default_rng(0).standard_normal((len(gram), size)).astype(gram.dtype)
-    basis = gram @ basis
-    for _ in range(_ITERATIONS):
-        basis = gram @ np.linalg.qr(basis)[0]
-    basis = np.linalg.qr(basis)[0]
-    kept = np.einsum("ra,ra->", basis, gram @ basis, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal((len(gram), size)).astype(gram.dtype)
+    space: FloatArray = _orthonormal(gram @ start)
+    images: FloatArray = gram @ space
+    for _ in range(_KRYLOV_BLOCKS - 1):
+        block = images[:, -size:]
+        for _ in range(2):  # what is left after the first time may be rounding, made long
+            block = _orthonormal(block - space @ (space.T @ block))
+        space = np.concatenate([space, block], axis=1)
+        images = np.concatenate([images, gram @ block], axis=1)
+    # The space is orthonormal to single precision only, which would drown a small tail.
+    wide = space.astype(np.float64)
+    lengths, turn = np.linalg.eigh(wide.T @ wide)
+    turn = (turn / np.sqrt(lengths.clip(min=_SPENT)))[:, lengths > _SPENT]
+    ritz = turn.T @ (wide.T @ images.astype(np.float64)) @ turn
+    kept = np.linalg.eigvalsh((ritz + ritz.T) / 2)[-size:].sum()
     return max(0.0, float(np.trace(gram, dtype=np.float64) - kept))
+
+
+def _orthonormal(block: FloatArray) -> FloatArray:
+    """Return the columns' span as orthonormal columns, but for rounding; quicker than by QR."""
+    wide = block.astype(np.float64)
+    lengths, turn = np.linalg.eigh(wide.T @ wide)
+    shortest = np.finfo(np.float64).eps * lengths[-1] + np.finfo(np.float64).tiny
+    return np.asarray((wide @ (turn / np.sqrt(lengths.clip(min=shortest)))).astype(block.dtype))

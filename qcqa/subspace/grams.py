@@ -1,6 +1,6 @@
 """What the error of any grouping of a layer is told from, in memory and on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from qcqa.errors import CheckpointError
 from qcqa.files import write_bytes_atomically
 from qcqa.subspace.free import FreeGram
 from qcqa.subspace.gram import Gram
-from qcqa.subspace.objective import SubspaceObjective, pair_guide
+from qcqa.subspace.objective import SubspaceObjective, errors_of_blocks, pair_guide
 from qcqa.subspace.planes import PlaneGrams
 from qcqa.subspace.tied import TiedGrams
 from qcqa.terms import Kind
@@ -25,71 +25,123 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
     "key": ("key",),
     "value": ("value",),
 }
+#: What of :class:`RoleGrams` adds up over roles, in the order of :class:`SubspaceObjective`.
+_TOLD = ("guide", "bound", "block_errors")
+#: Raised when Grams change, so that those of an older release are computed anew.
+_FORMAT = "qcqa-subspace-grams-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoleGrams:
+    """The Grams of one layer's keys, or of its values, and what is told from all of them.
+
+    Parameters
+    ----------
+    grams : sequence of Gram
+        Errors add up over them.
+    guide : array, shape (H, H)
+        As :func:`~qcqa.subspace.objective.pair_guide` makes it.
+    bound : array, shape (H,)
+        What no grouping of ``k`` groups is below, at ``k - 1``.
+    block_errors : array
+        As :func:`~qcqa.subspace.objective.errors_of_blocks` returns them.
+    """
+
+    grams: Sequence[Gram]
+    guide: NDArray[np.floating]
+    bound: NDArray[np.floating]
+    block_errors: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, grams: Sequence[Gram]) -> "RoleGrams":
+        """Return Grams with what is told from all of them."""
+        bound = np.sum([gram.bound() for gram in grams], axis=0)
+        return cls(grams, pair_guide(grams), bound, errors_of_blocks(grams))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubspaceGrams:
-    """The Grams of one layer's keys and values, and their guides.
+    """The Grams of one layer.
 
     Parameters
     ----------
-    key, value : sequence of Gram
-        Errors add up over them.
-    key_guide, value_guide : array, shape (H, H)
-        As :func:`~qcqa.subspace.objective.pair_guide` makes them.
+    key, value : RoleGrams
+        Of its keys and of its values.
     """
 
-    key: Sequence[Gram]
-    value: Sequence[Gram]
-    key_guide: NDArray[np.float64]
-    value_guide: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, key: Sequence[Gram], value: Sequence[Gram]) -> "SubspaceGrams":
-        """Return Grams with their guides."""
-        return cls(key, value, pair_guide(key), pair_guide(value))
-
-    def role(self, role: str) -> Sequence[Gram]:
-        """Return the Grams of ``key`` or of ``value``."""
-        return self.key if role == "key" else self.value
+    key: RoleGrams
+    value: RoleGrams
 
     def kind(self, kind: Kind) -> tuple[Gram, ...]:
         """Return the Grams of all heads that a grouping of this kind is for."""
-        return tuple(gram for role in _ROLES[kind] for gram in self.role(role))
+        return tuple(gram for role in _ROLES[kind] for gram in self._role(role).grams)
 
     def objective(self, kind: Kind) -> SubspaceObjective:
         """Return the objective of one kind."""
-        guides = {"key": self.key_guide, "value": self.value_guide}
-        guide = np.sum([guides[role] for role in _ROLES[kind]], axis=0)
-        return SubspaceObjective(partial(self.kind, kind), guide)
+        return _objective(partial(self.kind, kind), self._tensors(), kind)
+
+    def save(self, path: Path, *, mark: str) -> None:
+        """Write the Grams to a safetensors file, atomically, in single precision.
+
+        Parameters
+        ----------
+        path : Path
+            Of the file.
+        mark : str
+            Tells of which model and text they are; :func:`are_grams_of` asks for it.
+        """
+        tensors = self._tensors()
+        for role in _ROLES["shared"]:
+            for gram in self._role(role).grams:
+                tensors |= {f"{role}.{name}": part for name, part in _parts(gram).items()}
+        whole = {name: np.ascontiguousarray(part) for name, part in tensors.items()}
+        write_bytes_atomically(path, save(whole, metadata=_metadata(mark)))
+
+    def _role(self, role: str) -> RoleGrams:
+        return self.key if role == "key" else self.value
+
+    def _tensors(self) -> dict[str, NDArray[np.floating]]:
+        """Return what is told from all Grams of a role, by the names of a file."""
+        tensors: dict[str, NDArray[np.floating]] = {}
+        for role in _ROLES["shared"]:
+            of_role = self._role(role)
+            tensors |= {f"{role}.{name}": getattr(of_role, name) for name in _TOLD}
+        return tensors
 
 
-def save_subspace_grams(grams: SubspaceGrams, path: Path) -> None:
-    """Write one layer's Grams to a safetensors file, atomically, in single precision."""
-    tensors: dict[str, NDArray[np.floating]] = {
-        "key.guide": grams.key_guide,
-        "value.guide": grams.value_guide,
-    }
-    for role in _ROLES["shared"]:
-        for gram in grams.role(role):
-            tensors |= {f"{role}.{name}": part for name, part in _parts(gram).items()}
-    write_bytes_atomically(
-        path, save({name: np.ascontiguousarray(part) for name, part in tensors.items()})
-    )
+def are_grams_of(path: Path, mark: str) -> bool:
+    """Return whether a file holds Grams that this release wrote with this mark."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return bool(file.metadata() == _metadata(mark))
+    except (OSError, SafetensorError):
+        return False
 
 
 def stored_objective(path: Path, kind: Kind) -> SubspaceObjective:
-    """Return the objective of a layer whose Grams :func:`save_subspace_grams` wrote.
+    """Return the objective of a layer whose Grams :meth:`SubspaceGrams.save` wrote.
 
-    Only its guide is read now; a search's processes read the Grams when a layer's turn comes.
+    Only what is told from all Grams is read now; a search's processes read the Grams themselves
+    when a layer's turn comes.
 
     Raises
     ------
     CheckpointError
         If the file is missing or is not such a file.
     """
-    stored = _read(path, [f"{role}.guide" for role in _ROLES[kind]])
-    return SubspaceObjective(partial(_load, path, kind), np.sum(list(stored.values()), axis=0))
+    names = [f"{role}.{name}" for role in _ROLES[kind] for name in _TOLD]
+    return _objective(partial(_load, path, kind), _read(path, names), kind)
+
+
+def _objective(
+    load: Callable[[], Sequence[Gram]], tensors: Mapping[str, NDArray[np.floating]], kind: Kind
+) -> SubspaceObjective:
+    told = [sum(tensors[f"{role}.{name}"] for role in _ROLES[kind]) for name in _TOLD]
+    return SubspaceObjective(load, *map(np.asarray, told))
+
+
+def _metadata(mark: str) -> dict[str, str]:
+    return {"format": _FORMAT, "of": mark}
 
 
 def _parts(gram: Gram) -> dict[str, NDArray[np.floating]]:

@@ -1,6 +1,6 @@
 """One layer's heads with the weights of their errors: what is fitted, and what its error is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
 from qcqa.subspace.free import fit_free, free_gram, roots_of
-from qcqa.subspace.gram import Gram
-from qcqa.subspace.grams import SubspaceGrams
+from qcqa.subspace.gram import Gram, in_metric
+from qcqa.subspace.grams import RoleGrams, SubspaceGrams
 from qcqa.subspace.planes import fit_planes, plane_grams
 from qcqa.subspace.tied import KeyNorm, TiedGrams, fit_tied, tied_grams
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
 #: Added to second moments, as a share of their mean: directions that a short text does not hold
@@ -29,13 +29,14 @@ _ATTENDED_TOKENS = 100
 class LayerHeads:
     """A layer's heads, and what errors of them are worth.
 
+    All arrays are of one float type, in which fits and Grams are computed.
+
     Parameters
     ----------
     key, value : array, shape (H, dh, e)
         Heads; ``e`` is the hidden size, and one more where a bias is the last column.
     key_weight : array, shape (H, dh, dh)
-        Second moment of the queries that meet each key head, summed over query heads, times
-        ``logit_worth``.
+        Second moment of the queries that meet each key head, summed over query heads.
     value_weight : array, shape (H, dh, dh)
         ``O' O`` of the output projection, summed over the query heads of each value head.
     moment : array, shape (e, e), or None
@@ -51,11 +52,8 @@ class LayerHeads:
         What the norm divided the stored keys by; ones without it.
     is_clipped : bool
         Whether queries, keys and values are clipped.
-    logit_worth : float
-        Squared error of the attention's output for a squared error of ``q k``: so that errors of
-        keys and of values add up, and compare between layers. A logit's independent error
-        ``e_j`` moves a head's output by ``sum_j p_j e_j (v_j - mean)``, whose mean square is
-        ``E[e^2] E|O v|^2`` over the number of tokens attended to; logits are ``q k / sqrt(dh)``.
+    num_query_heads : int
+        Query heads, ``Hq``.
     """
 
     key: FloatArray
@@ -68,7 +66,7 @@ class LayerHeads:
     norm: KeyNorm | None
     key_lengths: FloatArray
     is_clipped: bool
-    logit_worth: float
+    num_query_heads: int
 
     @property
     def unrotated(self) -> IntArray:
@@ -101,27 +99,43 @@ class LayerHeads:
             return fit_tied(self._tied_values, group, self._dimensions, ones)
         return fit_free(self.value[list(group)], self.value_weight[list(group)], self.moment)
 
+    @cached_property
+    def logit_worth(self) -> float:
+        """Squared error of the attention's output for a squared error of ``q k``.
+
+        So errors of keys and of values add up, and compare between layers. A logit's independent
+        error ``e_j`` moves a head's output by ``sum_j p_j e_j (v_j - mean)``, whose mean square is
+        ``E[e^2] E|O v|^2`` over the number of tokens attended to; logits are ``q k / sqrt(dh)``.
+        """
+        head_dim = int(self.key.shape[1])
+        energy = self._value_gram.total / self.num_query_heads
+        # Where no value reaches the output, keys are merged as well as if one did.
+        return (energy or 1.0) / head_dim / _ATTENDED_TOKENS
+
     def grams(self) -> SubspaceGrams:
         """Return what the error of any grouping is told from."""
-        return SubspaceGrams.of(self._key_grams(), self._value_grams())
+        return SubspaceGrams(RoleGrams.of(self._key_grams()), RoleGrams.of((self._value_gram,)))
 
     def _key_grams(self) -> tuple[Gram, ...]:
+        worth = self.logit_worth
         if self._keys_are_tied:
-            return (self._tied_keys,)
+            return (replace(self._tied_keys, weight=self._tied_keys.weight * worth),)
         grams: list[Gram] = []
         if self.planes.size:
-            grams.append(plane_grams(self.key, self.planes, self.plane_weights, self.moment))
+            weights = self.plane_weights * worth
+            grams.append(plane_grams(self.key, self.planes, weights, self.moment))
         if self.unrotated.size:
             free = self.unrotated
-            roots, _ = roots_of(self.key_weight[:, free[:, None], free])
+            roots, _ = roots_of(self.key_weight[:, free[:, None], free] * worth)
             grams.append(free_gram(self.key[:, free], roots, self.spread))
         return tuple(grams)
 
-    def _value_grams(self) -> tuple[Gram, ...]:
+    @cached_property
+    def _value_gram(self) -> Gram:
         if self.is_clipped:
-            return (self._tied_values,)
+            return self._tied_values
         roots, _ = roots_of(self.value_weight)
-        return (free_gram(self.value, roots, self.moment),)
+        return free_gram(self.value, roots, self.moment)
 
     @property
     def _keys_are_tied(self) -> bool:
@@ -160,7 +174,7 @@ def layer_heads(
     norm: KeyNorm | None = None,
     is_clipped: bool = False,
 ) -> LayerHeads:
-    """Return a layer's heads with the weights of their errors.
+    """Return a layer's heads with the weights of their errors, in the float type of the weights.
 
     Parameters
     ----------
@@ -170,7 +184,7 @@ def layer_heads(
         KV heads.
     output : array, shape (d, Hq, dh)
         The output projection.
-    moment : array, shape (d, d) or (d + 1, d + 1), or None
+    moment : array, shape (d, d) or (d + 1, d + 1), float64, or None
         Second moment of the inputs, with the constant 1 appended where there are biases.
     planes : tuple of (int, int)
         Pairs of dimensions that rotate together.
@@ -186,57 +200,52 @@ def layer_heads(
             raise ValueError(f"a moment of {len(moment)} inputs, and weights of {width}")
         width = len(moment)
     query, key, value = (_widened(part, width) for part in (query, key, value))
-    spread = _spread(moment, width, hidden_size)
-    moment = None if moment is None else _damped(moment, hidden_size)
-    key_lengths = np.ones(num_heads)
+    spread = _spread(moment, width, hidden_size, key.dtype)
+    moment = None if moment is None else _damped(moment, hidden_size, key.dtype)
+    key_lengths = np.ones(num_heads, dtype=key.dtype)
     if norm is not None:
         query, _ = norm.applied(query, moment)
         key, key_lengths = norm.applied(key, moment)
-    seen = query if moment is None else query @ moment
-    per_query_head = seen @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
+    per_query_head = in_metric(query, moment) @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
     key_weight = per_query_head.reshape(num_heads, -1, size, size).sum(axis=1)
     outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)
-    value_weight = outputs.transpose(0, 2, 1) @ outputs
-    energy = _energy(value, value_weight, moment) / len(query)
-    # Where no value reaches the output, keys are merged as well as if one did.
-    logit_worth = (energy or 1.0) / size / _ATTENDED_TOKENS
     return LayerHeads(
         key=key,
         value=value,
-        key_weight=(key_weight + key_weight.transpose(0, 2, 1)) * (logit_worth / 2),
-        value_weight=value_weight,
+        key_weight=(key_weight + key_weight.transpose(0, 2, 1)) / 2,
+        value_weight=outputs.transpose(0, 2, 1) @ outputs,
         moment=moment,
         spread=spread,
         planes=np.array(planes, dtype=np.int64).reshape(-1, 2),
         norm=norm,
         key_lengths=key_lengths,
         is_clipped=is_clipped,
-        logit_worth=logit_worth,
+        num_query_heads=len(query),
     )
 
 
 def _widened(heads: FloatArray, width: int) -> FloatArray:
     """Return heads with a column for the bias that they do not have."""
-    return np.pad(heads, ((0, 0), (0, 0), (0, width - heads.shape[2])))
+    missing = width - heads.shape[2]
+    return np.pad(heads, ((0, 0), (0, 0), (0, missing))) if missing else heads
 
 
-def _energy(heads: FloatArray, weight: FloatArray, moment: FloatArray | None) -> float:
-    """Return the weighted mean square of heads' outputs, summed over heads."""
-    narrow = heads.astype(np.float32)  # enough for one number, and twice as quick
-    seen = narrow if moment is None else narrow @ moment.astype(np.float32)
-    return float(np.einsum("hae,hae->", weight @ seen, heads))
+def _damped(moment: FloatArray, hidden_size: int, dtype: np.dtype[np.floating]) -> FloatArray:
+    damped = moment.astype(dtype)
+    inputs = np.arange(hidden_size)
+    damped[inputs, inputs] += _DAMPING * np.trace(moment) / len(moment)
+    return damped
 
 
-def _damped(moment: FloatArray, hidden_size: int) -> FloatArray:
-    inputs = np.arange(len(moment)) < hidden_size
-    return moment + np.diag(inputs * (_DAMPING * np.trace(moment) / len(moment)))
-
-
-def _spread(moment: FloatArray | None, width: int, hidden_size: int) -> FloatArray | None:
+def _spread(
+    moment: FloatArray | None, width: int, hidden_size: int, dtype: np.dtype[np.floating]
+) -> FloatArray | None:
     """Return the covariance of the inputs, as far as their mean is known."""
     if moment is None:
-        return None if width == hidden_size else np.diag(1.0 * (np.arange(width) < hidden_size))
+        if width == hidden_size:
+            return None
+        return np.diag((np.arange(width) < hidden_size).astype(dtype))
     if width > hidden_size:
         mean = moment[-1]
         moment = moment - np.outer(mean, mean) / mean[-1]
-    return _damped(moment, hidden_size)
+    return _damped(moment, hidden_size, dtype)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.grouping import block_labels
 from qcqa.subspace.gram import Gram
 
 FloatArray = NDArray[np.float64]
@@ -26,11 +27,23 @@ class SubspaceObjective:
         errors add up. Picklable; called when the first error is asked for.
     guide : array, shape (H, H)
         As :func:`pair_guide` makes it of them.
+    bound : array, shape (H,)
+        Of all of them together.
+    block_errors : array
+        As :func:`errors_of_blocks` returns them.
     """
 
-    def __init__(self, load: Callable[[], Sequence[Gram]], guide: FloatArray):
+    def __init__(
+        self,
+        load: Callable[[], Sequence[Gram]],
+        guide: FloatArray,
+        bound: FloatArray,
+        block_errors: FloatArray,
+    ):
         self._load = load
         self._guide = guide
+        self._bound = bound
+        self._block_errors = block_errors
         self._grams: Sequence[Gram] = ()
         self._known: dict[tuple[int, ...], float] = {}
 
@@ -69,8 +82,12 @@ class SubspaceObjective:
     def error_of_groups(self, groups: Sequence[tuple[int, ...]]) -> FloatArray:
         """Return the error of letting each of these groups of heads share, shape (G,).
 
-        To the rounding of the Grams for small groups, and never less for large ones.
+        To the rounding of the Grams for small groups; for large ones about a thousandth
+        more.
         """
+        if not self._known:
+            blocks = _blocks(self.num_heads)
+            self._known = dict(zip(blocks, self._block_errors.tolist(), strict=True))
         names = [tuple(sorted(group)) for group in groups]
         new = {name for name in names if name not in self._known}
         for size in sorted({len(name) for name in new}):
@@ -81,11 +98,28 @@ class SubspaceObjective:
 
     def bound(self) -> FloatArray:
         """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,)."""
-        return np.asarray(sum(gram.bound() for gram in self._loaded()))
+        return self._bound
 
     def _loaded(self) -> Sequence[Gram]:
         self._grams = self._grams or self._load()
         return self._grams
+
+
+def errors_of_blocks(grams: Sequence[Gram]) -> FloatArray:
+    """Return the errors of blocks of neighbours of nearly one size, in a fixed order.
+
+    Every search judges them, so that it does not lose to GQA, and the largest take longest.
+    """
+    blocks = _blocks(grams[0].num_heads)
+    return np.concatenate([errors_of(grams, [block]) for block in blocks])
+
+
+def _blocks(num_heads: int) -> list[tuple[int, ...]]:
+    labels = block_labels(num_heads)
+    blocks = {
+        tuple(np.flatnonzero(row == label).tolist()) for row in labels for label in np.unique(row)
+    }
+    return sorted(blocks)
 
 
 def errors_of(grams: Sequence[Gram], groups: Sequence[tuple[int, ...]]) -> FloatArray:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
-from qcqa.subspace.gram import bound_of_spectra
+from qcqa.subspace.gram import bound_of_spectra, in_metric
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 ComplexArray = NDArray[np.complexfloating]
 
 
@@ -75,7 +75,7 @@ def plane_grams(
     moment : array, shape (e, e), optional
         ``C``, by default the identity.
     """
-    seen = heads if moment is None else heads @ moment  # while still real: half the work
+    seen = in_metric(heads, moment)  # while still real: half the work
     gram = _rows_of_planes(seen, planes) @ _rows_of_planes(heads, planes).conj().transpose(0, 2, 1)
     root = np.sqrt(weights.T)  # (planes, H)
     gram *= root[:, :, None] * root[:, None]

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.subspace.fit import Fit
-from qcqa.subspace.gram import bound_of_spectra
+from qcqa.subspace.gram import bound_of_spectra, in_metric
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class KeyNorm:
         """Return heads (H, dh, e) behind the norm on average, and their divisors (H,)."""
         if self.is_centred:
             heads = heads - heads.mean(axis=1, keepdims=True)
-        seen = heads if moment is None else heads @ moment
-        squares = np.einsum("hae,hae->h", seen, heads) / heads.shape[1]
+        seen = in_metric(heads, moment)
+        squares = (seen * heads).sum(axis=(1, 2)) / heads.shape[1]
         if self.is_over_all_heads:
             squares = np.full_like(squares, squares.mean())
         length = np.sqrt(np.where(squares > 0, squares, 1.0))
@@ -146,8 +146,8 @@ def tied_grams(
     norm : KeyNorm or None
         None for a clip, which is taken for the identity.
     """
-    seen = heads if moment is None else heads @ moment
-    products = np.einsum("iae,jae->aij", seen, heads, optimize=True)
+    by_dimension = in_metric(heads, moment).transpose(1, 0, 2)  # (dh, H, e)
+    products = by_dimension @ heads.transpose(1, 2, 0)  # (dh, H, H)
     gram = np.stack([products[list(dims)].sum(axis=0) for dims in rows])
     gram = (gram + gram.transpose(0, 2, 1)) / 2
     return TiedGrams(gram, weights.T, norm is not None, norm is None or norm.allows_signs)

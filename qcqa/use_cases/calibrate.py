@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from qcqa.attention import source_heads
 from qcqa.calibrate import calibration_windows, make_batches, second_moments
 from qcqa.calibrate.folder import CalibrationFolder, digest_of
 from qcqa.calibrate.windows import DEFAULT_TOKENS, DEFAULT_WINDOW_TOKENS
@@ -14,6 +15,8 @@ from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import CalibrationError
 from qcqa.evaluate import DEMO_TEXT, read_documents
 from qcqa.evaluate.running import context_limit_of_config
+from qcqa.merge import MERGES
+from qcqa.merge.grams import layer_grams
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
 
@@ -33,6 +36,7 @@ def calibrate_model(
     *,
     revision: str | None = None,
     max_tokens: int = DEFAULT_TOKENS,
+    with_grams: bool = True,
     source: PreTrainedModel | None = None,
     on_layer: OnLayer | None = None,
 ) -> CalibrationText:
@@ -48,11 +52,14 @@ def calibrate_model(
         A text file, or ``demo`` for the demo's calibration stories. Never the text on which plans
         are evaluated. Or the folder of an earlier calibration of this model.
     folder : Path
-        Where the calibration is kept: ``L`` symmetric matrices of the hidden size, float64.
+        Where the calibration is kept: ``L`` symmetric matrices of the hidden size, float64, and
+        Grams of about the same size.
     revision : str, optional
         Branch, tag or commit on the Hub.
     max_tokens : int
         Tokens to read, at most.
+    with_grams : bool
+        Whether to keep what a search needs of each layer, while its second moment is at hand.
     source : PreTrainedModel, optional
         The model, if it is at hand: float32.
     on_layer : callable, optional
@@ -92,9 +99,29 @@ def calibrate_model(
     moments = second_moments(read, batches, with_bias=checkpoint.spec.has_kv_bias)
     for layer, moment in enumerate(moments):
         kept.save_moment(layer, moment)
+        if with_grams:
+            save_grams(read, layer, kept)
         if on_layer:
             on_layer(layer + 1, num_layers)
     return about
+
+
+@torch.no_grad()
+def save_grams(source: PreTrainedModel, layer: int, calibration: CalibrationFolder) -> None:
+    """Keep the Grams of one layer, whose second moment is there.
+
+    Parameters
+    ----------
+    source : PreTrainedModel
+        The model that was calibrated, float32.
+    layer : int
+        Number of the layer.
+    calibration : CalibrationFolder
+        Of the model.
+    """
+    needs = MERGES["svd"].needs
+    weights, context = source_heads(source, layer, needs=needs, moments=calibration.moment)
+    layer_grams(weights, context).save(calibration.grams(layer), mark=calibration.mark())
 
 
 def _reuse(checkpoint: Checkpoint, kept: Path, folder: Path) -> CalibrationText:
@@ -167,6 +194,7 @@ def calibration_of_plan(
         folder,
         revision=revision,
         max_tokens=wanted.max_tokens,
+        with_grams=False,
         source=source,
         on_layer=on_layer,
     )

@@ -18,11 +18,19 @@ class ModelReport:
         Name of its architecture file.
     bytes_to_read : int
         Bytes of K/V projections that a search reads.
+    num_weights, num_layer_weights : int
+        Weights in the files that hold K/V projections, nearly always all of the model; and those
+        of its layers.
+    vocab_size : int or None
+        Tokens that it tells apart, where its config says so.
     """
 
     spec: ModelSpec
     family: str
     bytes_to_read: int
+    num_weights: int
+    num_layer_weights: int
+    vocab_size: int | None
 
 
 def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
@@ -41,8 +49,12 @@ def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
         If the model cannot be searched, with the reason.
     """
     checkpoint = open_checkpoint(source, revision=revision)
+    vocab_size = checkpoint.config.get("vocab_size")
     return ModelReport(
         spec=checkpoint.spec,
         family=checkpoint.architecture.family,
         bytes_to_read=checkpoint.kv_tensor_bytes,
+        num_weights=checkpoint.num_weights,
+        num_layer_weights=checkpoint.num_layer_weights,
+        vocab_size=vocab_size if isinstance(vocab_size, int) else None,
     )

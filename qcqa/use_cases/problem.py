@@ -6,7 +6,6 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from qcqa.attention import source_heads
 from qcqa.calibrate import RefitSettings, RiseMeter, make_batches
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.known_rises import KnownRises
@@ -14,16 +13,13 @@ from qcqa.calibrate.merged import BATCH_TOKENS, merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.gram import ModelGrams
 from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.merge import MERGES
-from qcqa.merge.absorb import heads_of
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
-from qcqa.subspace.grams import save_subspace_grams, stored_objective
-from qcqa.subspace.layer import LayerHeads
+from qcqa.subspace.grams import are_grams_of, stored_objective
 from qcqa.subspace.objective import SubspaceObjective
 from qcqa.terms import Kind
-from qcqa.use_cases.calibrate import calibrate_model, load_float32
+from qcqa.use_cases.calibrate import calibrate_model, load_float32, save_grams
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
 _SHORT_REFIT = RefitSettings(steps=40)
@@ -91,12 +87,13 @@ class CalibratedModel:
         """
         text = self.text
         kept = CalibrationFolder(self._folder)
+        mark = kept.mark()
 
         def objective(layer: int, kind: Kind) -> SubspaceObjective:
-            path = self._folder / f"grams-{layer:03d}.safetensors"
-            if not path.exists():
-                save_subspace_grams(self._heads(kept, layer).grams(), path)
-            return stored_objective(path, kind)
+            # Calibrations of conversions, and of older releases, come without.
+            if not are_grams_of(kept.grams(layer), mark):
+                save_grams(self._source, layer, kept)
+            return stored_objective(kept.grams(layer), kind)
 
         rescore = None
         if settings.fitness == "loss":
@@ -110,12 +107,6 @@ class CalibratedModel:
         return Problem(
             grams=grams, make_objective=objective, fitness=settings.fitness, rescore=rescore
         )
-
-    def _heads(self, calibration: CalibrationFolder, layer: int) -> LayerHeads:
-        weights, context = source_heads(
-            self._source, layer, needs=MERGES["svd"].needs, moments=calibration.moment
-        )
-        return heads_of(weights, context)
 
     @cached_property
     def _source(self) -> PreTrainedModel:

@@ -1,7 +1,7 @@
 """Search one model: from its checkpoint to the fronts of the methods."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,19 +11,23 @@ from qcqa.checkpoint import open_checkpoint, read_grams
 from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.gram import ModelGrams
-from qcqa.methods import METHODS, Progress, run_method
+from qcqa.methods import METHODS, Progress, run_method, wants_calibration
 from qcqa.plan import CalibrationText
 from qcqa.progress import JobProgress
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder, SearchResult
+from qcqa.use_cases.estimate import searched_seconds
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
 #: Methods that a search runs unless it is told otherwise.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
 ALL_SEARCHED = (*SEARCHED_METHODS, "best")
+
+#: Of a search's progress, a guess: reading the weights comes before anything is known of them.
+_READ_SHARE = 0.02
 
 
 class Calibrated(Protocol):
@@ -114,19 +118,20 @@ def search_model(
     wanted = with_baselines(methods)
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
-    shares = _Shares(("read", *wanted))
     kept = ResultFolder(folder) if folder else None
     grams = kept.grams() if kept else None
     if grams is None:
-        grams = _read(model, revision, report, shares)
+        grams = _read(model, revision, report)
         if kept:
             kept.save_grams(grams)
+    shares = _Shares(searched_seconds(grams.spec, wanted, settings))
     problems = _Problems(grams, calibrated)
     text = None
     if calibrated and wants_calibration(wanted, settings):
         text = calibrated.text
         if kept:
             kept.save_calibration(text)
+    report(SearchProgress("lower bound", 0, 1, _READ_SHARE))
     bound = lower_bound(problems.by_weights, settings)
     if kept:
         kept.save_bound(bound)
@@ -135,6 +140,7 @@ def search_model(
         error_bound = lower_bound(problems.of(settings), settings)
         if kept:
             kept.save_bound(error_bound)
+    report(SearchProgress("lower bound", 1, 1, _READ_SHARE))
     fronts: dict[str, Front] = {}
     for method in wanted:
         front = kept.front(method) if kept else None
@@ -156,10 +162,9 @@ def search_model(
     )
 
 
-def _read(model: str, revision: str | None, report: OnProgress, shares: "_Shares") -> ModelGrams:
+def _read(model: str, revision: str | None, report: OnProgress) -> ModelGrams:
     def on_layer(layer: int, total: int) -> None:
-        fraction = shares.fraction("read", layer / total)
-        report(SearchProgress("reading K/V weights", layer, total, fraction))
+        report(SearchProgress("reading K/V weights", layer, total, _READ_SHARE * layer / total))
 
     return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
 
@@ -182,12 +187,6 @@ class _Problems:
         if key not in self._calibrated:
             self._calibrated[key] = self._source.problem(self._grams, settings)
         return self._calibrated[key]
-
-
-def wants_calibration(methods: Iterable[str], settings: SearchSettings) -> bool:
-    """Return whether any of the methods has use for a calibration text."""
-    all_settings = [METHODS[name].settings(settings) for name in methods]
-    return any(one.fitness != "wse" or one.merge == "svd" or one.refit for one in all_settings)
 
 
 def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
@@ -261,19 +260,23 @@ def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
 
 
 class _Shares:
-    """How much of a whole search each of its parts is, so that one bar shows them all."""
+    """How much of a whole search each method is, so that one bar shows them all.
 
-    def __init__(self, parts: tuple[str, ...]):
-        quick = dict.fromkeys(BASELINES, 0.0) | {"read": 2.0, "optimal": 2.0, "best": 50.0}
-        weights = {part: quick.get(part, 5.0) for part in parts}
-        total = sum(weights.values())
-        self._share = {part: weight / total for part, weight in weights.items()}
-        self._parts = parts
+    Parameters
+    ----------
+    seconds : mapping from str to float
+        What each is thought to take, in their order.
+    """
 
-    def fraction(self, part: str, within: float) -> float:
-        """Return the fraction of the whole when this fraction of ``part`` is done."""
-        before = self._parts[: self._parts.index(part)]
-        return sum(self._share[p] for p in before) + within * self._share[part]
+    def __init__(self, seconds: Mapping[str, float]):
+        total = sum(seconds.values()) or 1.0
+        self._begin: dict[str, float] = {}
+        self._share: dict[str, float] = {}
+        reached = _READ_SHARE
+        for method, its in seconds.items():
+            self._begin[method] = reached
+            self._share[method] = (1 - _READ_SHARE) * its / total
+            reached += self._share[method]
 
     def of(self, method: str, progress: Progress) -> SearchProgress:
         """Return the whole search's progress when ``method`` reports its own."""
@@ -281,7 +284,7 @@ class _Shares:
             stage=f"{METHODS[method].label}: {progress.stage}",
             step=progress.step,
             total=progress.total,
-            fraction=self.fraction(method, progress.fraction),
+            fraction=self._begin[method] + self._share[method] * progress.fraction,
             method=method,
             layer=progress.layer,
             hypervolume=progress.hypervolume,

@@ -196,3 +196,35 @@ def test_measured_loss_has_an_axis_where_a_method_searched_by_it(
 def test_error_is_never_called_accuracy(make_run: MakeRun, open_app: OpenApp) -> None:
     make_run()
     assert "accuracy" not in _text(open_app()).lower()
+
+
+def _axis_type(app: AppTest) -> str:
+    kind: str = _chart(app, 0)["layout"]["yaxis"]["type"]
+    return kind
+
+
+def test_error_axis_can_be_logarithmic(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app()
+    assert _axis_type(app) == "linear"
+    app.toggle(key="log").set_value(True).run()
+    assert not app.exception
+    assert app.query_params["log"] == "True"
+    assert _axis_type(app) == "log"
+    assert "no error" in str(_chart(app, 0)["layout"]["annotations"])
+    assert _axis_type(open_app(log="maybe")) == "linear"
+
+
+def test_share_has_no_logarithmic_axis(
+    make_run: MakeRun, open_app: OpenApp, measure: Callable[..., None]
+) -> None:
+    run = make_run()
+    measure(run, metrics=("heldout/accuracy", "heldout/perplexity"))
+    app = open_app(scale="heldout/accuracy", log="True")
+    assert _axis_type(app) == "linear"
+    assert not app.toggle
+    app.selectbox(key="scale_list").set_value("heldout/perplexity").run()
+    assert not app.exception
+    assert _axis_type(app) == "log"
+    app.toggle(key="log").set_value(False).run()
+    assert _axis_type(app) == "linear"

@@ -75,47 +75,118 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     expect(other.locator("[data-testid=stTable]").first).to_contain_text("QCQA-EC")
 
 
+#: Where a trace's point is in the window, by its cached heads.
+POINT = """([chart, method, heads]) => {
+    const plot = document.querySelector(`.st-key-${chart} .js-plotly-plot`);
+    const {left, top} = plot.getBoundingClientRect();
+    const {xaxis, yaxis} = plot._fullLayout;
+    for (const {customdata, x, y} of plot._fullData) {
+        const place = Array.from(customdata || []).findIndex(
+            one => one[0] === method && one[1] === heads);
+        if (place >= 0)
+            return [left + xaxis._offset + xaxis.d2p(x[place]),
+                    top + yaxis._offset + yaxis.d2p(y[place])];
+    }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("scale", "chart"), [("relative", "pareto_chart"), ("heldout/accuracy", "accuracy_chart")]
+)
+def test_click_on_a_point_selects_its_plan_everywhere(
+    open_page: OpenPage, scale: str, chart: str
+) -> None:
+    page = open_page(f"/?run=demo&scale={scale}&budget=40", height=1100)
+    page.wait_for_selector(f".st-key-{chart} .main-svg")
+    page.wait_for_selector(GROUPS)
+    before = page.locator(GROUPS).first.text_content()
+    # GQA's plan of a quarter: no other method's point is near.
+    x, y = page.evaluate(POINT, [chart, "gqa", 24])
+    page.mouse.move(x + 20, y + 20)
+    page.mouse.move(x, y, steps=4)
+    expect(page.locator(f".st-key-{chart} .hoverlayer").first).to_contain_text("L0-5: 2")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("budget=25&.*method=gqa"))
+    expect(page.get_by_role("slider").first).to_have_attribute("aria-valuetext", re.compile("^25"))
+    expect(page.locator(f".st-key-{chart}").first).to_contain_text("budget 25.0 %")
+    expect(page.locator(".st-key-card_gqa").first).to_contain_text("selected")
+    expect(page.locator(GROUPS).first).not_to_have_text(before or "")
+    expect(page.locator("[data-testid=stTable]").last).to_contain_text("24 of 96")
+    # It stays so: a chart that is drawn anew has no selection that comes back.
+    page.wait_for_timeout(1500)
+    expect(page).to_have_url(re.compile("budget=25&.*method=gqa"))
+    # Another choice is not undone by the click that was.
+    page.locator(".st-key-select_optimal button").first.click()
+    expect(page).to_have_url(re.compile("budget=25&.*method=optimal"))
+    expect(page.locator(".st-key-card_optimal").first).to_contain_text("selected")
+
+
 def _start_search(page: Page, effort: str) -> None:
     page.get_by_role("button", name="New search").click()
-    form = page.get_by_role("dialog")
-    form.get_by_text("Advanced").first.click()
-    form.get_by_text(effort, exact=True).click()
-    form.get_by_role("button", name="Start search").click()
+    page.get_by_text(effort, exact=True).click()
+    page.get_by_role("button", name="Start search").click()
     page.wait_for_selector(".st-key-live")
 
 
-def test_search_is_followed_through_a_reload_to_its_end(open_page: OpenPage) -> None:
-    page = open_page()
+def test_search_is_followed_through_a_reload_to_its_fronts(open_page: OpenPage) -> None:
+    page = open_page("/?budget=40")
     page.wait_for_selector(ACCURACY)
     _start_search(page, "Quick")
     assert "run=" in page.url
+    assert "budget=40" in page.url
     page.reload()
-    # At work or already done: it is the same run, and in the end all of it is on screen.
-    page.get_by_role("button", name="New search").click()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    expect(page.locator(".st-key-live")).to_have_count(0, timeout=2 * PATIENCE_MS)
-    # A form that was opened meanwhile stays until it is closed, and then stays closed.
-    expect(page.get_by_role("dialog")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    # At work or already done: it is the same run, and in the end it leads to all that it found.
+    explore = page.get_by_role("link", name="Explore its fronts")
+    expect(explore).to_be_visible(timeout=2 * PATIENCE_MS)
+    expect(page.locator(".st-key-live")).to_have_count(0)
+    explore.click()
     page.wait_for_selector(PARETO)
+    assert "budget=40" in page.url
     expect(page.locator(".st-key-card_qcqa-ec")).to_be_visible()
     expect(page.locator(ALERT)).to_have_count(0)
 
 
-def test_search_is_cancelled_and_resumed(open_page: OpenPage) -> None:
+def test_search_is_cancelled_and_resumed_after_a_reload(open_page: OpenPage) -> None:
     page = open_page()
     page.wait_for_selector(ACCURACY)
     _start_search(page, "Thorough")
-    # The page goes on to answer while the search runs.
-    page.wait_for_selector(PARETO)
+    address = page.url
+    page.reload()
+    live = page.locator(".st-key-live").first
+    expect(live).to_contain_text("QCQA-AC: stage 1")
+    page.wait_for_selector(".st-key-layers_chart .main-svg")
+    assert page.url == address
+    # What the form holds stays while the progress is drawn anew.
+    page.get_by_text("My own choice", exact=True).click()
+    expect(page.locator(".st-key-own_kind").first).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(ALERT).first).to_contain_text("cancelled")
     page.get_by_role("button", name="Resume").click()
     page.wait_for_selector(".st-key-live")
     expect(page.locator(ALERT)).to_have_count(0)
+    # Explore keeps a row of it, and shows the fronts that are there.
+    page.get_by_role("link", name="Explore", exact=True).first.click()
+    page.wait_for_selector(PARETO)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(ALERT).first).to_contain_text("cancelled")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", ["/search?run=demo", "/help"])
+def test_search_and_help_fit_their_window(open_page: OpenPage, path: str, width: int) -> None:
+    page = open_page(path, width=width)
+    ready = (
+        "button:has-text('Start search')" if "search" in path else ".st-key-reading_chart .main-svg"
+    )
+    page.wait_for_selector(ready)
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("[data-testid=stMainBlockContainer] *")]
+            .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1
+                && !e.closest("svg") && getComputedStyle(e).position !== "absolute")
+            .map(e => e.className.toString().slice(0, 80))"""
+    )
+    assert wide == []
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -171,6 +171,7 @@ def test_a_detached_search_can_be_cancelled_and_resumed(
         "inspect",
         "search",
         "plan",
+        "groups",
         "convert",
         "evaluate",
         "compare",
@@ -197,3 +198,19 @@ def test_help_loads_neither_torch_nor_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_dry_run_says_what_a_search_takes_and_starts_nothing(qcqa, tiny_llama, tmp_path):
+    out = tmp_path / "run"
+    told = qcqa("search", tiny_llama, "--out", out, "--dry-run")
+    assert told.code == 0, told.err
+    for word in ("llama", "Memory", "Disk", "Time"):
+        assert word in told.out
+    assert not out.exists()
+    found = json.loads(qcqa("search", "demo", "--preset", "best", "--dry-run", "--json").out)
+    seconds = found["seconds"]
+    assert 0 < seconds["low"] < seconds["probable"] < seconds["high"]
+    assert sum(found["seconds_by_part"].values()) == pytest.approx(seconds["probable"])
+    refused = qcqa("search", tmp_path, "--dry-run")
+    assert refused.code == 2
+    assert "config.json" in refused.err

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from qcqa.budget import GIB, CacheLoad, heads_within_gib, heads_within_ratio
+from qcqa.budget import GIB, CacheLoad, heads_within_gib, heads_within_ratio, ratio_of_heads
 from qcqa.errors import BudgetError, SettingsError
 
 
@@ -9,6 +11,20 @@ def test_ratios_of_whole_numbers_of_heads_come_back(random_grams):
     for heads in range(1, spec.num_cached_heads + 1):
         assert heads_within_ratio(spec, heads / spec.num_cached_heads) == heads
     assert heads_within_ratio(spec, 0.5) == 24
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(1, 1), (3, 7), (32, 32), (80, 64)])
+def test_a_ratio_that_is_written_down_keeps_every_head(random_grams, layers, heads):
+    spec = replace(random_grams.spec, num_layers=layers, num_kv_heads=heads, num_query_heads=heads)
+    full = spec.num_cached_heads
+    for count in range(1, full + 1):
+        ratio = ratio_of_heads(spec, count)
+        assert heads_within_ratio(spec, float(f"{100 * ratio:.10g}") / 100) == count
+        assert count / full <= ratio + 1e-12 < (count + 0.01) / full + 1e-12
+    with pytest.raises(BudgetError, match="0 cached heads"):
+        ratio_of_heads(spec, 0)
+    with pytest.raises(BudgetError, match="from 1 to"):
+        ratio_of_heads(spec, full + 1)
 
 
 @pytest.mark.parametrize("ratio", [0, -0.1, 1.01, float("nan")])

@@ -108,6 +108,41 @@ def test_a_front_that_ends_at_the_source_is_joined_to_it(
     assert len(traces["MQA, estimated"].x) == 0
 
 
+def test_points_carry_their_plans_and_the_selected_one_has_a_ring(
+    rows: list[Evaluated], axis: KvAxis, result: SearchResult
+) -> None:
+    def ring(plan: tuple[str, int]) -> Any:
+        figure = accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts, selected=plan)
+        return _traces(figure).get("selected")
+
+    traces = _traces(accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts))
+    assert [tuple(plan) for plan in traces["Optimal"].customdata] == [
+        ("optimal", 12),
+        ("optimal", 24),
+        ("optimal", 36),
+        ("mha", 48),
+    ]
+    hollow = traces["Optimal, estimated"]
+    assert [heads / 48 * 100 for _, heads in hollow.customdata] == pytest.approx(list(hollow.x))
+    assert "heads kept<br>L" in traces["Optimal"].text[1]
+    assert "GiB at 4,096 tokens" in traces["Optimal"].text[1]
+    assert "heads kept<br>L" in hollow.text[0]
+    assert (ring(("optimal", 24)).x[0], ring(("optimal", 24)).y[0]) == (50, 0.4)
+    method, heads = hollow.customdata[0]
+    assert ring((method, heads)).y[0] == pytest.approx(hollow.y[0])
+    # Nobody knows where this one is.
+    assert ring(("gqa", 12)) is None
+
+
+def test_logarithmic_axis_is_refused_where_it_makes_no_sense(
+    rows: list[Evaluated], axis: KvAxis
+) -> None:
+    assert accuracy_figure(rows, ACCURACY, axis, log=True).layout.yaxis.type == "linear"
+    assert accuracy_figure(rows, PERPLEXITY, axis, log=False).layout.yaxis.type == "linear"
+    assert accuracy_figure(rows[:2], PERPLEXITY, axis).layout.yaxis.type == "linear"
+    assert accuracy_figure(rows[:2], PERPLEXITY, axis, log=True).layout.yaxis.type == "log"
+
+
 def test_figures_that_are_no_numbers_are_left_out(measure: Measure, axis: KvAxis) -> None:
     rows = [measure(accuracy=float("nan")), measure("gqa", 24, accuracy=0.4)]
     assert set(_traces(accuracy_figure(rows, ACCURACY, axis))) == {"GQA"}

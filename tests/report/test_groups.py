@@ -71,3 +71,22 @@ def test_keys_and_values_grouped_apart_get_a_panel_each(result: SearchResult) ->
     layer = LayerGrouping(key=Grouping.contiguous(8, 4), value=Grouping.contiguous(8, 2))
     figure = grouping_figure(_plan((layer, layer), result.spec))
     assert [note.text for note in figure.layout.annotations] == ["Keys", "Values"]
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_wide_plans_have_no_text_in_their_cells(result: SearchResult, compact: bool) -> None:
+    layer = LayerGrouping(key=Grouping.contiguous(64, 8), value=Grouping.contiguous(64, 1))
+    figure = grouping_figure(_plan((layer,) * 80, result.spec), compact=compact)
+    assert figure.data[0].text is None
+    # What is sent to the browser stays small.
+    assert len(figure.to_json()) < 800_000
+
+
+def test_pointer_names_the_heads_of_a_group(result: SearchResult) -> None:
+    layer = LayerGrouping.shared(Grouping.from_groups([[0, 2], [1]], 3))
+    plan = _plan((layer,), result.spec)
+    told = grouping_figure(plan).data[0].customdata
+    expected = ["group 0: heads 0, 2 share one", "keeps its own head"]
+    assert told[0].tolist() == [*expected, expected[0]]
+    told = grouping_figure(plan, compact=True).data[0].customdata
+    assert told[0].tolist() == ["group 0, of 2 heads", expected[1], "group 0, of 2 heads"]

@@ -1,14 +1,17 @@
 """The Pareto chart draws the fronts that it was given."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from qcqa.budget import CacheLoad
+from qcqa.evaluated import Evaluated
+from qcqa.report.error_axis import ErrorScale, scales_of
 from qcqa.report.kv_axis import KvAxis, KvUnit
 from qcqa.report.palette import METHOD_STYLES
-from qcqa.report.pareto import ErrorScale, pareto_caption, pareto_figure, scales_of
+from qcqa.report.pareto import pareto_caption, pareto_figure
 from qcqa.search_result import SearchResult
 
 
@@ -52,13 +55,78 @@ def test_gap_is_zero_where_the_bound_is_reached(result: SearchResult, load: Cach
     assert "Lower bound" not in traces
     # One group per layer: there is only one such grouping, and the bound is exact.
     assert traces["MQA"].y[0] == pytest.approx(0, abs=1e-6)
-    assert all(y is None or y >= 0 for trace in traces.values() for y in trace.y)
+    assert all(np.isnan(y) or y >= 0 for trace in traces.values() for y in trace.y)
 
 
-def test_logarithmic_axis_has_no_zero_to_fill_to(result: SearchResult, load: CacheLoad) -> None:
-    figure = pareto_figure(result, KvAxis(result.spec, load), log=True)
+@pytest.mark.parametrize("scale", ["relative", "absolute", "gap"])
+def test_logarithmic_axis_has_what_is_zero_on_its_lower_edge(
+    result: SearchResult, load: CacheLoad, scale: ErrorScale
+) -> None:
+    axis = KvAxis(result.spec, load)
+    linear = _traces(pareto_figure(result, axis, scale=scale))
+    figure = pareto_figure(result, axis, scale=scale, log=True)
     assert figure.layout.yaxis.type == "log"
-    assert _traces(figure)["Lower bound"].fill == "none"
+    traces = _traces(figure)
+    if scale != "gap":
+        assert traces["Lower bound"].fill == "none"
+    (note,) = [note for note in figure.layout.annotations if "no error" in note.text]
+    edge = 10**note.y
+    for name, trace in traces.items():
+        before, after = np.array(linear[name].y), np.array(trace.y)
+        known = np.isfinite(before)
+        assert np.allclose(after[known], np.maximum(before[known], edge))
+    # Nothing but zeros and rounding was moved.
+    moved = np.concatenate(
+        [np.array(trace.y)[np.array(trace.y) < edge] for trace in linear.values()]
+    )
+    assert (moved < 1e-6).all()
+
+
+def test_points_carry_their_plans(result: SearchResult, load: CacheLoad) -> None:
+    figure = pareto_figure(result, KvAxis(result.spec, load), budget=0.6, selected=("gqa", 24))
+    traces = _traces(figure)
+    front = result.fronts["optimal"]
+    assert [tuple(row[:2]) for row in traces["Optimal"].customdata] == [
+        ("optimal", heads) for heads in front.cost
+    ]
+    within = traces["within the budget"].customdata
+    assert {row[0]: row[1] for row in within} == {"gqa": 24, "mqa": 6, "optimal": 28}
+    ring = traces["selected"]
+    assert (ring.x[0], ring.y[0]) == (
+        50,
+        pytest.approx(result.fronts["gqa"].error[2] / result.grams.trace),
+    )
+    assert ring.hoverinfo == "skip"
+
+
+def test_hover_says_what_a_plan_costs_and_what_was_measured(
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+) -> None:
+    rows = [measure(accuracy=0.6), measure("gqa", 24, accuracy=0.25)]
+    figure = pareto_figure(result, KvAxis(result.spec, load), rows=rows)
+    gqa = _traces(figure)["GQA"]
+    (row,) = [row for row in gqa.customdata if row[1] == 24]
+    assert row[2] == 50
+    assert row[3] == pytest.approx(load.cache_gib(result.spec, 24), rel=1e-4)
+    assert row[6] == pytest.approx(result.fronts["gqa"].error[2] / result.grams.trace, rel=1e-4)
+    assert row[7] == "<br>heldout: 25.0 %<br>heads kept<br>L0-2: 4"
+    others = [row[7] for row in gqa.customdata if row[1] != 24]
+    assert not any("25.0 %" in text for text in others)
+    assert "4,096 tokens" in gqa.hovertemplate
+
+
+def test_measured_plans_of_a_long_front_are_among_its_corners(
+    result: SearchResult,
+    load: CacheLoad,
+    measure: Callable[..., Evaluated],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qcqa.report.pareto._MOST_CORNERS", 4)
+    axis = KvAxis(result.spec, load)
+    plain = _traces(pareto_figure(result, axis))["Optimal"].customdata[:, 1]
+    heads = next(cost for cost in result.fronts["optimal"].cost if cost not in plain)
+    measured = _traces(pareto_figure(result, axis, rows=[measure("optimal", int(heads))]))
+    assert list(measured["Optimal"].customdata[:, 1]) == sorted([*plain, heads])
 
 
 def test_budget_that_no_plan_fits_is_still_drawn(result: SearchResult, load: CacheLoad) -> None:

@@ -13,7 +13,7 @@ from qcqa.errors import CheckpointError
 from qcqa.grouping import Grouping
 from qcqa.objective import Objective
 from qcqa.search.exact import TabulatedObjective
-from qcqa.subspace.grams import save_subspace_grams, stored_objective
+from qcqa.subspace.grams import are_grams_of, stored_objective
 from qcqa.terms import Kind
 from qcqa.wse import population_wse
 
@@ -75,7 +75,7 @@ def test_no_grouping_is_below_the_bound(grams: Any, kind: Kind) -> None:
 
 def test_stored_grams_state_the_same(grams: Any, tmp_path: Path) -> None:
     path = tmp_path / "layer-0.safetensors"
-    save_subspace_grams(grams, path)
+    grams.save(path, mark="this model and text")
     groups = [(0, 1), (2, 3, 4), (0, 1, 2, 3, 4)]
 
     for kind in KINDS:
@@ -88,6 +88,16 @@ def test_stored_grams_state_the_same(grams: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(stored.bound(), objective.bound(), atol=1e-4 * objective.total)
         np.testing.assert_array_equal(stored.gram, objective.gram)
         assert len(pickle.dumps(stored)) < 1000  # neither Grams nor errors travel
+
+
+def test_grams_know_of_what_they_are(grams: Any, tmp_path: Path) -> None:
+    path = tmp_path / "layer-0.safetensors"
+    assert not are_grams_of(path, "one text")
+    grams.save(path, mark="one text")
+    assert are_grams_of(path, "one text")
+    assert not are_grams_of(path, "another text")
+    path.write_bytes(path.read_bytes()[:40])
+    assert not are_grams_of(path, "one text")
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

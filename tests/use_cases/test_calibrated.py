@@ -19,6 +19,7 @@ from qcqa.fitted import FittedFolder
 from qcqa.generated import GenerationSettings
 from qcqa.packaged import demo_model_folder
 from qcqa.search.config import SearchSettings
+from qcqa.subspace.grams import are_grams_of
 from qcqa.use_cases import convert as convert_file
 from qcqa.use_cases import plan_models
 from qcqa.use_cases import problem as problem_file
@@ -113,6 +114,37 @@ def test_a_search_that_starts_again_measures_nothing_twice(
     )
     np.testing.assert_array_equal(again.front("best").error, result.front("best").error)
     np.testing.assert_array_equal(again.front("best").choices, result.front("best").choices)
+
+
+def test_a_search_by_output_error_reads_what_the_calibration_kept(
+    searched, model_folder, text, monkeypatch
+):
+    _, folder = searched
+    calibrated = CalibratedModel(str(model_folder), str(text), folder)
+    settings = SETTINGS.model_copy(update={"fitness": "output-error"})
+    monkeypatch.setattr(problem_file, "save_grams", lambda *_: pytest.fail("Grams were kept"))
+    monkeypatch.setattr(problem_file, "load_float32", lambda *_: pytest.fail("no need of weights"))
+    result = search_model(
+        str(model_folder), methods=("optimal",), settings=settings, calibrated=calibrated
+    )
+    assert result.front("optimal").fitness == "output-error"
+    np.testing.assert_allclose(result.error_bound.error, result.front("optimal").error, rtol=1e-9)
+
+
+def test_grams_that_are_missing_or_of_another_text_are_made(searched, model_folder, text, tmp_path):
+    _, folder = searched
+    again = tmp_path / "calibration"
+    shutil.copytree(folder, again)
+    kept = CalibrationFolder(again)
+    kept.grams(0).unlink()
+    wanted = kept.grams(1).read_bytes()
+    kept.grams(1).write_bytes(wanted.replace(kept.mark().encode(), b"x" * len(kept.mark())))
+    assert kept.grams(1).read_bytes() != wanted
+    calibrated = CalibratedModel(str(model_folder), str(text), again)
+    settings = SETTINGS.model_copy(update={"fitness": "output-error"})
+    search_model(str(model_folder), methods=("optimal",), settings=settings, calibrated=calibrated)
+    for layer in range(2):
+        assert are_grams_of(kept.grams(layer), kept.mark())
 
 
 def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_path):

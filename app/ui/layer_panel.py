@@ -1,0 +1,130 @@
+"""One layer of a plan: how alike its heads are, and what merging each group costs."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from qcqa.gram import HeadGram
+from qcqa.plan import GroupingPlan
+from qcqa.report.group_costs import (
+    KIND_LABELS,
+    LayerCost,
+    group_cost_table,
+    layer_cost_table,
+    layer_costs,
+)
+from qcqa.report.similarity import similarity_figure, similarity_limit
+from qcqa.search_result import SearchResult
+from ui.state import choices, widget
+from ui.wording import merge_text
+
+
+@st.fragment
+def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
+    """Draw similarities and costs of a layer of the reader's choice."""
+    st.subheader("One layer", anchor=False)
+    layer = _controls(plan)
+    gram = result.grams.layers[layer]
+    costs = layer_costs(gram, plan.layers[layer], choices().kind)
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _similarity(gram, costs, layer)
+    with right:
+        _table(costs, plan)
+
+
+def _controls(plan: GroupingPlan) -> int:
+    last = plan.model.num_layers - 1
+    layer = min(choices().layer, last)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if last > 0:
+            st.slider("Layer", 0, last, width="stretch", **widget("layer", layer))
+        st.segmented_control(
+            "Heads",
+            list(KIND_LABELS),
+            format_func=lambda kind: KIND_LABELS[kind],
+            required=True,
+            wrap=True,
+            **widget("kind", choices().kind),
+        )
+        st.toggle(
+            "Stretch colours",
+            help="Full colour at the largest similarity of two heads, instead of at 1.",
+            **widget("stretch", choices().stretch),
+        )
+    return layer
+
+
+def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
+    grams = [gram.of(cost.kind) for cost in costs]
+    limit = similarity_limit(*grams) if choices().stretch else 1.0
+    for cost, weights in zip(costs, grams, strict=True):
+        if len(costs) > 1:
+            st.markdown(f"**{KIND_LABELS[cost.kind]}**")
+        st.plotly_chart(
+            similarity_figure(weights, cost.grouping, limit=limit),
+            key=f"similarity_{cost.kind}",
+            config={"displayModeBar": False},
+            alt=f"Similarity of the heads of layer {layer}: {KIND_LABELS[cost.kind].lower()}",
+        )
+    st.caption(
+        "Cosine similarity of the heads' weights: 1 for heads that are alike up to scale, 0 for "
+        "heads that have nothing in common. Frames are the groups; heads that keep their own come "
+        "last."
+    )
+
+
+def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
+    number = st.column_config.NumberColumn
+    st.markdown("**What the layer loses**")
+    st.dataframe(
+        layer_cost_table(costs),
+        hide_index=True,
+        column_config={
+            "WSE": number(format="%.4g"),
+            "relative WSE": number(format="%.3f", help="Over the squared norm of these heads."),
+            "neighbours, %": number(
+                "neighbours instead",
+                format="%+.1f %%",
+                help="WSE of as many groups of neighbouring heads, as GQA forms them.",
+            ),
+            "bound, %": number(
+                "lower bound",
+                format="%+.1f %%",
+                help="No grouping into as many groups has a smaller WSE than this.",
+            ),
+        },
+        placeholder="\N{EM DASH}",
+        key="layer_costs",
+        alt="What the groups of this layer lose, beside neighbours and the lower bound",
+    )
+    st.markdown("**What merging a group costs**")
+    table = group_cost_table(costs)
+    if len(costs) == 1:
+        table = table.drop(columns="of")
+    if len(table):
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={
+                "heads saved": number("saved", help="K and V heads that the cache does not hold."),
+                "WSE": number(format="%.4g"),
+                "% of layer": number(format="%.1f", help="Of the layer's WSE."),
+                "WSE per head saved": number("per saved head", format="%.4g"),
+                "mean similarity": number(
+                    "similarity", format="%.3f", help="Mean over the pairs of its heads."
+                ),
+            },
+            key="group_costs",
+            alt="What merging each group of this layer costs",
+        )
+    else:
+        st.markdown("Every head keeps its own: nothing is merged.")
+    st.caption(
+        "WSE is what merging by the mean loses of the weights. "
+        + (
+            "It is no accuracy."
+            if plan.merge == "mean"
+            else f"This plan's merge is another ({merge_text(plan)}): WSE is not what it loses."
+        )
+    )

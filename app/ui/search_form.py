@@ -1,0 +1,113 @@
+"""The form that starts a search, and what is known of it before it does."""
+
+import streamlit as st
+
+from qcqa.errors import QCQAError
+from qcqa.methods import wants_calibration
+from qcqa.report.preflight import model_facts, search_facts, time_text
+from qcqa.runs.home import runs_folder
+from qcqa.runs.pace import machine_pace
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run, list_runs
+from qcqa.use_cases.inspect import ModelReport
+from qcqa.use_cases.preflight import preflight
+from qcqa.use_cases.search import calibration_of, with_baselines
+from ui import workers
+from ui.errors import shown_in_place
+from ui.search_model import DEMO, choose_model, look_at
+from ui.search_settings import Asked, choose_settings
+from ui.state import choose
+
+
+@st.fragment
+def search_form() -> None:
+    """Ask what to search and how, say what it takes, and start it in a process of its own."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        source, revision = choose_model()
+        asked = choose_settings()
+        is_ready, calibration = False, None
+        with shown_in_place():
+            is_ready, calibration = _calibration(source, asked)
+    with right, st.container(border=True, key="preflight"), shown_in_place():
+        st.markdown("**Before it starts**")
+        model = look_at(source, revision) if source else None
+        if model is None:
+            st.caption("Name a model to see what it is and how long a search takes.")
+        elif isinstance(model, QCQAError):
+            st.error(model.one_line(), icon=":material/error:")
+        else:
+            _preflight(model, asked)
+        if st.button(
+            "Start search",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            key="start_search",
+            disabled=not (isinstance(model, ModelReport) and asked.methods and is_ready),
+        ):
+            _start(source, revision, asked, calibration)
+
+
+def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
+    """Ask for a calibration text where one is of use; return whether all is there, and the text.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file.
+    """
+    wanted = with_baselines(asked.methods)
+    if source == "demo" or not wants_calibration(wanted, asked.settings):
+        return True, None
+    typed = st.text_input(
+        "Calibration text",
+        placeholder="path of a plain text file",
+        key="new_calibration",
+        help="Plain text in the model's language, about 100 kB. "
+        "Never the text on which the plans are evaluated.",
+    ).strip()
+    if typed:
+        # At once, not when the search is started.
+        return True, calibration_of(source, typed, methods=wanted, settings=asked.settings)
+    try:
+        calibration_of(source, None, methods=wanted, settings=asked.settings)
+    except QCQAError:
+        st.caption(":material/info: This search reads a text with the model: name one.")
+        return False, None
+    return True, None
+
+
+def _preflight(model: ModelReport, asked: Asked) -> None:
+    """Say what the model is and what the search takes."""
+    check = preflight(model, methods=asked.methods, settings=asked.settings, folder=runs_folder())
+    st.markdown(":material/check_circle: This model can be searched.")
+    st.table(model_facts(model) | search_facts(check), border="horizontal")
+    pace, timed_runs = _pace()
+    time = check.time.on_this_machine(pace, timed_runs=timed_runs)
+    st.markdown(f":material/schedule: It takes **{time_text(time)}**.")
+    for warning in check.warnings:
+        st.warning(warning, icon=":material/memory_alt:")
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _pace() -> tuple[float, int]:
+    """Return how fast this machine is, by the newest runs."""
+    return machine_pace(run for run in list_runs() if isinstance(run, Run))
+
+
+def _start(source: str, revision: str | None, asked: Asked, calibration: str | None) -> None:
+    text = calibration_of(
+        source, calibration, methods=with_baselines(asked.methods), settings=asked.settings
+    )
+    run = create_run(
+        model=source,
+        revision=revision,
+        methods=asked.methods,
+        settings=asked.settings,
+        calibration=text,
+        name=asked.name or (DEMO if source == "demo" else None),
+    )
+    workers.start(run)
+    choose(run=run.id, method=None)
+    st.rerun()

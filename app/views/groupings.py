@@ -1,0 +1,75 @@
+"""Groupings: which heads share in a plan, beside other plans, and what each merge costs."""
+
+import streamlit as st
+from ui import workers
+from ui.budget import budget_controls
+from ui.cards import headline
+from ui.errors import shown_in_place
+from ui.heading import page_heading
+from ui.layer_panel import layer_panel
+from ui.live import tell_problem
+from ui.new_search import form_if_open
+from ui.plan_choice import plan_choice
+from ui.plans_side_by_side import plans_side_by_side
+from ui.results import result_of
+from ui.wording import merge_text
+
+from qcqa.report.comparison import points_at_budget
+from qcqa.report.groups import grouping_caption, grouping_figure
+from qcqa.report.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
+from qcqa.report.palette import method_style
+from qcqa.runs.run import Run
+from qcqa.runs.store import DamagedRun
+from qcqa.search_result import SearchResult
+from qcqa.use_cases.plan import plan_of_result
+
+
+@st.fragment
+def groupings(run: Run, result: SearchResult) -> None:
+    """Draw all that follows the budget and the chosen method."""
+    with shown_in_place():
+        axis, max_cached_heads = budget_controls(result.spec)
+        points = points_at_budget(result, max_cached_heads)
+        method = plan_choice(points, result, max_cached_heads, heading="Which heads share")
+        if method is None:
+            headline(points, result, axis, max_cached_heads)
+            return
+        plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
+        errors = layer_errors(result.front(method), plan)
+        st.markdown(
+            f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "
+            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}). "
+            f"Merge: {merge_text(plan)}. "
+            f"{errors.sentence}"
+        )
+        left, right = st.columns([7, 3], gap="small")
+        left.plotly_chart(
+            grouping_figure(plan),
+            key="grouping_chart",
+            config={"displayModeBar": False},
+            alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
+        )
+        right.plotly_chart(
+            layer_bars_figure(plan, errors),
+            key="layer_bars",
+            config={"displayModeBar": False},
+            alt="KV cache that each layer keeps, and error that it adds",
+        )
+        st.caption(f"{grouping_caption(plan)} {layer_bars_caption(errors)}")
+        plans_side_by_side(result, points, axis, max_cached_heads, method)
+        layer_panel(result, plan)
+
+
+workers.reap()
+with shown_in_place():
+    run = page_heading("Groupings", "Which heads share, and what does each merge cost?")
+    tell_problem()
+    if run is None:
+        st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
+    elif isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    elif (result := result_of(run)) is None:
+        st.info("This search has no fronts yet: there are no plans to look at.")
+    else:
+        groupings(run, result)
+form_if_open()

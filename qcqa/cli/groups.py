@@ -1,0 +1,163 @@
+"""``qcqa groups``: which heads share in a plan, what that costs, and where another plan differs."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from math import isnan
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from qcqa.cli.budget_options import (
+    BatchOption,
+    BudgetGibOption,
+    BudgetOption,
+    ContextOption,
+    DtypeOption,
+    heads_within_budget,
+)
+from qcqa.cli.jobs import RunArgument
+from qcqa.cli.output import JsonOption, console, print_json, print_table
+from qcqa.cli.summary import print_groupings
+from qcqa.errors import SettingsError
+from qcqa.plan import GroupingPlan
+from qcqa.report.differences import PlanDifference, difference_table, plan_difference
+from qcqa.report.group_costs import LayerCost, group_cost_table, layer_cost_table, layer_costs
+from qcqa.report.layer_bars import LayerErrors, layer_errors
+from qcqa.report.palette import method_style
+from qcqa.runs.store import find_run
+from qcqa.use_cases.plan import plan_of_result
+
+
+def groups(
+    run: RunArgument,
+    budget: BudgetOption = None,
+    budget_gib: BudgetGibOption = None,
+    context: ContextOption = None,
+    batch: BatchOption = 1,
+    dtype: DtypeOption = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", "-m", help="Whose plan; that with the smallest error if unset."),
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option("--layer", help="Only this layer, and what each group costs.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", help="Method: say which heads its plan lets share differently."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which heads share in the plan for a budget, layer by layer, and what that costs.
+
+    Examples
+    --------
+        qcqa groups demo --budget 0.5
+
+        qcqa groups demo --budget 0.5 --method optimal --layer 3
+
+        qcqa groups demo --budget 0.5 --method optimal --against gqa --json
+    """
+    result = find_run(run).result()
+    heads = heads_within_budget(
+        result.spec,
+        budget=budget,
+        budget_gib=budget_gib,
+        context=context,
+        batch=batch,
+        dtype=dtype,
+    )
+    if layer is not None and not 0 <= layer < result.spec.num_layers:
+        raise SettingsError(f"layer {layer}", expected=f"0 to {result.spec.num_layers - 1}")
+    layers = range(result.spec.num_layers) if layer is None else [layer]
+    plan = plan_of_result(result, heads, method=method)
+    errors = layer_errors(result.front(plan.method), plan)
+    costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.layers[layer])
+    difference = None
+    if against is not None:
+        difference = plan_difference(plan, plan_of_result(result, heads, method=against))
+    if as_json:
+        told = _plan_json(plan, errors, layers)
+        if costs:
+            told["costs"] = [_cost_json(cost) for cost in costs]
+        if difference is not None:
+            told["differences"] = {"against": against, **_difference_json(difference, layers)}
+        print_json(told)
+        return
+    print_groupings(plan, layers)
+    if layer is None:
+        console.print(f"\n{errors.sentence}", highlight=False)
+        _print(_layer_table(plan, errors))
+    else:
+        _print(layer_cost_table(costs))
+        _print(group_cost_table(costs))
+    if difference is not None:
+        console.print(f"Beside {method_style(str(against)).label}: {difference.sentence}")
+        _print(difference_table(difference).iloc[list(layers)])
+
+
+def _layer_table(plan: GroupingPlan, errors: LayerErrors) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "layer": range(plan.model.num_layers),
+            "K heads": [layer.key.num_groups for layer in plan.layers],
+            "V heads": [layer.value.num_groups for layer in plan.layers],
+            errors.label: errors.per_layer,
+        }
+    )
+
+
+def _print(table: pd.DataFrame) -> None:
+    """Print a table of few digits, without what is not known."""
+    if len(table):
+        rows = table.to_dict("records")
+        print_table([{str(name): _text(value) for name, value in row.items()} for row in rows])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _plan_json(plan: GroupingPlan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
+    return {
+        "method": plan.method,
+        "merge": plan.merge,
+        "kv_ratio": plan.kv_ratio,
+        "relative_wse": plan.predicted.relative_wse,
+        "fitness": errors.fitness,
+        "layers": [
+            {
+                "layer": number,
+                "key": plan.layers[number].key.groups,
+                "value": plan.layers[number].value.groups,
+                "error": float(errors.per_layer[number]),
+            }
+            for number in layers
+        ],
+    }
+
+
+def _cost_json(cost: LayerCost) -> dict[str, Any]:
+    groups = [asdict(group) for group in cost.groups]
+    for group in groups:
+        if isnan(group["similarity"]):
+            group["similarity"] = None
+    figures = {name: value for name, value in asdict(cost).items() if name != "grouping"}
+    return {**figures, "groups": groups}
+
+
+def _difference_json(difference: PlanDifference, layers: Iterable[int]) -> dict[str, Any]:
+    return {
+        "layers": [
+            {
+                "layer": number,
+                "key": np.flatnonzero(difference.key[number]).tolist(),
+                "value": np.flatnonzero(difference.value[number]).tolist(),
+            }
+            for number in layers
+        ]
+    }

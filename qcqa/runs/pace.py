@@ -1,0 +1,82 @@
+"""How fast this machine searches, from the searches that it has finished."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from qcqa.errors import QCQAError
+from qcqa.methods import METHODS
+from qcqa.runs.run import Run
+from qcqa.use_cases.estimate import weights_seconds
+
+#: The newest runs tell of the machine as it is now.
+_MOST_RUNS = 5
+#: A run's times are whole seconds: shorter searches tell nothing.
+_SHORTEST_SECONDS = 5.0
+#: Beyond these something else was measured: a copied run, or a machine that slept.
+_SLOWEST, _FASTEST = 5.0, 0.2
+
+
+def machine_pace(runs: Iterable[Run]) -> tuple[float, int]:
+    """Return what searches by weights took over their estimates, and of how many runs that is.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        Searches, newest first; those that did not finish at one go, or came with the package,
+        tell nothing.
+
+    Returns
+    -------
+    pace : float
+        The median; 1 where there is none.
+    count : int
+        Runs that it is the median of.
+    """
+    found: list[float] = []
+    for run in runs:
+        if len(found) == _MOST_RUNS:
+            break
+        try:
+            pace = None if run.bundled else _pace(run)
+        except QCQAError:
+            # Damaged: the page of runs says so.
+            continue
+        if pace is not None:
+            found.append(min(max(pace, _FASTEST), _SLOWEST))
+    return (median(found), len(found)) if found else (1.0, 0)
+
+
+def _pace(run: Run) -> float | None:
+    if run.status().state != "finished":
+        return None
+    events = run.events()
+    if sum(event.get("event") == "started" for event in events) != 1:
+        return None
+    settings = run.search.settings
+    by_weights = [
+        name
+        for name in run.search.methods
+        if METHODS[name].needs_search and METHODS[name].settings(settings).fitness == "wse"
+    ]
+    taken = sum(seconds for name, seconds in _seconds_of(events).items() if name in by_weights)
+    if taken < _SHORTEST_SECONDS:
+        return None
+    spec = run.result().spec
+    expected = sum(
+        weights_seconds(name, spec, METHODS[name].settings(settings)) for name in by_weights
+    )
+    return taken / expected
+
+
+def _seconds_of(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the seconds of each method: what passed until an event is its method's."""
+    seconds: dict[str, float] = {}
+    for before, event in pairwise(events):
+        method = event.get("method")
+        if isinstance(method, str):
+            passed = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(before["time"])
+            seconds[method] = seconds.get(method, 0.0) + passed.total_seconds()
+    return seconds

@@ -1,0 +1,309 @@
+"""The page on which a search is started and followed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from streamlit.testing.v1 import AppTest
+
+from qcqa.runs.run import Run
+from qcqa.runs.status import State
+from qcqa.runs.store import list_runs
+from qcqa.use_cases.presets import PRESETS
+
+OpenApp = Callable[..., AppTest]
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Return the runs for which a worker would have been started."""
+    runs: list[Run] = []
+    monkeypatch.setattr("ui.workers.start", runs.append)
+    return runs
+
+
+def _table(app: AppTest) -> dict[str, str]:
+    """Return the facts of the preflight."""
+    return dict(app.table[0].value.iloc[:, 0])
+
+
+@pytest.fixture
+def form(open_app: OpenApp) -> AppTest:
+    """Return the page where there is no run yet: the form alone."""
+    return open_app("search")
+
+
+def test_search_of_the_demo_model_is_started(form: AppTest, started: list[Run]) -> None:
+    app = form
+    app.button_group(key="new_effort").set_value("Quick").run()
+    app.button_group(key="new_methods").set_value(["qcqa-ec"]).run()
+    app.number_input(key="new_seed_Quick").set_value(7)
+    app.button(key="start_search").click().run()
+    assert not app.exception
+    (run,) = started
+    assert run.config.model == "demo"
+    assert run.config.methods == ("qcqa-ec",)
+    assert run.config.settings.seed == 7
+    assert run.config.settings.generations == 30
+    assert app.query_params["run"] == run.id
+
+
+def test_folder_is_looked_at_before_anything_is_started(
+    form: AppTest, started: list[Run], tiny_llama: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    assert app.button(key="start_search").disabled
+    app.text_input(key="new_folder").set_value(str(tiny_llama / "nothing")).run()
+    assert "there is no folder" in app.error[0].value
+    assert app.button(key="start_search").disabled
+    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    assert not app.error
+    assert _table(app)["Layers"] == "4"
+    app.button(key="start_search").click().run()
+    assert [run.config.model for run in started] == [str(tiny_llama)]
+
+
+def test_folder_that_is_no_checkpoint_is_refused_in_one_line(
+    form: AppTest, started: list[Run], tmp_path: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tmp_path)).run()
+    (error,) = app.error
+    assert "\n" not in error.value
+    assert not started
+    assert not list_runs()
+
+
+def test_button_leads_to_the_form(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    app = open_app(run=run.id, budget="30")
+    app.button(key="new_search").click().run()
+    assert not app.exception
+    assert app.button(key="start_search")
+    # What was chosen on the other page stays chosen.
+    assert (app.query_params["run"], app.query_params["budget"]) == (run.id, "30")
+
+
+def test_no_method_no_search(form: AppTest) -> None:
+    app = form
+    app.button_group(key="new_methods").set_value([]).run()
+    assert not app.exception
+    assert app.button(key="start_search").disabled
+
+
+def test_every_preset_is_explained(form: AppTest) -> None:
+    (radio,) = form.radio
+    assert radio.value == "paper"
+    assert radio.options == ["As published", "Best quality", "My own choice"]
+    assert list(radio.proto.captions)[:-1] == [preset.description for preset in PRESETS.values()]
+
+
+def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: list[Run]) -> None:
+    app = form
+    app.radio(key="new_preset").set_value("best").run()
+    assert not app.exception
+    assert not app.text_input(key="new_name").value
+    assert any("minutes" in text.value for text in app.markdown if "It takes" in text.value)
+    app.button_group(key="new_methods").set_value(["qcqa-ac"]).run()
+    app.button(key="start_search").click().run()
+    (run,) = started
+    assert run.config.methods == ("qcqa-ac", "best")
+    assert run.config.calibration == "demo"
+
+
+def test_best_search_of_another_model_asks_for_a_text(
+    form: AppTest, started: list[Run], tiny_llama: Path, tmp_path: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    app.radio(key="new_preset").set_value("best").run()
+    assert not app.error
+    assert app.button(key="start_search").disabled
+    app.text_input(key="new_calibration").set_value(str(tmp_path / "no.txt")).run()
+    (error,) = app.error
+    assert "no.txt" in error.value
+    assert "\n" not in error.value
+    assert app.button(key="start_search").disabled
+    text = tmp_path / "text.txt"
+    text.write_text("Some words.")
+    app.text_input(key="new_calibration").set_value(str(text)).run()
+    app.button(key="start_search").click().run()
+    (run,) = started
+    assert run.config.model == str(tiny_llama)
+    assert set(run.config.methods) == set(PRESETS["best"].methods)
+    assert run.config.calibration == str(text)
+
+
+def test_published_search_of_another_model_needs_no_text(
+    form: AppTest, started: list[Run], tiny_llama: Path
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    app.button(key="start_search").click().run()
+    assert [run.config.calibration for run in started] == [None]
+    assert set(started[0].config.methods) == set(PRESETS["paper"].methods)
+
+
+def test_own_choice_is_what_is_searched(form: AppTest, started: list[Run]) -> None:
+    app = form
+    app.radio(key="new_preset").set_value("own").run()
+    app.selectbox(key="new_fitness").set_value("output-error").run()
+    # The output error is that of subspaces: so they are merged, unless another merge is chosen.
+    assert app.selectbox(key="new_merge_output-error").value == "svd"
+    app.toggle(key="new_apart").set_value(True)
+    app.toggle(key="new_refit").set_value(True)
+    app.text_input(key="new_name").set_value("Mine").run()
+    app.button(key="start_search").click().run()
+    assert not app.exception
+    (run,) = started
+    settings = run.search.settings
+    assert (settings.fitness, settings.merge, settings.apart, settings.refit) == (
+        "output-error",
+        "svd",
+        True,
+        True,
+    )
+    assert run.config.name == "Mine"
+
+
+def test_model_of_the_hub_that_is_out_of_reach_is_one_line(
+    form: AppTest, started: list[Run]
+) -> None:
+    app = form
+    app.button_group(key="new_model").set_value("Hugging Face Hub").run()
+    assert not app.error
+    app.text_input(key="new_hub_id").set_value("some/model").run()
+    (error,) = app.error
+    assert "some/model on the Hub cannot be reached" in error.value
+    assert "\n" not in error.value
+    assert app.button(key="start_search").disabled
+    assert not started
+
+
+def test_family_that_is_not_known_is_refused_before_it_starts(
+    form: AppTest, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    app = form
+    app.button_group(key="new_model").set_value("Local folder").run()
+    app.text_input(key="new_folder").set_value(str(tmp_path)).run()
+    (error,) = app.error
+    assert "mamba" in error.value
+    assert app.button(key="start_search").disabled
+
+
+def test_more_effort_takes_more_time(form: AppTest) -> None:
+    told = []
+    for effort in ("Quick", "Thorough"):
+        form.button_group(key="new_effort").set_value(effort).run()
+        told += [text.value for text in form.markdown if "It takes" in text.value]
+    assert len(set(told)) == 2
+
+
+EVENTS = [
+    {"event": "started"},
+    *({"stage": "reading K/V weights", "step": step, "total": 3} for step in (1, 2, 3)),
+    {"stage": "lower bound", "step": 1, "total": 1},
+    {"stage": "Optimal: stage 1", "method": "optimal", "layer": 0, "step": 1, "total": 3}
+    | {"hypervolume": 0.4},
+]
+
+
+def _write_events(run: Run) -> None:
+    rows = [
+        json.dumps({"time": f"2026-01-01T00:00:{second:02}+00:00", "event": "progress"} | event)
+        for second, event in enumerate(EVENTS)
+    ]
+    # The last line is being written.
+    (run.folder / "events.jsonl").write_text("\n".join([*rows, '{"event": "prog']))
+
+
+def test_search_at_work_shows_stages_layers_and_hypervolume(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    run = make_run(state="running")
+    _write_events(run)
+    # As the worker does: whoever holds the lock is alive.
+    with FileLock(run.folder / ".worker.lock"):
+        app = open_app("search", run=run.id)
+    assert app.button(key="cancel_run")
+    assert "40%" in app.get("progress")[0].text
+    (stages,) = [text.value for text in app.markdown if "Lower bound" in text.value]
+    assert "Optimal: stage 1 · 1 of 3" in stages
+    assert [chart.key for chart in app.get("plotly_chart")] == ["layers_chart", "progress_chart"]
+    assert any("KV ratio 1, relative WSE 1" in caption.value for caption in app.caption)
+    assert app.button(key="start_search")
+
+
+def test_other_searches_at_work_are_linked(make_run: MakeRun, open_app: OpenApp) -> None:
+    shown, other = make_run(name="Shown"), make_run(name="Other", state="running")
+    with FileLock(other.folder / ".worker.lock"):
+        app = open_app("search", run=shown.id, budget="30")
+    (link,) = [one for one in app.get("page_link") if "Other" in one.proto.label]
+    assert link.proto.label == "Other · search, 40%"
+    assert f"run={other.id}" in link.proto.query_string
+    assert "budget=30" in link.proto.query_string
+
+
+@pytest.mark.parametrize("state", ["cancelled", "failed", "running"])
+def test_stopped_search_can_be_resumed_here(
+    make_run: MakeRun, open_app: OpenApp, state: State
+) -> None:
+    run = make_run(state=state, with_result=False)
+    _write_events(run)
+    app = open_app("search", run=run.id)
+    assert app.button(key="resume_run")
+    assert app.button(key="start_search")
+
+
+def test_finished_search_leads_to_its_fronts(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    _write_events(run)
+    app = open_app("search", run=run.id)
+    assert any("Finished" in text.value for text in app.markdown)
+    assert [link.proto.label for link in app.get("page_link")] == ["Explore its fronts"]
+
+
+@pytest.mark.parametrize(("num_layers", "num_heads"), [(1, 8), (80, 64)])
+def test_any_size_of_search_is_followed(
+    make_run: MakeRun, open_app: OpenApp, num_layers: int, num_heads: int
+) -> None:
+    run = make_run(num_layers=num_layers, num_heads=num_heads, state="running", name="x" * 300)
+    with FileLock(run.folder / ".worker.lock"):
+        app = open_app("search", run=run.id)
+    assert not app.error
+
+
+def test_damaged_run_is_one_line_above_the_form(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    (run.folder / "config.json").write_text("{")
+    app = open_app("search", run=run.folder.name)
+    (error,) = app.error
+    assert "config.json" in error.value
+    assert app.button(key="start_search")
+
+
+def test_explore_keeps_a_slim_row_of_a_search_at_work(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run(state="running")
+    with FileLock(run.folder / ".worker.lock"):
+        app = open_app(run=run.id)
+    assert app.button(key="cancel_run")
+    assert "40%" in app.get("progress")[0].text
+    assert "progress_chart" not in [chart.key for chart in app.get("plotly_chart")]
+    assert app.metric
+
+
+def test_queued_run_waits_for_its_worker(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run(with_result=False)
+    run.write_status(run.status().model_copy(update={"state": "running"}))
+    with FileLock(run.folder / ".worker.lock"):
+        app = open_app()
+    assert not app.get("plotly_chart")
+    assert app.button(key="cancel_run")

@@ -1,0 +1,75 @@
+"""A plan that is selected anywhere is selected everywhere."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qcqa.budget import heads_within_ratio
+from qcqa.runs.run import Run
+
+OpenApp = Callable[..., AppTest]
+MakeRun = Callable[..., Run]
+
+
+def _ring(app: AppTest) -> Any:
+    traces = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    return next((trace for trace in traces if trace["name"] == "selected"), None)
+
+
+def _selected_rows(app: AppTest) -> list[int]:
+    rows: list[int] = app.session_state["figures_table"]["selection"]["rows"]
+    return rows
+
+
+def test_card_selects_its_plan_everywhere(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app()
+    assert app.button_group(key="plan_method").value == "optimal"
+    app.button(key="select_gqa").click().run()
+    assert not app.exception
+    assert app.query_params["method"] == "gqa"
+    assert app.button_group(key="plan_method").value == "gqa"
+    assert "selected" in app.button(key="select_gqa").label
+    assert "selected" not in app.button(key="select_optimal").label
+    methods = list(app.dataframe[0].value.index)
+    assert _selected_rows(app) == [methods.index("gqa")]
+    assert _ring(app)["x"] == [50]
+    # A method without a plan here has nothing to select.
+    assert "select_mha" not in [button.key for button in app.button]
+
+
+def test_methods_own_plan_is_marked_below_the_budget(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    assert _ring(open_app(budget="60", method="gqa"))["x"] == [50]
+
+
+def _click(customdata: list[object]) -> None:
+    import streamlit as st
+    from ui.selection import chart_selection
+
+    from qcqa.model_spec import ModelSpec
+
+    spec = ModelSpec("x", None, "llama", 3, 7, 7, 4, 28, False, "bfloat16")
+    points = [{"customdata": customdata}] if customdata else []
+    st.session_state["chart"] = {"selection": {"points": points}}
+    chart_selection("chart", spec)["on_select"]()
+
+
+@pytest.mark.parametrize("heads", [6, 7, 14, 41, 42])
+def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, heads: int) -> None:
+    app = AppTest.from_function(_click, args=(["gqa", heads, 1.5, "text"],)).run()
+    assert not app.exception
+    spec = make_run(num_heads=7).result().spec
+    percent = float(app.query_params.get("budget", 50.0))
+    assert heads_within_ratio(spec, percent / 100) == heads
+    assert app.query_params["method"] == "gqa"
+
+
+@pytest.mark.parametrize("customdata", [[], ["gqa"], ["gqa", 43], ["gqa", "6"], [6, "gqa"]])
+def test_click_on_nothing_selects_nothing(customdata: list[object]) -> None:
+    app = AppTest.from_function(_click, args=(customdata,)).run()
+    assert not app.exception
+    assert not app.query_params

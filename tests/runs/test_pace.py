@@ -1,0 +1,59 @@
+"""What earlier searches say of the machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qcqa.runs.pace import machine_pace
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import work
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.estimate import weights_seconds
+
+SETTINGS = SearchSettings(
+    population_size=10, generations=3, stage2_generations=10, restarts=0, workers=1
+)
+
+
+@pytest.fixture
+def finished(tiny_llama: Path) -> Run:
+    run = create_run(model=str(tiny_llama), methods=("optimal", "qcqa-ac"), settings=SETTINGS)
+    work(run)
+    return run
+
+
+def _rewrite(run: Run, seconds: int, *more: dict[str, str]) -> None:
+    """Have the run's QCQA-AC take so many seconds."""
+    rows: list[dict[str, object]] = [
+        {"event": "started"},
+        {"event": "progress", "stage": "reading K/V weights"},
+        {"event": "progress", "stage": "Optimal: stage 1", "method": "optimal"},
+    ]
+    rows = [{"time": "2026-01-01T00:00:00+00:00", **row} for row in (*more, *rows)]
+    end = {"event": "progress", "stage": "QCQA-AC: stage 1", "method": "qcqa-ac"}
+    rows.append({"time": f"2026-01-01T00:{seconds // 60:02}:{seconds % 60:02}+00:00", **end})
+    (run.folder / "events.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+
+
+def test_pace_is_what_a_search_took_over_its_estimate(finished: Run) -> None:
+    assert machine_pace([finished])[1] == 0, "a search of a moment tells nothing"
+    spec = finished.result().spec
+    expected = sum(weights_seconds(name, spec, SETTINGS) for name in ("optimal", "qcqa-ac"))
+    _rewrite(finished, 8)
+    pace, count = machine_pace([finished, finished])
+    assert count == 2
+    # Beyond any machine: what was measured is something else.
+    assert 8 / expected > 5
+    assert pace == 5.0
+
+
+def test_runs_that_tell_nothing_are_left_out(finished: Run) -> None:
+    _rewrite(finished, 8, {"event": "started"})
+    assert machine_pace([finished]) == (1.0, 0)
+    _rewrite(finished, 8)
+    finished.write_status(finished.status().model_copy(update={"state": "cancelled"}))
+    assert machine_pace([finished]) == (1.0, 0)
+    (finished.folder / "status.json").write_text("{")
+    assert machine_pace([finished]) == (1.0, 0)
