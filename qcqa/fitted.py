@@ -1,7 +1,7 @@
 """Merged attention that rests on a calibration text, kept so that no plan is refitted twice."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ _VERSION = 1
 #: All files together, at most; attention that is larger than that is not kept at all.
 _MOST_BYTES = 4 * 2**30
 
-Tensors = Mapping[str, NDArray[np.float32]]
+#: For each layer its weights by parameter.
+Layers = Sequence[Mapping[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +40,29 @@ class FittedFolder:
         """Return whether a plan's weights are there."""
         return self._file(plan).exists()
 
-    def load(self, plan: GroupingPlan) -> Tensors | None:
-        """Return a plan's weights by parameter, or None if they are not there or damaged."""
+    def load(self, plan: GroupingPlan) -> Layers | None:
+        """Return a plan's weights, or None if they are not there or damaged."""
         file = self._file(plan)
+        layers: list[dict[str, NDArray[np.float32]]] = [{} for _ in plan.layers]
         try:
-            tensors: Tensors = load_file(file)
+            for key, tensor in load_file(file).items():
+                layer, _, name = key.partition("/")
+                layers[int(layer)][name] = tensor
             os.utime(file)
-        except (OSError, SafetensorError):
+        except (OSError, SafetensorError, ValueError, IndexError):
             return None
-        return tensors
+        return layers
 
-    def save(self, plan: GroupingPlan, tensors: Tensors) -> None:
+    def save(self, plan: GroupingPlan, layers: Layers) -> None:
         """Keep a plan's weights, atomically, where there is room for them.
 
         A folder that cannot be written is passed over: the weights can be made again.
         """
+        tensors = {
+            f"{number}/{name}": tensor
+            for number, layer in enumerate(layers)
+            for name, tensor in layer.items()
+        }
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _MOST_BYTES:
             return
@@ -62,7 +71,7 @@ class FittedFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._make_room(size)
-            save_file(dict(tensors), temporary)
+            save_file(tensors, temporary)
             temporary.replace(file)
         except (OSError, SafetensorError):
             with suppress(OSError):

@@ -1,6 +1,6 @@
 """From a source model and a plan to the merged model, refitted where the plan asks for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -64,27 +64,34 @@ def merged_model(
     return merged
 
 
-def attention_tensors(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return the parameters of a model's attention that a merge may change, by name."""
+def attention_tensors(model: PreTrainedModel) -> list[dict[str, Tensor]]:
+    """Return for each layer the parameters that a merge may change.
+
+    By name, without the model's prefix.
+    """
     names = attention_names(model)
-    return {
-        f"{module}.{name}": parameter.detach()
+    return [
+        {
+            f"{module.removeprefix(names.prefix)}.{name}": parameter.detach()
+            for module in names.merged_modules(layer)
+            for name, parameter in model.get_submodule(module).named_parameters()
+        }
         for layer in range(len(names.layers))
-        for module in names.merged_modules(layer)
-        for name, parameter in model.get_submodule(module).named_parameters()
-    }
+    ]
 
 
 @torch.no_grad()
-def set_attention(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> None:
+def set_attention(model: PreTrainedModel, layers: Sequence[Mapping[str, Tensor]]) -> None:
     """Put :func:`attention_tensors` of a model into another that was converted by the same plan.
 
     Parameters
     ----------
     model : PreTrainedModel
         Changed in place; types of weights may differ.
-    tensors : mapping of str to Tensor
-        By the names of its parameters.
+    layers : sequence of mapping of str to Tensor
+        As :func:`attention_tensors` returns them.
     """
-    for name, tensor in tensors.items():
-        model.get_parameter(name).copy_(tensor)
+    prefix = attention_names(model).prefix
+    for tensors in layers:
+        for name, tensor in tensors.items():
+            model.get_parameter(prefix + name).copy_(tensor)

@@ -108,6 +108,7 @@ def convert(
             out,
             calibration=calibration,
             calibrations=found.additions / CALIBRATION if found else None,
+            fitted=found.fitted_folder if found else None,
             revision=revision or (found.search.revision if found else None),
             on_progress=show,
         )

@@ -16,7 +16,7 @@ from qcqa.files import temporary_beside
 from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.new import new_id
-from qcqa.runs.run import BUNDLED_ID, CALIBRATION, Run, open_run
+from qcqa.runs.run import BUNDLED_ID, CALIBRATION, FITTED, Run, open_run
 from qcqa.runs.status import LIVE_STATES
 
 #: A zip whose files are larger than this together, or more, is not unpacked: it may be a bomb.
@@ -55,7 +55,8 @@ def write_archive(run: Run, file: BinaryIO, *, with_calibration: bool = False) -
     """Write a run's whole directory as a zip, the same bytes for the same run.
 
     Left out is what a run makes again where it is needed: the source's scores of every question,
-    and, unless asked for, the calibration, whose moments grow with the square of the hidden size.
+    and, unless asked for, the calibration, whose moments grow with the square of the hidden size,
+    with the attention that was fitted on it.
     A run at work is packed as far as it is.
 
     Parameters
@@ -103,7 +104,7 @@ def packed_files(run: Run, *, with_calibration: bool = False) -> dict[str, Path]
         for name in sorted(files)
         if _is_data(name)
         and not PurePosixPath(name).match("measured/source-*.safetensors")
-        and (with_calibration or not name.startswith(f"{CALIBRATION}/"))
+        and (with_calibration or not name.startswith((f"{CALIBRATION}/", f"{FITTED}/")))
     }
 
 

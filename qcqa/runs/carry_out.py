@@ -127,6 +127,7 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> Non
         plan_of_run(search, max_cached_heads, method=method),
         Path(config.folder),
         calibrations=search.additions / CALIBRATION,
+        fitted=search.fitted_folder,
         revision=search.search.revision,
         on_progress=on_progress,
     )

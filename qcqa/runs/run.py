@@ -37,7 +37,7 @@ BUNDLED_ID = "demo"
 CALIBRATION = "calibration"
 
 #: Folder of the attention that was merged or refitted by it.
-_FITTED = "fitted"
+FITTED = "fitted"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Run:
     @property
     def fitted_folder(self) -> FittedFolder:
         """Where the attention of a search's plans is kept that took a calibration to make."""
-        return FittedFolder(self.additions / _FITTED)
+        return FittedFolder(self.additions / FITTED)
 
     @cached_property
     def lock(self) -> FileLock:

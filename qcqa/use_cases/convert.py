@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.attention import attention_names, convert_checkpoint, load
+from qcqa.attention import convert_checkpoint, load
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
@@ -17,11 +17,13 @@ from qcqa.checkpoint.safetensors_file import SafetensorsFile
 from qcqa.converted import Converted
 from qcqa.errors import CalibrationError, PlanError
 from qcqa.files import remove_leftovers
+from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress
 from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
 from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes, weights_of
+from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
@@ -40,6 +42,7 @@ def convert_by_plan(
     *,
     calibration: str | None = None,
     calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
     revision: str | None = None,
     on_progress: OnJobProgress | None = None,
 ) -> None:
@@ -61,6 +64,8 @@ def convert_by_plan(
         Where the plan's calibration text is now, if it has moved.
     calibrations : Path, optional
         Where the calibration is looked for, and kept.
+    fitted : FittedFolder, optional
+        Where refitted attention is looked for, and kept.
     revision : str, optional
         Branch, tag or commit on the Hub.
     on_progress : callable, optional
@@ -72,10 +77,13 @@ def convert_by_plan(
         If the model, the plan, its calibration or the folder cannot be used.
     """
     report = on_progress or _silent
-    share = _REFITTED if plan.refit else _READ if plan.calibration else 0.0
+    # What was refitted before needs no calibration: all that rests on it is replaced.
+    is_fitted = plan.refit and fitted is not None and fitted.holds(plan)
+    rests_on_text = plan.calibration is not None and not is_fitted
+    share = 0.0 if not rests_on_text else _REFITTED if plan.refit else _READ
     with TemporaryDirectory() as temporary:
         rest = _Calibrated(
-            model, plan, calibrations or Path(temporary), calibration, revision, report
+            model, plan, calibrations or Path(temporary), calibration, fitted, revision, report
         )
 
         def on_bytes(written: int, total: int) -> None:
@@ -87,7 +95,7 @@ def convert_by_plan(
             plan,
             folder,
             revision=revision,
-            moments=rest.moment if plan.calibration else None,
+            moments=rest.moment if rests_on_text else None,
             fitted=rest.fitted if plan.refit else None,
             on_bytes=on_bytes,
         )
@@ -99,6 +107,7 @@ def convert_and_measure(
     folder: Path,
     *,
     calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
     revision: str | None = None,
     on_progress: OnJobProgress | None = None,
 ) -> Converted:
@@ -109,7 +118,7 @@ def convert_and_measure(
 
     Parameters
     ----------
-    model, plan, folder, calibrations, revision, on_progress
+    model, plan, folder, calibrations, fitted, revision, on_progress
         As in :func:`convert_by_plan`.
 
     Raises
@@ -131,6 +140,7 @@ def convert_and_measure(
             plan,
             folder,
             calibrations=calibrations,
+            fitted=fitted,
             revision=revision,
             on_progress=on_part,
         )
@@ -171,6 +181,7 @@ class _Calibrated:
         plan: GroupingPlan,
         folder: Path,
         text: str | None,
+        kept: FittedFolder | None,
         revision: str | None,
         report: OnJobProgress,
     ):
@@ -178,6 +189,7 @@ class _Calibrated:
         self._plan = plan
         self._folder = folder
         self._text = text
+        self._kept = kept
         self._revision = revision
         self._report = report
         #: How much of the whole work is done.
@@ -189,13 +201,7 @@ class _Calibrated:
 
     def fitted(self, layer: int) -> dict[str, Tensor]:
         """Return a layer's refitted tensors by name, without the model's prefix."""
-        model = self._merged
-        names = attention_names(model)
-        return {
-            f"{module.removeprefix(names.prefix)}.{name}": parameter.detach()
-            for module in names.merged_modules(layer)
-            for name, parameter in model.get_submodule(module).named_parameters()
-        }
+        return self._attention[layer]
 
     @cached_property
     def _source(self) -> PreTrainedModel:
@@ -220,9 +226,12 @@ class _Calibrated:
         return found
 
     @cached_property
-    def _merged(self) -> PreTrainedModel:
-        on_layer = self._part("refitting layers", _READ, _REFITTED)
-        return merged_model(self._source, self._plan, self._calibration, on_layer=on_layer)
+    def _attention(self) -> list[dict[str, Tensor]]:
+        def make() -> PreTrainedModel:
+            on_layer = self._part("refitting layers", _READ, _REFITTED)
+            return merged_model(self._source, self._plan, self._calibration, on_layer=on_layer)
+
+        return fitted_attention(self._plan, self._kept, make)
 
     def _part(self, stage: str, start: float, end: float) -> Callable[[int, int], None]:
         def on_layer(layer: int, total: int) -> None:

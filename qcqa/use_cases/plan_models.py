@@ -1,6 +1,5 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +14,14 @@ from transformers import (
 )
 
 from qcqa.attention import converted_copy
-from qcqa.calibrate.merged import attention_tensors, merged_model, set_attention
+from qcqa.calibrate.merged import merged_model, set_attention
 from qcqa.checkpoint import Checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.fitted import FittedFolder
 from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
 from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+from qcqa.use_cases.fitted_attention import fitted_attention
 
 #: Types in which a model can run; ``auto`` is that of its checkpoint.
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
@@ -136,31 +136,21 @@ class PlanModels:
         """
         if plan.calibration is None:
             return converted_copy(self.source, plan)
+
+        def make() -> PreTrainedModel:
+            calibration = calibration_of_plan(
+                plan,
+                self.checkpoint.spec.source,
+                self._calibrations,
+                revision=self.checkpoint.spec.revision,
+                source=self._float32,
+            )
+            return merged_model(self._float32, plan, calibration, on_layer=on_layer)
+
         # Only the shapes matter here: the weights are replaced at once.
         model = converted_copy(self.source, _by_mean(plan))
-        set_attention(model, self._fitted_attention(plan, on_layer))
+        set_attention(model, fitted_attention(plan, self._fitted, make))
         return model
-
-    def _fitted_attention(
-        self, plan: GroupingPlan, on_layer: OnLayer | None
-    ) -> Mapping[str, torch.Tensor]:
-        """Return the attention of a plan that rests on a calibration, float32."""
-        kept = self._fitted.load(plan) if self._fitted else None
-        if kept is not None:
-            return {name: torch.from_numpy(tensor) for name, tensor in kept.items()}
-        calibration = calibration_of_plan(
-            plan,
-            self.checkpoint.spec.source,
-            self._calibrations,
-            revision=self.checkpoint.spec.revision,
-            source=self._float32,
-        )
-        tensors = attention_tensors(
-            merged_model(self._float32, plan, calibration, on_layer=on_layer)
-        )
-        if self._fitted:
-            self._fitted.save(plan, {name: one.cpu().numpy() for name, one in tensors.items()})
-        return tensors
 
     @cached_property
     def _float32(self) -> PreTrainedModel:

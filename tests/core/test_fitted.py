@@ -12,7 +12,7 @@ from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan, Prediction
 
-TENSORS = {"layers.0.q": np.arange(6, dtype=np.float32).reshape(2, 3)}
+LAYERS = [{f"layers.{layer}.q": np.full((2, 3), layer, dtype=np.float32)} for layer in range(3)]
 
 
 @pytest.fixture
@@ -38,18 +38,18 @@ def test_what_was_kept_comes_back(plan: GroupingPlan, tmp_path: Path) -> None:
     folder = FittedFolder(tmp_path / "fitted")
     assert not folder.holds(plan)
     assert folder.load(plan) is None
-    folder.save(plan, TENSORS)
+    folder.save(plan, LAYERS)
     assert folder.holds(plan)
     assert not folder.holds(_other(plan, 1))
     kept = folder.load(plan)
     assert kept is not None
-    assert kept.keys() == TENSORS.keys()
-    assert np.array_equal(kept["layers.0.q"], TENSORS["layers.0.q"])
+    assert [list(layer) for layer in kept] == [list(layer) for layer in LAYERS]
+    assert np.array_equal(kept[2]["layers.2.q"], LAYERS[2]["layers.2.q"])
 
 
 def test_a_damaged_file_is_none(plan: GroupingPlan, tmp_path: Path) -> None:
     folder = FittedFolder(tmp_path)
-    folder.save(plan, TENSORS)
+    folder.save(plan, LAYERS)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:20])
     assert folder.load(plan) is None
@@ -59,25 +59,25 @@ def test_the_least_recently_used_go_first(
     plan: GroupingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = FittedFolder(tmp_path)
-    folder.save(plan, TENSORS)
+    folder.save(plan, LAYERS)
     size = next(tmp_path.iterdir()).stat().st_size
     monkeypatch.setattr("qcqa.fitted._MOST_BYTES", 3 * size)
-    folder.save(_other(plan, 1), TENSORS)
+    folder.save(_other(plan, 1), LAYERS)
     # Clocks of file systems are coarse.
     for file in tmp_path.iterdir():
         os.utime(file, (1, 1))
     folder.load(plan)
     for number in (2, 3):
-        folder.save(_other(plan, number), TENSORS)
+        folder.save(_other(plan, number), LAYERS)
     assert folder.holds(plan)
     assert not folder.holds(_other(plan, 1))
     assert folder.holds(_other(plan, 3))
     monkeypatch.setattr("qcqa.fitted._MOST_BYTES", 3)
-    folder.save(_other(plan, 4), TENSORS)
+    folder.save(_other(plan, 4), LAYERS)
     assert not folder.holds(_other(plan, 4))
 
 
 def test_a_folder_that_cannot_be_written_is_passed_over(plan: GroupingPlan, tmp_path: Path) -> None:
     (tmp_path / "fitted").write_text("in the way")
-    FittedFolder(tmp_path / "fitted").save(plan, TENSORS)
+    FittedFolder(tmp_path / "fitted").save(plan, LAYERS)
     assert not FittedFolder(tmp_path / "fitted").holds(plan)

@@ -74,6 +74,7 @@ def test_what_is_made_again_and_what_is_a_process_own_stays_behind(
 ) -> None:
     for name in (
         "calibration/moment-000.safetensors",
+        "fitted/some.safetensors",
         "measured/source-ab.safetensors",
         "measured/ab.json",
         ".worker.lock",
@@ -86,7 +87,7 @@ def test_what_is_made_again_and_what_is_a_process_own_stays_behind(
     pack_run(search, tmp_path / "packed.zip")
     names = {name.removeprefix(f"{search.id}/") for name in _names(tmp_path / "packed.zip")}
     assert {"config.json", "status.json", "grams.safetensors", "measured/ab.json"} <= names
-    assert not {name for name in names if name.startswith((".", "calibration", "link"))}
+    assert not {name for name in names if name.startswith((".", "calibration", "fitted", "link"))}
     assert not {name for name in names if "source-" in name or ".tmp" in name}
     pack_run(search, tmp_path / "whole.zip", with_calibration=True)
     assert f"{search.id}/calibration/moment-000.safetensors" in _names(tmp_path / "whole.zip")

@@ -20,6 +20,7 @@ from qcqa.generated import GenerationSettings
 from qcqa.packaged import demo_model_folder
 from qcqa.search.config import SearchSettings
 from qcqa.subspace.grams import are_grams_of
+from qcqa.use_cases import convert as convert_file
 from qcqa.use_cases import plan_models
 from qcqa.use_cases import problem as problem_file
 from qcqa.use_cases.calibrate import calibrate_model, calibration_of_plan
@@ -214,6 +215,27 @@ def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
     heldout = tmp_path / "other.txt"
     heldout.write_text("\n".join(demo_documents()[14:16]), encoding="utf-8")
     evaluate_plans(str(model_folder), [plan], Benchmark(text=str(heldout)), **where)
+
+
+def test_a_conversion_takes_what_was_refitted_before(searched, model_folder, tmp_path, monkeypatch):
+    result, folder = searched
+    plan, kept = plan_of_result(result, 8), FittedFolder(tmp_path / "fitted")
+    stages = []
+    for place in ("first", "again"):
+        convert_by_plan(
+            str(model_folder),
+            plan,
+            tmp_path / place,
+            calibrations=folder,
+            fitted=kept,
+            on_progress=lambda progress: stages.append(progress.fraction),
+        )
+        assert stages[-1] == 1.0
+        monkeypatch.setattr(
+            convert_file, "calibration_of_plan", lambda *_, **__: pytest.fail("read before")
+        )
+    first, again = ((tmp_path / place / "model.safetensors") for place in ("first", "again"))
+    assert first.read_bytes() == again.read_bytes()
 
 
 def test_a_text_that_has_changed_or_gone_is_refused(searched, model_folder, text, tmp_path):
