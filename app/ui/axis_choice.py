@@ -15,10 +15,8 @@ _MOST_BESIDE_EACH_OTHER = 4
 
 def vertical_axis(result: SearchResult, metrics: Mapping[str, str]) -> str:
     """Draw the switch of the fronts' vertical axis; return an error scale or a metric."""
-    options = {
-        **scales_of(result),
-        **{name: f"{label}, measured" for name, label in metrics.items()},
-    }
+    options: dict[str, str] = dict(scales_of(result).items())
+    options |= {name: f"{label}, measured" for name, label in metrics.items()}
     wanted = choices().scale
     # What was measured says more than what the weights let expect.
     shown = wanted if wanted in options else shown_metric(metrics, None) if metrics else "relative"
@@ -35,8 +33,8 @@ def metric_choice(metrics: Mapping[str, str]) -> str:
 
 def shown_metric(metrics: Mapping[str, str], wanted: str | None) -> str:
     """Return the wanted metric, or else the one to begin with: accuracy before perplexity."""
-    if wanted in metrics:
-        return str(wanted)
+    if wanted is not None and wanted in metrics:
+        return wanted
     return next((name for name in metrics if name.endswith("/accuracy")), next(iter(metrics)))
 
 

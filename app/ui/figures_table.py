@@ -1,6 +1,7 @@
 """All figures of all methods at the budget; a row selects its plan."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -52,7 +53,9 @@ def figures_table(
 
 def _selection(
     methods: list[str], result: SearchResult, points: Points, selected: BudgetPoint
-) -> Mapping[str, object]:
+) -> dict[str, Any]:
+    """Return ``key``, ``on_select`` and ``selection_mode`` of a table whose rows are plans."""
+
     def chosen(state: Mapping[str, Mapping[str, list[int]]]) -> None:
         for row in state["selection"]["rows"]:
             point = points[methods[row]]

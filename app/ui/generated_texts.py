@@ -46,12 +46,17 @@ def generated_texts(generation: Run, result: SearchResult) -> None:
 
 def _heading(method: str, heads: int, result: SearchResult) -> None:
     style = method_style(method)
-    told = "the source"
-    if method != "mha":
+    told = f"![]({glyph(style)}) **{style.label}**"
+    if method == "mha":
+        told += ", the source"
+    else:
         front = result.front(method)
-        percent = 100 * front.cost[front.within(heads)] / result.spec.num_cached_heads
-        told = f"{size_text(percent, 'percent')} of the KV cache"
-    st.markdown(f"![]({glyph(style)}) **{style.label}**, {told}")
+        # None in a run whose files were exchanged: its generation failed.
+        index = front.within(heads)
+        if index is not None:
+            percent = 100 * int(front.cost[index]) / result.spec.num_cached_heads
+            told += f", {size_text(percent, 'percent')} of the KV cache"
+    st.markdown(told)
 
 
 def _text(prompt: str, text: GeneratedText, source: GeneratedText) -> None:

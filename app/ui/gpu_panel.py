@@ -63,7 +63,10 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         told.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
         table = capacity_table(source, plan, load)
         table.index = ["source", method_style(selected.method).label]
-        st.table(table.style.format("{:,.0f}").format(significant, subset=list(table)[:2]))
+        sizes, counts = list(table)[:2], list(table)[2:]
+        for name in sizes:
+            table[name] = table[name].map(significant)
+        st.table(table.style.format("{:,.0f}", subset=counts))
         st.caption(
             f"{100 * UTILIZATION:.0f} % of {gpu.memory_gib:g} GiB for weights in "
             f"{server.weight_dtype} and a cache in {load.dtype}; an engine's activations come out "

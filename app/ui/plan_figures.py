@@ -50,8 +50,8 @@ def figures_at(
             found[key] = row
     figures = {}
     for method, point in points.items():
-        row = found.get((method, point.num_cached_heads)) if point else None
-        figure = row.figure(metric) if row else None
+        measured = found.get((method, point.num_cached_heads)) if point else None
+        figure = measured.figure(metric) if measured else None
         if figure is not None:
             error = figure.standard_error or 0.0
             figures[method] = PlanFigure(

@@ -127,9 +127,8 @@ def _find(name: str) -> Run | DamagedRun:
 
 def _tell_what_goes(run: Run | DamagedRun) -> None:
     """Say what is deleted with a run."""
-    is_damaged = isinstance(run, DamagedRun)
     size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
-    if is_damaged:
+    if isinstance(run, DamagedRun):
         what = "Everything in a folder that cannot be opened as a run"
     elif "/" in run.id:
         what = "The job alone: what it has measured stays with its search"
@@ -138,6 +137,6 @@ def _tell_what_goes(run: Run | DamagedRun) -> None:
         more = f", and {jobs} job{'s'[: jobs > 1]}" if jobs else ""
         what = f"The search with all its plans and figures{more}"
     with st.container(gap=None):
-        st.markdown(f"**{plain(run.folder.name if is_damaged else run.name)}**")
+        st.markdown(f"**{plain(run.name if isinstance(run, Run) else run.folder.name)}**")
         st.markdown(f"{what}: {bytes_text(size)}.")
         st.caption(plain(str(run.folder)))

@@ -1,5 +1,6 @@
 """How to search: a preset or a choice of one's own, and how thoroughly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -73,11 +74,12 @@ def choose_settings() -> Asked:
         ],
         key="new_preset",
     )
+    always: tuple[str, ...] = ()
     if preset == OWN:
-        kind, always = _kind(), ()
+        kind = _kind()
     else:
+        kind = PRESETS[preset].fixed
         # Methods that only this preset has are what it is chosen for: they are no option.
-        kind = dict(PRESETS[preset].fixed)
         always = tuple(name for name in PRESETS[preset].methods if name not in _SEARCHED)
     effort = st.segmented_control(
         "Effort",
@@ -91,10 +93,11 @@ def choose_settings() -> Asked:
         methods = _methods(always)
         numbers = _numbers(EFFORTS[effort or "Standard"], key=str(effort))
         name = st.text_input("Name of the run", placeholder="the model's own", key="new_name")
-    return Asked((*methods, *always), SearchSettings(**numbers, **kind), name.strip())
+    settings = SearchSettings.model_validate({**numbers, **kind})
+    return Asked((*methods, *always), settings, name.strip())
 
 
-def _kind() -> dict[str, str | bool]:
+def _kind() -> Mapping[str, object]:
     """Ask for what the presets decide."""
     with st.container(border=True, key="own_kind"):
         left, right = st.columns(2)
