@@ -8,13 +8,13 @@ import streamlit as st
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
+from qcqa.report.plan_figures import PlanFigure
+from qcqa.report.wording import in_sentence, listed
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
 from qcqa.use_cases.plan import best_method
 from ui.glyph import glyph
-from ui.plan_figures import PlanFigure, in_sentence
 from ui.state import choices, choose
-from ui.wording import listed
 
 Points = Mapping[str, BudgetPoint | None]
 

@@ -7,6 +7,7 @@ import streamlit as st
 from qcqa.budget import heads_within_ratio
 from qcqa.generated import GenerationSettings
 from qcqa.report.palette import method_style
+from qcqa.report.wording import listed
 from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.runs.generations import create_generation, plans_side_by_side
 from qcqa.runs.run import Run
@@ -15,7 +16,6 @@ from qcqa.use_cases.points import Points, points_at, points_to_compare
 from ui import workers
 from ui.errors import shown_in_place
 from ui.state import choices, choose, widget
-from ui.wording import listed
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
 _DEMO_PROMPT = (

@@ -11,6 +11,7 @@ from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.duration import about
 from qcqa.report.palette import method_style
+from qcqa.report.wording import counted
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
@@ -181,7 +182,7 @@ def _start(
     if not missing:
         said = ["All of this is measured already."]
     else:
-        number = "1 plan" if len(plans) == 1 else f"{len(plans)} plans"
+        number = counted(len(plans), "plan")
         said = [f"Measures {number}." if has_source else f"Measures the source and {number}."]
         seconds = seconds_per_model(run, benchmark, device)
         if seconds is not None:

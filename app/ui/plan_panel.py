@@ -8,12 +8,12 @@ from qcqa.plan_file import plan_text
 from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import method_style
+from qcqa.report.plan_figures import PlanFigure
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points, facts, selected_point
 from ui.plan_choice import plan_choice
-from ui.plan_figures import PlanFigure
 from ui.wording import merge_text
 
 

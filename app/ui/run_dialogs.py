@@ -9,6 +9,7 @@ import streamlit as st
 
 from qcqa.errors import QCQAError
 from qcqa.report.runs_table import bytes_text
+from qcqa.report.wording import counted
 from qcqa.runs.archive import load_run
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.label import MOST_OF_NAME, MOST_OF_NOTE
@@ -134,7 +135,7 @@ def _tell_what_goes(run: Run | DamagedRun) -> None:
         what = "The job alone: what it has measured stays with its search"
     else:
         jobs = len(jobs_of(run))
-        more = f", and {jobs} job{'s'[: jobs > 1]}" if jobs else ""
+        more = f", and {counted(jobs, 'job')}" if jobs else ""
         what = f"The search with all its plans and figures{more}"
     with st.container(gap=None):
         st.markdown(f"**{plain(run.name if isinstance(run, Run) else run.folder.name)}**")

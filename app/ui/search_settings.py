@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import streamlit as st
 
 from qcqa.methods import METHODS
+from qcqa.report.wording import listed
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.presets import PRESETS
 from qcqa.use_cases.search import SEARCHED_METHODS
-from ui.wording import MERGES, listed
+from ui.wording import MERGES
 
 #: How thorough a search may be, from a first look to a night's work.
 EFFORTS: dict[str, SearchSettings] = {

@@ -1,10 +1,8 @@
 """Phrases that several pieces of the dashboard share."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 
-from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 from qcqa.terms import Merge
 
@@ -17,25 +15,9 @@ MERGES: dict[Merge, str] = {
 }
 
 
-def geometry_text(spec: ModelSpec) -> str:
-    """Return how many layers and heads a model has."""
-    layers = "1 layer" if spec.num_layers == 1 else f"{spec.num_layers} layers"
-    heads = "1 KV head" if spec.num_kv_heads == 1 else f"{spec.num_kv_heads} KV heads"
-    text = f"{layers} \N{MULTIPLICATION SIGN} {heads}"
-    if spec.num_query_heads != spec.num_kv_heads:
-        text += f" ({spec.num_query_heads} query heads)"
-    return text
-
-
 def merge_text(plan: GroupingPlan) -> str:
     """Return how the heads of a plan's groups become one."""
     return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names as people list them: ``A, B and C``."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def when(time: str) -> str:

@@ -14,15 +14,16 @@ from ui.front_chart import front_chart
 from ui.gpu_panel import gpu_panel
 from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
-from ui.plan_figures import best_measured, figures_at
 from ui.plan_panel import plan_panel
 from ui.results import measured_of, result_of, stamp_of
 from ui.state import choices
-from ui.wording import geometry_text, when
+from ui.wording import when
 
 from qcqa.report.comparison import comparison_table, points_at_budget
 from qcqa.report.kv_axis import significant
 from qcqa.report.measured import metrics_of
+from qcqa.report.plan_figures import best_measured, figures_at
+from qcqa.report.wording import geometry_text
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun

@@ -14,6 +14,7 @@ from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import draw_budget, kv_layout, selection_ring
 from qcqa.report.measured import (
     Conditions,
+    PlanId,
     direction_text,
     is_of_text,
     metric_title,
@@ -22,7 +23,6 @@ from qcqa.report.measured import (
     source_of,
 )
 from qcqa.report.overlay import OtherRun, measured_obstacle, measured_traces
-from qcqa.report.plan_hover import PlanId
 
 #: Figures that span more than this factor are drawn on a logarithmic axis.
 _SPAN_OF_LOG = 20

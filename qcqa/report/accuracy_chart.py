@@ -13,9 +13,9 @@ from qcqa.plan import Measurement
 from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
-from qcqa.report.measured import Series, change_of, change_text, value_text
+from qcqa.report.measured import PlanId, Series, change_of, change_text, value_text
 from qcqa.report.palette import method_style
-from qcqa.report.plan_hover import PlanId, kept_line, size_and_error_lines
+from qcqa.report.plan_hover import kept_line, size_and_error_lines
 
 #: Half the width of an error bar, in standard errors: 95 % of a normal distribution.
 STANDARD_ERRORS = 1.96

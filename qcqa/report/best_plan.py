@@ -9,7 +9,13 @@ from qcqa.evaluated import Evaluated
 from qcqa.metric import data_of, metric_of
 from qcqa.report.comparison import BudgetPoint, points_at_budget
 from qcqa.report.kv_axis import significant
-from qcqa.report.measured import is_of_text, metrics_of, rows_under, short_name, value_text
+from qcqa.report.measured import (
+    figures_of_plans,
+    is_of_text,
+    metrics_of,
+    short_name,
+    value_text,
+)
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
@@ -82,7 +88,13 @@ def best_plan_within(
         return None
     rows = list(rows)
     metric = _metric(rows)
-    figures = _figures(points, rows, metric) if metric else {}
+    measured = figures_of_plans(rows, metric) if metric else {}
+    figures = {
+        point.method: figure.value
+        for point in points
+        if (figure := measured.get((point.method, point.num_cached_heads)))
+        and isfinite(figure.value)
+    }
     chosen = best_method(result, heads)
     if metric and len(figures) == len(points):
         higher = metric_of(metric).higher_is_better
@@ -118,19 +130,3 @@ def _metric(rows: list[Evaluated]) -> str | None:
     known = [name for name in metrics_of(rows) if is_of_text(name) or metric_of(name).is_share]
     accuracies = [name for name in known if name.endswith("/accuracy")]
     return next(iter(accuracies + known), None)
-
-
-def _figures(points: list[BudgetPoint], rows: list[Evaluated], metric: str) -> dict[str, float]:
-    """Return the figures of the plans that were measured, by method; of the mean merge first."""
-    found: dict[tuple[str, int], Evaluated] = {}
-    for row in rows_under(rows, metric):
-        key = (row.method, row.num_cached_heads)
-        if key not in found or row.merge == "mean":
-            found[key] = row
-    figures = {}
-    for point in points:
-        measured = found.get((point.method, point.num_cached_heads))
-        figure = measured.figure(metric) if measured else None
-        if figure is not None and isfinite(figure.value):
-            figures[point.method] = figure.value
-    return figures

@@ -15,6 +15,7 @@ from qcqa.report.kv_axis import KvAxis, size_text
 from qcqa.report.measured import metrics_of
 from qcqa.report.palette import method_style
 from qcqa.report.pareto import pareto_figure
+from qcqa.report.wording import geometry_text, in_sentence
 from qcqa.search_result import SearchResult
 
 #: Longer names of runs are cut: a title has one line.
@@ -69,7 +70,7 @@ def front_chart(
     if budget is not None:
         size = size_text(100 * budget, "percent")
         about.append(f"budget {size} of the source's KV cache")
-    title = f"{_cut(name)}: {_in_sentence(label)} against KV-cache size"
+    title = f"{_cut(name)}: {in_sentence(label)} against KV-cache size"
     return titled(figure, title, " · ".join(about))
 
 
@@ -85,15 +86,8 @@ def grouping_chart(plan: GroupingPlan, *, name: str) -> go.Figure:
 
 
 def _model_text(result: SearchResult) -> str:
-    spec = result.spec
-    layers = "1 layer" if spec.num_layers == 1 else f"{spec.num_layers} layers"
-    heads = "1 KV head" if spec.num_kv_heads == 1 else f"{spec.num_kv_heads} KV heads"
-    return f"{spec.model_type}, {layers} of {heads}"
+    return f"{result.spec.model_type}, {geometry_text(result.spec)}"
 
 
 def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-
-
-def _in_sentence(label: str) -> str:
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]

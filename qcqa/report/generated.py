@@ -8,6 +8,7 @@ import pandas as pd
 from qcqa.generated import Ending, GeneratedText
 from qcqa.report.comparison import percent_text
 from qcqa.report.kv_axis import significant
+from qcqa.report.wording import counted
 
 _ENDINGS: dict[Ending, str] = {
     "eos": "the model ended it",
@@ -101,7 +102,7 @@ def difference_text(text: GeneratedText, source: GeneratedText) -> str:
         return "same text as the source" if text.figures else "same as the source so far"
     if same == 0:
         return "differs from the first token on"
-    return f"same as the source for {same} token{'s' if same > 1 else ''}"
+    return f"same as the source for {counted(same, 'token')}"
 
 
 def marked_html(prompt: str, text: GeneratedText, source: GeneratedText) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.front import Front
+from qcqa.report.wording import counted
 
 #: Longer lists of runs of layers are told otherwise.
 _LONGEST_RUNS = 90
@@ -99,16 +100,12 @@ def _summary(heads: IntArray, num_heads: int) -> str:
     """Return how many layers keep all heads, more than half of them, more than a quarter ..."""
     parts, most = [], num_heads
     if whole := int((heads == num_heads).sum()):
-        parts.append(f"all {num_heads}: {_layers(whole)}")
+        parts.append(f"all {num_heads}: {counted(whole, 'layer')}")
     while most > 1:
         least, most = most // 2, most - 1
         layers = int(((heads >= least) & (heads <= most)).sum())
         if layers:
             span = str(least) if least == most else f"{least}-{most}"
-            parts.append(f"{span}: {_layers(layers)}")
+            parts.append(f"{span}: {counted(layers, 'layer')}")
         most = least
     return "<br>".join(_wrapped(parts))
-
-
-def _layers(count: int) -> str:
-    return "1 layer" if count == 1 else f"{count} layers"

@@ -20,6 +20,9 @@ _OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_
 #: Longer names of data are cut.
 _LONGEST_NAME = 48
 
+#: Method and cached heads of a plan.
+PlanId = tuple[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -177,6 +180,20 @@ def rows_under(
         if row.figure(metric) and _conditions(row, metric) == wanted
     }
     return list(kept.values())
+
+
+def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
+    """Return the figures of one metric, under the conditions of most; see :func:`rows_under`.
+
+    Of several merges of one plan it is the mean's, which is what WSE is about.
+    """
+    found: dict[PlanId, Evaluated] = {}
+    for row in rows_under(rows, metric):
+        plan = (row.method, row.num_cached_heads)
+        if plan not in found or row.merge == "mean":
+            found[plan] = row
+    figures = {plan: row.figure(metric) for plan, row in found.items()}
+    return {plan: figure for plan, figure in figures.items() if figure is not None}
 
 
 def series_of(rows: Sequence[Evaluated]) -> list[Series]:

@@ -14,9 +14,10 @@ from qcqa.report.comparison import points_at_budget
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
+from qcqa.report.measured import PlanId
 from qcqa.report.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
-from qcqa.report.plan_hover import PlanHover, PlanId
+from qcqa.report.plan_hover import PlanHover
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
 

@@ -10,7 +10,7 @@ from qcqa.evaluated import Evaluated
 from qcqa.front import Front
 from qcqa.report.heads_kept import heads_kept_texts
 from qcqa.report.kv_axis import KvAxis, load_text, significant
-from qcqa.report.measured import metrics_of, rows_under, value_text
+from qcqa.report.measured import PlanId, figures_of_plans, metrics_of, value_text
 from qcqa.search_result import SearchResult
 
 #: More measured figures than this make a box of half a screen.
@@ -18,9 +18,6 @@ _MOST_FIGURES = 4
 
 #: A number with four digits and never a power of ten.
 _NUMBER = ",.4~r"
-
-#: Method and cached heads of a plan.
-PlanId = tuple[str, int]
 
 ObjectArray = NDArray[np.object_]
 
@@ -136,17 +133,9 @@ def kept_line(front: Front | None, num_cached_heads: int) -> str:
 
 
 def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
-    """Return what was measured of plans, as lines; of several merges of a plan the mean."""
+    """Return what was measured of plans, as lines."""
     lines: dict[PlanId, list[str]] = {}
     for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:
-        found: dict[PlanId, Evaluated] = {}
-        for row in rows_under(rows, metric):
-            plan = (row.method, row.num_cached_heads)
-            if plan not in found or row.merge == "mean":
-                found[plan] = row
-        for plan, row in found.items():
-            if figure := row.figure(metric):
-                lines.setdefault(plan, []).append(
-                    f"<br>{label}: {value_text(metric, figure.value)}"
-                )
+        for plan, figure in figures_of_plans(rows, metric).items():
+            lines.setdefault(plan, []).append(f"<br>{label}: {value_text(metric, figure.value)}")
     return {plan: "".join(told) for plan, told in lines.items()}

@@ -8,9 +8,9 @@ from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import BudgetPoint
-from qcqa.report.measured import rows_under, value_text
+from qcqa.report.measured import figures_of_plans, value_text
 from qcqa.report.palette import method_style
-from ui.wording import listed
+from qcqa.report.wording import in_sentence, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,19 @@ def figures_at(
 ) -> dict[str, PlanFigure]:
     """Return the figures of the plans at the budget by method; only those that were measured.
 
-    Of several merges of one plan the mean is shown, which is what WSE is about.
+    Parameters
+    ----------
+    points : mapping from str to BudgetPoint or None
+        The methods' plans at the budget.
+    rows : iterable of Evaluated
+        What was measured.
+    metric, label : str
+        Which figure, and what it is called.
     """
-    found: dict[tuple[str, int], Evaluated] = {}
-    for row in rows_under(rows, metric):
-        key = (row.method, row.num_cached_heads)
-        if key not in found or row.merge == "mean":
-            found[key] = row
+    measured = figures_of_plans(rows, metric)
     figures = {}
     for method, point in points.items():
-        measured = found.get((method, point.num_cached_heads)) if point else None
-        figure = measured.figure(metric) if measured else None
+        figure = measured.get((method, point.num_cached_heads)) if point else None
         if figure is not None:
             error = figure.standard_error or 0.0
             figures[method] = PlanFigure(
@@ -92,8 +94,3 @@ def best_measured(
         f"Measured, {names} {verb} the {extreme} {in_sentence(best.label)}: {best.value}"
         f"{', though not surely' if is_close else ''}."
     )
-
-
-def in_sentence(label: str) -> str:
-    """Return a metric's label within a sentence."""
-    return label[:1].lower() + label[1:]
