@@ -161,7 +161,7 @@ def test_texts_stand_beside_each_other_and_the_difference_is_marked(
     source, plan = _html(app)
     assert "&lt;eggs&gt; today" in source
     assert "underline" not in source
-    assert '&lt;eggs&gt;<span style="font-weight' in plan
+    assert '&lt;eggs&gt; <span style="font-weight' in plan
     assert "same as the source for 1 token" in _text(app)
     assert "100 tokens/s" in _text(app)
     assert "5.00 KiB of KV cache, 50.0 % of the source's" in _text(app)
