@@ -37,8 +37,8 @@ def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
         "Speeds are ratios to the source's, above 1 is faster: medians over rounds in which both "
         "took turns, with 1.96 standard errors. The times in the table are medians too, but a "
         "model's rounds were at a time of their own: a busy machine shows in them. Where the "
-        "model is small or the context short, the time goes into weights and calls rather than into reading "
-        "the KV cache: memory is saved at once, time only where caches are large."
+        "model is small or the context short, the time goes into weights and calls rather than "
+        "into reading the KV cache: memory is saved at once, time only where caches are large."
     )
     _table(rows, conditions, name)
 
