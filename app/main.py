@@ -23,16 +23,16 @@ page = st.navigation(
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
-            "views/search.py",
-            title="Search",
-            icon=":material/manage_search:",
-            help="Start a search of a model, and follow it.",
-        ),
-        st.Page(
             "views/groupings.py",
             title="Groupings",
             icon=":material/grid_view:",
             help="Which heads share in every layer, beside other plans, and at what cost.",
+        ),
+        st.Page(
+            "views/search.py",
+            title="Search",
+            icon=":material/manage_search:",
+            help="Start a search of a model, and follow it.",
         ),
         st.Page(
             "views/evaluate.py",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qcqa.use_cases.inspect import inspect_model as inspect_model
     from qcqa.use_cases.model_size import model_size as model_size
     from qcqa.use_cases.plan import plan_of_result as plan_of_result
+    from qcqa.use_cases.preflight import preflight as preflight
     from qcqa.use_cases.problem import CalibratedModel as CalibratedModel
     from qcqa.use_cases.search import search_model as search_model
 
@@ -90,6 +91,7 @@ _HOME = {
     "load_plan": "qcqa.plan_file",
     "model_size": "qcqa.use_cases.model_size",
     "plan_of_result": "qcqa.use_cases.plan",
+    "preflight": "qcqa.use_cases.preflight",
     "save_plan": "qcqa.plan_file",
     "search_model": "qcqa.use_cases.search",
 }

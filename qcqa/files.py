@@ -18,9 +18,12 @@ def temporary_beside(path: Path) -> Path:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what processes that are gone have left under such names; that of others stays."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        pid = leftover.name.removesuffix(".tmp").rpartition(".")[2]
-        if pid.isdecimal() and not _is_alive(int(pid)):
+    if not path.parent.is_dir():
+        return
+    start, end = f".{path.name}.", ".tmp"
+    for leftover in path.parent.iterdir():
+        pid = leftover.name.removeprefix(start).removesuffix(end)
+        if leftover.name == f"{start}{pid}{end}" and pid.isdecimal() and not _is_alive(int(pid)):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

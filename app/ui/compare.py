@@ -11,6 +11,7 @@ from qcqa.runs.store import list_runs
 from ui.results import has_result, measured_of, result_of
 from ui.run_picker import run_labels
 from ui.state import choices, choose, controlled
+from ui.wording import plain
 
 
 def other_runs(run: Run) -> dict[str, Run]:
@@ -65,6 +66,6 @@ def tell_compared(others: Iterable[OtherRun], obstacle: Callable[[OtherRun], str
             ":material/stacked_line_chart: Lines with a run's name are other runs'; budget, bound "
             "and plans are of this run."
         )
-    missing = "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
+    missing = "; ".join(f"{plain(name)} {reason}" for name, reason in reasons if reason)
     if missing:
         st.caption(f":material/visibility_off: Not drawn: {missing}.")

@@ -15,7 +15,12 @@ from qcqa.runs.config import ConversionConfig
 from qcqa.runs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
-from qcqa.use_cases.convert_preflight import ConversionPreflight, preflight_conversion
+from qcqa.use_cases.convert_preflight import (
+    ConversionPreflight,
+    ConversionSource,
+    conversion_source,
+    preflight_conversion,
+)
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
@@ -80,7 +85,7 @@ def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
     folder = Path(text or default).expanduser()
     needs = None
     try:
-        needs = preflight_conversion(run.search.model, plan, folder, revision=run.search.revision)
+        needs = preflight_conversion(_source(run.search.model, run.search.revision), plan, folder)
     except QCQAError as error:
         st.error(error.one_line(), icon=":material/error:")
     else:
@@ -100,9 +105,18 @@ def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
             st.rerun()
 
 
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _source(model: str, revision: str | None) -> ConversionSource:
+    """Return the source as it was a minute ago at most: the slider must not wait for a disk.
+
+    Whoever starts a conversion looks again.
+    """
+    return conversion_source(model, revision=revision)
+
+
 def _needs_text(needs: ConversionPreflight, plan: GroupingPlan) -> str:
     """Say what a conversion reads, writes and takes, as Markdown."""
-    free = "" if needs.memory_free_bytes is None else f" of {_size(needs.memory_free_bytes)} free"
+    free = "" if needs.memory_free_bytes is None else f" ({_size(needs.memory_free_bytes)} free)"
     how = (
         "the model is refitted in float32"
         if plan.refit
@@ -163,8 +177,8 @@ def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
 
 def _opening(folder: Path) -> str:
     return (
-        f"folder = {json.dumps(str(folder))}\n\n"
         "import qcqa\n\n"
+        f"folder = {json.dumps(str(folder))}\n"
         "model = qcqa.load(folder)\n\n"
         "# Or, where QCQA Explorer is not installed:\n"
         "from transformers import AutoModelForCausalLM\n\n"

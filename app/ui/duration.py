@@ -24,12 +24,3 @@ def seconds_per_model(run: Run, benchmark: Benchmark, device: str) -> float | No
             taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)
             times.append(taken.total_seconds() / (1 + len(config.points)))
     return max(times, default=None)
-
-
-def about(seconds: float) -> str:
-    """Return a time in the words of an estimate."""
-    if seconds < 90:
-        return f"{max(10, round(seconds, -1)):.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"

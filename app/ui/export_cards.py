@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
+from qcqa.errors import QCQAError
 from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import plan_text
@@ -30,12 +31,17 @@ from ui.axis_choice import vertical_axis
 from ui.state import choices
 from ui.wording import merge_text
 
+#: Of the session's state: what stood in the way of drawing a chart, by its button.
+_PROBLEMS = "problems_with_charts"
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
 _MIME = {"html": "text/html", "png": "image/png", "svg": "image/svg+xml"}
 
 
-def file_name(run: Run, what: str, suffix: str) -> str:
+def _file_name(run: Run, what: str) -> str:
     """Return a name for a downloaded file that says of what it is."""
-    return f"{slug(run.config.name) or 'run'}-{what}.{suffix}"
+    return f"{slug(run.config.name) or 'run'}-{what}"
 
 
 def plan_card(run: Run, plan: GroupingPlan) -> None:
@@ -55,7 +61,7 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
         _download(
             "plan.json",
             plan_text(plan),
-            file_name(run, f"{plan.method}-kv{100 * plan.kv_ratio:.4g}", "json"),
+            _file_name(run, f"{_point(plan)}.json"),
             "application/json",
             key="download_plan",
             help="All groups of heads with what is known of them: qcqa convert takes it.",
@@ -76,14 +82,14 @@ def tables_card(
         _download(
             "All methods at this budget",
             lambda: comparison_table(result, max_cached_heads, axis.load).to_csv(),
-            file_name(run, f"methods-kv{choices().budget:.4g}", "csv"),
+            _file_name(run, f"methods-kv{choices().budget:.4g}.csv"),
             "text/csv",
             key="download_methods",
         )
         _download(
             "All plans of all fronts",
             lambda: front_table(result, axis.load).to_csv(index=False),
-            file_name(run, "fronts", "csv"),
+            _file_name(run, "fronts.csv"),
             "text/csv",
             key="download_front",
         )
@@ -91,7 +97,7 @@ def tables_card(
         _download(
             "Measured figures",
             lambda: accuracy_table(rows, metrics).to_csv(index=False),
-            file_name(run, "measured", "csv"),
+            _file_name(run, "measured.csv"),
             "text/csv",
             key="download_measured",
             help=None if metrics else "Nothing was measured yet: see Evaluate.",
@@ -107,29 +113,30 @@ def charts_card(
     plan: GroupingPlan | None,
 ) -> None:
     """Draw the buttons for charts."""
-    name = run.config.name
+    name, budget = run.config.name, choices().budget / 100
     with _card("Charts", "charts"):
-        has_browser = find_browser() is not None
         st.markdown("Fronts of all methods")
         vertical = vertical_axis(result, metrics_of(rows))
-        budget = choices().budget / 100
-
-        def fronts() -> go.Figure:
-            return front_chart(result, axis, name=name, vertical=vertical, rows=rows, budget=budget)
-
-        _formats(run, "fronts", fronts, has_browser=has_browser)
+        _formats(
+            "fronts",
+            _file_name(run, "fronts"),
+            lambda: front_chart(
+                result, axis, name=name, vertical=vertical, rows=rows, budget=budget
+            ),
+        )
         if plan is not None:
             st.markdown(f"Which heads share, {method_style(plan.method).label}")
             _formats(
-                run,
-                f"heads-{plan.method}",
+                "heads",
+                _file_name(run, f"heads-{_point(plan)}"),
                 lambda: grouping_chart(plan, name=name),
-                has_browser=has_browser,
             )
+        has_browser = find_browser() is not None
         st.caption(
             "HTML opens anywhere, without a network."
             + ("" if has_browser else f" PNG and SVG want a browser here: {BROWSER_REMEDY}.")
         )
+        _tell_problems()
 
 
 def code_card(
@@ -147,28 +154,55 @@ def code_card(
         python.code(python_recipe(recipe), language="python", wrap_lines=True)
 
 
+def _point(plan: GroupingPlan) -> str:
+    return f"{plan.method}-kv{100 * plan.kv_ratio:.4g}"
+
+
 def _card(title: str, key: str) -> "st.delta_generator.DeltaGenerator":
     card = st.container(border=True, height="stretch", key=f"export_{key}")
     card.subheader(title, anchor=False)
     return card
 
 
-def _formats(run: Run, what: str, figure: Callable[[], go.Figure], *, has_browser: bool) -> None:
+def _formats(what: str, stem: str, figure: Callable[[], go.Figure]) -> None:
     """Draw a button per format of one chart; it is drawn when a button is clicked."""
+    has_browser = find_browser() is not None
+    problems = st.session_state.setdefault(_PROBLEMS, {})
     with st.container(horizontal=True, gap="small"):
         for kind in FIGURE_FORMATS:
+            key = f"download_{what}_{kind}"
             _download(
                 kind.upper(),
-                _drawn(figure, kind),
-                file_name(run, what, kind),
+                _drawn(figure, kind, problems, key),
+                f"{stem}.{kind}",
                 _MIME[kind],
-                key=f"download_{what}_{kind}",
+                key=key,
                 disabled=kind != "html" and not has_browser,
             )
 
 
-def _drawn(figure: Callable[[], go.Figure], kind: FigureFormat) -> Callable[[], bytes]:
-    return lambda: figure_bytes(figure(), kind)
+def _drawn(
+    figure: Callable[[], go.Figure], kind: FigureFormat, problems: dict[str, str], key: str
+) -> Callable[[], bytes]:
+    """Return what draws a chart on a click, in a thread of the server's own."""
+
+    def draw() -> bytes:
+        problems.pop(key, None)
+        try:
+            return figure_bytes(figure(), kind)
+        except QCQAError as error:
+            # Nobody hears of it but the server's log: the page looks here.
+            problems[key] = error.one_line()
+            raise
+
+    return draw
+
+
+@st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+def _tell_problems() -> None:
+    """Say what stood in the way of drawing a chart."""
+    for problem in dict.fromkeys(st.session_state.get(_PROBLEMS, {}).values()):
+        st.error(problem, icon=":material/error:")
 
 
 def _download(

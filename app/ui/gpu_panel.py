@@ -56,7 +56,7 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
             )
             return
         gpu = _gpu()
-        server = Server(gpu.memory_gib, count, choices().weights or spec.dtype)
+        server = Server(gpu.memory_gib, count, _weights(spec))
         source = capacity_of(spec, server, load)
         plan = capacity_of(spec, server, load, num_cached_heads=selected.num_cached_heads)
         most = size.most_tokens if size else None
@@ -94,7 +94,7 @@ def _choices(spec: ModelSpec, size: ModelSize | None) -> None:
     st.selectbox(
         "Type of the weights",
         list(WEIGHT_BYTES),
-        **widget("weights", chosen.weights or spec.dtype),
+        **widget("weights", _weights(spec)),
     )
     counted = size.num_parameters / 1e9 if size else None
     st.number_input(
@@ -116,6 +116,10 @@ def _gpu_name() -> str:
 def _gpu() -> Gpu:
     memory = choices().memory
     return GPUS.get(_gpu_name(), Gpu(f"a GPU of {memory:g} GiB", memory, ""))
+
+
+def _weights(spec: ModelSpec) -> str:
+    return choices().weights or (spec.dtype if spec.dtype in WEIGHT_BYTES else "bfloat16")
 
 
 def _num_parameters(size: ModelSize | None) -> int | None:

@@ -9,6 +9,7 @@ import streamlit as st
 from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.report.comparison import points_at_budget
+from qcqa.report.duration import about
 from qcqa.report.palette import method_style
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
@@ -17,7 +18,7 @@ from qcqa.use_cases.points import Points, plans_of_points, points_along, points_
 from ui import workers
 from ui.benchmark_form import FORM_COLUMNS
 from ui.cards import best_points
-from ui.duration import about, seconds_per_model
+from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, widget
 

@@ -33,11 +33,15 @@ def search_form() -> None:
         st.markdown("**Before it starts**")
         model = look_at(source, revision) if source else None
         if model is None:
-            st.caption("Name a model to see what it is and how long a search takes.")
+            st.caption("Name a model to see what it is and what a search takes.")
         elif isinstance(model, QCQAError):
             st.error(model.one_line(), icon=":material/error:")
         else:
-            _preflight(model, asked)
+            st.markdown(":material/check_circle: This model can be searched.")
+            if asked.methods:
+                _preflight(model, asked)
+            else:
+                st.caption("Choose a method, below **Advanced**.")
         if st.button(
             "Start search",
             type="primary",
@@ -79,18 +83,18 @@ def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
 
 
 def _preflight(model: ModelReport, asked: Asked) -> None:
-    """Say what the model is and what the search takes."""
+    """Say what the model is and what the search takes on this machine."""
     check = preflight(model, methods=asked.methods, settings=asked.settings, folder=runs_folder())
-    st.markdown(":material/check_circle: This model can be searched.")
     st.table(model_facts(model) | search_facts(check), border="horizontal")
     pace, timed_runs = _pace()
     time = check.time.on_this_machine(pace, timed_runs=timed_runs)
-    st.markdown(f":material/schedule: It takes **{time_text(time)}**.")
+    span, comma, reason = time_text(time).partition(",")
+    st.markdown(f":material/schedule: It takes **{span}**{comma}{reason}.")
     for warning in check.warnings:
         st.warning(warning, icon=":material/memory_alt:")
 
 
-@st.cache_data(ttl=60, show_spinner=False)
+@st.cache_resource(ttl=60, show_spinner=False)
 def _pace() -> tuple[float, int]:
     """Return how fast this machine is, by the newest runs."""
     return machine_pace(run for run in list_runs() if isinstance(run, Run))

@@ -39,7 +39,7 @@ def look_at(source: str, revision: str | None) -> ModelReport | QCQAError:
     return _asked_of_the_hub(source, revision) if is_elsewhere else _inspected(source, revision)
 
 
-@st.cache_data(ttl=60, max_entries=32, show_spinner="Looking at the model …")
+@st.cache_resource(ttl=60, max_entries=32, show_spinner="Looking at the model …")
 def _asked_of_the_hub(source: str, revision: str | None) -> ModelReport | QCQAError:
     """Return it from the network, which is not asked again at every turn of a knob."""
     return _inspected(source, revision)

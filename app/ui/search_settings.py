@@ -73,6 +73,12 @@ def choose_settings() -> Asked:
         ],
         key="new_preset",
     )
+    if preset == OWN:
+        kind, always = _kind(), ()
+    else:
+        # Methods that only this preset has are what it is chosen for: they are no option.
+        kind = dict(PRESETS[preset].fixed)
+        always = tuple(name for name in PRESETS[preset].methods if name not in _SEARCHED)
     effort = st.segmented_control(
         "Effort",
         list(EFFORTS),
@@ -81,12 +87,6 @@ def choose_settings() -> Asked:
         key="new_effort",
         help="Population and generations of the two NSGA-II stages.",
     )
-    if preset == OWN:
-        kind, always = _kind(), ()
-    else:
-        # Methods that only this preset has are what it is chosen for: they are no option.
-        kind = dict(PRESETS[preset].fixed)
-        always = tuple(name for name in PRESETS[preset].methods if name not in _SEARCHED)
     with st.expander("Advanced", icon=":material/tune:"):
         methods = _methods(always)
         numbers = _numbers(EFFORTS[effort or "Standard"], key=str(effort))
@@ -112,6 +112,7 @@ def _kind() -> dict[str, str | bool]:
             format_func=MERGES.__getitem__,
             key=f"new_merge_{fitness}",
         )
+        left, right = st.columns(2)
         apart = left.toggle("Group keys and values apart", key="new_apart")
         refit = right.toggle("Refit what was merged on a text", key="new_refit")
     return {"fitness": fitness, "merge": merge, "apart": apart, "refit": refit}

@@ -77,7 +77,7 @@ def _finished(status: RunStatus) -> None:
     text = f":green[:material/check_circle:] **Finished** {when(status.finished or '')}"
     if status.started and status.finished:
         taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)
-        text += f" in {clock(taken.total_seconds())}"
+        text += f", after {clock(taken.total_seconds())}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(text, width="stretch")
         _link_to_explore("Explore its fronts")

@@ -1,5 +1,6 @@
 """Phrases that several pieces of the dashboard share."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,8 +15,6 @@ MERGES: dict[Merge, str] = {
     "aligned": "mean of rotated heads",
     "svd": "subspaces",
 }
-
-_MARKUP = frozenset(r"\`*_{}[]()#+-.!|<>~$:&")
 
 
 def geometry_text(spec: ModelSpec) -> str:
@@ -39,14 +38,14 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def plain(text: str) -> str:
-    """Return a text in Markdown in which nothing is markup."""
-    return "".join(f"\\{c}" if c in _MARKUP else c for c in text)
-
-
 def when(time: str) -> str:
     """Return an ISO 8601 time as people write it; anything else as it is."""
     try:
         return datetime.fromisoformat(time).strftime("%-d %b %Y, %H:%M:%S UTC")
     except ValueError:
         return time
+
+
+def plain(text: str) -> str:
+    """Return text for Markdown that shows as it is, whatever a person has typed."""
+    return re.sub(r"([\\`*_{}\[\]()#+.!|<>~$:&-])", r"\\\1", text)

@@ -8,7 +8,6 @@ from ui.errors import shown_in_place
 from ui.heading import page_heading
 from ui.layer_panel import layer_panel
 from ui.live import tell_problem
-from ui.new_search import form_if_open
 from ui.plan_choice import plan_choice
 from ui.plans_side_by_side import plans_side_by_side
 from ui.results import result_of
@@ -72,4 +71,3 @@ with shown_in_place():
         st.info("This search has no fronts yet: there are no plans to look at.")
     else:
         groupings(run, result)
-form_if_open()

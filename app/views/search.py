@@ -21,6 +21,6 @@ with shown_in_place():
         st.error(run.error.one_line(), icon=":material/error:")
     elif run is not None:
         search_status(run)
-others_at_work(run)
+    others_at_work(run)
 st.subheader("New search", anchor=False)
 search_form()

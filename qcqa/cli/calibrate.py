@@ -30,7 +30,8 @@ def calibrate(
     """Read a text with a model and keep what merging, searching and refitting need of it.
 
     The folder can be given as `--calibration` to `qcqa search` in place of a text, so that several
-    searches share one pass over it.
+    searches share one pass over it. For each layer it holds the second moment of the inputs and
+    the inner products of the heads: 4.3 GB for Llama 2 7B.
 
     Examples
     --------

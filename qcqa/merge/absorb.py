@@ -18,14 +18,14 @@ FloatArray = NDArray[np.floating]
 Bases = Mapping[int, FloatArray]
 
 
-def heads_of(
-    weights: LayerWeights, context: LayerContext, dtype: torch.dtype = torch.float64
-) -> LayerHeads:
-    """Return a layer's heads in a float type, with the weights of their errors."""
+def heads_of(weights: LayerWeights, context: LayerContext) -> LayerHeads:
+    """Return a layer's heads in float64, with the weights of their errors."""
     query, output = queries_and_output(weights)
-    parts = (query, weights.key, weights.value, output)
     return layer_heads(
-        *(_array(part, dtype) for part in parts),
+        wide(query),
+        wide(weights.key),
+        wide(weights.value),
+        wide(output),
         moment=None if context.moment is None else wide(context.moment),
         planes=context.rotary_planes,
         norm=context.key_norm,
@@ -42,11 +42,7 @@ def queries_and_output(weights: LayerWeights) -> tuple[Tensor, Tensor]:
 
 def wide(tensor: Tensor) -> FloatArray:
     """Return a tensor in float64."""
-    return _array(tensor, torch.float64)
-
-
-def _array(tensor: Tensor, dtype: torch.dtype) -> NDArray[np.floating]:
-    return np.asarray(tensor.detach().to("cpu", dtype).numpy())
+    return np.asarray(tensor.detach().to("cpu", torch.float64).numpy())
 
 
 def share(

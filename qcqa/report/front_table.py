@@ -37,6 +37,7 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
         tables.append(
             pd.DataFrame(
                 {
+                    "name": method,
                     "method": method_style(method).label,
                     "cached heads": front.cost,
                     "KV ratio": front.cost / result.spec.num_cached_heads,

@@ -53,7 +53,7 @@ def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) 
         if is_apart
         else [str(key) for key in keys]
     )
-    title = "K/V heads kept" if is_apart else "heads kept"
+    title = f"{'K/V heads' if is_apart else 'heads'} kept of {num_heads}"
     runs = _runs(counts)
     if len(_BETWEEN.join(runs)) <= _LONGEST_RUNS:
         return "<br>".join([title, *_wrapped(runs)])
@@ -61,8 +61,8 @@ def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) 
         return "<br>".join([title, *_rows(counts)])
     if is_apart:
         return (
-            f"K heads kept<br>{_summary(key_heads, num_heads)}"
-            f"<br>V heads kept<br>{_summary(value_heads, num_heads)}"
+            f"K heads kept of {num_heads}<br>{_summary(key_heads, num_heads)}"
+            f"<br>V heads kept of {num_heads}<br>{_summary(value_heads, num_heads)}"
         )
     return f"{title}<br>{_summary(key_heads, num_heads)}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -121,7 +122,7 @@ def predicted_traces(
         front = other.result.fronts[chosen]
         kept = np.unique(np.linspace(0, len(front) - 1, 300).round().astype(np.int64))
         values = ErrorAxis(other.result, y_of.scale).of_front(front, kept)
-        name = f"{short_name(other.name, _LONGEST_NAME)}, {method_style(chosen).label}"
+        name = _trace_name(other, method_style(chosen))
         own = KvAxis(other.result.spec, axis.load, axis.unit)
         traces.append(
             go.Scatter(
@@ -167,7 +168,7 @@ def measured_traces(
         series = _series(other, metric, conditions, method)
         if series is None:
             continue
-        name = f"{short_name(other.name, _LONGEST_NAME)}, {series.style.label}"
+        name = _trace_name(other, series.style)
         own = KvAxis(other.result.spec, axis.load, axis.unit)
         values = [figure.value for row in series.rows if (figure := row.figure(metric))]
         heads = [row.num_cached_heads for row in series.rows]
@@ -205,6 +206,11 @@ def _series(
 ) -> Series | None:
     found = series_of(rows_under(other.rows, metric, conditions))
     return next((one for one in found if one.method == wanted), next(iter(found), None))
+
+
+def _trace_name(other: OtherRun, style: MethodStyle) -> str:
+    # Plotly takes names for HTML.
+    return f"{escape(short_name(other.name, _LONGEST_NAME), quote=False)}, {style.label}"
 
 
 def _conditions(rows: Iterable[Evaluated], metric: str) -> Conditions | None:

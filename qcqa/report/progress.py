@@ -22,7 +22,7 @@ _ROUNDING = 1e-4
 #: Generations without any after which more are not worth their time, and their share of all.
 _STILL, _STILL_SHARE = 100, 0.2
 _STAGES = ("stage 1", "stage 2")
-_PLACES = {"stage 1": "layer (stage 1)", "stage 2": "generation (stage 2, over the layers)"}
+_PLACES = {"stage 1": "layer (stage 1)", "stage 2": "generation (stage 2)"}
 
 
 @dataclass(frozen=True, slots=True)

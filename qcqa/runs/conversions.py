@@ -13,7 +13,7 @@ from qcqa.runs.new import new_id, slug, write_new_run
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
-from qcqa.use_cases.convert_preflight import preflight_conversion
+from qcqa.use_cases.convert_preflight import conversion_source, preflight_conversion
 
 #: File in a conversion's directory with what came of it.
 CONVERTED = "converted.json"
@@ -54,7 +54,8 @@ def create_conversion(
                 f"{other.id} is writing to {folder} now", remedy="wait for it, or cancel it first"
             )
     plan = plan_of_run(run, max_cached_heads, method=method)
-    preflight_conversion(run.search.model, plan, folder, revision=run.search.revision)
+    source = conversion_source(run.search.model, revision=run.search.revision)
+    preflight_conversion(source, plan, folder)
     return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
 
 

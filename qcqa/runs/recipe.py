@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from math import ceil
 from textwrap import indent
 from typing import Any
 
@@ -218,14 +219,16 @@ def python_recipe(recipe: Recipe) -> str:
 def _ratio_text(spec: ModelSpec, max_cached_heads: int) -> str:
     """Return a KV ratio that is a budget of exactly so many heads, with few digits."""
     ratio = max_cached_heads / spec.num_cached_heads
-    texts = [f"{ratio:.{digits}g}" for digits in range(1, 17)]
-    exact = (text for text in texts[:4] if float(text) == ratio)
-    enough = (
+    if float(f"{ratio:.4g}") == ratio:
+        return f"{ratio:.4g}"
+    # Rounded up: a budget that is rounded down may have one head less.
+    texts = (f"{ceil(ratio * 10**digits) / 10**digits:.{digits}f}" for digits in range(1, 16))
+    fitting = (
         text
         for text in texts
-        if 0 < float(text) <= 1 and heads_within_ratio(spec, float(text)) == max_cached_heads
+        if float(text) <= 1 and heads_within_ratio(spec, float(text)) == max_cached_heads
     )
-    return next(exact, None) or next(enough, repr(ratio))
+    return next(fitting, repr(ratio))
 
 
 def _differing(settings: SearchSettings) -> dict[str, Any]:

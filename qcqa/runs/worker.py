@@ -56,6 +56,8 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     with lock, _sigterm_cancels():
         journal = _Journal(run, on_progress)
         try:
+            # Once its state says running it may be cancelled.
+            journal.start()
             carry_out(run, journal.progress)
         except QCQAError as error:
             journal.end("failed", error=error.one_line())
@@ -82,6 +84,8 @@ class _Journal:
         self._status = RunStatus(
             state="running", stage="starting", pid=os.getpid(), started=utc_now()
         )
+
+    def start(self) -> None:
         self._write()
         self._event("started", versions=installed_versions())
 

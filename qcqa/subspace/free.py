@@ -98,7 +98,7 @@ def free_gram(heads: FloatArray, roots: FloatArray, moment: FloatArray | None) -
     moment : array, shape (e, e), optional
         ``C``, by default the identity.
     """
-    rows = (roots.astype(heads.dtype) @ heads).reshape(-1, heads.shape[2])
+    rows = (roots @ heads).reshape(-1, heads.shape[2])
     gram = rows @ in_metric(rows, moment).T
     return FreeGram(((gram + gram.T) / 2).reshape(*heads.shape[:2], *heads.shape[:2]))
 
@@ -132,7 +132,7 @@ def roots_of(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Directions without weight are zero in both.
     """
-    values, vectors = np.linalg.eigh(weights.astype(np.float64))
+    values, vectors = np.linalg.eigh(weights)
     kept = values > _WEIGHTLESS * values[:, -1:]
     root = np.sqrt(np.where(kept, values, 0.0))
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=kept)
@@ -155,10 +155,10 @@ def _tail(gram: FloatArray, size: int) -> float:
 
 
 def _tail_in_krylov_space(gram: FloatArray, size: int) -> float:
-    """Return the same by Rayleigh and Ritz, who find a little less than the largest ones.
+    """Return the same from Ritz values, which are a little less than the largest eigenvalues.
 
-    The space is that of block Lanczos without a recurrence: all images are kept, because the
-    products with the Gram are what takes time.
+    The space is that of a block Lanczos method, orthonormalised in full: products with the Gram
+    are what takes time.
     """
     # Sums of the members' rows with unlike signs: a start that is the same at every call.
     start = np.random.default_rng(0).standard_normal((len(gram), size)).astype(gram.dtype)

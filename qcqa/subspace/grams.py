@@ -28,7 +28,7 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
 #: What of :class:`RoleGrams` adds up over roles, in the order of :class:`SubspaceObjective`.
 _TOLD = ("guide", "bound", "block_errors")
 #: Raised when Grams change, so that those of an older release are computed anew.
-_FORMAT = "qcqa-subspace-grams-1"
+_FORMAT = "qcqa-subspace-grams-2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,8 +29,6 @@ _ATTENDED_TOKENS = 100
 class LayerHeads:
     """A layer's heads, and what errors of them are worth.
 
-    All arrays are of one float type, in which fits and Grams are computed.
-
     Parameters
     ----------
     key, value : array, shape (H, dh, e)
@@ -174,7 +172,7 @@ def layer_heads(
     norm: KeyNorm | None = None,
     is_clipped: bool = False,
 ) -> LayerHeads:
-    """Return a layer's heads with the weights of their errors, in the float type of the weights.
+    """Return a layer's heads with the weights of their errors.
 
     Parameters
     ----------
@@ -184,7 +182,7 @@ def layer_heads(
         KV heads.
     output : array, shape (d, Hq, dh)
         The output projection.
-    moment : array, shape (d, d) or (d + 1, d + 1), float64, or None
+    moment : array, shape (d, d) or (d + 1, d + 1), or None
         Second moment of the inputs, with the constant 1 appended where there are biases.
     planes : tuple of (int, int)
         Pairs of dimensions that rotate together.
@@ -200,9 +198,9 @@ def layer_heads(
             raise ValueError(f"a moment of {len(moment)} inputs, and weights of {width}")
         width = len(moment)
     query, key, value = (_widened(part, width) for part in (query, key, value))
-    spread = _spread(moment, width, hidden_size, key.dtype)
-    moment = None if moment is None else _damped(moment, hidden_size, key.dtype)
-    key_lengths = np.ones(num_heads, dtype=key.dtype)
+    covariance = _spread(moment, width, hidden_size) if width > hidden_size else None
+    moment = None if moment is None else _damped(moment, hidden_size)
+    key_lengths: FloatArray = np.ones(num_heads)
     if norm is not None:
         query, _ = norm.applied(query, moment)
         key, key_lengths = norm.applied(key, moment)
@@ -215,7 +213,7 @@ def layer_heads(
         key_weight=(key_weight + key_weight.transpose(0, 2, 1)) / 2,
         value_weight=outputs.transpose(0, 2, 1) @ outputs,
         moment=moment,
-        spread=spread,
+        spread=moment if covariance is None else covariance,
         planes=np.array(planes, dtype=np.int64).reshape(-1, 2),
         norm=norm,
         key_lengths=key_lengths,
@@ -230,22 +228,16 @@ def _widened(heads: FloatArray, width: int) -> FloatArray:
     return np.pad(heads, ((0, 0), (0, 0), (0, missing))) if missing else heads
 
 
-def _damped(moment: FloatArray, hidden_size: int, dtype: np.dtype[np.floating]) -> FloatArray:
-    damped = moment.astype(dtype)
+def _damped(moment: FloatArray, hidden_size: int) -> FloatArray:
+    damped = moment.copy()
     inputs = np.arange(hidden_size)
     damped[inputs, inputs] += _DAMPING * np.trace(moment) / len(moment)
     return damped
 
 
-def _spread(
-    moment: FloatArray | None, width: int, hidden_size: int, dtype: np.dtype[np.floating]
-) -> FloatArray | None:
-    """Return the covariance of the inputs, as far as their mean is known."""
+def _spread(moment: FloatArray | None, width: int, hidden_size: int) -> FloatArray:
+    """Return the covariance of inputs that end with the constant 1."""
     if moment is None:
-        if width == hidden_size:
-            return None
-        return np.diag((np.arange(width) < hidden_size).astype(dtype))
-    if width > hidden_size:
-        mean = moment[-1]
-        moment = moment - np.outer(mean, mean) / mean[-1]
-    return _damped(moment, hidden_size, dtype)
+        return np.diag(1.0 * (np.arange(width) < hidden_size))
+    mean = moment[-1]
+    return _damped(moment - np.outer(mean, mean) / mean[-1], hidden_size)

@@ -50,31 +50,72 @@ class ConversionPreflight:
         return self.memory_free_bytes is None or self.opening_bytes <= self.memory_free_bytes
 
 
-def preflight_conversion(
-    model: str, plan: GroupingPlan, folder: Path, *, revision: str | None = None
-) -> ConversionPreflight:
-    """Refuse a conversion that cannot end well; otherwise say what it needs.
+@dataclass(frozen=True, slots=True)
+class ConversionSource:
+    """A source that was looked at, for any number of its plans.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Its geometry.
+    fingerprint : str or None
+        Of its weights; None where they would have to be fetched from the Hub.
+    num_bytes, num_weights : int
+        Of all weights.
+    """
+
+    spec: ModelSpec
+    fingerprint: str | None
+    num_bytes: int
+    num_weights: int
+
+
+def conversion_source(model: str, *, revision: str | None = None) -> ConversionSource:
+    """Look at a source: its config, its headers, and a sample of weights that are here.
 
     Parameters
     ----------
     model : str
         Local folder, Hub id, or ``demo``.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+
+    Raises
+    ------
+    CheckpointError
+        If it is gone, damaged, or of an unknown family.
+    """
+    checkpoint = open_checkpoint(model, revision=revision)
+    num_bytes, num_weights = weights_of(checkpoint)
+    return ConversionSource(
+        spec=checkpoint.spec,
+        fingerprint=checkpoint.fingerprint() if checkpoint.spec.revision is None else None,
+        num_bytes=num_bytes,
+        num_weights=num_weights,
+    )
+
+
+def preflight_conversion(
+    source: ConversionSource, plan: GroupingPlan, folder: Path
+) -> ConversionPreflight:
+    """Refuse a conversion that cannot end well; otherwise say what it needs.
+
+    Parameters
+    ----------
+    source : ConversionSource
+        The model, as :func:`conversion_source` found it.
     plan : GroupingPlan
         Made for this model.
     folder : Path
         Where the converted checkpoint is to be.
-    revision : str, optional
-        Branch, tag or commit on the Hub.
 
     Raises
     ------
     ConversionError
         If the plan merges nothing, the folder holds something or cannot be written to, or disk or
         memory have no room.
-    CheckpointError
-        If the source is gone, or of an unknown family.
     PlanError
-        If it is not the model that was searched any more.
+        If the model is not the one that was searched (any more).
     """
     require_empty(folder)
     require_writable(folder)
@@ -84,25 +125,21 @@ def preflight_conversion(
             expected="a plan that is smaller than its source",
             remedy="choose a smaller budget",
         )
-    checkpoint = open_checkpoint(model, revision=revision)
-    is_local = checkpoint.spec.revision is None
-    # On the Hub even a sample of the weights would have to be fetched; the conversion does.
-    found = checkpoint.fingerprint() if is_local else plan.fingerprint
-    plan.require_model(checkpoint.spec, found)
-    source_bytes, num_weights = weights_of(checkpoint)
-    weight_bytes = source_bytes - _saved_bytes(plan)
+    # The conversion itself fetches the weights of the Hub, and compares them.
+    plan.require_model(source.spec, source.fingerprint or plan.fingerprint)
+    weight_bytes = source.num_bytes - _saved_bytes(plan)
     require_room(folder, weight_bytes + SMALL_FILES_BYTES)
-    memory_bytes = _memory_bytes(plan, num_weights)
+    memory_bytes = _memory_bytes(plan, source.num_weights)
     free = free_memory_bytes()
     if free is not None and memory_bytes > free:
         raise ConversionError(
             f"{free / GIB:.1f} GiB of memory free",
-            expected=f"{memory_bytes / GIB:.1f} GiB: this plan refits its model in float32",
-            remedy="close what else runs, use a larger machine, or take a plan that rests on "
-            "the weights alone",
+            expected=f"{memory_bytes / GIB:.1f} GiB{_reason(plan)}",
+            remedy="close what else runs or use a larger machine"
+            + (", or take a plan that rests on the weights alone" if plan.calibration else ""),
         )
     return ConversionPreflight(
-        source_bytes=source_bytes,
+        source_bytes=source.num_bytes,
         weight_bytes=weight_bytes,
         disk_free_bytes=free_bytes(folder),
         memory_bytes=memory_bytes,
@@ -163,6 +200,10 @@ def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:
     else:
         weights = num_weights + (attention if plan.refit else 0)
     return weights * _FLOAT32_BYTES + _MEMORY_BESIDE_WEIGHTS
+
+
+def _reason(plan: GroupingPlan) -> str:
+    return "" if plan.calibration is None else ": the model reads its calibration text in float32"
 
 
 def _attention_weights(spec: ModelSpec) -> int:

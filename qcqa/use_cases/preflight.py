@@ -13,7 +13,7 @@ from qcqa.use_cases.inspect import ModelReport
 from qcqa.use_cases.search import with_baselines
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
-_PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 200 * 2**20, 130 * 2**20, 800 * 2**20
+_PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20
 #: Layers whose K/V weights are in memory at a time, in float32.
 _LAYERS_AT_ONCE = 2
 #: Fronts, Grams and progress.

@@ -97,3 +97,11 @@ def test_damaged_run_does_not_hide_the_page(make_run: MakeRun, open_app: OpenApp
     assert "gqa.plans.parquet" in _text(app)
     assert not app.error
     assert app.metric
+
+
+def test_markup_in_a_name_is_only_a_name(make_run: MakeRun, open_app: OpenApp) -> None:
+    other, run = make_run(name="<b>**:red[x]**", num_layers=1), make_run()
+    app = open_app(run=run.id, **{"with": other.id})
+    assert "&lt;b&gt;**:red[x]**, Optimal" in _traces(app)
+    app.button_group(key="unit").set_value("gib").run()
+    assert r"\<b\>\*\*\:red\[x\]\*\* has a cache of another size" in _text(app)

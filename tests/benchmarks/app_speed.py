@@ -34,14 +34,15 @@ MAX_FIRST_CHART_SECONDS = 5.0
 MAX_REDRAW_SECONDS = 0.5
 PATIENCE_MS = 60_000
 
-CHART = ".st-key-pareto_chart .main-svg"
+#: What the included run, which was measured, shows first.
+CHART = ".st-key-accuracy_chart .main-svg"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 #: Presses a key on the slider and resolves to the milliseconds until the chart says so.
 REDRAW = """(expected) => new Promise(resolve => {
     const began = performance.now();
     const look = () => {
-        const chart = document.querySelector(".st-key-pareto_chart").textContent;
+        const chart = document.querySelector(".st-key-accuracy_chart").textContent;
         if (chart.includes(expected)) resolve(performance.now() - began);
         else requestAnimationFrame(look);
     };

@@ -91,7 +91,7 @@ def test_chosen_plan_is_measured_and_its_figures_appear(
     expect(page).to_have_url(re.compile("scale=demo_recall"))
     expect(page.locator(".st-key-accuracy_chart").first).to_contain_text("budget 50.0 %")
     expect(page.locator(".st-key-card_gqa").first).to_contain_text("demo_recall")
-    expect(page.locator("[data-testid=stTable]").first).to_contain_text("demo_recall")
+    expect(page.locator("[data-testid=stTable]").last).to_contain_text("demo_recall")
 
 
 def test_evaluation_is_cancelled_keeps_its_figures_and_is_resumed(

@@ -55,7 +55,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
 
     page.locator(".st-key-plan_method").first.get_by_text("QCQA-EC").click()
     expect(page).to_have_url(re.compile("method=qcqa-ec"))
-    expect(page.locator("[data-testid=stTable]").first).to_contain_text("QCQA-EC")
+    expect(page.locator("[data-testid=stTable]").last).to_contain_text("QCQA-EC")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download plan").click()
     file = tmp_path / "plan.json"
@@ -72,7 +72,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     # The address holds it all: another window shows the same.
     other = open_page(page.url.split("/", maxsplit=3)[3].join(["/", ""]))
     expect(other.locator(card).first).to_have_text(page.locator(card).first.inner_text())
-    expect(other.locator("[data-testid=stTable]").first).to_contain_text("QCQA-EC")
+    expect(other.locator("[data-testid=stTable]").last).to_contain_text("QCQA-EC")
 
 
 #: Where a trace's point is in the window, by its cached heads.

@@ -1,6 +1,10 @@
 """``qcqa convert``: the whole way from a plan to a folder that opens."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,9 @@ from typing import Any
 import torch
 
 import qcqa as library
+from qcqa.runs.conversions import create_conversion
+from qcqa.runs.run import open_run
+from qcqa.runs.status import LIVE_STATES, RunStatus
 
 Qcqa = Callable[..., Any]
 
@@ -48,3 +55,68 @@ def test_convert_straight_from_a_run(qcqa: Qcqa, run_folder: Path, tmp_path: Pat
         refused = qcqa("convert", *wrong, "-o", tmp_path / "other")
         assert refused.code == 2
         assert not (tmp_path / "other").exists()
+
+
+def test_convert_in_the_background_is_a_job_of_the_run(
+    qcqa: Qcqa, run_folder: Path, tmp_path: Path
+) -> None:
+    run, folder = tmp_path / "run", tmp_path / "converted"
+    shutil.copytree(run_folder, run)
+    asked = ("convert", "--run", run, "--budget", "0.5", "-m", "gqa", "-o", folder, "--detach")
+    # In a process of its own: it ends at once, and leaves the worker to itself.
+    command = [sys.executable, "-m", "qcqa", *map(str, asked), "--json"]
+    started = subprocess.run(command, capture_output=True, text=True, check=True)
+    job = json.loads(started.stdout)["folder"]
+    deadline = time.monotonic() + 120
+    while (state := open_run(Path(job)).status().state) in LIVE_STATES:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert state == "finished"
+
+    shown = json.loads(qcqa("runs", "show", job, "--json").out)
+    came = shown["converted"]
+    assert (shown["kind"], shown["state"]) == ("conversion", "finished")
+    assert came["folder"] == str(folder)
+    promised = came["promised_bytes_per_token"]
+    assert came["measured_bytes_per_token"] == promised
+    assert promised == json.loads((folder / "plan.json").read_text())["kv_bytes_per_token"]
+    assert str(promised) in qcqa("runs", "show", job).out
+    of_search = json.loads(qcqa("runs", "show", run, "--json").out)
+    assert [one["run"] for one in of_search["conversions"]] == [shown["run"]]
+    assert of_search["evaluations"] == []
+    assert qcqa("runs", "resume", job).code == 2
+    assert qcqa("runs", "delete", job, "--yes").code == 0
+    assert (folder / "model.safetensors").exists()
+
+    refused = qcqa(*asked)
+    assert refused.code == 2
+    assert "is not empty" in refused.err
+
+
+def test_a_cancelled_conversion_is_resumed_on_the_command_line(
+    qcqa: Qcqa, run_folder: Path, tmp_path: Path
+) -> None:
+    run, folder = tmp_path / "run", tmp_path / "converted"
+    shutil.copytree(run_folder, run)
+    conversion = create_conversion(open_run(run), point=("gqa", 48), folder=folder)
+    conversion.write_status(RunStatus(state="cancelled"))
+    called = qcqa("runs", "resume", conversion.folder, "--json")
+    assert called.code == 0, called.err
+    assert json.loads(called.out)["folder"] == str(folder)
+    assert library.load(folder).config.qcqa
+
+
+def test_detach_wants_a_run_alone(
+    qcqa: Qcqa, run_folder: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    of_run = ("--run", run_folder, "--budget", "0.5")
+    for wrong in (
+        (tiny_llama, "--plan", "plan.json"),
+        (tiny_llama, *of_run),
+        (*of_run, "--calibration", "demo"),
+        ("--run", run_folder),
+    ):
+        refused = qcqa("convert", *wrong, "--detach", "-o", tmp_path / "out")
+        assert refused.code == 2
+        assert refused.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

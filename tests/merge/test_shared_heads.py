@@ -97,4 +97,4 @@ def test_a_search_sees_the_error_of_the_merge() -> None:
             after = merged.output[:, query_head] @ merged.value[label]
             error += float(((before - after) ** 2).sum())
 
-    assert objective.error_of_groups(VALUES.groups).sum() == pytest.approx(error, rel=1e-6)
+    assert objective.error_of_groups(VALUES.groups).sum() == pytest.approx(error, rel=1e-9)

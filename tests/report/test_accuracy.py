@@ -124,9 +124,9 @@ def test_points_carry_their_plans_and_the_selected_one_has_a_ring(
     ]
     hollow = traces["Optimal, estimated"]
     assert [heads / 48 * 100 for _, heads in hollow.customdata] == pytest.approx(list(hollow.x))
-    assert "heads kept<br>L" in traces["Optimal"].text[1]
+    assert "heads kept of 8<br>L" in traces["Optimal"].text[1]
     assert "GiB at 4,096 tokens" in traces["Optimal"].text[1]
-    assert "heads kept<br>L" in hollow.text[0]
+    assert "heads kept of 8<br>L" in hollow.text[0]
     assert (ring(("optimal", 24)).x[0], ring(("optimal", 24)).y[0]) == (50, 0.4)
     method, heads = hollow.customdata[0]
     assert ring((method, heads)).y[0] == pytest.approx(hollow.y[0])

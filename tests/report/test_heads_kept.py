@@ -14,12 +14,12 @@ def _text(keys: list[int], values: list[int] | None = None, num_heads: int = 8) 
 
 
 def test_runs_of_equal_layers_are_put_together() -> None:
-    assert _text([8, 8, 8, 8, 4]) == "heads kept<br>L0-3: 8 · L4: 4"
-    assert _text([8]) == "heads kept<br>L0: 8"
+    assert _text([8, 8, 8, 8, 4]) == "heads kept of 8<br>L0-3: 8 · L4: 4"
+    assert _text([8]) == "heads kept of 8<br>L0: 8"
 
 
 def test_keys_and_values_apart_have_two_numbers() -> None:
-    assert _text([8, 8, 2], [4, 4, 1]) == "K/V heads kept<br>L0-1: 8/4 · L2: 2/1"
+    assert _text([8, 8, 2], [4, 4, 1]) == "K/V heads kept of 8<br>L0-1: 8/4 · L2: 2/1"
 
 
 def test_many_different_layers_are_told_one_by_one() -> None:

@@ -111,7 +111,7 @@ def test_an_evaluation_alone_is_not_packed(search: Run, tmp_path: Path) -> None:
     evaluation = create_evaluation(
         search, points=points_at(search.result(), 48), benchmark=Benchmark(text="demo")
     )
-    with pytest.raises(RunError, match="is an evaluation"):
+    with pytest.raises(RunError, match="is of kind evaluation"):
         pack_run(evaluation, tmp_path / "packed.zip")
     assert not list(tmp_path.glob("*.zip*"))
 

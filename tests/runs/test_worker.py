@@ -14,7 +14,7 @@ from qcqa.front import Front
 from qcqa.runs.launch import cancel, requeue, resume, start_worker
 from qcqa.runs.run import Run
 from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
+from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.search import search_model
 
@@ -123,3 +123,17 @@ def test_a_finished_run_cannot_be_resumed(run: Run) -> None:
     work(run)
     with pytest.raises(RunError, match="is finished"):
         resume(run)
+
+
+def test_a_worker_may_be_cancelled_as_soon_as_it_says_that_it_runs(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled_meanwhile() -> dict[str, str]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    monkeypatch.setattr("qcqa.runs.worker.installed_versions", cancelled_meanwhile)
+    run = create_run(model=str(tiny_llama), methods=("optimal",), settings=SearchSettings())
+    with pytest.raises(Cancelled):
+        work(run)
+    assert run.status().state == "cancelled"

@@ -4,9 +4,16 @@ import os
 
 import pytest
 
+from qcqa.calibrate import rises
+from qcqa.calibrate.merged import BATCH_TOKENS
+from qcqa.calibrate.windows import DEFAULT_TOKENS
 from qcqa.search.config import SearchSettings
 from qcqa.search.cost import arbitrary_seconds, choice_seconds, equal_seconds, optimal_seconds
-from qcqa.use_cases import estimate
+from qcqa.search.measured import worth_measuring
+from qcqa.search.optimal import optimal_candidates
+from qcqa.search.problem import wse_problem
+from qcqa.search.slots import Slot
+from qcqa.use_cases import estimate, problem
 from qcqa.use_cases.estimate import TimeEstimate, estimate_time, searched_seconds
 from qcqa.use_cases.inspect import ModelReport, inspect_model
 from qcqa.use_cases.preflight import machine_memory_bytes, preflight
@@ -123,3 +130,16 @@ def test_weights_of_the_demo_are_counted(demo):
     assert demo.num_layer_weights == spec.num_layers * per_layer
     assert demo.num_weights == demo.num_layer_weights + 2240 * spec.hidden_size + spec.hidden_size
     assert demo.vocab_size == 2240
+
+
+def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
+    # Written down again in the estimate, which may not load torch.
+    assert estimate.CALIBRATION_TOKENS == DEFAULT_TOKENS
+    assert estimate._REFIT_TOKENS == BATCH_TOKENS
+    assert problem._SHORT_REFIT.steps == estimate._REFIT_STEPS
+    assert estimate._MEASURED_SHARE == 1 / rises._MEASURED_EVERY
+    slot = Slot(0)
+    objective = wse_problem(random_grams).objective(slot)
+    found = optimal_candidates(objective, SearchSettings(), slot)
+    # The source's own heads are not measured.
+    assert estimate._measured_groupings(random_grams.spec) == len(worth_measuring(found)) - 1
