@@ -8,6 +8,8 @@ from typing import Literal
 from qcqa.errors import EvaluationError
 from qcqa.progress import JobProgress
 
+_SEEDS = 2**32
+
 #: Why a text ended: at a token that ends texts, at the asked number of tokens, or at the model's
 #: longest context.
 Ending = Literal["eos", "length", "context"]
@@ -26,7 +28,7 @@ class GenerationSettings:
     temperature : float
         0 takes the likeliest token each time (greedy); the higher, the flatter what is drawn from.
     seed : int
-        Of the draws. All models are given the same random numbers.
+        Of the draws, below 2**32. All models are given the same random numbers.
 
     Raises
     ------
@@ -44,8 +46,8 @@ class GenerationSettings:
             raise EvaluationError(f"{self.max_new_tokens} new tokens", expected="at least 1")
         if not (isfinite(self.temperature) and self.temperature >= 0):
             raise EvaluationError(f"temperature {self.temperature}", expected="0 or more")
-        if self.seed < 0:
-            raise EvaluationError(f"seed {self.seed}", expected="0 or more")
+        if not 0 <= self.seed < _SEEDS:
+            raise EvaluationError(f"seed {self.seed}", expected=f"0 to {_SEEDS - 1}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def _points(result: SearchResult) -> Points:
     # At another budget other methods have plans. A widget that is told the value that it already
     # has would lose what is being chosen.
     if not set(wanted) <= set(fitting):
-        st.session_state["generate_methods"] = [one for one in wanted if one in fitting]
+        st.session_state["generate_methods"] = [one for one in wanted if one in fitting] or begin
     chosen = st.multiselect(
         f"Plans beside the source, up to {MOST_GENERATED_PLANS}",
         fitting,
@@ -111,12 +111,11 @@ def _settings() -> tuple[GenerationSettings, str]:
     """Ask how much is generated and how; return it with the device."""
     device = "cpu"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.number_input("New tokens", min_value=1, max_value=10_000, step=16, key="generate_tokens")
+        st.number_input("New tokens", min_value=1, step=16, key="generate_tokens")
         with st.popover("Advanced", icon=":material/tune:"):
             st.number_input(
                 "Temperature",
                 min_value=0.0,
-                max_value=10.0,
                 step=0.1,
                 key="generate_temperature",
                 help="0 takes the likeliest token each time; above it, tokens are drawn.",

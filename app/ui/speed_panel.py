@@ -34,11 +34,11 @@ def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
             alt=f"{quantity.title}, a bar for every model",
         )
     st.caption(
-        "Bars are medians over rounds with 1.96 standard errors; the dotted line is the source. "
-        "Source and plan take turns in every round, so that their ratio is surer than the "
-        "difference of two bars. Where the model is small or the context short, the time goes into "
-        "weights and calls rather than into reading the KV cache: memory is saved at once, "
-        "time only where caches are large."
+        "Speeds are ratios to the source's, above 1 is faster: medians over rounds in which both "
+        "took turns, with 1.96 standard errors. The times in the table are medians too, but a "
+        "model's rounds were at a time of their own: a busy machine shows in them. Where the "
+        "model is small or the context short, the time goes into weights and calls rather than "
+        "into reading the KV cache: memory is saved at once, time only where caches are large."
     )
     _table(rows, conditions, name)
 
@@ -66,15 +66,15 @@ def _table(rows: tuple[Evaluated, ...], conditions: SpeedConditions, name: str) 
         column_config={
             "method": st.column_config.TextColumn(pinned=True),
             "KV ratio": number(format="%.4f"),
-            "prompt, ms": number(format="%.4g"),
-            "prompt, ms, standard error": error,
+            "speed of generation": number(format="%.3f\N{MULTIPLICATION SIGN}", help=of_source),
+            "speed of generation, standard error": error,
             "ms per token": number(format="%.4g"),
             "ms per token, standard error": error,
             "tokens/s": number(format="%.4g"),
-            "speed of generation": number(format="%.3f\N{MULTIPLICATION SIGN}", help=of_source),
-            "speed of generation, standard error": error,
             "speed of the prompt": number(format="%.3f\N{MULTIPLICATION SIGN}", help=of_source),
             "speed of the prompt, standard error": error,
+            "prompt, ms": number(format="%.4g"),
+            "prompt, ms, standard error": error,
             "KV cache, MiB": number(format="%.4g", help="Counted on the tensors of the cache."),
             "measured ratio": number(format="%.4f", help="Bytes of the cache over the source's."),
             "peak beside the weights, MiB": number(format="%.4g"),

@@ -66,7 +66,9 @@ def convert(
     layout = Layout(architecture, spec, section, decoder_config, moments)
     plan.require_model(spec, _fingerprint(layout, read))
     for layer, grouping in enumerate(plan.layers):
-        tensors = layout.merged(layer, read, merge, grouping)
+        is_left = section.is_left_as_it_was(layer)
+        tensors = {} if is_left else layout.merged(layer, read, merge, grouping)
+        # Even so: some families cache heads of a layer repeatedly, and need not.
         share_heads(model, section, layer)
         for name, tensor in tensors.items():
             model.get_parameter(read.prefix + name).copy_(tensor)
@@ -81,9 +83,9 @@ def converted_copy(
 ) -> PreTrainedModel:
     """Return what :func:`convert` makes of a copy of a model; the model itself stays as it is.
 
-    Only the attention's projections and key norms are copied, as no merge changes anything else:
-    all other parameters and buffers are the model's own, in the same memory. The copy is for
-    running, not for training.
+    Only the attention of layers in which heads share is copied, its projections and key norms, as
+    no merge changes anything else: all other parameters and buffers are the model's own, in the
+    same memory. The copy is for running, not for training.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def converted_copy(
     QCQAError
         As :func:`convert`.
     """
-    return convert(deepcopy(model, _kept(model)), plan, moments=moments)
+    return convert(deepcopy(model, _kept(model, plan)), plan, moments=moments)
 
 
 def source_heads(
@@ -131,17 +133,17 @@ def source_heads(
     return layout.heads(layer, read, needs), layout.context(layer)
 
 
-def _kept(model: PreTrainedModel) -> dict[int, Any]:
-    """Return the tensors that no conversion changes, as a memo for ``deepcopy``."""
+def _kept(model: PreTrainedModel, plan: GroupingPlan) -> dict[int, Any]:
+    """Return the tensors that a plan's conversion does not change, as a memo for ``deepcopy``."""
     source = model.name_or_path or type(model).__name__
-    config = model.config.to_dict()
-    architecture, decoder_config = architecture_of(config, source=source)
+    architecture, _ = architecture_of(model.config.to_dict(), source=source)
     prefix = _Reader(model, architecture, source).prefix
-    num_layers = geometry_of(architecture, decoder_config, source=source).num_layers
+    alone = 2 * plan.model.num_kv_heads
     modules = tuple(
-        f"{prefix}{template.format(layer=layer)}."
+        f"{prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
-        for layer in range(num_layers)
+        for number, layer in enumerate(plan.layers)
+        if layer.num_cached_heads < alone
     )
     # By all their names: a tensor that an attention shares with something else is copied too.
     parameters = list(model.named_parameters(remove_duplicate=False))

@@ -24,6 +24,7 @@ def calibrate(
     tokens: Annotated[
         int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
     ] = _DEFAULT_TOKENS,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,6 +50,7 @@ def calibrate(
             out,
             revision=revision,
             max_tokens=tokens,
+            device=device,
             on_layer=lambda layer, total: show("reading the text", layer / total),
         )
     if as_json:

@@ -106,6 +106,12 @@ def search(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes; one per core by default.")
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", help="Where the model reads its calibration text: cpu, cuda, cuda:1 …"
+        ),
+    ] = "cpu",
     detach: Annotated[
         bool, typer.Option("--detach", help="Search in the background and return at once.")
     ] = False,
@@ -170,6 +176,7 @@ def search(
         methods=methods,
         settings=settings,
         calibration=text,
+        device=device,
         name=name,
         folder=out,
     )

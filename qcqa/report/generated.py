@@ -119,8 +119,10 @@ def marked_html(prompt: str, text: GeneratedText, source: GeneratedText) -> str:
     cut = len(text.pieces) if same is None else same
     parts = [f'<span style="opacity:0.65">{escape(prompt)}</span>']
     parts.append(escape("".join(text.pieces[:cut])))
-    if cut < len(text.pieces):
-        parts.append(f'<span style="{_OTHER}">{escape("".join(text.pieces[cut:]))}</span>')
+    if other := "".join(text.pieces[cut:]):
+        marked = other.lstrip()
+        blank = other[: len(other) - len(marked)]
+        parts.append(f'{blank}<span style="{_OTHER}">{escape(marked)}</span>')
     return (
         '<p style="white-space:pre-wrap;overflow-wrap:anywhere;margin:0;line-height:1.6">'
         f"{''.join(parts)}</p>"

@@ -33,20 +33,31 @@ class Quantity:
         With its unit.
     scale : float
         From the measurement's unit to that of the title.
+    seconds : str or None
+        Metric of the time behind a ratio, for whoever points at a bar.
     """
 
     metric: str
     title: str
-    scale: float
+    scale: float = 1.0
+    seconds: str | None = None
 
 
-#: What is charted, in this order.
+#: What is charted, in this order. Speeds are ratios: source and plan take turns in every round, so
+#: that a disturbed machine treats both alike; the times of models that were measured one after
+#: another it does not.
 QUANTITIES: Mapping[str, Quantity] = {
     one.metric: one
     for one in (
-        Quantity("seconds_per_token", "Time per generated token, ms", 1e3),
-        Quantity("prefill_seconds", "Time of the prompt, ms", 1e3),
-        Quantity("cache_bytes", "KV cache after the prompt, MiB", 2**-20),
+        Quantity(
+            "decode_speedup",
+            "Speed of generation over the source's",
+            seconds="seconds_per_token",
+        ),
+        Quantity(
+            "prefill_speedup", "Speed of the prompt over the source's", seconds="prefill_seconds"
+        ),
+        Quantity("cache_bytes", "KV cache after the prompt, MiB", scale=2**-20),
     )
 }
 
@@ -116,12 +127,12 @@ def speed_figure(
     conditions : SpeedConditions
         Which rows are drawn.
     quantity : Quantity
-        What is drawn; times with bars of 1.96 standard errors of the median.
+        What is drawn; ratios of speed with bars of 1.96 standard errors of the median.
     """
     drawn = [
-        _Bar(row, quantity, figure)
+        _Bar(row, conditions, quantity, figure)
         for row in speed_rows(rows, conditions)
-        if (figure := _figure(row, conditions, quantity.metric)) is not None
+        if (figure := _charted(row, conditions, quantity)) is not None
     ]
     labels = [bar.label for bar in drawn]
     chart = go.Figure()
@@ -171,10 +182,17 @@ def speed_figure(
 class _Bar:
     """One model's bar, in the unit of the chart."""
 
-    def __init__(self, row: Evaluated, quantity: Quantity, figure: Measurement):
+    def __init__(
+        self,
+        row: Evaluated,
+        conditions: SpeedConditions,
+        quantity: Quantity,
+        figure: Measurement,
+    ):
         self.row = row
         self.value = quantity.scale * figure.value
         self.error = quantity.scale * _reach(figure)
+        self._time = _figure(row, conditions, quantity.seconds) if quantity.seconds else None
 
     @property
     def label(self) -> str:
@@ -183,8 +201,20 @@ class _Bar:
 
     @property
     def text(self) -> str:
-        error = f" \N{PLUS-MINUS SIGN} {significant(self.error)}" if self.error else ""
-        return f"<b>{self.label}</b><br>{significant(self.value)}{error}"
+        lines = [f"<b>{self.label}</b>", _with_error(self.value, self.error)]
+        if self._time is not None:
+            lines.append(f"{_with_error(1e3 * self._time.value, 1e3 * _reach(self._time))} ms")
+        return "<br>".join(lines)
+
+
+def _charted(row: Evaluated, conditions: SpeedConditions, quantity: Quantity) -> Measurement | None:
+    if row.is_source and quantity.seconds and _figure(row, conditions, quantity.seconds):
+        return Measurement(quantity.metric, 1.0)
+    return _figure(row, conditions, quantity.metric)
+
+
+def _with_error(value: float, error: float) -> str:
+    return significant(value) + (f" \N{PLUS-MINUS SIGN} {significant(error)}" if error else "")
 
 
 def speed_table(rows: Iterable[Evaluated], conditions: SpeedConditions) -> pd.DataFrame:
@@ -212,11 +242,11 @@ def speed_table(rows: Iterable[Evaluated], conditions: SpeedConditions) -> pd.Da
 
 
 _COLUMNS = {
-    "prompt, ms": ("prefill_seconds", 1e3),
+    "speed of generation": ("decode_speedup", 1.0),
     "ms per token": ("seconds_per_token", 1e3),
     "tokens/s": ("tokens_per_second", 1.0),
-    "speed of generation": ("decode_speedup", 1.0),
     "speed of the prompt": ("prefill_speedup", 1.0),
+    "prompt, ms": ("prefill_seconds", 1e3),
     "KV cache, MiB": ("cache_bytes", 2**-20),
     "measured ratio": ("cache_ratio", 1.0),
     "peak beside the weights, MiB": ("peak_bytes", 2**-20),

@@ -69,6 +69,7 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
         config.calibration,
         run.folder / CALIBRATION,
         revision=config.revision,
+        device=config.device,
         on_layer=lambda layer, total: on_progress(
             SearchProgress("reading the calibration text", layer, total, 0.0)
         ),

@@ -48,6 +48,8 @@ class SearchConfig(_Config):
         Of the search, seed included.
     calibration : str or None
         Absolute path of the calibration text, or ``demo``, for what looks at more than weights.
+    device : str
+        Where the model reads that text: ``cpu``, ``cuda`` …
     """
 
     kind: Literal["search"] = "search"
@@ -56,6 +58,7 @@ class SearchConfig(_Config):
     methods: tuple[str, ...] = Field(min_length=1)
     settings: SearchSettings
     calibration: str | None = None
+    device: str = "cpu"
 
 
 class EvaluationConfig(_Config):

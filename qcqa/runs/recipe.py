@@ -152,6 +152,7 @@ def python_recipe(recipe: Recipe) -> str:
         _source(search.calibration) or "",
         _CALIBRATION,
         revision=revision,
+        device=None if search.device == "cpu" else _source(search.device),
     )
     lines = [
         f"model = {_source(search.model)}",
@@ -245,6 +246,7 @@ def _search_options(search: SearchConfig) -> list[str]:
     preset = PRESETS["best"]
     settings = _differing(search.settings)
     options = _option("--revision", search.revision, None)
+    options += _option("--device", search.device, "cpu")
     if set(search.methods) == set(preset.methods) and not set(preset.fixed) & set(settings):
         options += ["--preset", preset.name]
     elif search.methods != SEARCHED_METHODS:

@@ -36,6 +36,7 @@ def create_run(
     settings: SearchSettings,
     revision: str | None = None,
     calibration: str | None = None,
+    device: str = "cpu",
     name: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -43,7 +44,7 @@ def create_run(
 
     Parameters
     ----------
-    model, methods, settings, revision, calibration
+    model, methods, settings, revision, calibration, device
         As in :class:`SearchConfig`.
     name : str, optional
         Title; the model's name by default.
@@ -64,6 +65,7 @@ def create_run(
         methods=methods,
         settings=settings,
         calibration=calibration,
+        device=device,
     )
     return write_new_run(folder or runs_folder() / new_id(title), config)
 

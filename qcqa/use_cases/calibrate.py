@@ -19,6 +19,7 @@ from qcqa.merge import MERGES
 from qcqa.merge.grams import layer_grams
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
+from qcqa.use_cases.device import require_usable
 
 DEMO = "demo"
 
@@ -36,6 +37,7 @@ def calibrate_model(
     *,
     revision: str | None = None,
     max_tokens: int = DEFAULT_TOKENS,
+    device: str = "cpu",
     with_grams: bool = True,
     source: PreTrainedModel | None = None,
     on_layer: OnLayer | None = None,
@@ -58,6 +60,8 @@ def calibrate_model(
         Branch, tag or commit on the Hub.
     max_tokens : int
         Tokens to read, at most.
+    device : str
+        Where the model runs, unless it is at hand: ``cpu``, ``cuda`` …
     with_grams : bool
         Whether to keep what a search needs of each layer, while its second moment is at hand.
     source : PreTrainedModel, optional
@@ -94,7 +98,7 @@ def calibrate_model(
             return about
     else:
         kept.save_windows(windows, fingerprint)
-    read = source or load_float32(checkpoint)
+    read = source or load_float32(checkpoint, device)
     batches = make_batches(windows, batch_tokens=_BATCH_TOKENS, device=read.device)
     moments = second_moments(read, batches, with_bias=checkpoint.spec.has_kv_bias)
     for layer, moment in enumerate(moments):
@@ -207,14 +211,23 @@ def calibration_of_plan(
     return CalibrationFolder(folder)
 
 
-def load_float32(checkpoint: Checkpoint) -> PreTrainedModel:
-    """Return a checkpoint's model in float32, in which merged attention is fitted."""
-    return AutoModelForCausalLM.from_pretrained(
+def load_float32(checkpoint: Checkpoint, device: str = "cpu") -> PreTrainedModel:
+    """Return a checkpoint's model in float32, in which merged attention is fitted.
+
+    Raises
+    ------
+    EvaluationError
+        If torch does not have the device.
+    """
+    require_usable(device, "float32")
+    model = AutoModelForCausalLM.from_pretrained(
         location_of(checkpoint),
         revision=checkpoint.spec.revision or "main",
         dtype=torch.float32,
         use_safetensors=True,
     )
+    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    return model
 
 
 def location_of(checkpoint: Checkpoint) -> str:

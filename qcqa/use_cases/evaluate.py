@@ -17,7 +17,8 @@ from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.calibrate import OnLayer
-from qcqa.use_cases.plan_models import PlanModels, plan_label, require_usable
+from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.plan_models import PlanModels, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]

@@ -20,7 +20,8 @@ from qcqa.generated import (
     texts_of,
 )
 from qcqa.plan import GroupingPlan
-from qcqa.use_cases.plan_models import PlanModels, plan_label, require_usable
+from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.plan_models import PlanModels, plan_label
 
 OnGenerationProgress = Callable[[GenerationProgress], None]
 

@@ -23,29 +23,6 @@ from qcqa.plan import GroupingPlan
 from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
 from qcqa.use_cases.fitted_attention import fitted_attention
 
-#: Types in which a model can run; ``auto`` is that of its checkpoint.
-_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
-
-
-def require_usable(device: str, dtype: str) -> None:
-    """Refuse a device or a type that torch does not have, before a model is read.
-
-    Raises
-    ------
-    EvaluationError
-        If it is one.
-    """
-    try:
-        # What torch raises depends on the kind of device that it lacks.
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise EvaluationError(
-            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
-        ) from error
-    if dtype not in _DTYPES:
-        raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
-
 
 def plan_label(plan: GroupingPlan) -> str:
     """Return what progress calls a plan's model."""
@@ -156,9 +133,7 @@ class PlanModels:
     def _float32(self) -> PreTrainedModel:
         if self.source.dtype == torch.float32:
             return self.source
-        model = load_float32(self.checkpoint)
-        torch.nn.Module.to(model, self.where["device"])
-        return model
+        return load_float32(self.checkpoint, self.where["device"])
 
     @property
     def _revision(self) -> str:

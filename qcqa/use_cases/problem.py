@@ -41,6 +41,8 @@ class CalibratedModel:
         Where the calibration is kept, and found again.
     revision : str, optional
         Branch, tag or commit on the Hub.
+    device : str
+        Where the model runs: ``cpu``, ``cuda`` …
     on_layer : callable, optional
         Called after each calibrated layer.
     """
@@ -52,12 +54,14 @@ class CalibratedModel:
         folder: Path,
         *,
         revision: str | None = None,
+        device: str = "cpu",
         on_layer: OnLayer | None = None,
     ):
         self._model = model
         self._text = text
         self._folder = folder
         self._revision = revision
+        self._device = device
         self._on_layer = on_layer
 
     @cached_property
@@ -74,6 +78,7 @@ class CalibratedModel:
             self._text,
             self._folder,
             revision=self._revision,
+            device=self._device,
             on_layer=self._on_layer,
         )
 
@@ -99,7 +104,7 @@ class CalibratedModel:
         if settings.fitness == "loss":
             rescore = RiseMeter(
                 self._source,
-                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS),
+                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
                 _MergeLayer(self._source, grams, settings, kept, text),
                 _SHORT_REFIT if settings.refit else None,
                 KnownRises(self._folder / _rises_file(settings, text)),
@@ -110,7 +115,8 @@ class CalibratedModel:
 
     @cached_property
     def _source(self) -> PreTrainedModel:
-        return load_float32(open_checkpoint(self._model, revision=self._revision))
+        checkpoint = open_checkpoint(self._model, revision=self._revision)
+        return load_float32(checkpoint, self._device)
 
 
 def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:

@@ -425,8 +425,8 @@ def test_speed_is_shown_in_its_own_section_alone(
         for place in range(len(app.get("plotly_chart")))
     ]
     assert titles == [
-        "Time per generated token, ms",
-        "Time of the prompt, ms",
+        "Speed of generation over the source's",
+        "Speed of the prompt over the source's",
         "KV cache after the prompt, MiB",
     ]
     assert app.dataframe[0].value["method"].iloc[0] == "MHA"

@@ -161,7 +161,7 @@ def test_texts_stand_beside_each_other_and_the_difference_is_marked(
     source, plan = _html(app)
     assert "&lt;eggs&gt; today" in source
     assert "underline" not in source
-    assert '&lt;eggs&gt;<span style="font-weight' in plan
+    assert '&lt;eggs&gt; <span style="font-weight' in plan
     assert "same as the source for 1 token" in _text(app)
     assert "100 tokens/s" in _text(app)
     assert "5.00 KiB of KV cache, 50.0 % of the source's" in _text(app)
@@ -272,3 +272,15 @@ def test_no_run_and_no_fronts_say_what_is_missing(make_run: MakeRun, open_app: O
     assert "no search yet" in " ".join(info.value for info in _open(open_app).info)
     make_run(with_result=False)
     assert "no fronts yet" in " ".join(info.value for info in _open(open_app).info)
+
+
+def test_the_form_begins_with_whatever_was_asked_on_the_command_line(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    settings = GenerationSettings("", 10**6, temperature=99.0, seed=2**32 - 1)
+    create_generation(make_run(), points=(), settings=settings)
+    app = _open(open_app)
+    assert not app.error
+    assert app.number_input(key="generate_tokens").value == 10**6
+    assert app.number_input(key="generate_temperature").value == 99.0
+    assert app.number_input(key="generate_seed").value == 2**32 - 1

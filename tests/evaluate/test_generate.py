@@ -218,6 +218,7 @@ def test_a_model_that_yields_no_numbers_is_refused(
         ({"temperature": -0.1}, "temperature -0.1"),
         ({"temperature": float("nan")}, "temperature nan"),
         ({"seed": -1}, "seed -1"),
+        ({"seed": 2**32}, "seed 4294967296; expected 0 to 4294967295"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, float], message: str) -> None:

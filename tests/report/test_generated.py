@@ -77,9 +77,9 @@ def test_a_cache_that_breaks_its_promise_and_an_early_end_are_said() -> None:
 def test_html_marks_what_is_not_the_sources_and_nothing_is_markup() -> None:
     html = marked_html("<b>&", _plan((1, 2, 5, 6)), SOURCE)
     assert "&lt;b&gt;&amp;" in html
-    assert " a b<span" in html
+    assert " a b <span" in html
     marked = html.partition("underline")[2]
-    assert "> e f</span>" in marked
+    assert ">e f</span>" in marked
     assert "underline" not in marked_html("", SOURCE, SOURCE)
     assert "underline" not in marked_html("", _plan((1, 2), done=False), SOURCE)
 

@@ -84,8 +84,10 @@ def test_every_model_has_a_bar_and_the_source_a_line(
 def test_bars_are_in_the_unit_of_their_title(measure_speed: MeasureSpeed) -> None:
     rows = [measure_speed()]
     conditions = speed_conditions(rows)[0]
-    (time, *_) = speed_figure(rows, conditions, QUANTITIES["seconds_per_token"]).data[0].x
-    assert time == pytest.approx(10)
+    speed = speed_figure(rows, conditions, QUANTITIES["decode_speedup"]).data[0]
+    assert list(speed.x) == [1]
+    # Whoever points at it sees the time: 1.96 standard errors of 1 %.
+    assert speed.hovertext[0] == "<b>MHA</b><br>1.00<br>10.0 ± 0.196 ms"
     (size, *_) = speed_figure(rows, conditions, QUANTITIES["cache_bytes"]).data[0].x
     assert size == pytest.approx(48 / 1024)
 

@@ -163,7 +163,7 @@ def test_too_little_memory_to_open_it_is_no_failure(
 
 def test_deleting_a_conversion_leaves_its_checkpoint(search: Run, tmp_path: Path) -> None:
     conversion = create_conversion(search, point=POINT, folder=tmp_path / "half")
-    with pytest.raises(RunError, match="is still queued"):
+    with pytest.raises(RunError, match="is still at work"):
         delete_run(search)
     work(conversion)
     delete_run(conversion)
