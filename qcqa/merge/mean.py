@@ -19,14 +19,18 @@ class MeanMerge:
         grouping: LayerGrouping,
         context: LayerContext,  # noqa: ARG002  # of every merge
     ) -> LayerWeights:
-        """Return the layer with the mean of each group; queries and output as they were."""
+        """Return the layer with one head per group; queries and output as they were."""
         return LayerWeights(
-            key=mean_of_groups(weights.key, grouping.key),
-            value=mean_of_groups(weights.value, grouping.value),
+            key=self._shared(weights.key, grouping.key),
+            value=self._shared(weights.value, grouping.value),
             query=weights.query,
             output=weights.output,
             key_norm=shared_scales(weights.key_norm, grouping.key),
         )
+
+    def _shared(self, heads: Tensor, grouping: Grouping) -> Tensor:
+        """Return a head (groups, dh, e) for each group of heads (H, dh, e)."""
+        return mean_of_groups(heads, grouping)
 
 
 def shared_scales(scales: Tensor | None, grouping: Grouping) -> Tensor | None:
