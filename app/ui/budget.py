@@ -44,6 +44,27 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
     return axis, heads_within_ratio(spec, choices().budget / 100)
 
 
+def budget_field(spec: ModelSpec, *, key: str) -> int:
+    """Draw the budget as a number of percent to type; return it in cached heads.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The source model.
+    key : str
+        The widget's key: a page may have several of these.
+    """
+    st.number_input(
+        "KV budget, % of the source's",
+        min_value=0.1,
+        max_value=100.0,
+        step=5.0,
+        format="%.4g",
+        **widget("budget", choices().budget, key=key),
+    )
+    return heads_within_ratio(spec, choices().budget / 100)
+
+
 def _slider(axis: KvAxis) -> None:
     percent = choices().budget
     step = axis.full / _STEPS

@@ -1,10 +1,7 @@
 """The form that starts a generation: the prompt, the plans, and how tokens are chosen."""
 
-import shutil
-
 import streamlit as st
 
-from qcqa.budget import heads_within_ratio
 from qcqa.generated import GenerationSettings
 from qcqa.report.palette import method_style
 from qcqa.report.wording import listed
@@ -14,8 +11,10 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, points_at, points_to_compare
 from ui import workers
+from ui.budget import budget_field
+from ui.device import choose_device
 from ui.errors import shown_in_place
-from ui.state import choices, choose, widget
+from ui.state import choose
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
 _DEMO_PROMPT = (
@@ -77,15 +76,7 @@ def _begin_with(run: Run, last: Run | None) -> None:
 
 def _points(result: SearchResult) -> Points:
     """Ask which plans stand beside the source."""
-    st.number_input(
-        "KV budget, % of the source's",
-        min_value=0.1,
-        max_value=100.0,
-        step=5.0,
-        format="%.4g",
-        **widget("budget", choices().budget, key="generate_budget"),
-    )
-    heads = heads_within_ratio(result.spec, choices().budget / 100)
+    heads = budget_field(result.spec, key="generate_budget")
     fitting = [method for method, _ in points_at(result, heads)]
     if not fitting:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
@@ -109,7 +100,6 @@ def _points(result: SearchResult) -> Points:
 
 def _settings() -> tuple[GenerationSettings, str]:
     """Ask how much is generated and how; return it with the device."""
-    device = "cpu"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.number_input("New tokens", min_value=1, step=16, key="generate_tokens")
         with st.popover("Advanced", icon=":material/tune:"):
@@ -127,9 +117,7 @@ def _settings() -> tuple[GenerationSettings, str]:
                 key="generate_seed",
                 help="Of the draws. All models are given the same random numbers.",
             )
-            # Torch would know for sure, but takes seconds to load.
-            if shutil.which("nvidia-smi") is not None:
-                device = st.selectbox("Run the models on", ["cuda", "cpu"], key="generate_device")
+            device = choose_device("generate_device")
     state = st.session_state
     settings = GenerationSettings(
         prompt=state["generate_prompt"],

@@ -1,12 +1,10 @@
 """The form that starts an evaluation: which plans, and what to measure on them."""
 
-import shutil
 from collections.abc import Callable
 from math import isfinite
 
 import streamlit as st
 
-from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.duration import about
@@ -18,7 +16,9 @@ from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
 from ui import workers
 from ui.benchmark_form import FORM_COLUMNS
+from ui.budget import budget_field
 from ui.cards import best_points
+from ui.device import choose_device
 from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, widget
@@ -52,7 +52,7 @@ def measure_form(
     with shown_in_place(), st.container(key="measure"):
         points = _points(result)
         benchmark = ask(run)
-        device = _device()
+        device = choose_device("measure_device")
         if points is not None and benchmark is not None:
             _start(run, result, rows, points, benchmark, device)
 
@@ -77,15 +77,7 @@ def _points(result: SearchResult) -> Points | None:
         points = points_along(result, ratios)
     else:
         with middle:
-            st.number_input(
-                "KV budget, % of the source's",
-                min_value=0.1,
-                max_value=100.0,
-                step=5.0,
-                format="%.4g",
-                **widget("budget", choices().budget, key="measure_budget"),
-            )
-        heads = heads_within_ratio(result.spec, choices().budget / 100)
+            heads = budget_field(result.spec, key="measure_budget")
         points = points_at(result, heads)
         if which == ONE and points:
             with right:
@@ -141,23 +133,6 @@ def _share(text: str) -> float | None:
     except ValueError:
         return None
     return percent / 100 if isfinite(percent) and 0 < percent <= 100 else None
-
-
-def _device() -> str:
-    """Ask where the models run, where there is a choice."""
-    # Torch would know for sure, but takes seconds to load.
-    if shutil.which("nvidia-smi") is None:
-        return "cpu"
-    return str(
-        st.segmented_control(
-            "Run the models on",
-            ["cuda", "cpu"],
-            format_func=lambda name: {"cuda": "GPU", "cpu": "CPU"}[name],
-            default="cuda",
-            required=True,
-            key="measure_device",
-        )
-    )
 
 
 def _start(
