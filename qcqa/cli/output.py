@@ -10,13 +10,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -79,24 +77,5 @@ def fraction_bar() -> Iterator[Callable[[str, float], None]]:
 
         def show(what: str, fraction: float) -> None:
             bar.update(task, description=what, completed=fraction)
-
-        yield show
-
-
-@contextmanager
-def bytes_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show on standard error how many bytes are written."""
-    with Progress(
-        BarColumn(),
-        TaskProgressColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        console=_progress_console,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(written: int, total: int) -> None:
-            bar.update(task, completed=written, total=total)
 
         yield show

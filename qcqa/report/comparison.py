@@ -1,7 +1,7 @@
 """All methods side by side at one KV-cache budget."""
 
 from dataclasses import dataclass
-from math import inf, isnan, nan
+from math import inf, nan
 
 import pandas as pd
 
@@ -144,17 +144,6 @@ _NUMBERS = {
     "vs GQA, %": "float64",
     "above lower bound, %": "float64",
 }
-
-
-def gap_text(point: BudgetPoint) -> str:
-    """Return in words how far a plan is from the lower bound of its budget."""
-    if isnan(point.over_bound):
-        return "keys and values apart: no lower bound"
-    if point.reaches_bound:
-        return "provably best: reaches the lower bound"
-    if point.over_bound == inf:
-        return "the source itself fits, at no error"
-    return f"{percent_text(point.over_bound)} above the lower bound"
 
 
 def percent_text(share: float, *, sign: bool = False) -> str:

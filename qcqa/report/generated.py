@@ -1,66 +1,14 @@
 """Texts side by side: where they leave the source's, and what they took."""
 
-from collections.abc import Sequence
 from html import escape
 
-import pandas as pd
-
-from qcqa.generated import Ending, GeneratedText
+from qcqa.generated import GeneratedText
 from qcqa.report.comparison import percent_text
 from qcqa.report.kv_axis import significant
 from qcqa.report.wording import counted
 
-_ENDINGS: dict[Ending, str] = {
-    "eos": "the model ended it",
-    "length": "the asked length",
-    "context": "the model's longest context",
-}
-
 #: Of what is not the source's text: underlined, so that no colour is needed.
 _OTHER = "font-weight:500;text-decoration:underline dotted;text-underline-offset:0.25em"
-
-
-def generation_table(texts: Sequence[GeneratedText]) -> pd.DataFrame:
-    """Return a row per model: what its text took, and how far it is the source's.
-
-    Parameters
-    ----------
-    texts : sequence of GeneratedText
-        The source's first; those that are not done have no figures.
-    """
-    rows = []
-    for text in texts:
-        row: dict[str, object] = {"model": text.label, "KV ratio": text.kv_ratio}
-        figures = text.figures
-        if figures is not None:
-            row |= {
-                "prompt tokens": figures.prompt_tokens,
-                "new tokens": figures.new_tokens,
-                "prompt, ms": 1000 * figures.prefill_seconds,
-                "tokens/s": figures.tokens_per_second,
-                "KV cache, KiB": figures.cache_bytes / 1024,
-                "promised, KiB": promised_bytes(text) / 1024,
-                "cached tokens": figures.cached_tokens,
-                "ended by": _ENDINGS[figures.ending],
-                "same tokens": text.differs_at(texts[0]) if text is not texts[0] else None,
-            }
-        rows.append(row)
-    return pd.DataFrame(rows, columns=_COLUMNS).astype({"same tokens": "Int64"})
-
-
-_COLUMNS = [
-    "model",
-    "KV ratio",
-    "prompt tokens",
-    "new tokens",
-    "prompt, ms",
-    "tokens/s",
-    "KV cache, KiB",
-    "promised, KiB",
-    "cached tokens",
-    "ended by",
-    "same tokens",
-]
 
 
 def promised_bytes(text: GeneratedText) -> int:

@@ -1,15 +1,12 @@
 """The comparison at a budget agrees with the fronts it is made of."""
 
-from math import inf, isnan, nan
-from typing import Any
+from math import inf, isnan
 
 import pytest
 
 from qcqa.budget import CacheLoad
 from qcqa.report.comparison import (
-    BudgetPoint,
     comparison_table,
-    gap_text,
     percent_text,
     points_at_budget,
 )
@@ -56,7 +53,6 @@ def test_the_whole_cache_needs_no_merging(result: SearchResult) -> None:
     mqa = points["mqa"]
     assert mqa is not None
     assert mqa.over_bound == inf
-    assert "source itself" in gap_text(mqa)
 
 
 def test_table_has_a_row_per_method_and_sizes_under_the_load(
@@ -93,26 +89,6 @@ def test_point_knows_what_its_plan_was_chosen_by(with_best: SearchResult) -> Non
     # The bound is for keys and values alike.
     assert isnan(best.over_bound)
     assert not best.reaches_bound
-    assert gap_text(best) == "keys and values apart: no lower bound"
-
-
-def _point(**changes: Any) -> BudgetPoint:
-    values: dict[str, Any] = {
-        "method": "qcqa-ac",
-        "index": 0,
-        "num_cached_heads": 8,
-        "kv_ratio": 0.5,
-        "wse": 1.0,
-        "relative_wse": 0.1,
-        "over_gqa": nan,
-        "over_bound": 0.0,
-    }
-    return BudgetPoint(**values | changes)
-
-
-def test_gap_is_told_in_words() -> None:
-    assert gap_text(_point(over_bound=0.012)) == "1.2 % above the lower bound"
-    assert gap_text(_point(over_bound=1e-12)) == "provably best: reaches the lower bound"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from qcqa.generated import GeneratedText, GenerationFigures
 from qcqa.report.generated import (
     difference_text,
     figures_lines,
-    generation_table,
     marked_html,
 )
 
@@ -82,12 +81,3 @@ def test_html_marks_what_is_not_the_sources_and_nothing_is_markup() -> None:
     assert ">e f</span>" in marked
     assert "underline" not in marked_html("", SOURCE, SOURCE)
     assert "underline" not in marked_html("", _plan((1, 2), done=False), SOURCE)
-
-
-def test_the_table_has_a_row_per_model() -> None:
-    table = generation_table([SOURCE, _plan((1, 5)), _plan((1,), done=False)])
-    assert list(table["KV ratio"]) == [1.0, 0.5, 0.5]
-    assert table["tokens/s"][0] == pytest.approx(10)
-    assert list(table["same tokens"].isna()) == [True, False, True]
-    assert table["same tokens"][1] == 1
-    assert generation_table([]).empty
