@@ -8,6 +8,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.model_spec import ModelSpec
+from qcqa.runs.store import create_run
+from qcqa.runs.worker import work
+from qcqa.search.config import SearchSettings
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,14 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head_dim=4,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searched_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished search of the demo model; nobody writes to it."""
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
     return folder
 
 

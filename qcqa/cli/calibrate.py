@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qcqa.cli.inspect import ModelArgument, RevisionOption
+from qcqa.cli.inspect import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
 
 _DEFAULT_TOKENS = 32768
@@ -24,7 +24,7 @@ def calibrate(
     tokens: Annotated[
         int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
     ] = _DEFAULT_TOKENS,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
+    device: DeviceOption = "cpu",
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:

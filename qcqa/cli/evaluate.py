@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
-from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.inspect import DeviceOption, ModelDtypeOption, RevisionOption
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.measured import print_measured
 from qcqa.cli.output import JsonOption, print_json, progress_bar
@@ -85,10 +85,8 @@ def evaluate(
     new_tokens: Annotated[
         int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
     ] = 32,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
-    ] = "auto",
+    device: DeviceOption = "cpu",
+    dtype: ModelDtypeOption = "auto",
     detach: Annotated[
         bool, typer.Option("--detach", help="With --run: measure in the background.")
     ] = False,

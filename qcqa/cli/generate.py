@@ -10,7 +10,7 @@ import typer
 from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.generated import TextPrinter, texts_json
-from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.inspect import DeviceOption, ModelDtypeOption, RevisionOption
 from qcqa.cli.jobs import carry_out
 from qcqa.cli.output import JsonOption, print_json
 from qcqa.errors import EvaluationError
@@ -63,10 +63,8 @@ def generate(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the draws, the same for all models.")
     ] = 0,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")] = "cpu",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
-    ] = "auto",
+    device: DeviceOption = "cpu",
+    dtype: ModelDtypeOption = "auto",
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -15,6 +15,10 @@ ModelArgument = Annotated[
 RevisionOption = Annotated[
     str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
 ]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")]
+ModelDtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
+]
 
 
 def inspect(
@@ -37,6 +41,7 @@ def inspect(
                 "family": report.family,
                 "bytes_to_read": report.bytes_to_read,
                 "kv_bytes_per_token": spec.kv_bytes_per_token(),
+                "svd_limits": report.svd_limits,
             }
         )
         return
@@ -54,5 +59,6 @@ def inspect(
             "dtype": spec.dtype,
             "KV cache": f"{spec.kv_bytes_per_token() / 1024:g} KiB per token",
             "a search reads": f"{report.bytes_to_read / 2**20:,.1f} MiB of K/V projections",
+            **({"merge svd": report.svd_limits} if report.svd_limits else {}),
         }
     )

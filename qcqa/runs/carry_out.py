@@ -34,6 +34,8 @@ def carry_out(run: Run, on_progress: OnProgress) -> None:
     QCQAError
         If the run failed for a reason that the user can mend.
     """
+    # The bars of the libraries that load models and tasks would fill log.txt.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     match run.config:
         case SearchConfig():
             _search(run, run.config, on_progress)
@@ -60,7 +62,6 @@ def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
 def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
     if config.calibration is None or not wants_calibration(config.methods, config.settings):
         return None
-    os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: a search of the weights alone does without.
     from qcqa.use_cases.problem import CalibratedModel
 
@@ -77,8 +78,6 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
 
 
 def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
-    # The bars of the libraries that load models and tasks would fill log.txt.
-    os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.evaluate import evaluate_plans
 
@@ -98,7 +97,6 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> No
 
 
 def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> None:
-    os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.generate import generate_side_by_side
 
@@ -117,7 +115,6 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> No
 
 
 def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> None:
-    os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.convert import convert_and_measure
 

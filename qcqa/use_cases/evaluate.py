@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
@@ -17,8 +15,7 @@ from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.calibrate import OnLayer
-from qcqa.use_cases.device import require_usable
-from qcqa.use_cases.plan_models import PlanModels, plan_label
+from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
@@ -79,20 +76,17 @@ def evaluate_plans(
     QCQAError
         If the model or a plan cannot be used.
     """
-    require_usable(device, dtype)
-    checkpoint = open_checkpoint(model, revision=revision)
-    for plan in plans:
-        plan.require_model(checkpoint.spec, plan.fingerprint)
-    if folder:
-        folder.make()
-    with TemporaryDirectory() as temporary:
-        models = PlanModels(
-            checkpoint,
-            device=device,
-            dtype=dtype,
-            calibrations=calibrations or Path(temporary),
-            fitted=fitted,
-        )
+    with models_of(
+        model,
+        plans,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        calibrations=calibrations,
+        fitted=fitted,
+    ) as models:
+        if folder:
+            folder.make()
         bench = _Bench(models, benchmark, folder, 1 + len(plans), on_progress)
         rows = [bench.row_of_source()]
         rows += [bench.row_of_plan(number, plan) for number, plan in enumerate(plans, start=1)]

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from transformers import PreTrainedModel
 
-from qcqa.checkpoint import open_checkpoint
 from qcqa.evaluate.generate import generate_text, prompt_ids
 from qcqa.fitted import FittedFolder
 from qcqa.generated import (
@@ -20,8 +18,7 @@ from qcqa.generated import (
     texts_of,
 )
 from qcqa.plan import GroupingPlan
-from qcqa.use_cases.device import require_usable
-from qcqa.use_cases.plan_models import PlanModels, plan_label
+from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 
 OnGenerationProgress = Callable[[GenerationProgress], None]
 
@@ -79,18 +76,15 @@ def generate_side_by_side(
     QCQAError
         If the model or a plan cannot be used.
     """
-    require_usable(device, dtype)
-    checkpoint = open_checkpoint(model, revision=revision)
-    for plan in plans:
-        plan.require_model(checkpoint.spec, plan.fingerprint)
-    with TemporaryDirectory() as temporary:
-        models = PlanModels(
-            checkpoint,
-            device=device,
-            dtype=dtype,
-            calibrations=calibrations or Path(temporary),
-            fitted=fitted,
-        )
+    with models_of(
+        model,
+        plans,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        calibrations=calibrations,
+        fitted=fitted,
+    ) as models:
         stage = _Stage(models, settings, 1 + len(plans), on_progress)
         for place, one in enumerate((None, *plans)):
             stage.generate(place, one)

@@ -23,6 +23,8 @@ class ModelReport:
         of its layers.
     vocab_size : int or None
         Tokens that it tells apart, where its config says so.
+    svd_limits : str or None
+        Why the merge ``svd`` cannot do all that it does elsewhere, in a sentence.
     """
 
     spec: ModelSpec
@@ -31,6 +33,7 @@ class ModelReport:
     num_weights: int
     num_layer_weights: int
     vocab_size: int | None
+    svd_limits: str | None
 
 
 def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
@@ -57,4 +60,5 @@ def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
         num_weights=checkpoint.num_weights,
         num_layer_weights=checkpoint.num_layer_weights,
         vocab_size=vocab_size if isinstance(vocab_size, int) else None,
+        svd_limits=checkpoint.architecture.svd_limits(checkpoint.config),
     )

@@ -1,8 +1,11 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypedDict
 
 import torch
@@ -15,12 +18,13 @@ from transformers import (
 
 from qcqa.attention import converted_copy
 from qcqa.calibrate.merged import merged_model, set_attention
-from qcqa.checkpoint import Checkpoint
+from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.fitted import FittedFolder
 from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
 from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+from qcqa.use_cases.device import require_usable
 from qcqa.use_cases.fitted_attention import fitted_attention
 
 
@@ -29,6 +33,53 @@ def plan_label(plan: GroupingPlan) -> str:
     # A plan's file may come from a method that is not of this release.
     method = METHODS[plan.method].label if plan.method in METHODS else plan.method
     return f"{method} at {100 * plan.kv_ratio:.3g} %"
+
+
+@contextmanager
+def models_of(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    *,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    calibrations: Path | None,
+    fitted: FittedFolder | None,
+) -> Iterator["PlanModels"]:
+    """Open a source for some of its plans; no weights are read yet.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plans : sequence of GroupingPlan
+        Made for this model.
+    revision : str or None
+        Branch, tag or commit on the Hub.
+    device, dtype, fitted
+        As in :class:`PlanModels`.
+    calibrations : Path or None
+        Folder of the calibration that plans rest on; a temporary one by default.
+
+    Raises
+    ------
+    EvaluationError
+        If torch has no such device or type.
+    QCQAError
+        If the model cannot be opened, or a plan is for another one.
+    """
+    require_usable(device, dtype)
+    checkpoint = open_checkpoint(model, revision=revision)
+    for plan in plans:
+        plan.require_model(checkpoint.spec, plan.fingerprint)
+    with TemporaryDirectory() as temporary:
+        yield PlanModels(
+            checkpoint,
+            device=device,
+            dtype=dtype,
+            calibrations=calibrations or Path(temporary),
+            fitted=fitted,
+        )
 
 
 class Where(TypedDict):

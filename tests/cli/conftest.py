@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,3 +53,11 @@ def run_folder(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 QUICK = ("--population", 20, "--generations", 5, "--stage2-generations", 10)
+
+
+@pytest.fixture
+def demo_run(searched_demo: Path, tmp_path: Path) -> Path:
+    """Return the folder of a finished search of the test's own."""
+    folder = tmp_path / "home" / "runs" / "run"
+    shutil.copytree(searched_demo, folder)
+    return folder

@@ -1,7 +1,6 @@
 """``qcqa evaluate``: measured figures of a run's plans beside their source, kept in the run."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,27 +14,9 @@ import pytest
 from qcqa.plan_file import load_plan
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import open_run
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
 
 Qcqa = Callable[..., Any]
 TEXT = ("--text", "demo", "--limit", 3)
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("searched") / "run"
-    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
-    return folder
-
-
-@pytest.fixture
-def demo_run(searched: Path, tmp_path: Path) -> Path:
-    """Return a finished search of the test's own."""
-    folder = tmp_path / "home" / "runs" / "run"
-    shutil.copytree(searched, folder)
-    return folder
 
 
 def test_a_runs_methods_are_measured_beside_the_source_and_only_once(

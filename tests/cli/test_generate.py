@@ -1,7 +1,6 @@
 """``qcqa generate``: texts on the terminal as they come, kept in the run, and as JSON."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,27 +13,9 @@ import pytest
 
 from qcqa.runs.generations import generations_of
 from qcqa.runs.run import open_run
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
 
 Qcqa = Callable[..., Any]
 PROMPT = ("--prompt", "Marco likes eggs. Who likes eggs?", "--max-new-tokens", 5)
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("searched") / "run"
-    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
-    return folder
-
-
-@pytest.fixture
-def demo_run(searched: Path, tmp_path: Path) -> Path:
-    """Return a finished search of the test's own."""
-    folder = tmp_path / "home" / "runs" / "run"
-    shutil.copytree(searched, folder)
-    return folder
 
 
 def test_texts_of_a_run_are_printed_kept_and_shown_again(qcqa: Qcqa, demo_run: Path) -> None:

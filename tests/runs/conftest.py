@@ -6,17 +6,6 @@ from pathlib import Path
 import pytest
 
 from qcqa.runs.run import Run, open_run
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
-
-
-@pytest.fixture(scope="session")
-def searched_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a finished search; nobody writes to it."""
-    folder = tmp_path_factory.mktemp("searched") / "run"
-    work(create_run(model="demo", methods=("optimal",), settings=SearchSettings(), folder=folder))
-    return folder
 
 
 @pytest.fixture
