@@ -2,6 +2,7 @@
 
 import streamlit as st
 from ui import workers
+from ui.address import SECTIONS, Section
 from ui.benchmark_form import ask_quality, ask_speed
 from ui.errors import shown_in_place
 from ui.heading import page_heading
@@ -12,7 +13,7 @@ from ui.measured_panel import measured_panel
 from ui.results import measured_of, result_of
 from ui.side_by_side import side_by_side
 from ui.speed_panel import speed_panel
-from ui.state import SECTIONS, Section, choices, widget
+from ui.state import choices, widget
 
 from qcqa.evaluated import Evaluated
 from qcqa.report.measured import metrics_of

@@ -1,0 +1,175 @@
+"""The choices that the address of a page holds, and how they stand in it."""
+
+from collections.abc import Callable, Container
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from qcqa.capacity import WEIGHT_BYTES
+from qcqa.model_spec import DTYPE_BYTES
+from qcqa.report.error_axis import ERROR_SCALES
+from qcqa.report.group_costs import KIND_LABELS
+from qcqa.report.kv_axis import KV_UNITS, KvUnit
+from qcqa.terms import Kind
+
+Section = Literal["quality", "speed", "texts"]
+
+#: Sections of the page of measured figures, and their names.
+SECTIONS: dict[Section, str] = {
+    "quality": "Quality",
+    "speed": "Speed and memory",
+    "texts": "Side by side",
+}
+
+
+def _number(text: str, *, most: float) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= most else None
+
+
+def _percent(text: str) -> float | None:
+    return _number(text, most=100)
+
+
+def _size(text: str) -> float | None:
+    return _number(text, most=10**6)
+
+
+def _whole(text: str) -> int | None:
+    # Python refuses to read thousands of digits.
+    is_short = text.isdecimal() and len(text) <= 10
+    return int(text) if is_short and int(text) <= 10**9 else None
+
+
+def _positive(text: str) -> int | None:
+    return _whole(text) or None
+
+
+def _switch(text: str) -> bool | None:
+    return {"True": True, "False": False}.get(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, text.split(","))))
+
+
+def _scale(text: str) -> str | None:
+    # A metric's name has its data before it. Whether a run has it shows when it is drawn.
+    return text if text in ERROR_SCALES or "/" in text else None
+
+
+def _one_of(known: Container[str]) -> Callable[[str], str | None]:
+    return lambda text: text if text in known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """All that the address of the page holds, each with what reads it from there.
+
+    Parameters
+    ----------
+    run : str or None
+        Id of the run; the included one by default.
+    budget : float
+        KV-cache budget in percent of the source's.
+    unit : KvUnit
+        In which sizes are shown.
+    scale : str or None
+        What the vertical axis of the fronts shows: an error scale, or a measured metric; measured
+        accuracy by default, where the run has it.
+    log : bool or None
+        Whether that axis is logarithmic; by default where measured figures span decades.
+    metric : str or None
+        Metric on the page of measured figures; the first by default.
+    method : str or None
+        Method whose plan is shown; the best by default.
+    section : Section
+        What the page of measured figures shows.
+    generation : str or None
+        Name of the generation that is shown; the run's newest by default.
+    context, batch : int
+        Tokens of a sequence, and sequences at a time.
+    dtype : str or None
+        Type of the cache; that of the model's weights by default.
+    compare : tuple of str or None
+        Methods whose plans stand side by side; some by default.
+    pair : tuple of str or None
+        Two of them whose differences are shown; the selected and another by default.
+    layer : int
+        Layer whose heads are shown.
+    kind : Kind
+        Whether its keys, its values or both are.
+    stretch : bool
+        Whether the colours of similarities end at the largest one.
+    gpu : str or None
+        GPU on which to serve; one by its memory alone where it is ``other``.
+    memory : float
+        Memory of the other GPU, in GiB.
+    weights : str or None
+        Type in which the model is served; that of its files by default.
+    parameters : float or None
+        Billions of parameters; as counted in the model's files by default.
+    others : tuple of str
+        Ids of the runs that are laid over the run; ``with`` in the address.
+    """
+
+    run: Annotated[str | None, str] = None
+    budget: Annotated[float, _percent] = 50.0
+    unit: Annotated[KvUnit, _one_of(KV_UNITS)] = "percent"
+    scale: Annotated[str | None, _scale] = None
+    log: Annotated[bool | None, _switch] = None
+    metric: Annotated[str | None, str] = None
+    method: Annotated[str | None, str] = None
+    section: Annotated[Section, _one_of(SECTIONS)] = "quality"
+    generation: Annotated[str | None, str] = None
+    context: Annotated[int, _positive] = 32768
+    batch: Annotated[int, _positive] = 8
+    dtype: Annotated[str | None, _one_of(DTYPE_BYTES)] = None
+    compare: Annotated[tuple[str, ...] | None, _names] = None
+    pair: Annotated[tuple[str, ...] | None, _names] = None
+    layer: Annotated[int, _whole] = 0
+    kind: Annotated[Kind, _one_of(KIND_LABELS)] = "shared"
+    stretch: Annotated[bool, _switch] = False
+    gpu: Annotated[str | None, str] = None
+    memory: Annotated[float, _size] = 80.0
+    weights: Annotated[str | None, _one_of(WEIGHT_BYTES)] = None
+    parameters: Annotated[float | None, _size] = None
+    others: Annotated[tuple[str, ...], _names] = ()
+
+
+#: What turns an address's text into a choice; None where that makes no sense.
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Choices, include_extras=True).items()
+}
+
+#: Names in the address that are no good names in Python.
+_SHOWN = {"others": "with"}
+
+
+def to_address(chosen: Choices) -> dict[str, str]:
+    """Return choices as names and texts; those that are as they are by default are left out."""
+    defaults = asdict(Choices())
+    return {
+        _SHOWN.get(name, name): _text(value)
+        for name, value in asdict(chosen).items()
+        if value != defaults[name]
+    }
+
+
+def from_address(found: dict[str, str]) -> Choices:
+    """Return the choices of an address; what makes no sense is left at its default."""
+    parsed = {
+        name: parse(found[shown])
+        for name, parse in _PARSERS.items()
+        if (shown := _SHOWN.get(name, name)) in found
+    }
+    return Choices(**{name: value for name, value in parsed.items() if value is not None})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
