@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> str:
-    """Return the time, ISO 8601, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the time, ISO 8601, UTC, to the millisecond: it says what came first."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def seconds_since(time: str) -> float:

@@ -24,7 +24,7 @@ def jobs_of(run: Run, kind: str | None = None) -> list[Run]:
             found.append(open_run(path))
         except RunError:
             continue
-    # The names begin with the time, to the second, as ``created`` does: they settle a tie.
+    # Names settle a tie, so that the order is always the same.
     return sorted(found, key=lambda job: (job.config.created, job.folder.name), reverse=True)
 
 
