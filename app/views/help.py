@@ -63,4 +63,6 @@ st.subheader("What to do when …", anchor=False)
 for question, answer in QUESTIONS.items():
     st.expander(question).markdown(answer)
 st.subheader("Terms", anchor=False)
-st.table(TERMS, border="horizontal")
+with st.grid(2, min_column_width=320, gap="small"):
+    for term, text in TERMS.items():
+        st.markdown(f"**{term}**  \n{text}")
