@@ -24,7 +24,9 @@ from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.measured import metrics_of
 from qcqa.report.palette import method_style
 from qcqa.runs.new import slug
-from qcqa.runs.recipe import python_recipe, recipe_of, shell_recipe
+from qcqa.runs.recipe import recipe_of
+from qcqa.runs.recipe_python import python_recipe
+from qcqa.runs.recipe_shell import shell_recipe
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis

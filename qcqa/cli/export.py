@@ -19,7 +19,9 @@ from qcqa.report.front_table import front_table
 from qcqa.report.kv_axis import KvAxis, KvUnit
 from qcqa.report.measured import metrics_of
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.recipe import python_recipe, recipe_of, shell_recipe
+from qcqa.runs.recipe import recipe_of
+from qcqa.runs.recipe_python import python_recipe
+from qcqa.runs.recipe_shell import shell_recipe
 from qcqa.runs.store import find_run
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)

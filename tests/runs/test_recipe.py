@@ -22,7 +22,9 @@ from qcqa.packaged import demo_run_folder
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan, plan_to_json
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.recipe import Recipe, _ratio_text, python_recipe, recipe_of, shell_recipe
+from qcqa.runs.recipe import Recipe, _ratio_text, recipe_of
+from qcqa.runs.recipe_python import python_recipe
+from qcqa.runs.recipe_shell import shell_recipe
 from qcqa.runs.run import Run, open_run
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import work
