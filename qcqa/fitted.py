@@ -32,26 +32,28 @@ class FittedFolder:
     ----------
     path : Path
         The folder; made when there is something to keep.
+    included : Path, optional
+        Another one, which came with the package and is only read.
     """
 
     path: Path
+    included: Path | None = None
 
     def holds(self, plan: GroupingPlan) -> bool:
         """Return whether a plan's weights are there."""
-        return self._file(plan).exists()
+        return any((folder / _name(plan)).exists() for folder in self._folders)
 
     def load(self, plan: GroupingPlan) -> Layers | None:
         """Return a plan's weights, or None if they are not there or damaged."""
-        file = self._file(plan)
-        layers: list[dict[str, NDArray[np.float32]]] = [{} for _ in plan.layers]
-        try:
-            for key, tensor in load_file(file).items():
-                layer, _, name = key.partition("/")
-                layers[int(layer)][name] = tensor
-            os.utime(file)
-        except (OSError, SafetensorError, ValueError, IndexError):
-            return None
-        return layers
+        for folder in self._folders:
+            file = folder / _name(plan)
+            layers = _load(file, num_layers=len(plan.layers))
+            if layers is not None:
+                if folder == self.path:
+                    with suppress(OSError):
+                        os.utime(file)
+                return layers
+        return None
 
     def save(self, plan: GroupingPlan, layers: Layers) -> None:
         """Keep a plan's weights, atomically, where there is room for them.
@@ -66,7 +68,7 @@ class FittedFolder:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _MOST_BYTES:
             return
-        file = self._file(plan)
+        file = self.path / _name(plan)
         temporary = temporary_beside(file)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -89,5 +91,21 @@ class FittedFolder:
             file.unlink(missing_ok=True)
             held -= stat.st_size
 
-    def _file(self, plan: GroupingPlan) -> Path:
-        return self.path / f"{plan.digest}-{_VERSION}.safetensors"
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (self.path,) if self.included is None else (self.path, self.included)
+
+
+def _name(plan: GroupingPlan) -> str:
+    return f"{plan.digest}-{_VERSION}.safetensors"
+
+
+def _load(file: Path, *, num_layers: int) -> Layers | None:
+    layers: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(num_layers)]
+    try:
+        for key, tensor in load_file(file).items():
+            layer, _, name = key.partition("/")
+            layers[int(layer)][name] = tensor
+    except (OSError, SafetensorError, ValueError, IndexError):
+        return None
+    return layers

@@ -126,7 +126,8 @@ class Run:
     @property
     def fitted_folder(self) -> FittedFolder:
         """Where the attention of a search's plans is kept that took a calibration to make."""
-        return FittedFolder(self.additions / FITTED)
+        included = self.folder / FITTED if self.bundled else None
+        return FittedFolder(self.additions / FITTED, included)
 
     @cached_property
     def lock(self) -> FileLock:

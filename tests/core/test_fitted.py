@@ -47,6 +47,20 @@ def test_what_was_kept_comes_back(plan: GroupingPlan, tmp_path: Path) -> None:
     assert np.array_equal(kept[2]["layers.2.q"], LAYERS[2]["layers.2.q"])
 
 
+def test_what_came_with_the_package_is_read_and_left(plan: GroupingPlan, tmp_path: Path) -> None:
+    included, own = tmp_path / "package", tmp_path / "own"
+    FittedFolder(included).save(plan, LAYERS)
+    (file,) = included.iterdir()
+    before = file.stat().st_mtime_ns
+    folder = FittedFolder(own, included)
+    assert folder.holds(plan)
+    assert folder.load(plan) is not None
+    assert file.stat().st_mtime_ns == before
+    folder.save(_other(plan, 1), LAYERS)
+    assert [one.parent for one in (*included.iterdir(), *own.iterdir())] == [included, own]
+    assert folder.holds(_other(plan, 1))
+
+
 def test_a_damaged_file_is_none(plan: GroupingPlan, tmp_path: Path) -> None:
     folder = FittedFolder(tmp_path)
     folder.save(plan, LAYERS)

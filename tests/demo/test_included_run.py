@@ -1,7 +1,9 @@
 """The run that the dashboard shows first belongs to the model that travels with it."""
 
+from qcqa.budget import heads_within_ratio
 from qcqa.checkpoint import open_checkpoint
 from qcqa.packaged import demo_run_folder
+from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import open_run
 
 
@@ -13,3 +15,12 @@ def test_the_included_run_is_finished_and_of_the_included_model() -> None:
     result = run.result()
     assert set(result.fronts) == {"mha", "gqa", "mqa", "qcqa-ac", "qcqa-ec", "optimal", "best"}
     assert result.grams.fingerprint == open_checkpoint("demo").fingerprint()
+
+
+def test_the_plan_that_is_shown_first_needs_no_refit_to_be_tried() -> None:
+    folder = demo_run_folder()
+    assert folder is not None
+    run = open_run(folder, bundled=True)
+    plan = plan_of_run(run, heads_within_ratio(run.result().spec, 0.5))
+    assert plan.method == "best"
+    assert run.fitted_folder.load(plan) is not None
