@@ -60,27 +60,27 @@ def headline(points: Points, result: SearchResult, axis: KvAxis, max_cached_head
     if not equals:
         least = min(int(front.cost[0]) for front in result.fronts.values())
         st.markdown(
-            f"##### No plan fits {size} of the source's KV cache: "
+            f"### No plan fits {size} of the source's KV cache: "
             f"one K and one V head per layer already need {axis.text(least)}."
         )
         return
     best = equals[0]
     if any(point is not None and point.wse == 0 for point in points.values()):
-        st.markdown("##### The source itself fits this budget: nothing needs to be merged.")
+        st.markdown("### The source itself fits this budget: nothing needs to be merged.")
         return
     names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
     if best.fitness != "wse":
         st.markdown(
-            f"##### In {size} of the source's KV cache, {names} {verb} least: "
-            f"{_AIMS[best.fitness][0]} {_error_text(best)} at this budget."
+            f"### In {size} of the source's KV cache, {names} {verb} least: "
+            f"{_AIMS[best.fitness][0]} {_error_text(best)}."
         )
         return
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
         compared = f", {percent_text(-best.over_gqa)} less than GQA"
     st.markdown(
-        f"##### In {size} of the source's KV cache, {names} {verb} least: "
+        f"### In {size} of the source's KV cache, {names} {verb} least: "
         f"relative WSE {best.relative_wse:.3f}{compared}. {_proof(best)}"
     )
 

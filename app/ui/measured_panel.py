@@ -16,6 +16,7 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import metric_choice
 from ui.budget import chosen_load
+from ui.chart import legible
 from ui.state import choices
 
 #: Widths that do not change with the metric: the browser keeps those of the first one.
@@ -82,7 +83,7 @@ def _front(
         st.info("None of the models got a number in this metric.", icon=":material/info:")
         return
     st.plotly_chart(
-        figure,
+        legible(figure),
         key="accuracy_chart",
         config={"displayModeBar": False},
         alt="Measured figures against KV-cache size, a line per method",
@@ -97,7 +98,7 @@ def _proxy(rows: tuple[Evaluated, ...]) -> None:
         return
     check = check_proxy(rows, metric)
     st.plotly_chart(
-        proxy_figure(rows, metric),
+        legible(proxy_figure(rows, metric)),
         key="proxy_chart",
         config={"displayModeBar": False},
         alt="Relative WSE of each plan against the loss that was measured",
