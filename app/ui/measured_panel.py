@@ -118,6 +118,8 @@ def _table(
     table = accuracy_table(rows, {metric: label}, conditions=conditions)
     if table["merge"].nunique() <= 2:
         table = table.drop(columns="merge")
+    # Points have the digits of the shares that they are the differences of.
+    change = "%+.2f" if f"{label}, %" in table else "%+.4g"
     st.dataframe(
         table,
         hide_index=True,
@@ -125,11 +127,11 @@ def _table(
             "method": st.column_config.TextColumn(pinned=True),
             "KV ratio": _number(format="%.4f"),
             "relative WSE": _number(format="%.4f", width=None),
-            f"{label}, %": _number(format="%.2f"),
-            label: _number(format="%.5g"),
+            f"{label}, %": _number(format="%.2f", width="medium"),
+            label: _number(format="%.5g", width="medium"),
             f"{label}, standard error": _number("± SE", format="%.2g", help="One standard error."),
             f"{label}, change": _number(
-                "change", format="%+.4g", help="From the source; in points where it is a share."
+                "change", format=change, help="From the source; in points where it is a share."
             ),
             f"{label}, standard error of change": _number(
                 "± SE of change", format="%.2g", help="Paired: both models had the same samples."
