@@ -77,7 +77,7 @@ def _slider(axis: KvAxis) -> None:
         choose(budget=100 * round(value / step) / _STEPS)
 
     st.slider(
-        f"KV budget: **{here}** = {there}{'' if in_percent else ' of the source'}",
+        f"KV budget: {here} = {there}{'' if in_percent else ' of the source'}",
         min_value=step,
         max_value=axis.full,
         step=step,

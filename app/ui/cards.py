@@ -55,34 +55,30 @@ def selected_point(
 
 def headline(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> None:
     """Say in one sentence what the budget buys."""
+    st.subheader(_bought(points, result, axis, max_cached_heads), anchor=False)
+
+
+def _bought(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> str:
     equals = best_points(points, result, max_cached_heads)
     size = size_text(choices().budget, "percent")
     if not equals:
         least = min(int(front.cost[0]) for front in result.fronts.values())
-        st.markdown(
-            f"##### No plan fits {size} of the source's KV cache: "
+        return (
+            f"No plan fits {size} of the source's KV cache: "
             f"one K and one V head per layer already need {axis.text(least)}."
         )
-        return
     best = equals[0]
     if any(point is not None and point.wse == 0 for point in points.values()):
-        st.markdown("##### The source itself fits this budget: nothing needs to be merged.")
-        return
+        return "The source itself fits this budget: nothing needs to be merged."
     names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
+    said = f"In {size} of the source's KV cache, {names} {verb} least"
     if best.fitness != "wse":
-        st.markdown(
-            f"##### In {size} of the source's KV cache, {names} {verb} least: "
-            f"{_AIMS[best.fitness][0]} {_error_text(best)} at this budget."
-        )
-        return
+        return f"{said}: {_AIMS[best.fitness][0]} {_error_text(best)}."
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
         compared = f", {percent_text(-best.over_gqa)} less than GQA"
-    st.markdown(
-        f"##### In {size} of the source's KV cache, {names} {verb} least: "
-        f"relative WSE {best.relative_wse:.3f}{compared}. {_proof(best)}"
-    )
+    return f"{said}: relative WSE {best.relative_wse:.3f}{compared}. {_proof(best)}"
 
 
 def _proof(best: BudgetPoint) -> str:

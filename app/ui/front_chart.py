@@ -16,6 +16,7 @@ from qcqa.report.pareto import pareto_caption, pareto_figure
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis
+from ui.chart import legible
 from ui.compare import compared_runs, tell_compared
 from ui.selection import chart_selection
 from ui.state import choices, widget
@@ -64,7 +65,7 @@ def front_chart(
             others=others,
         )
         st.plotly_chart(
-            figure,
+            legible(figure),
             config=_CONFIG,
             alt="Measured figures against KV-cache size, a line per method",
             **chart_selection("accuracy_chart", result.spec),
@@ -84,7 +85,7 @@ def front_chart(
         others=others,
     )
     st.plotly_chart(
-        figure,
+        legible(figure),
         config=_CONFIG,
         alt="What the search predicts against KV-cache size, a front per method",
         **chart_selection("pareto_chart", result.spec),

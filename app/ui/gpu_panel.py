@@ -1,5 +1,6 @@
 """The inverse of the budget: how long contexts get on a GPU, with the source and with the plan."""
 
+import pandas as pd
 import streamlit as st
 
 from qcqa.budget import CacheLoad
@@ -62,7 +63,8 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         most = size.most_tokens if size else None
         told.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
         table = capacity_table(source, plan, load)
-        table.index = ["source", method_style(selected.method).label]
+        names = ["source", method_style(selected.method).label]
+        table.index = pd.Index(names, name="model")
         sizes, counts = list(table)[:2], list(table)[2:]
         for name in sizes:
             table[name] = table[name].map(significant)

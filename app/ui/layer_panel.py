@@ -15,6 +15,7 @@ from qcqa.report.group_costs import (
 )
 from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.search_result import SearchResult
+from ui.chart import legible
 from ui.state import choices, widget
 from ui.wording import merge_text
 
@@ -62,7 +63,7 @@ def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
         if len(costs) > 1:
             st.markdown(f"**{KIND_LABELS[cost.kind]}**")
         st.plotly_chart(
-            similarity_figure(weights, cost.grouping, limit=limit),
+            legible(similarity_figure(weights, cost.grouping, limit=limit)),
             key=f"similarity_{cost.kind}",
             config={"displayModeBar": False},
             alt=f"Similarity of the heads of layer {layer}: {KIND_LABELS[cost.kind].lower()}",

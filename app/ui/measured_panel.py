@@ -16,6 +16,7 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import metric_choice
 from ui.budget import chosen_load
+from ui.chart import legible
 from ui.state import choices
 
 #: Widths that do not change with the metric: the browser keeps those of the first one.
@@ -82,7 +83,7 @@ def _front(
         st.info("None of the models got a number in this metric.", icon=":material/info:")
         return
     st.plotly_chart(
-        figure,
+        legible(figure),
         key="accuracy_chart",
         config={"displayModeBar": False},
         alt="Measured figures against KV-cache size, a line per method",
@@ -97,7 +98,7 @@ def _proxy(rows: tuple[Evaluated, ...]) -> None:
         return
     check = check_proxy(rows, metric)
     st.plotly_chart(
-        proxy_figure(rows, metric),
+        legible(proxy_figure(rows, metric)),
         key="proxy_chart",
         config={"displayModeBar": False},
         alt="Relative WSE of each plan against the loss that was measured",
@@ -117,6 +118,8 @@ def _table(
     table = accuracy_table(rows, {metric: label}, conditions=conditions)
     if table["merge"].nunique() <= 2:
         table = table.drop(columns="merge")
+    # Points have the digits of the shares that they are the differences of.
+    change = "%+.2f" if f"{label}, %" in table else "%+.4g"
     st.dataframe(
         table,
         hide_index=True,
@@ -124,11 +127,11 @@ def _table(
             "method": st.column_config.TextColumn(pinned=True),
             "KV ratio": _number(format="%.4f"),
             "relative WSE": _number(format="%.4f", width=None),
-            f"{label}, %": _number(format="%.2f"),
-            label: _number(format="%.5g"),
+            f"{label}, %": _number(format="%.2f", width="medium"),
+            label: _number(format="%.5g", width="medium"),
             f"{label}, standard error": _number("± SE", format="%.2g", help="One standard error."),
             f"{label}, change": _number(
-                "change", format="%+.4g", help="From the source; in points where it is a share."
+                "change", format=change, help="From the source; in points where it is a share."
             ),
             f"{label}, standard error of change": _number(
                 "± SE of change", format="%.2g", help="Paired: both models had the same samples."

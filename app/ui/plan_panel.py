@@ -13,6 +13,7 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points, facts, selected_point
+from ui.chart import legible
 from ui.plan_choice import plan_choice
 from ui.wording import merge_text
 
@@ -41,7 +42,7 @@ def plan_panel(
     left, right = st.columns([7, 3], gap="medium")
     with left:
         st.plotly_chart(
-            grouping_figure(plan),
+            legible(grouping_figure(plan)),
             key="grouping_chart",
             config={"displayModeBar": False},
             alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",

@@ -14,6 +14,7 @@ from qcqa.report.palette import in_order, method_style
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points
+from ui.chart import legible
 from ui.glyph import glyph
 from ui.state import choices, choose, controlled
 
@@ -96,7 +97,7 @@ def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
     # Two lines in every card keep the charts below level.
     st.caption(f"{axis.text(plan.num_cached_heads)} of KV cache  \n{error}")
     st.plotly_chart(
-        grouping_figure(plan, compact=True),
+        legible(grouping_figure(plan, compact=True)),
         key=f"groups_of_{plan.method}",
         config={"displayModeBar": False},
         alt=f"Groups of heads in every layer of the plan of {style.label}",
@@ -108,7 +109,7 @@ def _difference(plans: Mapping[str, GroupingPlan], method: str) -> None:
     difference = plan_difference(plans[one], plans[other])
     st.markdown(difference.sentence)
     st.plotly_chart(
-        difference_figure(plans[one], plans[other]),
+        legible(difference_figure(plans[one], plans[other])),
         key="difference_chart",
         config={"displayModeBar": False},
         alt=f"Cells in which the plans of {method_style(one).label} and "

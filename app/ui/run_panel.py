@@ -50,7 +50,7 @@ def run_panel(run: Run | DamagedRun) -> None:
 
 def _title(name: str, caption: str) -> None:
     with st.container(gap=None):
-        st.markdown(f"#### {plain(name)}")
+        st.subheader(plain(name), anchor=False)
         st.caption(plain(caption))
 
 

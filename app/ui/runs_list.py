@@ -77,7 +77,7 @@ def _table(runs: Runs, selected: list[str]) -> None:
         hide_index=True,
         column_config={
             "run": st.column_config.TextColumn(pinned=True, width=180),
-            "state": st.column_config.TextColumn(width="small"),
+            "state": st.column_config.TextColumn(width=165),
             "progress": st.column_config.ProgressColumn(
                 min_value=0, max_value=1, format="percent", width="small"
             ),

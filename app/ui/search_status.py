@@ -18,6 +18,7 @@ from qcqa.report.stages import Stage, layers_figure, search_stages, stage_names
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES, RunStatus
 from ui import workers
+from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import result_of
@@ -108,7 +109,7 @@ def _layers(stages: list[Stage]) -> None:
     by_layer = [stage for stage in stages if stage.num_layers]
     if by_layer:
         st.plotly_chart(
-            layers_figure(by_layer),
+            legible(layers_figure(by_layer)),
             key="layers_chart",
             config={"displayModeBar": False},
             alt="Layers that are finished in every stage of the search",
@@ -120,7 +121,7 @@ def _hypervolume(run: Run, events: Events) -> None:
         return
     result = result_of(run)
     st.plotly_chart(
-        progress_figure(events, optimal=optimal_hypervolume(result) if result else None),
+        legible(progress_figure(events, optimal=optimal_hypervolume(result) if result else None)),
         key="progress_chart",
         config={"displayModeBar": False},
         alt="Hypervolume of the fronts found so far",

@@ -11,6 +11,7 @@ from qcqa.report.speed import (
     speed_sentence,
     speed_table,
 )
+from ui.chart import legible
 
 
 @st.fragment
@@ -28,7 +29,7 @@ def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
     st.markdown(speed_sentence(rows, conditions))
     for column, quantity in zip(st.columns(3, gap="medium"), QUANTITIES.values(), strict=True):
         column.plotly_chart(
-            speed_figure(rows, conditions, quantity),
+            legible(speed_figure(rows, conditions, quantity)),
             key=f"speed_{quantity.metric}",
             config={"displayModeBar": False},
             alt=f"{quantity.title}, a bar for every model",

@@ -85,7 +85,10 @@ def nothing_yet(
     """Say what is going to be here, and offer to measure it."""
     with st.container(border=True):
         if is_at_work:
-            st.markdown("The first figures show here as soon as a model is measured.")
+            st.markdown(
+                "What is being measured shows under **Quality** or **Speed and memory**, "
+                "as soon as a model is done. More can be measured then."
+            )
         else:
             st.subheader("Nothing measured yet", anchor=False)
             st.markdown(_WHY[section])

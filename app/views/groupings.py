@@ -4,6 +4,7 @@ import streamlit as st
 from ui import workers
 from ui.budget import budget_controls
 from ui.cards import headline
+from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.heading import page_heading
 from ui.layer_panel import layer_panel
@@ -43,13 +44,13 @@ def groupings(run: Run, result: SearchResult) -> None:
         )
         left, right = st.columns([7, 3], gap="small")
         left.plotly_chart(
-            grouping_figure(plan),
+            legible(grouping_figure(plan)),
             key="grouping_chart",
             config={"displayModeBar": False},
             alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
         )
         right.plotly_chart(
-            layer_bars_figure(plan, errors),
+            legible(layer_bars_figure(plan, errors)),
             key="layer_bars",
             config={"displayModeBar": False},
             alt="KV cache that each layer keeps, and error that it adds",

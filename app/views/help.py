@@ -1,6 +1,7 @@
 """Help: what the methods do, how to read the chart, the terms, and what to do when."""
 
 import streamlit as st
+from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.help_texts import PICTURES, QUESTIONS, READING, TERMS
 from ui.results import result_of
@@ -42,7 +43,7 @@ def how_to_read() -> None:
     left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
     with left:
         st.plotly_chart(
-            annotated_front(result),
+            legible(annotated_front(result)),
             key="reading_chart",
             config={"displayModeBar": False},
             alt="Fronts of the demo model, with numbers that the text beside explains",
@@ -51,10 +52,7 @@ def how_to_read() -> None:
 
 
 st.header("Help", anchor=False)
-st.caption(
-    "How heads share, how to read what you see, and what to do when. The method: "
-    "[QCQA, arXiv 2406.10247](https://arxiv.org/abs/2406.10247)."
-)
+st.caption("How heads share, how to read what you see, and what to do when.")
 pictures()
 st.subheader("How to read the chart", anchor=False)
 with shown_in_place():
@@ -63,6 +61,8 @@ st.subheader("What to do when …", anchor=False)
 for question, answer in QUESTIONS.items():
     st.expander(question).markdown(answer)
 st.subheader("Terms", anchor=False)
-with st.grid(2, min_column_width=320, gap="small"):
-    for term, text in TERMS.items():
-        st.markdown(f"**{term}**  \n{text}")
+terms = list(TERMS.items())
+middle = (len(terms) + 1) // 2
+with st.grid(2, min_column_width=320, gap="medium"):
+    for part in (terms[:middle], terms[middle:]):
+        st.table(dict(part), border="horizontal")

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
 from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
-from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS
+from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS, GROUP_INK
 
 #: More cells side by side have no room for a number each; compact figures have less.
 _MOST_COLUMNS_WITH_NUMBERS = {False: 40, True: 16}
@@ -114,6 +114,7 @@ def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, is_brief: bool) 
         showscale=False,
         text=[_numbers(grouping) for grouping in groupings] if has_numbers else None,
         texttemplate="%{text}" if has_numbers else None,
+        textfont={"color": GROUP_INK},
         # An array is not looked through cell by cell, which lists are.
         customdata=np.array([_members(one, is_brief=is_brief) for one in groupings]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",

@@ -18,7 +18,7 @@ from qcqa.terms import Fitness
 ERROR_LABELS: Mapping[Fitness, str] = {
     "wse": "relative WSE",
     "output-error": "relative output error",
-    "loss": "loss rise, nats",
+    "loss": "rise of the loss, nats",
 }
 
 #: Narrower rows have no room for a number at their bar.
@@ -63,7 +63,7 @@ class LayerErrors:
 
 
 def error_text(fitness: Fitness, error: float) -> str:
-    """Return an error with its name and unit: ``relative WSE 0.561``, ``loss rise 0.04 nats``."""
+    """Return an error with name and unit: ``relative WSE 0.56``, ``rise of the loss 0.04 nats``."""
     name, _, unit = ERROR_LABELS[fitness].partition(", ")
     return f"{name} {significant(error)} {unit}".strip()
 

@@ -38,7 +38,7 @@ class MethodStyle:
 
 #: In the order in which they are shown: what was searched before what it is compared with.
 METHOD_STYLES: dict[str, MethodStyle] = {
-    "best": MethodStyle(METHODS["best"].label, "#6A51A3", "solid", "hexagon"),
+    "best": MethodStyle(METHODS["best"].label, "#7A5FB5", "solid", "hexagon"),
     "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle", 4.5),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
     "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star", 1.6),
@@ -49,7 +49,7 @@ METHOD_STYLES: dict[str, MethodStyle] = {
 
 #: Other runs laid over one: neither colour, dash nor marker is a method's.
 OVERLAY_STYLES = (
-    MethodStyle("", "#56B4E9", "longdash", "diamond-open", 2),
+    MethodStyle("", "#1E91B0", "longdash", "diamond-open", 2),
     MethodStyle("", "#CC6677", "dashdot", "square-open", 2),
     MethodStyle("", "#999933", "longdashdot", "circle-open", 2),
 )
@@ -58,22 +58,25 @@ OVERLAY_STYLES = (
 BOUND_COLOUR = "#7F858D"
 BOUND_FILL = "rgba(127, 133, 141, 0.14)"
 
-#: Groups of heads within one layer, by Okabe and Ito and Paul Tol, in an order that keeps
-#: neighbours apart.
+#: Groups of heads within one layer, after Okabe and Ito and Paul Tol, in an order that keeps
+#: neighbours apart. All are light enough for numbers in one dark colour.
 GROUP_COLOURS = (
-    "#1B75BC",
+    "#2B83CC",
     "#E69F00",
     "#009E73",
     "#CC79A7",
     "#56B4E9",
     "#D55E00",
     "#999933",
-    "#882255",
+    "#CC6677",
     "#44AA99",
     "#DDAA33",
-    "#6A51A3",
-    "#8C6D46",
+    "#9A86D0",
+    "#A67F55",
 )
+
+#: Numbers on them.
+GROUP_INK = "#000000"
 
 #: What belongs to no method and to no group.
 NEUTRAL_COLOUR = "#7F858D"

@@ -42,11 +42,10 @@ def annotated_front(result: SearchResult, *, height: int = 400) -> go.Figure:
         return 100 * front.cost[index] / spec.num_cached_heads, front.error[index] / trace
 
     searched = max(fronts.values(), key=len)
-    bound = result.bound.at(heads_within_ratio(spec, _BELOW)) or 0.0
     _number(figure, 1, 100, 0.0, x_shift=-14, y_shift=24)
     _number(figure, 2, *on(searched, _FRONT), y_shift=20)
     _number(figure, 3, *on(fronts["gqa"], _BUDGET), x_shift=18, y_shift=10)
-    _number(figure, 4, 100 * _BELOW, bound / trace / 3)
+    _number(figure, 4, 100 * _BELOW, 0.0, y_shift=14)
     _number(figure, 5, 100 * _BUDGET, 0.95 * searched.error.max() / trace, x_shift=14)
     return figure
 

@@ -48,10 +48,12 @@ def _layer(grouping: Grouping, number: int, top: float, ink: str) -> str:
         x = _WIDTH * (place + 0.5) / len(groups)
         for head in heads:
             above = step * (head + 0.5)
-            lines.append(
+            # Some colours are too pale for a line on a white page: each has an outline.
+            lines += [
                 f'<line x1="{above:.1f}" y1="{top + _QUERIES + _TALL:.1f}" '
-                f'x2="{x:.1f}" y2="{top + _CACHED:.1f}" stroke="{colour}" stroke-width="2"/>'
-            )
+                f'x2="{x:.1f}" y2="{top + _CACHED:.1f}" stroke="{stroke}" stroke-width="{width}"/>'
+                for stroke, width in ((ink, 3), (colour, 2))
+            ]
             boxes.append(_box(above, top + _QUERIES, str(head), colour))
         boxes.append(_box(x, top + _CACHED, "KV", colour, outlined=ink))
     title = (

@@ -34,7 +34,7 @@ def _chart(app: AppTest, place: int) -> dict[str, Any]:
 
 
 def _text(app: AppTest) -> str:
-    return " ".join(element.value for element in (*app.markdown, *app.caption))
+    return " ".join(element.value for element in (*app.subheader, *app.markdown, *app.caption))
 
 
 def test_finished_run_is_on_screen(make_run: MakeRun, open_app: OpenApp) -> None:
@@ -166,7 +166,7 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     app = open_app()
     point = points_at_budget(run.result(), 24)["best"]
     assert point is not None
-    (headline,) = [one.value for one in app.markdown if one.value.startswith("#####")]
+    headline = app.subheader[0].value
     assert "**Best** loses least: measured rise of the loss" in headline
     assert "WSE" not in headline
     assert _cards(app)["Best"] == significant(point.error)

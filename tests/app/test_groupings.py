@@ -28,7 +28,7 @@ def _charts(app: AppTest) -> dict[str, dict[str, Any]]:
 
 
 def _text(app: AppTest) -> str:
-    return " ".join(element.value for element in (*app.markdown, *app.caption))
+    return " ".join(element.value for element in (*app.subheader, *app.markdown, *app.caption))
 
 
 def test_plan_is_the_one_of_the_address(make_run: MakeRun, open_app: OpenApp) -> None:

@@ -22,7 +22,7 @@ def test_help_needs_no_run(open_app: OpenApp) -> None:
     assert any("lower bound" in text.value for text in app.markdown)
     assert len(_pictures(app)) == 4
     assert len(app.expander) == 5
-    assert "arxiv.org/abs/2406.10247" in app.caption[0].value
+    assert any("arxiv.org/abs/2406.10247" in text.value for text in app.markdown)
 
 
 def test_chart_of_the_included_run_is_explained(

@@ -82,7 +82,7 @@ def test_the_run_of_the_address_is_selected_and_is_that_of_all_pages(
         app = open_app("runs", run=run.id)
         [row] = app.session_state["runs_table"]["selection"]["rows"]
         assert _table(app)[row]["run"] == run.name
-        assert f"#### {run.name}" in [one.value for one in app.markdown]
+        assert run.name in [one.value for one in app.subheader]
         app.button(key="open_run").click().run()
         assert not app.exception
         assert app.selectbox(key="run_list").value == run.id
@@ -334,7 +334,7 @@ def test_long_names_and_markup_are_only_names(make_run: MakeRun, open_app: OpenA
     run = make_run(name=name)
     app = open_app("runs", run=run.id)
     assert _table(app)[0]["run"] == name
-    [title] = [one.value for one in app.markdown if one.value.startswith("#### ")]
+    [title] = [one.value for one in app.subheader]
     assert "\\*\\*" in title
     assert "\\<b" in title
 

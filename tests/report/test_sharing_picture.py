@@ -12,7 +12,8 @@ def test_every_head_is_tied_to_the_head_that_it_shares() -> None:
     grouping = Grouping.from_groups([(0, 3), (1,), (2,)], num_heads=4)
     picture = ElementTree.fromstring(sharing_picture([grouping], ink="#123456"))
     lines = picture.findall(f"{SVG}line")
-    assert len(lines) == 4
+    # Each of the four is drawn twice: its outline, and above it its colour.
+    assert len(lines) == 8
     # Heads 0 and 3 end in one place, the others in places of their own.
     assert len({line.get("x2") for line in lines}) == 3
     words = [text.text for text in picture.findall(f"{SVG}text")]
