@@ -247,14 +247,14 @@ def test_a_plan_that_has_to_be_fitted_says_that_it_takes_long(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qcqa.runs.store.demo_run_folder", demo_run_folder)
-    app = _open(open_app)
+    app = _open(open_app, budget="37.5")
     assert app.multiselect(key="generate_methods").value == ["best", "gqa"]
     assert "**Best** must first be fitted" in _text(app)
     app.multiselect(key="generate_methods").set_value(["gqa"]).run()
     assert "must first be fitted" not in _text(app)
-    # As if it had been fitted before.
-    monkeypatch.setattr("qcqa.fitted.FittedFolder.holds", lambda _folder, _plan: True)
-    app.multiselect(key="generate_methods").set_value(["best"]).run()
+    # The plan at half the cache comes fitted with the run.
+    app = _open(open_app, budget="50")
+    assert app.multiselect(key="generate_methods").value == ["best", "gqa"]
     assert "must first be fitted" not in _text(app)
 
 

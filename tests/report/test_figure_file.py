@@ -39,7 +39,7 @@ def test_a_chart_says_of_itself_what_it_shows(result: SearchResult, axis: KvAxis
     figure = front_chart(result, axis, name="A <b>run</b>\nof mine", budget=0.375)
     title = figure.layout.title.text
     assert "A &lt;b&gt;run&lt;/b&gt; of mine: relative WSE against KV-cache size" in title
-    assert "llama, 3 layers of 8 KV heads" in title
+    assert "llama, 3 layers \N{MULTIPLICATION SIGN} 8 KV heads" in title
     assert "budget 37.5 %" in title
     # It stands for itself: no theme of a page, no see-through background.
     assert figure.layout.template.layout.plot_bgcolor == "white"
