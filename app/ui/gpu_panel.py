@@ -65,10 +65,7 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         table = capacity_table(source, plan, load)
         names = ["source", method_style(selected.method).label]
         table.index = pd.Index(names, name="model")
-        sizes, counts = list(table)[:2], list(table)[2:]
-        for name in sizes:
-            table[name] = table[name].map(significant)
-        st.table(table.style.format("{:,.0f}", subset=counts))
+        st.table(table.style.format("{:,.0f}").format(_size_text, subset=list(table)[:2]))
         st.caption(
             f"{100 * UTILIZATION:.0f} % of {gpu.memory_gib:g} GiB for weights in "
             f"{server.weight_dtype} and a cache in {load.dtype}; an engine's activations come out "
@@ -138,3 +135,7 @@ def _num_parameters(size: ModelSize | None) -> int | None:
 def _size_of(spec: ModelSpec) -> ModelSize | None:
     """Return the model's size; it is looked for now and then, for a model may come and go."""
     return size_on_this_machine(spec)
+
+
+def _size_text(size: object) -> str:
+    return significant(float(str(size)))
