@@ -183,7 +183,8 @@ def _method_seconds(
     """Return what a method takes; ``layers`` and ``others`` are numbers of weights."""
     if not METHODS[name].needs_search:
         return 0.0
-    seconds = weights_seconds(name, spec, settings)
+    # What telling other errors takes is counted by itself.
+    seconds = weights_seconds(name, spec, settings.model_copy(update={"fitness": "wse"}))
     if settings.fitness != "wse":
         seconds += _objective_seconds(spec, settings)
     if settings.fitness == "loss":
