@@ -7,7 +7,7 @@ import streamlit as st
 
 from qcqa.errors import RunError
 from qcqa.report.palette import in_order, method_style
-from qcqa.report.runs_table import age_text, bytes_text
+from qcqa.report.runs_table import bytes_text
 from qcqa.runs.archive import packed_files, write_archive
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import Run
@@ -147,7 +147,7 @@ def _jobs(jobs: list[Run]) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(
                     f"{job.config.kind.capitalize()}: **{plain(job.name)}** · {state} · "
-                    f"{age_text(job.config.created)}",
+                    f"{when(job.config.created)}",
                     width="stretch",
                 )
                 if state in ("cancelled", "failed", "dead"):

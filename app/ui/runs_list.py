@@ -105,7 +105,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
         {
             "run": table["name"].where(table.index != BUNDLED_ID, table["name"] + " · included"),
             "state": state,
-            "progress": table["progress"],
+            "progress": table["progress"].round(2),
             "best at 50 % KV": [b or p for b, p in zip(best, problem, strict=True)],
             "age": table["created"],
             "model": [

@@ -209,14 +209,3 @@ def test_page_fits_its_window(open_page: OpenPage, width: int, dark: bool) -> No
     assert plot is not None
     assert legend is not None
     assert legend["y"] + legend["height"] <= plot["y"] + 1
-
-
-def test_keyboard_reaches_the_budget(open_page: OpenPage) -> None:
-    page = open_page("/?run=demo")
-    page.wait_for_selector(ACCURACY)
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.type") == "range":
-            break
-    page.keyboard.press("ArrowRight")
-    expect(page).to_have_url(re.compile(r"budget=50\.1"))
