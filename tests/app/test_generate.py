@@ -138,7 +138,9 @@ def test_the_source_may_be_alone(make_run: MakeRun, open_app: OpenApp, started: 
     app = _open(open_app)
     app.multiselect(key="generate_methods").set_value([]).run()
     app.button(key="start_generation").click().run()
-    assert started[0].config.points == ()  # type: ignore[union-attr]
+    config = started[0].config
+    assert isinstance(config, GenerationConfig)
+    assert config.points == ()
 
 
 def test_a_budget_that_no_plan_fits_is_said(make_run: MakeRun, open_app: OpenApp) -> None:

@@ -137,7 +137,8 @@ def test_no_character_is_shown_before_it_is_whole(make_model: MakeModel) -> None
     said = tokenizer(text).input_ids
     # The first call only warms up.
     reciting = _Reciting(model, said, skip=1)
-    _, pieces, figures = _generate(reciting, tokenizer, GenerationSettings("ab", len(said)))  # type: ignore[arg-type]
+    settings = GenerationSettings("ab", len(said))
+    _, pieces, figures = _generate(reciting, tokenizer, settings)  # type: ignore[arg-type]  # stands for a model
     assert "".join(pieces) == text
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(pieces)
     assert [piece for piece in pieces if piece] == list(text)
