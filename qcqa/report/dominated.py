@@ -41,7 +41,7 @@ def dominated_trace(method: str, plans: Dominated, axis: KvAxis, y_of: ErrorAxis
         name=f"{style.label}, dominated",
         mode="markers",
         opacity=0.4,
-        marker={"color": style.colour, "symbol": style.symbol, "size": 4},
+        marker={"color": style.colour, "size": 4},
         unselected=NOT_FADED,
         hoverinfo="skip",
         # The entry of the front shows and hides both.
