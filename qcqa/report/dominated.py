@@ -10,7 +10,7 @@ from qcqa.report.kv_chart import NOT_FADED
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
 
-#: Points of one method. A search keeps fewer; of a file from elsewhere that has more, some do.
+#: Points of one method. A search keeps some hundred; of a file that holds more, as many are drawn.
 _MOST_POINTS = 500
 
 

@@ -89,11 +89,13 @@ class ErrorAxis:
         return front.fitness == (self.scale if self._is_fitness else "wse")
 
     def dominated_of(self, front: Front) -> Dominated | None:
-        """Return the dropped plans of a front's search, where the axis says anything of them.
+        """Return the dropped plans of a front's search, where there are any that the axis shows.
 
         Only their fitness is known. They lie so far above the lower bound that a chart of the
         distance would be full of them.
         """
+        if front.dominated is None or not len(front.dominated.cost):
+            return None
         return front.dominated if self.is_aim_of(front) and self.scale != "gap" else None
 
     def of_front(self, front: Front, kept: Any) -> FloatArray:

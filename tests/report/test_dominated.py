@@ -144,10 +144,14 @@ def test_a_search_by_another_fitness_shows_them_on_its_own_axis_alone(
     assert np.allclose(trace.y, _dominated(searched).error / (2 * searched.grams.trace))
 
 
-def test_runs_without_them_are_drawn_as_before(result: SearchResult, axis: KvAxis) -> None:
-    figure = pareto_figure(result, axis)
-    assert not [name for name in _traces(figure) if "dominated" in name]
-    assert "faint" not in pareto_caption(result, "relative")
+def test_runs_without_them_are_drawn_as_before(
+    result: SearchResult, searched: SearchResult, axis: KvAxis
+) -> None:
+    nothing = Dominated(np.array([], dtype=np.int64), np.array([]))
+    for without in (result, _with_front(searched, dominated=nothing)):
+        figure = pareto_figure(without, axis)
+        assert not [name for name in _traces(figure) if "dominated" in name]
+        assert "faint" not in pareto_caption(without, "relative")
 
 
 def test_those_of_other_runs_are_not_drawn(searched: SearchResult, axis: KvAxis) -> None:
