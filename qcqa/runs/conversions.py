@@ -6,10 +6,10 @@ from qcqa.converted import Converted, load_converted
 from qcqa.errors import ConversionError, RunError
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, ConversionConfig
+from qcqa.runs.config import ConversionConfig
 from qcqa.runs.home import converted_folder
 from qcqa.runs.jobs import jobs_of
-from qcqa.runs.new import new_id, slug, write_new_run
+from qcqa.runs.new import slug, write_new_job
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
@@ -56,7 +56,7 @@ def create_conversion(
     plan = plan_of_run(run, max_cached_heads, method=method)
     source = conversion_source(run.search.model, revision=run.search.revision)
     preflight_conversion(source, plan, folder)
-    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    return write_new_job(run, config)
 
 
 def conversions_of(run: Run) -> list[Run]:

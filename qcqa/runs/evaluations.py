@@ -7,9 +7,9 @@ from pathlib import Path
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, EvaluationConfig
+from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
-from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
 
@@ -53,7 +53,7 @@ def create_evaluation(
         device=device,
         dtype=dtype,
     )
-    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    return write_new_job(run, config)
 
 
 def evaluations_of(run: Run) -> list[Run]:

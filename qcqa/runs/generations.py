@@ -6,9 +6,9 @@ from qcqa.errors import EvaluationError, RunError
 from qcqa.generated import GeneratedText, GenerationEvent, GenerationSettings, texts_of
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, MOST_GENERATED_PLANS, GenerationConfig
+from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.runs.jobs import jobs_of
-from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import delete_run
@@ -63,7 +63,7 @@ def create_generation(
         device=device,
         dtype=dtype,
     )
-    made = write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    made = write_new_job(run, config)
     for old in generations_of(run)[MOST_KEPT:]:
         if old.status().state not in LIVE_STATES:
             delete_run(old)
