@@ -21,7 +21,6 @@ def create_evaluation(
     benchmark: Benchmark,
     device: str = "cpu",
     dtype: str = "auto",
-    name: str | None = None,
 ) -> Run:
     """Make an evaluation of a search, ready for a worker.
 
@@ -31,8 +30,6 @@ def create_evaluation(
         The search, with a result.
     points, benchmark, device, dtype
         As in :class:`EvaluationConfig`; see :mod:`qcqa.use_cases.points` for points.
-    name : str, optional
-        Title; the number of plans by default.
 
     Raises
     ------
@@ -46,7 +43,7 @@ def create_evaluation(
         )
     plans = plans_of_points(run.result(), points)
     config = EvaluationConfig(
-        name=name or ("1 plan" if len(plans) == 1 else f"{len(plans)} plans"),
+        name="1 plan" if len(plans) == 1 else f"{len(plans)} plans",
         created=utc_now(),
         points=points,
         benchmark=_from_anywhere(benchmark),

@@ -31,7 +31,6 @@ def create_generation(
     settings: GenerationSettings,
     device: str = "cpu",
     dtype: str = "auto",
-    name: str | None = None,
 ) -> Run:
     """Make a generation of a search, ready for a worker; the oldest of many are deleted.
 
@@ -41,8 +40,6 @@ def create_generation(
         The search, with a result.
     points, settings, device, dtype
         As in :class:`GenerationConfig`; see :mod:`qcqa.use_cases.points` for points.
-    name : str, optional
-        Title; the beginning of the prompt by default.
 
     Raises
     ------
@@ -56,7 +53,7 @@ def create_generation(
     # Quick to fail: a plan that is not there is told now.
     plans_side_by_side(run.result(), points)
     config = GenerationConfig(
-        name=name or _title(settings.prompt),
+        name=_title(settings.prompt),
         created=utc_now(),
         points=points,
         settings=settings,
