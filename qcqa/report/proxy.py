@@ -25,6 +25,9 @@ _ORDERS_IN_PART = 0.65
 #: Fewer pairs than this are no ground for a sentence.
 _FEWEST_PAIRS = 3
 
+#: Of the figure, in pixels.
+_HEIGHT = 400
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyCheck:
@@ -142,7 +145,7 @@ def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
     )
 
 
-def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -> go.Figure:
+def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
     """Return a marker per plan: its relative WSE against what merging was measured to cost.
 
     Parameters
@@ -151,8 +154,6 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -
         Of one source model.
     metric : str
         As from :func:`proxy_metric`.
-    height : int
-        In pixels.
     """
     figure = go.Figure()
     for series in series_of(_plans(rows, metric)):
@@ -176,7 +177,7 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -
             )
         )
     figure.update_layout(
-        height=height,
+        height=_HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
