@@ -22,7 +22,7 @@ from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress
 from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
-from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes, weights_of
+from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
 
@@ -146,16 +146,18 @@ def convert_and_measure(
         )
     report(JobProgress("measuring the KV cache", 0, 1, _WRITTEN))
     weight_bytes = sum(
-        tensor.stop - tensor.start
+        tensor.num_bytes
         for path in folder.glob("*.safetensors")
         for tensor in SafetensorsFile(path).tensors.values()
     )
     free = free_memory_bytes()
     can_be_opened = free is None or opening_bytes(weight_bytes) <= free
-    source_bytes, _ = weights_of(open_checkpoint(model, revision=revision))
+    source = open_checkpoint(model, revision=revision)
     return Converted(
         folder=str(folder),
-        source_bytes=source_bytes,
+        source_bytes=sum(
+            one.num_bytes for _, tensors in source.headers() for one in tensors.values()
+        ),
         weight_bytes=weight_bytes,
         promised_bytes_per_token=plan.kv_bytes_per_token,
         measured_bytes_per_token=(

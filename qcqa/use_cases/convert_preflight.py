@@ -1,12 +1,10 @@
 """Look at a conversion before it starts: from headers alone, without loading torch."""
 
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from qcqa.budget import GIB
-from qcqa.checkpoint import Checkpoint, open_checkpoint
-from qcqa.checkpoint.checkpoint import missing_shard
+from qcqa.checkpoint import open_checkpoint
 from qcqa.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError
 from qcqa.files import free_bytes, require_empty, require_room, require_writable
@@ -86,12 +84,12 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
         If it is gone, damaged, or of an unknown family.
     """
     checkpoint = open_checkpoint(model, revision=revision)
-    num_bytes, num_weights = weights_of(checkpoint)
+    tensors = [one for _, header in checkpoint.headers() for one in header.values()]
     return ConversionSource(
         spec=checkpoint.spec,
         fingerprint=checkpoint.fingerprint() if checkpoint.spec.revision is None else None,
-        num_bytes=num_bytes,
-        num_weights=num_weights,
+        num_bytes=sum(one.num_bytes for one in tensors),
+        num_weights=sum(one.num_weights for one in tensors),
     )
 
 
@@ -146,24 +144,6 @@ def preflight_conversion(
         opening_bytes=opening_bytes(weight_bytes),
         memory_free_bytes=free,
     )
-
-
-def weights_of(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Return the bytes and the number of all weights, from the headers of their files.
-
-    Raises
-    ------
-    CheckpointError
-        If a file is missing.
-    """
-    num_bytes = num_weights = 0
-    for shard in sorted(set(checkpoint.shards.values())):
-        header = checkpoint.storage.header(shard)
-        if header is None:
-            raise missing_shard(checkpoint.spec.source, shard)
-        num_bytes += sum(tensor.stop - tensor.start for tensor in header.values())
-        num_weights += sum(prod(tensor.shape) for tensor in header.values())
-    return num_bytes, num_weights
 
 
 def opening_bytes(weight_bytes: int) -> int:
