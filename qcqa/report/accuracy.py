@@ -23,6 +23,7 @@ from qcqa.report.measured import (
     source_of,
 )
 from qcqa.report.overlay import OtherRun, measured_obstacle, measured_traces
+from qcqa.report.palette import NEUTRAL_COLOUR
 
 #: Figures that span more than this factor are drawn on a logarithmic axis.
 _SPAN_OF_LOG = 20
@@ -33,7 +34,6 @@ _LONGEST_LINE = 32
 #: Of the figure, in pixels.
 _HEIGHT = 440
 
-_GREY = "#7F858D"
 _ESTIMATED = "estimated"
 
 
@@ -163,7 +163,7 @@ def _axis_title(metric: str) -> str:
 
 
 def _legend_of_estimates() -> go.Scatter:
-    marker: dict[str, Any] = {"color": _GREY, "symbol": "circle-open", "size": 9}
+    marker: dict[str, Any] = {"color": NEUTRAL_COLOUR, "symbol": "circle-open", "size": 9}
     return go.Scatter(x=[None], y=[None], mode="markers", name=_ESTIMATED, marker=marker)
 
 

@@ -13,12 +13,10 @@ from qcqa.plan import Measurement
 from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import percent_text
 from qcqa.report.kv_axis import significant
-from qcqa.report.palette import method_style
+from qcqa.report.palette import NEUTRAL_COLOUR, method_style
 
 #: Pixels of a model's bar, and of what is above and below all bars.
 _BAR_HEIGHT, _FRAME_HEIGHT = 30, 96
-
-_GREY = "#7F858D"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,9 @@ def speed_figure(
     )
     for bar in drawn:
         if bar.row.is_source:
-            chart.add_vline(x=bar.value, line={"width": 1.4, "dash": "dot", "color": _GREY})
+            chart.add_vline(
+                x=bar.value, line={"width": 1.4, "dash": "dot", "color": NEUTRAL_COLOUR}
+            )
     reach = max((bar.value + bar.error for bar in drawn), default=1.0)
     chart.update_layout(
         title={"text": quantity.title, "font": {"size": 14}, "x": 0},
