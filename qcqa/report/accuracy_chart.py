@@ -13,12 +13,9 @@ from qcqa.plan import Measurement
 from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
-from qcqa.report.measured import PlanId, Series, change_of, change_text, value_text
+from qcqa.report.measured import PlanId, Series, bar_of, change_of, change_text, value_text
 from qcqa.report.palette import NEUTRAL_COLOUR, method_style
 from qcqa.report.plan_hover import kept_line, size_and_error_lines
-
-#: Half the width of an error bar, in standard errors: 95 % of a normal distribution.
-STANDARD_ERRORS = 1.96
 
 #: Of shares at least so much is shown: ticks are whole percents.
 _SMALLEST_SPAN = 0.1
@@ -201,7 +198,7 @@ class AccuracyChart:
 
     def _bar(self, figure: Measurement) -> tuple[float, float]:
         """Return how far a bar reaches up and down; shares stay between 0 and 1."""
-        half = STANDARD_ERRORS * (figure.standard_error or 0.0)
+        half = bar_of(figure)
         if not isfinite(half):
             half = 0.0
         if self._is_share:

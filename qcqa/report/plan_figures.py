@@ -6,9 +6,8 @@ from math import hypot, isfinite
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
-from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import BudgetPoint
-from qcqa.report.measured import figures_of_plans, value_text
+from qcqa.report.measured import STANDARD_ERRORS, figures_of_plans, value_text
 from qcqa.report.palette import method_style
 from qcqa.report.wording import in_sentence, listed
 

@@ -11,9 +11,8 @@ from scipy.stats import spearmanr
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_of, metric_of
-from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.kv_axis import size_text
-from qcqa.report.measured import rows_under, series_of
+from qcqa.report.measured import bar_of, rows_under, series_of
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -211,8 +210,7 @@ def _loss(row: Evaluated, metric: str) -> float:
 
 def _bar(row: Evaluated, metric: str) -> float:
     figure = row.figure(metric)
-    error = (figure.standard_error if figure else None) or 0.0
-    return STANDARD_ERRORS * error * _scale(metric)
+    return bar_of(figure) * _scale(metric) if figure else 0.0
 
 
 def _scale(metric: str) -> int:
