@@ -18,7 +18,8 @@ from qcqa.demo.model import DemoShape, build_model
 from qcqa.demo.schedule import Mix, Schedule
 from qcqa.demo.stories import stream
 from qcqa.demo.tokenizer import BOS
-from qcqa.demo.train import Settings, main, parse, settings_of, train
+from qcqa.demo.train import main, parse, settings_of
+from qcqa.demo.training import Settings, train
 from qcqa.errors import RunError
 
 TINY = Settings(
