@@ -9,9 +9,10 @@ from transformers import PreTrainedModel
 from qcqa.attention import attention_names, converted_copy
 from qcqa.calibrate.batches import make_batches
 from qcqa.calibrate.folder import CalibrationFolder
-from qcqa.calibrate.refit import OnLayer, refit
+from qcqa.calibrate.refit import refit
 from qcqa.errors import CalibrationError
 from qcqa.plan import GroupingPlan
+from qcqa.progress import OnLayer
 
 #: Tokens of one step of the refit.
 BATCH_TOKENS = 1024

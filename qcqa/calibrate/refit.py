@@ -17,9 +17,7 @@ from transformers import PreTrainedModel
 from qcqa.calibrate.batches import TokenBatch
 from qcqa.calibrate.decoder import Decoder, frozen
 from qcqa.calibrate.output_ridge import fit_output_projection, watched
-
-#: Takes the layers done and the number of all.
-OnLayer = Callable[[int, int], None]
+from qcqa.progress import OnLayer
 
 #: One batch in so many is not fitted to, but tells whether the fit is one.
 _CHECK_EVERY = 8

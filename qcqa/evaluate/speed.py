@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
-from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import (
     context_limit,
     evaluating,
@@ -19,6 +19,7 @@ from qcqa.evaluate.running import (
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
 from qcqa.evaluated import DecodeLoad
+from qcqa.progress import silent
 
 
 def measure_decode_speed(

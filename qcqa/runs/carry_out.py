@@ -1,12 +1,11 @@
 """What each kind of run does, once a worker has it."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from qcqa.converted import save_converted
 from qcqa.methods import wants_calibration
-from qcqa.progress import JobProgress
+from qcqa.progress import OnJobProgress
 from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
@@ -16,10 +15,8 @@ from qcqa.runs.run import CALIBRATION, Run
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
 
-OnProgress = Callable[[JobProgress], None]
 
-
-def carry_out(run: Run, on_progress: OnProgress) -> None:
+def carry_out(run: Run, on_progress: OnJobProgress) -> None:
     """Do what a run was asked, from where an earlier worker left it.
 
     Parameters
@@ -47,7 +44,7 @@ def carry_out(run: Run, on_progress: OnProgress) -> None:
             _generate(run, run.config, on_progress)
 
 
-def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
+def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
     search_model(
         config.model,
         revision=config.revision,
@@ -59,7 +56,7 @@ def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
     )
 
 
-def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
+def _calibrated(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> Calibrated | None:
     if config.calibration is None or not wants_calibration(config.methods, config.settings):
         return None
     # Here, because it loads torch: a search of the weights alone does without.
@@ -77,7 +74,7 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
     )
 
 
-def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
+def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.evaluate import evaluate_plans
 
@@ -96,7 +93,7 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> No
     )
 
 
-def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> None:
+def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.generate import generate_side_by_side
 
@@ -114,7 +111,7 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> No
     )
 
 
-def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> None:
+def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.convert import convert_and_measure
 

@@ -1,7 +1,6 @@
 """Calibrate a model: read a text once and keep what merging, searching and refitting need."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,15 +18,13 @@ from qcqa.merge import MERGES
 from qcqa.merge.grams import layer_grams
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
+from qcqa.progress import OnLayer
 from qcqa.use_cases.device import require_usable
 
 DEMO = "demo"
 
 #: Tokens of a batch of the pass over the text: hidden states of a layer's attention at a time.
 _BATCH_TOKENS = 4096
-
-#: Takes the layers done and the number of all.
-OnLayer = Callable[[int, int], None]
 
 
 def calibrate_model(

@@ -1,6 +1,5 @@
 """Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +19,11 @@ from qcqa.files import remove_leftovers
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
-from qcqa.progress import JobProgress
+from qcqa.progress import JobProgress, OnJobProgress, OnLayer, silent
 from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
 from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
-
-OnJobProgress = Callable[[JobProgress], None]
 
 #: Guesses: of the whole time, what has passed when the text is read, and when layers are refitted.
 _READ, _REFITTED = 0.3, 0.9
@@ -76,7 +73,7 @@ def convert_by_plan(
     QCQAError
         If the model, the plan, its calibration or the folder cannot be used.
     """
-    report = on_progress or _silent
+    report = on_progress or silent
     # What was refitted before needs no calibration: all that rests on it is replaced.
     is_fitted = plan.refit and fitted is not None and fitted.holds(plan)
     rests_on_text = plan.calibration is not None and not is_fitted
@@ -128,7 +125,7 @@ def convert_and_measure(
     QCQAError
         As :func:`convert_by_plan`.
     """
-    report = on_progress or _silent
+    report = on_progress or silent
 
     def on_part(progress: JobProgress) -> None:
         report(replace(progress, fraction=_WRITTEN * progress.fraction))
@@ -235,13 +232,9 @@ class _Calibrated:
 
         return fitted_attention(self._plan, self._kept, make)
 
-    def _part(self, stage: str, start: float, end: float) -> Callable[[int, int], None]:
+    def _part(self, stage: str, start: float, end: float) -> OnLayer:
         def on_layer(layer: int, total: int) -> None:
             self.done = start + (end - start) * layer / total
             self._report(JobProgress(stage, layer, total, self.done))
 
         return on_layer
-
-
-def _silent(_progress: JobProgress) -> None:
-    """Take progress that nobody asked for."""

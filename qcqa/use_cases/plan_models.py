@@ -23,7 +23,8 @@ from qcqa.errors import EvaluationError
 from qcqa.fitted import FittedFolder
 from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
-from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+from qcqa.progress import OnLayer
+from qcqa.use_cases.calibrate import calibration_of_plan, load_float32, location_of
 from qcqa.use_cases.device import require_usable
 from qcqa.use_cases.fitted_attention import fitted_attention
 
