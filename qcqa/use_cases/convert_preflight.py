@@ -8,7 +8,7 @@ from qcqa.checkpoint import open_checkpoint
 from qcqa.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError
 from qcqa.files import free_bytes, require_empty, require_room, require_writable
-from qcqa.model_spec import ModelSpec
+from qcqa.model_spec import ModelSpec, dtype_bytes
 from qcqa.plan import GroupingPlan
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
@@ -166,9 +166,7 @@ def _saved_bytes(plan: GroupingPlan) -> int:
     """Return the bytes of the K and V rows that a plan does away with."""
     spec = plan.model
     num_heads = spec.num_cached_heads - plan.num_cached_heads
-    # Per head as many rows as a cached token has elements, in the same type.
-    bytes_per_column = spec.kv_bytes_per_token(num_cached_heads=num_heads)
-    return bytes_per_column * (spec.hidden_size + spec.has_kv_bias)
+    return num_heads * spec.weights_per_head * dtype_bytes(spec.dtype)
 
 
 def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:
