@@ -11,7 +11,7 @@ from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import CALIBRATION, Run
+from qcqa.runs.run import Run
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
 
@@ -65,7 +65,7 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> C
     return CalibratedModel(
         config.model,
         config.calibration,
-        run.folder / CALIBRATION,
+        run.calibration_folder,
         revision=config.revision,
         device=config.device,
         on_layer=lambda layer, total: on_progress(
@@ -87,7 +87,7 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) ->
         device=config.device,
         dtype=config.dtype,
         folder=search.measured_folder,
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
@@ -105,7 +105,7 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) ->
         revision=search.search.revision,
         device=config.device,
         dtype=config.dtype,
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
@@ -121,7 +121,7 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> 
         search.search.model,
         plan_of_run(search, max_cached_heads, method=method),
         Path(config.folder),
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         revision=search.search.revision,
         on_progress=on_progress,
