@@ -121,6 +121,5 @@ def capacity_of(
 
 def weight_bytes(spec: ModelSpec, server: Server, num_cached_heads: int) -> int:
     """Return the bytes of the weights when so many K and V heads are kept."""
-    weights_per_head = spec.head_dim * (spec.hidden_size + spec.has_kv_bias)
-    saved = (spec.num_cached_heads - num_cached_heads) * weights_per_head
+    saved = (spec.num_cached_heads - num_cached_heads) * spec.weights_per_head
     return int((server.num_parameters - saved) * WEIGHT_BYTES[server.weight_dtype])

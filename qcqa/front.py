@@ -114,16 +114,24 @@ class Front:
     dominated: Dominated | None = None
 
     @cached_property
+    def key_heads(self) -> IntArray:
+        """K heads that every layer of every plan keeps, shape (N, L)."""
+        return np.stack([layer.key_heads[c] for layer, c in self._picked], axis=1)
+
+    @cached_property
+    def value_heads(self) -> IntArray:
+        """V heads that every layer of every plan keeps, shape (N, L)."""
+        return np.stack([layer.value_heads[c] for layer, c in self._picked], axis=1)
+
+    @property
     def layer_cost(self) -> IntArray:
         """Cached heads of every layer of every plan, shape (N, L)."""
-        picked = [layer.cost[c] for layer, c in zip(self.layers, self.choices.T, strict=True)]
-        return np.stack(picked, axis=1)
+        return self.key_heads + self.value_heads
 
     @cached_property
     def layer_error(self) -> FloatArray:
         """Error of every layer of every plan, shape (N, L)."""
-        picked = [layer.error[c] for layer, c in zip(self.layers, self.choices.T, strict=True)]
-        return np.stack(picked, axis=1)
+        return np.stack([layer.error[c] for layer, c in self._picked], axis=1)
 
     @cached_property
     def cost(self) -> IntArray:
@@ -134,6 +142,11 @@ class Front:
     def error(self) -> FloatArray:
         """Summed error of each plan, shape (N,), decreasing."""
         return np.asarray(self.layer_error.sum(axis=1))
+
+    @property
+    def _picked(self) -> list[tuple[LayerCandidates, IntArray]]:
+        """Every layer's candidates, and those that the plans take of them, shape (N,)."""
+        return list(zip(self.layers, self.choices.T, strict=True))
 
     def __len__(self) -> int:
         return len(self.choices)

@@ -78,6 +78,11 @@ class ModelSpec:
         """K heads plus V heads of all layers: the cost of the source in shared heads."""
         return 2 * self.num_layers * self.num_kv_heads
 
+    @property
+    def weights_per_head(self) -> int:
+        """Weights of one K or V head, its bias included."""
+        return self.head_dim * (self.hidden_size + self.has_kv_bias)
+
     def kv_bytes_per_token(
         self, *, num_cached_heads: int | None = None, dtype: str | None = None
     ) -> int:

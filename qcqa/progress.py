@@ -1,5 +1,6 @@
-"""How far a job is, whatever it does."""
+"""How far a job is, whatever it does, and who is told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -21,3 +22,12 @@ class JobProgress:
     step: int
     total: int
     fraction: float
+
+
+OnJobProgress = Callable[[JobProgress], None]
+#: Takes the layers done and the number of all.
+OnLayer = Callable[[int, int], None]
+
+
+def silent(_progress: object) -> None:
+    """Take progress that nobody asked for."""

@@ -113,6 +113,11 @@ class ResultFolder:
     def _calibration(self) -> Path:
         return self.path / "calibration.json"
 
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result to be read, if only a part of it: the bound comes first."""
+        return self._bound.exists()
+
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -164,7 +169,7 @@ class ResultFolder:
             If not even the lower bound is there yet.
         """
         grams = self.grams()
-        if grams is None or not self._bound.exists():
+        if grams is None or not self.has_result:
             raise RunError(
                 f"{self.path} holds no result yet", remedy="wait for the run or resume it"
             )

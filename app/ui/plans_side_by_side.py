@@ -9,8 +9,8 @@ from qcqa.report.comparison import BudgetPoint
 from qcqa.report.differences import difference_figure, plan_difference
 from qcqa.report.groups import grouping_figure
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.layer_bars import error_text
 from qcqa.report.palette import in_order, method_style
+from qcqa.report.wording import error_text
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points

@@ -10,9 +10,9 @@ import streamlit as st
 from qcqa.errors import QCQAError
 from qcqa.report.runs_table import bytes_text
 from qcqa.report.wording import counted
-from qcqa.runs.archive import load_run
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.label import MOST_OF_NAME, MOST_OF_NOTE
+from qcqa.runs.loading import load_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
 from ui.run_picker import run_id

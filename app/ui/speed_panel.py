@@ -3,14 +3,8 @@
 import streamlit as st
 
 from qcqa.evaluated import Evaluated
-from qcqa.report.speed import (
-    QUANTITIES,
-    SpeedConditions,
-    speed_conditions,
-    speed_figure,
-    speed_sentence,
-    speed_table,
-)
+from qcqa.report.speed import SpeedConditions, speed_conditions, speed_sentence, speed_table
+from qcqa.report.speed_chart import QUANTITIES, speed_figure
 from ui.chart import legible
 
 

@@ -72,10 +72,6 @@ class Layout:
             is_clipped=self.architecture.is_clipped(self.config),
         )
 
-    def modules(self) -> list[str]:
-        """Return the templates of the modules whose tensors a merge may change."""
-        return changed_modules(self.architecture)
-
     def shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
         """Return the tensors by name that are smaller in the converted layer, with their shapes."""
         shapes: dict[str, tuple[int, ...]] = {}

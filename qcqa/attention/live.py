@@ -1,6 +1,6 @@
 """Conversion of a live transformers model, in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +12,7 @@ from qcqa.attention.layout import Layout, Moments, Read, changed_modules
 from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
 from qcqa.attention.section import refuse_converted, section_of
 from qcqa.checkpoint.architecture import Architecture
+from qcqa.checkpoint.config_keys import Config
 from qcqa.checkpoint.families import architecture_of
 from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.checkpoint.geometry import geometry_of
@@ -54,21 +55,15 @@ def convert(
         If the model's family is unknown, or it is quantized, on the meta device or converted
         already. In all these cases the model is as it was.
     """
-    source = model.name_or_path or type(model).__name__
-    config = model.config.to_dict()
-    refuse_converted(config, source)
-    architecture, decoder_config = architecture_of(config, source=source)
-    read = _Reader(model, architecture, source)
-    spec = _spec(read, architecture, config, source)
+    architecture, config, spec, read = _opened(model)
     plan.require_model(spec, plan.fingerprint)
     merge = merge_named(plan.merge)
-    section = section_of(architecture, decoder_config, plan.model, plan.layers)
-    layout = Layout(architecture, spec, section, decoder_config, moments)
+    section = section_of(architecture, config, plan.model, plan.layers)
+    layout = Layout(architecture, spec, section, config, moments)
     plan.require_model(spec, _fingerprint(layout, read))
     for layer, grouping in enumerate(plan.layers):
-        is_left = section.is_left_as_it_was(layer)
-        tensors = {} if is_left else layout.merged(layer, read, merge, grouping)
-        # Even so: some families cache heads of a layer repeatedly, and need not.
+        tensors = layout.merged(layer, read, merge, grouping)
+        # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
         share_heads(model, section, layer)
         for name, tensor in tensors.items():
             model.get_parameter(read.prefix + name).copy_(tensor)
@@ -121,26 +116,19 @@ def source_heads(
     CheckpointError
         If the model's family is unknown, or it is quantized or converted already.
     """
-    source = model.name_or_path or type(model).__name__
-    config = model.config.to_dict()
-    refuse_converted(config, source)
-    architecture, decoder_config = architecture_of(config, source=source)
-    read = _Reader(model, architecture, source)
-    spec = _spec(read, architecture, config, source)
+    architecture, config, spec, read = _opened(model)
     alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
-    section = section_of(architecture, decoder_config, spec, (alone,) * spec.num_layers)
-    layout = Layout(architecture, spec, section, decoder_config, moments)
+    section = section_of(architecture, config, spec, (alone,) * spec.num_layers)
+    layout = Layout(architecture, spec, section, config, moments)
     return layout.heads(layer, read, needs), layout.context(layer)
 
 
 def _kept(model: PreTrainedModel, plan: GroupingPlan) -> dict[int, Any]:
     """Return the tensors that a plan's conversion does not change, as a memo for ``deepcopy``."""
-    source = model.name_or_path or type(model).__name__
-    architecture, _ = architecture_of(model.config.to_dict(), source=source)
-    prefix = _Reader(model, architecture, source).prefix
+    architecture, _, _, read = _opened(model)
     alone = 2 * plan.model.num_kv_heads
     modules = tuple(
-        f"{prefix}{template.format(layer=number)}."
+        f"{read.prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
         for number, layer in enumerate(plan.layers)
         if layer.num_cached_heads < alone
@@ -193,16 +181,20 @@ class _Reader:
             return None
 
 
-def _spec(
-    read: _Reader, architecture: Architecture, config: Mapping[str, Any], source: str
-) -> ModelSpec:
-    """Return the geometry of a live model.
+def _opened(model: PreTrainedModel) -> tuple[Architecture, Config, ModelSpec, _Reader]:
+    """Return a live model's architecture, config of the decoder and geometry, and its reader.
 
     Raises
     ------
-    UnsupportedModelError
-        If its weights cannot be merged: quantized, or not there.
+    CheckpointError
+        If its family is unknown, it was converted already, or its weights cannot be merged:
+        quantized, or not there.
     """
+    source = model.name_or_path or type(model).__name__
+    config = model.config.to_dict()
+    refuse_converted(config, source)
+    architecture, decoder_config = architecture_of(config, source=source)
+    read = _Reader(model, architecture, source)
     dtype = str(read.dtype).removeprefix("torch.")
     is_wide_float = read.dtype.is_floating_point and read.dtype.itemsize > 1
     if not is_wide_float or read.device.type == "meta":
@@ -211,8 +203,7 @@ def _spec(
             expected="float32, float16 or bfloat16 weights in memory",
             remedy="load the model without quantization, convert it, then quantize",
         )
-    _, decoder_config = architecture_of(config, source=source)
-    return ModelSpec(
+    spec = ModelSpec(
         source=source,
         revision=None,
         model_type=str(config["model_type"]),
@@ -223,6 +214,7 @@ def _spec(
         ),
         dtype=dtype,
     )
+    return architecture, decoder_config, spec, read
 
 
 def _fingerprint(layout: Layout, read: Read) -> str:

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from qcqa.attention.layout import Layout
+from qcqa.attention.layout import Layout, changed_modules
 from qcqa.attention.tensor_bytes import NewTensor, bytes_of, chunks, header, read_tensor
 from qcqa.checkpoint import Checkpoint
-from qcqa.checkpoint.checkpoint import missing_shard
-from qcqa.checkpoint.safetensors_file import SafetensorsFile
 from qcqa.merge import Merge
 from qcqa.plan import GroupingPlan
 
@@ -60,24 +58,21 @@ class ConvertedShards:
         self._layers = {
             checkpoint.module_name(template, layer): layer
             for layer in range(checkpoint.spec.num_layers)
-            for template in layout.modules()
+            for template in changed_modules(checkpoint.architecture)
         }
         self._merged: dict[int, dict[str, Tensor]] = {}
-        self._open_files: dict[str, SafetensorsFile] = {}
         shapes = {
             checkpoint.prefix + name: shape
             for layer in range(checkpoint.spec.num_layers)
             for name, shape in layout.shapes(layer).items()
         }
-        self._shards: dict[str, list[NewTensor]] = {}
-        for shard in sorted(set(checkpoint.shards.values())):
-            stored = checkpoint.storage.header(shard)
-            if stored is None:
-                raise missing_shard(checkpoint.spec.source, shard)
-            self._shards[shard] = [
+        self._shards = {
+            shard: [
                 NewTensor(name, entry, shapes.get(name, entry.shape))
                 for name, entry in sorted(stored.items(), key=lambda item: item[1].start)
             ]
+            for shard, stored in checkpoint.headers()
+        }
 
     @property
     def num_bytes(self) -> int:
@@ -110,11 +105,11 @@ class ConvertedShards:
 
     def _data(self, shard: str, name: str) -> Iterator[bytes | memoryview]:
         """Yield a tensor's bytes: a merged one at once, any other piece by piece."""
-        merged = self._take_merged(name)
+        merged, file = self._take_merged(name), self._checkpoint.file(shard)
         if merged is not None:
-            yield bytes_of(merged, self._file(shard).tensors[name])
+            yield bytes_of(merged, file.tensors[name])
         else:
-            yield from chunks(self._file(shard), name)
+            yield from chunks(file, name)
 
     def _take_merged(self, name: str) -> Tensor | None:
         """Return a tensor that the merge made, merging its layer when the first is asked for."""
@@ -144,12 +139,4 @@ class ConvertedShards:
         """Read a tensor by its name without prefix."""
         name = self._checkpoint.prefix + name
         shard = self._checkpoint.shards.get(name)
-        return None if shard is None else read_tensor(self._file(shard), name)
-
-    def _file(self, shard: str) -> SafetensorsFile:
-        if shard not in self._open_files:
-            path = self._checkpoint.storage.find(shard)
-            if path is None:
-                raise missing_shard(self._checkpoint.spec.source, shard)
-            self._open_files[shard] = SafetensorsFile(path)
-        return self._open_files[shard]
+        return None if shard is None else read_tensor(self._checkpoint.file(shard), name)

@@ -43,7 +43,7 @@ class NewTensor:
     @property
     def num_bytes(self) -> int:
         """Bytes of its data."""
-        old_bytes, old_size = self.source.stop - self.source.start, prod(self.source.shape)
+        old_bytes, old_size = self.source.num_bytes, self.source.num_weights
         return old_bytes * prod(self.shape) // old_size if old_size else 0
 
 
@@ -73,7 +73,7 @@ def chunks(file: SafetensorsFile, name: str) -> Iterator[bytes]:
         If the file cannot be read or ends early.
     """
     stored = file.tensors[name]
-    missing = stored.stop - stored.start
+    missing = stored.num_bytes
     try:
         with file.path.open("rb", buffering=0) as stream:
             stream.seek(file.data_start + stored.start)

@@ -9,9 +9,10 @@ from transformers import PreTrainedModel
 from qcqa.attention import attention_names, converted_copy
 from qcqa.calibrate.batches import make_batches
 from qcqa.calibrate.folder import CalibrationFolder
-from qcqa.calibrate.refit import OnLayer, RefitSettings, refit
+from qcqa.calibrate.refit import refit
 from qcqa.errors import CalibrationError
 from qcqa.plan import GroupingPlan
+from qcqa.progress import OnLayer
 
 #: Tokens of one step of the refit.
 BATCH_TOKENS = 1024
@@ -22,7 +23,6 @@ def merged_model(
     plan: GroupingPlan,
     calibration: CalibrationFolder | None = None,
     *,
-    refit_settings: RefitSettings | None = None,
     on_layer: OnLayer | None = None,
 ) -> PreTrainedModel:
     """Return what a plan makes of a model; the model itself stays as it is.
@@ -35,8 +35,6 @@ def merged_model(
         Made for this model.
     calibration : CalibrationFolder, optional
         What the plan's merge and refit rest on.
-    refit_settings : RefitSettings, optional
-        How long and how fast to fit.
     on_layer : callable, optional
         Called after each layer of a refit; raising from it ends the refit.
 
@@ -60,7 +58,7 @@ def merged_model(
         )
         num_heads = 2 * plan.model.num_kv_heads
         shared = [i for i, one in enumerate(plan.layers) if one.num_cached_heads < num_heads]
-        refit(source, merged, batches, refit_settings, layers=shared, on_layer=on_layer)
+        refit(source, merged, batches, layers=shared, on_layer=on_layer)
     return merged
 
 

@@ -17,9 +17,7 @@ from transformers import PreTrainedModel
 from qcqa.calibrate.batches import TokenBatch
 from qcqa.calibrate.decoder import Decoder, frozen
 from qcqa.calibrate.output_ridge import fit_output_projection, watched
-
-#: Takes the layers done and the number of all.
-OnLayer = Callable[[int, int], None]
+from qcqa.progress import OnLayer
 
 #: One batch in so many is not fitted to, but tells whether the fit is one.
 _CHECK_EVERY = 8
@@ -33,20 +31,15 @@ class RefitSettings:
     Parameters
     ----------
     steps : int
-        Of Adam, per layer, each on one batch.
+        Of Adam, per layer, each on one batch; before them the output projection is fitted by least
+        squares, which with no steps is all.
     rate : float
         Highest step size, relative to the root mean square of each weight tensor; falls to zero
         along a cosine.
-    seed : int
-        Of the order of the batches.
-    output_first : bool
-        Whether the output projection is first fitted by least squares. With no steps that is all.
     """
 
     steps: int = 200
     rate: float = 0.03
-    seed: int = 0
-    output_first: bool = True
 
 
 def refit(
@@ -84,10 +77,9 @@ def refit(
             with torch.no_grad(), watched(teacher.output_projection(layer)) as seen:
                 wanted = [teacher.step(layer, hidden) for hidden in wanted]
             if layer in layers:
-                if settings.output_first:
-                    fit_output_projection(
-                        teacher, student, layer, reached, _shaped(seen.outputs, wanted), batches
-                    )
+                fit_output_projection(
+                    teacher, student, layer, reached, _shaped(seen.outputs, wanted), batches
+                )
                 fit_layer(teacher, student, layer, reached, wanted, batches, settings)
             with torch.no_grad():
                 reached = [teacher.step(layer, hidden, by=student) for hidden in reached]
@@ -154,7 +146,7 @@ def _descend(
     sizes = [float(one.detach().square().mean().sqrt()) for one in parameters]
     groups = [{"params": [one], "lr": 0.0} for one in parameters]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(0)
     order: list[int] = []
     for parameter in parameters:
         parameter.requires_grad_(True)

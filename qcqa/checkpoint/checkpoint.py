@@ -1,9 +1,8 @@
 """A checkpoint on disk: its geometry and where its K and V weights are, read layer by layer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +70,22 @@ class Checkpoint:
                 wanted *= 2
             if self.architecture.transposed and not name.endswith(".bias"):
                 wanted = rows
-            total += (tensor.stop - tensor.start) * wanted // rows
+            total += tensor.num_bytes * wanted // rows
         return total
+
+    def headers(self) -> Iterator[tuple[str, Mapping[str, StoredTensor]]]:
+        """Yield the name of every file of weights, and the tensors in it by name.
+
+        Raises
+        ------
+        CheckpointError
+            If a file is missing or damaged.
+        """
+        for shard in sorted(set(self.shards.values())):
+            tensors = self.storage.header(shard)
+            if tensors is None:
+                raise missing_shard(self.spec.source, shard)
+            yield shard, tensors
 
     def num_parameters(self) -> int:
         """Return how many weights the model's files hold, from their headers.
@@ -82,13 +95,7 @@ class Checkpoint:
         CheckpointError
             If a file is missing or damaged.
         """
-        total = 0
-        for shard in sorted(set(self.shards.values())):
-            tensors = self.storage.header(shard)
-            if tensors is None:
-                raise missing_shard(self.spec.source, shard)
-            total += sum(prod(tensor.shape) for tensor in tensors.values())
-        return total
+        return sum(one.num_weights for _, tensors in self.headers() for one in tensors.values())
 
     def module_name(self, template: str, layer: int) -> str:
         """Return the name of a layer's module in this checkpoint, from its template."""
@@ -173,14 +180,23 @@ class Checkpoint:
             bias = f"{module}.bias"
             self._file_of(bias).read_rows(bias, ranges, rows[:, hidden_size:])
 
-    def _file_of(self, tensor: str) -> SafetensorsFile:
-        shard = self.shards[tensor]
+    def file(self, shard: str) -> SafetensorsFile:
+        """Return a file of weights, fetched if need be; it is opened once.
+
+        Raises
+        ------
+        CheckpointError
+            If it is missing or damaged.
+        """
         if shard not in self._open_files:
             path = self.storage.find(shard)
             if path is None:
                 raise missing_shard(self.spec.source, shard)
             self._open_files[shard] = SafetensorsFile(path)
-        file = self._open_files[shard]
+        return self._open_files[shard]
+
+    def _file_of(self, tensor: str) -> SafetensorsFile:
+        file = self.file(self.shards[tensor])
         if file.tensors.get(tensor) != self.tensors[tensor]:
             raise CheckpointError(
                 f"{file.path} has changed since it was opened", remedy="open the model again"

@@ -1,6 +1,5 @@
 """Gram matrices of a whole checkpoint, in one pass over its K and V weights."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -13,14 +12,13 @@ from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.checkpoint.heads import LayerHeads
 from qcqa.errors import CheckpointError
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.progress import OnLayer
 
 #: One layer is read while another is multiplied; more would only take more memory.
 _LAYERS_AT_ONCE = 2
 
 
-def read_grams(
-    checkpoint: Checkpoint, *, on_layer: Callable[[int, int], None] | None = None
-) -> ModelGrams:
+def read_grams(checkpoint: Checkpoint, *, on_layer: OnLayer | None = None) -> ModelGrams:
     """Read a checkpoint once, layer by layer, and keep the inner products between its heads.
 
     Parameters

@@ -1,7 +1,6 @@
 """Opening a model: everything that can be refused without reading its weights is refused here."""
 
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 
 from qcqa.checkpoint.architecture import Architecture
@@ -220,7 +219,7 @@ class _Tensors:
             name: headers[shards[name]][name] for name in names
         }
         sizes = {
-            name: prod(stored.shape)
+            name: stored.num_weights
             for header in headers.values()
             for name, stored in header.items()
         }

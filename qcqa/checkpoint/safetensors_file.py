@@ -49,6 +49,16 @@ class StoredTensor:
     stop: int
 
     @property
+    def num_bytes(self) -> int:
+        """Bytes of its data."""
+        return self.stop - self.start
+
+    @property
+    def num_weights(self) -> int:
+        """Numbers in it."""
+        return prod(self.shape)
+
+    @property
     def item_bytes(self) -> int:
         """Bytes per element of a float type."""
         return np.dtype(_NUMPY_TYPES[self.dtype]).itemsize
@@ -183,10 +193,10 @@ def _read_header(file: FileIO, path: Path) -> tuple[int, Mapping[str, StoredTens
         ) from error
     for name, tensor in tensors.items():
         if tensor.dtype in FLOAT_NAMES:
-            expected = prod(tensor.shape) * tensor.item_bytes
-            if tensor.start < 0 or tensor.stop - tensor.start != expected:
+            expected = tensor.num_weights * tensor.item_bytes
+            if tensor.start < 0 or tensor.num_bytes != expected:
                 raise CheckpointError(
-                    f"{path} gives {tensor.stop - tensor.start} bytes to {name}",
+                    f"{path} gives {tensor.num_bytes} bytes to {name}",
                     expected=f"{expected} for shape {tensor.shape}",
                     remedy="download the file again",
                 )

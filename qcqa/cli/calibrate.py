@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from qcqa.cli.inspect import DeviceOption, ModelArgument, RevisionOption
+from qcqa.cli.model_options import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
-
-_DEFAULT_TOKENS = 32768
+from qcqa.use_cases.estimate import CALIBRATION_TOKENS
 
 
 def calibrate(
@@ -23,7 +22,7 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to keep the calibration in.")],
     tokens: Annotated[
         int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
-    ] = _DEFAULT_TOKENS,
+    ] = CALIBRATION_TOKENS,
     device: DeviceOption = "cpu",
     revision: RevisionOption = None,
     as_json: JsonOption = False,

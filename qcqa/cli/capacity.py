@@ -9,7 +9,7 @@ import typer
 from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.cli.budget_options import DtypeOption, parse_ratio
-from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError, SettingsError
 from qcqa.gpus import GPUS, gpu_named

@@ -6,7 +6,7 @@ import typer
 
 from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
-from qcqa.cli.inspect import RevisionOption
+from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.cli.summary import comparison_json, print_comparison
 from qcqa.errors import SettingsError

@@ -7,15 +7,15 @@ import typer
 
 from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
-from qcqa.cli.inspect import RevisionOption
 from qcqa.cli.jobs import start_or_carry_out
+from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
 from qcqa.runs.conversions import create_conversion
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import CALIBRATION, Run
+from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import best_method
@@ -107,7 +107,7 @@ def convert(
             chosen,
             out,
             calibration=calibration,
-            calibrations=found.additions / CALIBRATION if found else None,
+            calibrations=found.calibration_folder if found else None,
             fitted=found.fitted_folder if found else None,
             revision=revision or (found.search.revision if found else None),
             on_progress=show,

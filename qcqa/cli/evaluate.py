@@ -9,9 +9,14 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
-from qcqa.cli.inspect import DeviceOption, ModelDtypeOption, RevisionOption
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.measured import print_measured
+from qcqa.cli.model_options import (
+    DeviceOption,
+    ModelDtypeOption,
+    ModelInsteadArgument,
+    RevisionOption,
+)
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.evaluated import Benchmark, DecodeLoad
@@ -24,14 +29,7 @@ _DEFAULT_BUDGETS = "0.75,0.5,0.25"
 
 
 def evaluate(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Local folder, Hub id, or 'demo'; instead of --run.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelInsteadArgument = None,
     plan: Annotated[
         list[Path] | None,
         typer.Option(

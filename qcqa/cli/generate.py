@@ -10,8 +10,13 @@ import typer
 from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.generated import TextPrinter, texts_json
-from qcqa.cli.inspect import DeviceOption, ModelDtypeOption, RevisionOption
 from qcqa.cli.jobs import carry_out
+from qcqa.cli.model_options import (
+    DeviceOption,
+    ModelDtypeOption,
+    ModelInsteadArgument,
+    RevisionOption,
+)
 from qcqa.cli.output import JsonOption, print_json
 from qcqa.errors import EvaluationError
 from qcqa.generated import GenerationSettings
@@ -22,14 +27,7 @@ from qcqa.use_cases.points import points_to_compare
 
 
 def generate(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Local folder, Hub id, or 'demo'; instead of --run.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelInsteadArgument = None,
     plan: Annotated[
         list[Path] | None,
         typer.Option("--plan", "-p", help="A plan.json, with MODEL; may be repeated."),

@@ -1,24 +1,10 @@
 """``qcqa inspect``: what a model is, and whether it can be searched."""
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
+from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, print_json, print_pairs
 from qcqa.use_cases.inspect import inspect_model
-
-ModelArgument = Annotated[
-    str,
-    typer.Argument(metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False),
-]
-RevisionOption = Annotated[
-    str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")]
-ModelDtypeOption = Annotated[
-    str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
-]
 
 
 def inspect(

@@ -1,7 +1,7 @@
 """Working on a run from the command line, here or in the background."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
 from qcqa.converted import Converted
 from qcqa.errors import RunError
+from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
 from qcqa.runs.generations import texts_of_generation
@@ -50,9 +51,8 @@ def name_of(run: Run) -> str:
 
 def carry_out(run: Run, *, as_json: bool) -> None:
     """Work on a run in this process with its progress on the terminal; print what came out."""
-    is_generation = run.config.kind == "generation"
     try:
-        if is_generation and not as_json:
+        if isinstance(run.config, GenerationConfig) and not as_json:
             work(run, on_progress=TextPrinter())
         else:
             with progress_bar() as show:
@@ -60,34 +60,40 @@ def carry_out(run: Run, *, as_json: bool) -> None:
     except Cancelled:
         typer.echo(f"Cancelled. Go on with: qcqa runs resume {name_of(run)}", err=True)
         raise typer.Exit(130) from None
-    if is_generation:
-        if as_json:
-            print_json(texts_json(texts_of_generation(run)))
-        else:
-            console.print(f"Generation {run.id} in {run.folder}")
-        return
-    if run.config.kind == "evaluation":
-        rows = figures_of(run)
-        if as_json:
-            print_json([asdict(row) for row in rows])
-        else:
-            print_measured(rows)
-            console.print(f"\nEvaluation {run.id} in {run.folder}")
-        return
-    if run.config.kind == "conversion":
-        converted = converted_of(run)
-        if as_json:
-            print_json(asdict(converted))
-        else:
-            print_pairs(conversion_pairs(converted))
-        return
-    result = run.result()
     if as_json:
-        print_json({"run": run.id, "folder": str(run.folder), **result_json(result)})
-        return
-    print_result(result)
-    console.print(f"\nRun {run.id} in {run.folder}")
-    console.print(f"Make a plan of it with: qcqa plan {run.folder} --budget 0.5 -o plan.json")
+        print_json(_outcome_json(run))
+    else:
+        _print_outcome(run)
+
+
+def _outcome_json(run: Run) -> Any:
+    """Return what came of a finished run, as a JSON value."""
+    match run.config:
+        case SearchConfig():
+            return {"run": run.id, "folder": str(run.folder), **result_json(run.result())}
+        case EvaluationConfig():
+            return [asdict(row) for row in figures_of(run)]
+        case ConversionConfig():
+            return asdict(converted_of(run))
+        case GenerationConfig():
+            return texts_json(texts_of_generation(run))
+
+
+def _print_outcome(run: Run) -> None:
+    match run.config:
+        case SearchConfig():
+            print_result(run.result())
+            console.print(f"\nRun {run.id} in {run.folder}")
+            command = f"qcqa plan {run.folder} --budget 0.5 -o plan.json"
+            console.print(f"Make a plan of it with: {command}")
+        case EvaluationConfig():
+            print_measured(figures_of(run))
+            console.print(f"\nEvaluation {run.id} in {run.folder}")
+        case ConversionConfig():
+            print_pairs(conversion_pairs(converted_of(run)))
+        case GenerationConfig():
+            # Its texts were printed as they came.
+            console.print(f"Generation {run.id} in {run.folder}")
 
 
 def conversion_pairs(converted: Converted) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from qcqa.cli.output import console, print_table
 from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.metric import DIFFERENCE, data_of, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.palette import method_style
 
@@ -42,10 +43,10 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
     names = [
         name
         for name in dict.fromkeys(one.metric for row in rows for one in row.measured)
-        if not name.endswith(("_difference", "_ratio"))
+        if not name.endswith((DIFFERENCE, "_ratio"))
     ]
-    for data in dict.fromkeys(name.rpartition("/")[0] for name in names):
-        of_data = [name for name in names if name.rpartition("/")[0] == data]
+    for data in dict.fromkeys(map(data_of, names)):
+        of_data = [name for name in names if data_of(name) == data]
         console.print(f"\n{data or 'measured KV cache'}", style="bold", highlight=False)
         print_table([_shown(row, of_data) for row in rows])
 
@@ -54,7 +55,7 @@ def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:
     cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
     for name in names:
         # Blanks are where a narrow terminal breaks lines.
-        title = name.rpartition("/")[2].replace("_", " ")
+        title = metric_of(name).name.replace("_", " ")
         cells[title] = _figure(row.figure(name))
     return cells
 

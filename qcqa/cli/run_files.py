@@ -10,7 +10,7 @@ from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError
 from qcqa.report.run_settings import compare_settings, setting_text
 from qcqa.report.runs_table import bytes_text
-from qcqa.runs import archive, store
+from qcqa.runs import archive, loading, store
 
 
 def rename(
@@ -130,7 +130,7 @@ def load(
 
         qcqa runs load llama.zip
     """
-    loaded = archive.load_run(source)
+    loaded = loading.load_run(source)
     if as_json:
         print_json({"run": loaded.id, "folder": str(loaded.folder)})
     else:

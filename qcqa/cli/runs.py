@@ -29,6 +29,7 @@ from qcqa.runs.home import runs_folder
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
+from qcqa.use_cases.points import Points
 
 cli = typer.Typer(
     help="List, show, name, compare, share, cancel, resume and delete runs.", no_args_is_help=True
@@ -122,11 +123,9 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
         measured = [asdict(row) for row in rows]
         print_json({**_row_with_details(run, of=search), "measured": measured})
         return
-    source = search.result().spec.num_cached_heads
-    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
     about = {
         "model": search.search.model,
-        "methods, budgets": points,
+        "methods, budgets": _points_text(config.points, search),
         "measured": description(config.benchmark),
         "on": f"{config.device}, dtype {config.dtype}",
     }
@@ -141,11 +140,9 @@ def _show_conversion(run: Run, config: ConversionConfig, *, as_json: bool) -> No
         came = asdict(converted) if converted else None
         print_json({**_row_with_details(run, of=search), "converted": came})
         return
-    method, heads = config.point
-    share = heads / search.result().spec.num_cached_heads
     about = {
         "model": search.search.model,
-        "method, budget": f"{method} {share:.3g}",
+        "method, budget": _points_text((config.point,), search),
         "writes to": config.folder,
     }
     _print_state(run, about)
@@ -159,11 +156,19 @@ def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> No
     if as_json:
         print_json({**_row_with_details(run, of=search), "texts": texts_json(texts)})
         return
-    source = search.result().spec.num_cached_heads
-    points = ", ".join(f"{method} {heads / source:.3g}" for method, heads in config.points)
-    about = {"model": search.search.model, "methods, budgets": points}
-    _print_state(run, {**about, "on": f"{config.device}, dtype {config.dtype}"})
+    about = {
+        "model": search.search.model,
+        "methods, budgets": _points_text(config.points, search),
+        "on": f"{config.device}, dtype {config.dtype}",
+    }
+    _print_state(run, about)
     print_texts(config.settings.prompt, texts)
+
+
+def _points_text(points: Points, search: Run) -> str:
+    """Return the plans of a job by their methods and budgets, as KV ratios."""
+    source = search.result().spec.num_cached_heads
+    return ", ".join(f"{method} {heads / source:.3g}" for method, heads in points)
 
 
 def _print_state(run: Run, about: dict[str, str]) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from qcqa.cli.inspect import ModelArgument, RevisionOption
 from qcqa.cli.jobs import start_or_carry_out
+from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs
 from qcqa.errors import SettingsError
 from qcqa.report.preflight import model_facts, search_facts, time_text

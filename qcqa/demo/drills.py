@@ -8,9 +8,10 @@ what somebody has to who has it, is harder; a quiz asks for it again and again.
 
 from qcqa.demo import lexicon as lx
 from qcqa.demo.draws import Draw
-from qcqa.demo.facts import STABLE_KINDS, Question, World, make_people
+from qcqa.demo.facts import STABLE_KINDS
 from qcqa.demo.grammar import adjective_for, capitalised, person_phrase, reflexive, sentence
 from qcqa.demo.stories import Story, plan, statement
+from qcqa.demo.world import Question, World, make_people
 
 _ECHO = 0.25
 _BACKWARD = 0.75

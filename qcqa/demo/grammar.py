@@ -74,12 +74,9 @@ _LIVING = frozenset(lx.LIVING)
 _PEOPLE = frozenset(lx.TRADES + lx.KIN)
 
 
-def noun_phrase(
-    draw: Draw, pool: tuple[str, ...], *, is_plural: bool | None = None, modified: bool = True
-) -> Phrase:
+def noun_phrase(draw: Draw, pool: tuple[str, ...], *, modified: bool = True) -> Phrase:
     """Return a determiner phrase, sometimes with a distractor of the other number behind it."""
-    if is_plural is None:
-        is_plural = draw.chance(0.5)
+    is_plural = draw.chance(0.5)
     words, noun = bare_noun(draw, pool, is_plural=is_plural, adjective=0.3)
     determiner = draw.one(PLURAL_DETERMINERS if is_plural else SINGULAR_DETERMINERS)
     if determiner == "a":

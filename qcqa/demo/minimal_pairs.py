@@ -153,7 +153,7 @@ def _existential_agreement(draw: Draw) -> tuple[str, str]:
 
 def _auxiliary(draw: Draw) -> tuple[str, str]:
     name = draw.one(lx.NAMES)
-    verb = _verb_for(draw, tuple(v for v in lx.INTRANSITIVE), name)
+    verb = _verb_for(draw, lx.INTRANSITIVE, name)
     if draw.chance(0.3):
         start, good, bad = f"{name} {draw.one(('is', 'was'))}", verb.ing, verb.base
     else:

@@ -136,7 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hardware", help="what it was trained on, for the report")
     parser.add_argument("--limit", type=int, help="score on about this many items of each kind")
     options = parser.parse_args(arguments)
-    scores = publish(options.checkpoint, options.target, device=options.device, limit=options.limit)
+    scores = publish(
+        options.checkpoint,
+        options.target,
+        device=options.device,
+        hardware=options.hardware,
+        limit=options.limit,
+    )
     for name, score in scores.items():
         row = asdict(score)
         row["pairs"] = round(score.pairs_overall, 4)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qcqa.demo.draws import Draw
-from qcqa.demo.facts import STABLE_KINDS, Fact, Question, World, make_people
+from qcqa.demo.facts import STABLE_KINDS
 from qcqa.demo.grammar import sentence
 from qcqa.demo.stories import Story, plan, statement, stream
 from qcqa.demo.tokenizer import readable
+from qcqa.demo.world import Fact, Question, World, make_people
 
 MIN_CHOICES = 3
 SHORTEST, LONGEST = 70, 225

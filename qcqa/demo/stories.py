@@ -11,8 +11,9 @@ from random import Random
 
 from qcqa.demo import lexicon as lx
 from qcqa.demo.draws import Draw, is_held_out
-from qcqa.demo.facts import KINDS, MAKERS, Fact, Person, Question, World, changed, make_people
+from qcqa.demo.facts import KINDS, MAKERS, changed
 from qcqa.demo.grammar import capitalised, sentence
+from qcqa.demo.world import Fact, Question, World, make_people
 
 _OPENERS = ("Once upon a time ,", "One day ,", "That day ,", "Today ,", "It is true that",
             "Everyone knows that", "We know that")  # fmt: skip
@@ -164,9 +165,3 @@ def held_out_pairs(words: list[str]) -> Iterator[tuple[str, str]]:
 def stream(*key: object, held_out: bool = False) -> Draw:
     """Return a draw whose every value is a function of ``key`` alone (seed, step, row …)."""
     return Draw(Random("/".join(map(str, key))), held_out)
-
-
-__all__ = [
-    "Person", "Story", "held_out_pairs", "plan", "statement", "stream", "write_document",
-    "write_notes", "write_story",
-]  # fmt: skip

@@ -28,7 +28,3 @@ class EvaluationProgress:
 
 #: Called after every batch. What it raises ends the evaluation: that is how one is cancelled.
 OnProgress = Callable[[EvaluationProgress], None]
-
-
-def silent(_progress: EvaluationProgress) -> None:
-    """Take progress that nobody asked for."""

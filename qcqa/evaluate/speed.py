@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
-from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import (
     context_limit,
     evaluating,
@@ -19,6 +19,7 @@ from qcqa.evaluate.running import (
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
 from qcqa.evaluated import DecodeLoad
+from qcqa.progress import silent
 
 
 def measure_decode_speed(
@@ -27,7 +28,6 @@ def measure_decode_speed(
     *,
     rounds: int = 7,
     warmup_rounds: int = 1,
-    seed: int = 0,
     on_progress: OnProgress = silent,
 ) -> dict[str, DecodeSpeed]:
     """Time how models read a prompt and go on, token by token.
@@ -47,8 +47,6 @@ def measure_decode_speed(
         Rounds that count.
     warmup_rounds : int
         Rounds before them.
-    seed : int
-        Of the random tokens.
     on_progress : callable
         Called after each model's turn; what it raises ends the measurement.
 
@@ -70,7 +68,7 @@ def measure_decode_speed(
         )
     for name, model in models.items():
         _require_context(name, model, load)
-    ids = _random_tokens(models, load, seed)
+    ids = _random_tokens(models, load)
     names = list(models)
     found: dict[str, list[Round]] = {name: [] for name in names}
     total = (warmup_rounds + rounds) * len(names)
@@ -134,10 +132,11 @@ def _wait_for(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def _random_tokens(models: Mapping[str, PreTrainedModel], load: DecodeLoad, seed: int) -> Tensor:
+def _random_tokens(models: Mapping[str, PreTrainedModel], load: DecodeLoad) -> Tensor:
+    """Return the same tokens at every call, shape (batch, context + new)."""
     vocabulary = min(vocabulary_size(model) for model in models.values())
     shape = (load.batch_size, load.context_tokens + load.new_tokens)
-    return torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))
 
 
 def _require_context(name: str, model: PreTrainedModel, load: DecodeLoad) -> None:

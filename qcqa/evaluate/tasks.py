@@ -11,9 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.harness import harness_module, load_tasks, quiet
 from qcqa.evaluate.harness_model import HarnessModel
-from qcqa.evaluate.progress import OnProgress, silent
+from qcqa.evaluate.progress import OnProgress
 from qcqa.evaluate.task_scores import Strata, Stratum, TaskScores, as_numbers, figure_name
 from qcqa.plan import Measurement
+from qcqa.progress import silent
 
 #: Resamples for figures that are no means.
 _BOOTSTRAP_ROUNDS = 200

@@ -8,12 +8,13 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.progress import EvaluationProgress, OnProgress, silent
+from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit
 from qcqa.evaluate.scoring import answer_queries
 from qcqa.evaluate.text_scores import TextScores
 from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
 from qcqa.packaged import demo_model_folder
+from qcqa.progress import silent
 
 #: Tokens of a window unless the model's context is shorter: that of most published perplexities.
 DEFAULT_WINDOW_TOKENS = 2048

@@ -1,14 +1,16 @@
 """The mean of a group's heads after they are turned onto each other (arXiv 2412.20677)."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.grouping import LayerGrouping
-from qcqa.merge.absorb import absorb, heads_of, queries_and_output, share
+from qcqa.merge.absorb import heads_of, shared_layer
 from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Role
-from qcqa.merge.mean import shared_scales
 from qcqa.subspace.fit import Fit
+from qcqa.subspace.gram import in_metric
 from qcqa.subspace.layer import LayerHeads
 
 FloatArray = NDArray[np.floating]
@@ -30,20 +32,7 @@ class AlignedMerge:
     ) -> LayerWeights:
         """Return the layer with one key head and one value head per group."""
         heads = heads_of(weights, context)
-        key, key_bases = share(weights.key, grouping.key, lambda group: _key_fit(heads, group))
-        value, value_bases = share(
-            weights.value, grouping.value, lambda group: _value_fit(heads, group)
-        )
-        query, output = absorb(
-            *queries_and_output(weights), key_bases, value_bases, len(weights.key)
-        )
-        return LayerWeights(
-            query=query,
-            key=key,
-            value=value,
-            output=output,
-            key_norm=shared_scales(weights.key_norm, grouping.key),
-        )
+        return shared_layer(weights, grouping, partial(_key_fit, heads), partial(_value_fit, heads))
 
 
 def _key_fit(heads: LayerHeads, group: tuple[int, ...]) -> Fit:
@@ -83,7 +72,7 @@ def _turn(
     rows = heads[:, dimensions]
     num_heads, size, width = rows.shape
     flat = rows.reshape(-1, width)
-    products = flat @ (flat if moment is None else flat @ moment).T
+    products = flat @ in_metric(flat, moment).T
     inner = products.reshape(num_heads, size, num_heads, size).transpose(0, 2, 1, 3)  # (m, m, n, n)
     found: FloatArray = np.tile(np.eye(size), (num_heads, 1, 1))
     # The first turn is onto the first head, the others onto the mean of all.

@@ -1,10 +1,9 @@
 """Shared heads by the best common subspace of a group, with changes of basis in Q and O."""
 
 from qcqa.grouping import LayerGrouping
-from qcqa.merge.absorb import absorb, heads_of, queries_and_output, share
+from qcqa.merge.absorb import heads_of, shared_layer
 from qcqa.merge.context import LayerContext
 from qcqa.merge.layer_weights import LayerWeights, Role
-from qcqa.merge.mean import shared_scales
 
 
 class SvdMerge:
@@ -25,15 +24,4 @@ class SvdMerge:
     ) -> LayerWeights:
         """Return the layer with one key head and one value head per group."""
         heads = heads_of(weights, context)
-        key, key_bases = share(weights.key, grouping.key, heads.key_fit)
-        value, value_bases = share(weights.value, grouping.value, heads.value_fit)
-        query, output = absorb(
-            *queries_and_output(weights), key_bases, value_bases, len(weights.key)
-        )
-        return LayerWeights(
-            query=query,
-            key=key,
-            value=value,
-            output=output,
-            key_norm=shared_scales(weights.key_norm, grouping.key),
-        )
+        return shared_layer(weights, grouping, heads.key_fit, heads.value_fit)

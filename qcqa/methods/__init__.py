@@ -8,9 +8,10 @@ from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.methods import best, gqa, mha, mqa, optimal, qcqa_ac, qcqa_ec
 from qcqa.methods.method import Method
+from qcqa.progress import silent
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
-from qcqa.search.progress import Progress, silent
+from qcqa.search.progress import Progress
 
 _MODULES = (mha, gqa, mqa, qcqa_ac, qcqa_ec, optimal, best)
 

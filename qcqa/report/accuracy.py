@@ -23,6 +23,7 @@ from qcqa.report.measured import (
     source_of,
 )
 from qcqa.report.overlay import OtherRun, measured_obstacle, measured_traces
+from qcqa.report.palette import NEUTRAL_COLOUR
 
 #: Figures that span more than this factor are drawn on a logarithmic axis.
 _SPAN_OF_LOG = 20
@@ -30,7 +31,9 @@ _SPAN_OF_LOG = 20
 #: Longer titles of the vertical axis take two lines.
 _LONGEST_LINE = 32
 
-_GREY = "#7F858D"
+#: Of the figure, in pixels.
+_HEIGHT = 440
+
 _ESTIMATED = "estimated"
 
 
@@ -45,7 +48,6 @@ def accuracy_figure(
     log: bool | None = None,
     selected: PlanId | None = None,
     others: Iterable[OtherRun] = (),
-    height: int = 440,
 ) -> go.Figure:
     """Return measured figures against the size of the cache, the source as a line across.
 
@@ -76,8 +78,6 @@ def accuracy_figure(
     others : iterable of OtherRun
         Runs to lay over, of each the selected method or else its best; those that are not of a
         comparable kind are left out, see :func:`~qcqa.report.overlay.measured_obstacle`.
-    height : int
-        In pixels.
     """
     compared = [row for row in rows_under(rows, metric, conditions) if _is_drawn(row, metric)]
     source = source_of(compared)
@@ -101,7 +101,7 @@ def accuracy_figure(
     if has_estimates:
         figure.add_trace(_legend_of_estimates())
     figure.update_layout(
-        kv_layout(axis, height),
+        kv_layout(axis, _HEIGHT),
         yaxis={
             "title": {"text": _axis_title(metric)},
             "type": "log" if chart.log else "linear",
@@ -163,7 +163,7 @@ def _axis_title(metric: str) -> str:
 
 
 def _legend_of_estimates() -> go.Scatter:
-    marker: dict[str, Any] = {"color": _GREY, "symbol": "circle-open", "size": 9}
+    marker: dict[str, Any] = {"color": NEUTRAL_COLOUR, "symbol": "circle-open", "size": 9}
     return go.Scatter(x=[None], y=[None], mode="markers", name=_ESTIMATED, marker=marker)
 
 

@@ -13,20 +13,15 @@ from qcqa.plan import Measurement
 from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
-from qcqa.report.measured import PlanId, Series, change_of, change_text, value_text
-from qcqa.report.palette import method_style
+from qcqa.report.measured import PlanId, Series, bar_of, change_of, change_text, value_text
+from qcqa.report.palette import NEUTRAL_COLOUR, method_style
 from qcqa.report.plan_hover import kept_line, size_and_error_lines
-
-#: Half the width of an error bar, in standard errors: 95 % of a normal distribution.
-STANDARD_ERRORS = 1.96
 
 #: Of shares at least so much is shown: ticks are whole percents.
 _SMALLEST_SPAN = 0.1
 
 #: Hollow markers per method: more would hide the measured ones.
 _MOST_ESTIMATES = 12
-
-_GREY = "#7F858D"
 
 
 class AccuracyChart:
@@ -153,7 +148,7 @@ class AccuracyChart:
         value = self._figure(self._source).value
         label = method_style(self._source.method).label
         name = f"{label}, the source: {value_text(self._metric, value)}"
-        figure.add_hline(y=value, line={"width": 1.4, "dash": "dot", "color": _GREY})
+        figure.add_hline(y=value, line={"width": 1.4, "dash": "dot", "color": NEUTRAL_COLOUR})
         self._name_line(figure, value, name, x=0, xanchor="left", yanchor="bottom")
 
     def draw_chance(self, figure: go.Figure) -> None:
@@ -161,7 +156,7 @@ class AccuracyChart:
         chance = chance_of(self._metric)
         if chance is None:
             return
-        figure.add_hline(y=chance, line={"width": 1.2, "dash": "dash", "color": _GREY})
+        figure.add_hline(y=chance, line={"width": 1.2, "dash": "dash", "color": NEUTRAL_COLOUR})
         name = f"chance: {value_text(self._metric, chance)}"
         self._name_line(figure, chance, name, x=1, xanchor="right", yanchor="top")
 
@@ -203,7 +198,7 @@ class AccuracyChart:
 
     def _bar(self, figure: Measurement) -> tuple[float, float]:
         """Return how far a bar reaches up and down; shares stay between 0 and 1."""
-        half = STANDARD_ERRORS * (figure.standard_error or 0.0)
+        half = bar_of(figure)
         if not isfinite(half):
             half = 0.0
         if self._is_share:

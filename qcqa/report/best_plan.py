@@ -8,7 +8,6 @@ from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Evaluated
 from qcqa.metric import data_of, metric_of
 from qcqa.report.comparison import BudgetPoint, points_at_budget
-from qcqa.report.kv_axis import significant
 from qcqa.report.measured import (
     figures_of_plans,
     is_of_text,
@@ -17,16 +16,9 @@ from qcqa.report.measured import (
     value_text,
 )
 from qcqa.report.palette import method_style
+from qcqa.report.wording import ERROR_NAMES, error_text
 from qcqa.search_result import SearchResult
-from qcqa.terms import Fitness
 from qcqa.use_cases.plan import best_method
-
-#: Names for people of what a search minimises, and the unit.
-_ERRORS: dict[Fitness, tuple[str, str]] = {
-    "wse": ("relative WSE", ""),
-    "output-error": ("relative output error", ""),
-    "loss": ("rise of the loss", " nats"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +97,9 @@ def best_plan_within(
         data = "" if is_of_text(metric) else f"{short_name(data_of(metric))} "
         shown = f"{data}{metric_of(metric).label} {value_text(metric, figures[chosen])}"
         return _best(point, metric, figures[chosen], shown, is_measured=True)
-    name, unit = _ERRORS[point.fitness]
-    return _best(
-        point, name, point.error, f"{name} {significant(point.error)}{unit}", is_measured=False
-    )
+    name, _ = ERROR_NAMES[point.fitness]
+    shown = error_text(point.fitness, point.error)
+    return _best(point, name, point.error, shown, is_measured=False)
 
 
 def _best(

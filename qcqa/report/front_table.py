@@ -5,7 +5,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qcqa.budget import CacheLoad
-from qcqa.front import Front
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import in_order, method_style
 from qcqa.search_result import SearchResult
@@ -33,7 +32,6 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
     for method in in_order(result.fronts):
         front = result.fronts[method]
         bound = [result.bound.at(int(cost)) for cost in front.cost]
-        keys, values = _heads_by_layer(front)
         tables.append(
             pd.DataFrame(
                 {
@@ -48,22 +46,12 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
                     "WSE": result.wse(method),
                     "relative WSE": result.wse(method) / (result.grams.trace or 1.0),
                     "lower bound of WSE": bound if result.bound.holds_for(front) else None,
-                    "key heads": keys,
-                    "value heads": values,
+                    "key heads": _as_text(front.key_heads),
+                    "value heads": _as_text(front.value_heads),
                 }
             ).iloc[::-1]
         )
     return pd.concat(tables, ignore_index=True)
-
-
-def _heads_by_layer(front: Front) -> tuple[list[str], list[str]]:
-    """Return the shared key heads and value heads of every plan, layer by layer."""
-    columns = [
-        (layer.key_labels[choice].max(axis=1) + 1, layer.value_labels[choice].max(axis=1) + 1)
-        for layer, choice in zip(front.layers, front.choices.T, strict=True)
-    ]
-    keys, values = (np.stack(of_layers, axis=1) for of_layers in zip(*columns, strict=True))
-    return _as_text(keys), _as_text(values)
 
 
 def _as_text(heads: NDArray[np.int64]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from qcqa.gram import FloatArray, HeadGram, head_similarity
-from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.grouping import Grouping, LayerGrouping, block_labels
 from qcqa.objective import WseObjective
 from qcqa.terms import Kind
 from qcqa.wse import grouping_wse, spectral_bound
@@ -108,9 +108,9 @@ def layer_costs(
 def layer_cost(gram: HeadGram, grouping: Grouping, kind: Kind) -> LayerCost:
     """Return what the groups of a layer's keys, values or both cost; see :class:`LayerCost`."""
     weights = gram.of(kind)
-    num_heads, num_groups = grouping.num_heads, grouping.num_groups
+    num_groups = grouping.num_groups
     wse = grouping_wse(weights, grouping)
-    neighbours = Grouping.from_labels(np.arange(num_heads) * num_groups // num_heads)
+    neighbours = Grouping.from_labels(block_labels(grouping.num_heads)[num_groups - 1])
     return LayerCost(
         kind=kind,
         grouping=grouping,

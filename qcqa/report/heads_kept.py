@@ -25,13 +25,9 @@ IntArray = NDArray[np.int64]
 @lru_cache(maxsize=64)
 def heads_kept_texts(front: Front) -> tuple[str, ...]:
     """Return :func:`heads_kept_text` of every plan of a front; remembered, for there are many."""
-    labelled = list(zip(front.layers, front.choices.T, strict=True))
-    keys = np.stack([layer.key_heads[picked] for layer, picked in labelled], axis=1)  # (N, L)
-    values = np.stack([layer.value_heads[picked] for layer, picked in labelled], axis=1)
     num_heads = front.layers[0].key_labels.shape[1]
-    return tuple(
-        heads_kept_text(key, value, num_heads) for key, value in zip(keys, values, strict=True)
-    )
+    kept = zip(front.key_heads, front.value_heads, strict=True)
+    return tuple(heads_kept_text(key, value, num_heads) for key, value in kept)
 
 
 def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) -> str:

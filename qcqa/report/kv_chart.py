@@ -5,6 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from qcqa.report.kv_axis import KvAxis, size_text
+from qcqa.report.palette import NEUTRAL_COLOUR
 
 #: For ``unselected`` of a trace: a click chooses a plan, and does not make the others pale.
 NOT_FADED = {"marker": {"opacity": 1}}
@@ -40,7 +41,7 @@ def draw_budget(figure: go.Figure, axis: KvAxis, budget: float) -> None:
     is_right = at > 0.6 * axis.full
     figure.add_vline(
         x=at,
-        line={"width": 1.5, "dash": "dot", "color": "#7F858D"},
+        line={"width": 1.5, "dash": "dot", "color": NEUTRAL_COLOUR},
         annotation={
             "text": f"budget {size_text(at, axis.unit)}",
             "xanchor": "right" if is_right else "left",
@@ -61,7 +62,7 @@ def selection_ring(x: float, y: float) -> go.Scatter:
         marker={
             "symbol": "circle-open",
             "size": 24,
-            "color": "#7F858D",
+            "color": NEUTRAL_COLOUR,
             "opacity": 1,
             "line": {"width": 2.5},
         },

@@ -1,6 +1,5 @@
 """What each layer of a plan keeps of the KV cache, and what it adds to the plan's error."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +11,8 @@ from qcqa.plan import GroupingPlan
 from qcqa.report.head_grid import layer_rows
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import NEUTRAL_COLOUR, method_style
+from qcqa.report.wording import ERROR_NAMES, error_text
 from qcqa.terms import Fitness
-
-#: What a layer's error is called, by what the search minimised.
-ERROR_LABELS: Mapping[Fitness, str] = {
-    "wse": "relative WSE",
-    "output-error": "relative output error",
-    "loss": "rise of the loss, nats",
-}
 
 #: Narrower rows have no room for a number at their bar.
 _MOST_LAYERS_WITH_NUMBERS = 40
@@ -47,7 +40,7 @@ class LayerErrors:
     @property
     def label(self) -> str:
         """What the errors are called, with their unit."""
-        return ERROR_LABELS[self.fitness]
+        return ", ".join(filter(None, ERROR_NAMES[self.fitness]))
 
     @property
     def sentence(self) -> str:
@@ -60,12 +53,6 @@ class LayerErrors:
             return f"Its error: {error}."
         share = 100 * self.per_layer[most] / whole
         return f"Layer {most} adds {share:.0f} % to its error ({error}), more than any other."
-
-
-def error_text(fitness: Fitness, error: float) -> str:
-    """Return an error with name and unit: ``relative WSE 0.56``, ``rise of the loss 0.04 nats``."""
-    name, _, unit = ERROR_LABELS[fitness].partition(", ")
-    return f"{name} {significant(error)} {unit}".strip()
 
 
 def layer_errors(front: Front, plan: GroupingPlan) -> LayerErrors:

@@ -20,6 +20,9 @@ _OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_
 #: Longer names of data are cut.
 _LONGEST_NAME = 48
 
+#: Half the width of an error bar, in standard errors: 95 % of a normal distribution.
+STANDARD_ERRORS = 1.96
+
 #: Method and cached heads of a plan.
 PlanId = tuple[str, int]
 
@@ -250,6 +253,11 @@ def value_text(metric: str, value: float) -> str:
     if told.is_share:
         return f"{100 * value:.1f} %"
     return f"{significant(value)} {told.unit}".strip()
+
+
+def bar_of(figure: Measurement) -> float:
+    """Return half the width of a figure's error bar; 0 where its standard error is not known."""
+    return STANDARD_ERRORS * (figure.standard_error or 0.0)
 
 
 def change_text(metric: str, value: float) -> str:

@@ -78,7 +78,7 @@ GROUP_COLOURS = (
 #: Numbers on them.
 GROUP_INK = "#000000"
 
-#: What belongs to no method and to no group.
+#: What belongs to no method and to no group, and lines across a chart.
 NEUTRAL_COLOUR = "#7F858D"
 
 #: A head that shares with none: barely there on either page colour.

@@ -6,9 +6,9 @@ from math import hypot, isfinite
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
-from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.measured import (
+    STANDARD_ERRORS,
     change_text,
     figures_of_plans,
     rows_under,

@@ -21,6 +21,8 @@ REFERENCE = (
 _ROUNDING = 1e-4
 #: Generations without any after which more are not worth their time, and their share of all.
 _STILL, _STILL_SHARE = 100, 0.2
+#: Of the figure, in pixels.
+_HEIGHT = 240
 _STAGES = ("stage 1", "stage 2")
 _PLACES = {"stage 1": "layer (stage 1)", "stage 2": "generation (stage 2)"}
 
@@ -99,7 +101,7 @@ def optimal_hypervolume(result: SearchResult) -> float | None:
 
 
 def progress_figure(
-    events: Iterable[Mapping[str, Any]], *, optimal: float | None = None, height: int = 240
+    events: Iterable[Mapping[str, Any]], *, optimal: float | None = None
 ) -> go.Figure:
     """Return the hypervolume of each finished layer, and of the front over layers.
 
@@ -109,8 +111,6 @@ def progress_figure(
         Rows of a run's ``events.jsonl``.
     optimal : float, optional
         What :func:`optimal_hypervolume` returns, drawn as a line in stage 2.
-    height : int
-        In pixels.
     """
     measured = [event for event in events if event.get("hypervolume") is not None]
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
@@ -157,7 +157,7 @@ def progress_figure(
     figure.update_yaxes(zeroline=False, automargin=True)
     figure.update_yaxes(title_text="hypervolume (higher is better)", row=1, col=1)
     figure.update_layout(
-        height=height,
+        height=_HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.04, "yanchor": "bottom", "title": {"text": ""}},
         uirevision="progress",

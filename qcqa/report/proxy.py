@@ -11,9 +11,8 @@ from scipy.stats import spearmanr
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_of, metric_of
-from qcqa.report.accuracy_chart import STANDARD_ERRORS
 from qcqa.report.kv_axis import size_text
-from qcqa.report.measured import rows_under, series_of
+from qcqa.report.measured import bar_of, rows_under, series_of
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -24,6 +23,9 @@ _ORDERS_IN_PART = 0.65
 
 #: Fewer pairs than this are no ground for a sentence.
 _FEWEST_PAIRS = 3
+
+#: Of the figure, in pixels.
+_HEIGHT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
     )
 
 
-def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -> go.Figure:
+def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
     """Return a marker per plan: its relative WSE against what merging was measured to cost.
 
     Parameters
@@ -151,8 +153,6 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -
         Of one source model.
     metric : str
         As from :func:`proxy_metric`.
-    height : int
-        In pixels.
     """
     figure = go.Figure()
     for series in series_of(_plans(rows, metric)):
@@ -176,7 +176,7 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -
             )
         )
     figure.update_layout(
-        height=height,
+        height=_HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
@@ -210,8 +210,7 @@ def _loss(row: Evaluated, metric: str) -> float:
 
 def _bar(row: Evaluated, metric: str) -> float:
     figure = row.figure(metric)
-    error = (figure.standard_error if figure else None) or 0.0
-    return STANDARD_ERRORS * error * _scale(metric)
+    return bar_of(figure) * _scale(metric) if figure else 0.0
 
 
 def _scale(metric: str) -> int:

@@ -13,8 +13,11 @@ from qcqa.search_result import SearchResult
 #: KV ratios at which the numbers stand: the budget, on a front, and below all fronts.
 _BUDGET, _FRONT, _BELOW = 0.5, 0.3, 0.4
 
+#: Of the figure, in pixels.
+_HEIGHT = 400
 
-def annotated_front(result: SearchResult, *, height: int = 400) -> go.Figure:
+
+def annotated_front(result: SearchResult) -> go.Figure:
     """Return the fronts by WSE of a search, with the numbers 1 to 5 where they are explained.
 
     1 the source, 2 a front, 3 a baseline above it, 4 below the lower bound, 5 the budget.
@@ -23,8 +26,6 @@ def annotated_front(result: SearchResult, *, height: int = 400) -> go.Figure:
     ----------
     result : SearchResult
         With the fronts of MHA and GQA, and one that was searched by WSE.
-    height : int
-        In pixels.
     """
     fronts = {
         name: front
@@ -34,7 +35,7 @@ def annotated_front(result: SearchResult, *, height: int = 400) -> go.Figure:
     shown = replace(result, fronts=fronts)
     spec, trace = result.spec, result.grams.trace
     axis = KvAxis(spec, CacheLoad(context_tokens=4096, batch_size=1, dtype=spec.dtype), "percent")
-    figure = pareto_figure(shown, axis, budget=_BUDGET, height=height)
+    figure = pareto_figure(shown, axis, budget=_BUDGET, height=_HEIGHT)
 
     def on(front: Front, ratio: float) -> tuple[float, float]:
         """Return where a front's plan for a KV ratio is drawn."""

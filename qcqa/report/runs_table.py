@@ -15,6 +15,7 @@ from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
+from qcqa.search_result import ResultFolder
 
 #: Budget by which runs are compared: half of the source's KV cache.
 KV_RATIO = 0.5
@@ -50,7 +51,7 @@ def outcome_of(run: Run) -> Outcome:
     rows = run.measured()
     # Plans are other models; the source is what they are compared with.
     num_measured = len({row.plan_digest for row in rows if not row.is_source})
-    if not (run.folder / "fronts" / "lower_bound.parquet").exists():
+    if not ResultFolder(run.folder).has_result:
         return Outcome(None, num_measured)
     return Outcome(best_plan_within(run.result(), rows, KV_RATIO), num_measured)
 

@@ -1,8 +1,23 @@
 """Phrases that several texts for people share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qcqa.model_spec import ModelSpec
+from qcqa.report.kv_axis import significant
+from qcqa.terms import Fitness
+
+#: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
+ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
+    "wse": ("relative WSE", ""),
+    "output-error": ("relative output error", ""),
+    "loss": ("rise of the loss", "nats"),
+}
+
+
+def error_text(fitness: Fitness, error: float) -> str:
+    """Return an error with name and unit: ``relative WSE 0.56``, ``rise of the loss 0.04 nats``."""
+    name, unit = ERROR_NAMES[fitness]
+    return f"{name} {significant(error)} {unit}".strip()
 
 
 def counted(count: int, thing: str) -> str:

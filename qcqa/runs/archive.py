@@ -1,23 +1,16 @@
-"""Runs as zip files, and copies of runs that others made, taken among the user's own."""
+"""Runs as zip files: packed, and unpacked with distrust."""
 
-import re
-import secrets
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from stat import S_ISLNK
 from typing import BinaryIO
 
-from qcqa.errors import QCQAError, RunError
+from qcqa.errors import RunError
 from qcqa.files import temporary_beside
-from qcqa.runs.home import runs_folder
-from qcqa.runs.jobs import jobs_of
-from qcqa.runs.new import new_id
-from qcqa.runs.run import BUNDLED_ID, CALIBRATION, FITTED, Run, open_run
-from qcqa.runs.status import LIVE_STATES
+from qcqa.runs.run import CALIBRATION, FITTED, Run
 
 #: A zip whose files are larger than this together, or more, is not unpacked: it may be a bomb.
 MOST_BYTES = 4 * 2**30
@@ -102,81 +95,29 @@ def packed_files(run: Run, *, with_calibration: bool = False) -> dict[str, Path]
     return {
         name: files[name]
         for name in sorted(files)
-        if _is_data(name)
+        if is_data(name)
         and not PurePosixPath(name).match("measured/source-*.safetensors")
         and (with_calibration or not name.startswith((f"{CALIBRATION}/", f"{FITTED}/")))
     }
 
 
-def load_run(source: Path | BinaryIO) -> Run:
-    """Take a copy of a run, such as a colleague's, among the user's runs.
-
-    It keeps its id where that is free. Everything is checked before any of it is seen there, and
-    files that are no data are left behind.
+def unpack(file: Path | BinaryIO, folder: Path, name: str) -> str:
+    """Unpack the zip of a run and return the name of the run's directory in it.
 
     Parameters
     ----------
-    source : Path or binary file
-        A run directory, or the zip of one, as :func:`pack_run` writes it.
+    file : Path or binary file
+        The zip, from anywhere.
+    folder : Path
+        Takes the run's files; it is there.
+    name : str
+        What error messages call the zip.
 
     Raises
     ------
     RunError
-        If it is no run, damaged, of a newer format or too large, holds links or names that lead
-        elsewhere, or cannot be written.
+        If it is no zip, damaged or too large, holds no run, or links or names that lead elsewhere.
     """
-    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the file"))
-    with _new_folder() as folder:
-        if isinstance(source, Path) and source.is_dir():
-            title = _copy(source.resolve(), folder)
-        else:
-            title = _unpack(source, folder, name)
-        _check(folder, name)
-        run = open_run(folder)
-        for one in (run, *jobs_of(run)):
-            _let_go(one)
-        target = runs_folder() / _free_id(title, run.name)
-        folder.rename(target)
-    return open_run(target)
-
-
-@contextmanager
-def _new_folder() -> Iterator[Path]:
-    """Make a folder among the runs that no list shows; it goes away unless it was renamed."""
-    folder = runs_folder() / f".loading-{secrets.token_hex(4)}"
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-    except OSError as error:
-        where = error.filename or folder.parent
-        raise RunError(f"cannot copy the run ({where}: {error.strerror})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _copy(source: Path, folder: Path) -> str:
-    """Copy a run directory and return its name."""
-    # Refuses any other folder before it is read whole.
-    open_run(source)
-    paths = [
-        path for path in source.rglob("*") if not _is_private(path.relative_to(source).as_posix())
-    ]
-    for path in paths:
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise RunError(
-                f"{path} is a link or no plain file", remedy="replace it by a copy of its content"
-            )
-    files = [path for path in paths if path.is_file() and _is_data(path.name)]
-    _refuse_without_room(sum(path.stat().st_size for path in files), folder, str(source))
-    for path in files:
-        target = folder / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    return source.name
-
-
-def _unpack(file: Path | BinaryIO, folder: Path, name: str) -> str:
-    """Unpack the zip of a run and return the name of the run's directory in it."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = _entries(archive, name)
@@ -188,7 +129,7 @@ def _unpack(file: Path | BinaryIO, folder: Path, name: str) -> str:
                     expected=f"at most {_MOST_FILES:,} files of {MOST_BYTES / 2**30:.0f} GiB",
                     remedy="if you trust it, unpack it yourself and load the folder",
                 )
-            _refuse_without_room(total, folder, name)
+            refuse_without_room(total, folder, name)
             for path, info in entries.items():
                 target = folder / path.relative_to(root)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +161,7 @@ def _entries(archive: zipfile.ZipFile, name: str) -> dict[PurePosixPath, zipfile
                 expected="plain files below one folder",
             )
         # The Mac's archiver adds a folder of its own.
-        if info.is_dir() or not _is_data(info.filename) or path.parts[0] == "__MACOSX":
+        if info.is_dir() or not is_data(info.filename) or path.parts[0] == "__MACOSX":
             continue
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             # Of the others the library unpacks more at a time than it is asked for.
@@ -249,65 +190,28 @@ def _root(entries: dict[PurePosixPath, zipfile.ZipInfo], name: str) -> PurePosix
     raise RunError(f"{name} holds no run", expected="one folder with a config.json")
 
 
-def _refuse_without_room(needed: int, folder: Path, name: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise RunError(
-            f"{name} needs {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free in "
-            f"{folder.parent}"
-        )
-
-
-def _check(folder: Path, name: str) -> None:
-    """Read all that there is of a run's result.
+def refuse_without_room(needed: int, folder: Path, name: str) -> None:
+    """Refuse what has no room on a folder's disk; ``name`` is what error messages call it.
 
     Raises
     ------
     RunError
-        If the folder is no run that can be opened, or its files do not fit together.
+        If less than ``needed`` bytes are free.
     """
-    try:
-        run = open_run(folder)
-        run.status()
-        _ = run.search
-        if (folder / "fronts" / "lower_bound.parquet").exists():
-            result = run.result()
-            for method in result.fronts:
-                result.wse(method)
-    except QCQAError as error:
-        # Not the folder where it lies for the moment, of which nobody knows.
+    free = shutil.disk_usage(folder).free
+    if needed > free:
         raise RunError(
-            error.found.replace(str(folder), name), expected=error.expected, remedy=error.remedy
-        ) from error
-    except Exception as error:
-        # Tables of any content may lie in a file from elsewhere, and what pandas or numpy raise on
-        # them is not listed anywhere. Nothing of the run is kept, and the cause goes along.
-        raise RunError(
-            f"{name} is damaged: its result does not fit together ({type(error).__name__}: {error})"
-        ) from error
+            f"{name} needs {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free in "
+            f"{folder.parent}",
+            remedy="make room on that disk",
+        )
 
 
-def _let_go(run: Run) -> None:
-    """Let no worker of elsewhere pass for one that is at work, or about to be, here."""
-    try:
-        status = run.status()
-    except RunError:
-        return
-    if status.state in (*LIVE_STATES, "dead"):
-        kept = {"state": "running", "pid": None, "queued": None}
-        run.write_status(status.model_copy(update=kept))
+def is_data(name: str) -> bool:
+    """Return whether a file of a run is taken along, by its name."""
+    return PurePosixPath(name).suffix in _DATA and not is_private(name)
 
 
-def _free_id(wanted: str, name: str) -> str:
-    is_plain = re.fullmatch(r"\w[\w.-]{0,120}", wanted) is not None
-    is_free = wanted != BUNDLED_ID and not (runs_folder() / wanted).exists()
-    return wanted if is_plain and is_free else new_id(name)
-
-
-def _is_data(name: str) -> bool:
-    return PurePosixPath(name).suffix in _DATA and not _is_private(name)
-
-
-def _is_private(name: str) -> bool:
+def is_private(name: str) -> bool:
     """Return whether a file belongs to a process or a desktop, such as the worker's lock."""
     return any(part.startswith(".") for part in PurePosixPath(name).parts)

@@ -1,25 +1,22 @@
 """What each kind of run does, once a worker has it."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from qcqa.converted import save_converted
 from qcqa.methods import wants_calibration
-from qcqa.progress import JobProgress
+from qcqa.progress import OnJobProgress
 from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
 from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import CALIBRATION, Run
+from qcqa.runs.run import Run
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
 
-OnProgress = Callable[[JobProgress], None]
 
-
-def carry_out(run: Run, on_progress: OnProgress) -> None:
+def carry_out(run: Run, on_progress: OnJobProgress) -> None:
     """Do what a run was asked, from where an earlier worker left it.
 
     Parameters
@@ -47,7 +44,7 @@ def carry_out(run: Run, on_progress: OnProgress) -> None:
             _generate(run, run.config, on_progress)
 
 
-def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
+def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
     search_model(
         config.model,
         revision=config.revision,
@@ -59,7 +56,7 @@ def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
     )
 
 
-def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
+def _calibrated(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> Calibrated | None:
     if config.calibration is None or not wants_calibration(config.methods, config.settings):
         return None
     # Here, because it loads torch: a search of the weights alone does without.
@@ -68,7 +65,7 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
     return CalibratedModel(
         config.model,
         config.calibration,
-        run.folder / CALIBRATION,
+        run.calibration_folder,
         revision=config.revision,
         device=config.device,
         on_layer=lambda layer, total: on_progress(
@@ -77,7 +74,7 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
     )
 
 
-def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
+def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.evaluate import evaluate_plans
 
@@ -90,13 +87,13 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> No
         device=config.device,
         dtype=config.dtype,
         folder=search.measured_folder,
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
 
 
-def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> None:
+def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.generate import generate_side_by_side
 
@@ -108,13 +105,13 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> No
         revision=search.search.revision,
         device=config.device,
         dtype=config.dtype,
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
 
 
-def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> None:
+def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.use_cases.convert import convert_and_measure
 
@@ -124,7 +121,7 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> Non
         search.search.model,
         plan_of_run(search, max_cached_heads, method=method),
         Path(config.folder),
-        calibrations=search.additions / CALIBRATION,
+        calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         revision=search.search.revision,
         on_progress=on_progress,

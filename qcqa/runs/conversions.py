@@ -6,10 +6,10 @@ from qcqa.converted import Converted, load_converted
 from qcqa.errors import ConversionError, RunError
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, ConversionConfig
+from qcqa.runs.config import ConversionConfig
 from qcqa.runs.home import converted_folder
 from qcqa.runs.jobs import jobs_of
-from qcqa.runs.new import new_id, slug, write_new_run
+from qcqa.runs.new import slug, write_new_job
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
@@ -19,9 +19,7 @@ from qcqa.use_cases.convert_preflight import conversion_source, preflight_conver
 CONVERTED = "converted.json"
 
 
-def create_conversion(
-    run: Run, *, point: tuple[str, int], folder: Path, name: str | None = None
-) -> Run:
+def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
     """Make a conversion by a plan of a search, ready for a worker.
 
     Parameters
@@ -32,8 +30,6 @@ def create_conversion(
         The plan: the best of a method within so many cached heads.
     folder : Path
         Where the checkpoint is to be; new or empty.
-    name : str, optional
-        Title; that of the folder by default.
 
     Raises
     ------
@@ -44,9 +40,7 @@ def create_conversion(
     """
     method, max_cached_heads = point
     folder = folder.expanduser().absolute()
-    config = ConversionConfig(
-        name=name or folder.name, created=utc_now(), point=point, folder=str(folder)
-    )
+    config = ConversionConfig(name=folder.name, created=utc_now(), point=point, folder=str(folder))
     for other in conversions_of(run):
         is_same = isinstance(other.config, ConversionConfig) and other.config.folder == str(folder)
         if is_same and other.status().state in LIVE_STATES:
@@ -56,7 +50,7 @@ def create_conversion(
     plan = plan_of_run(run, max_cached_heads, method=method)
     source = conversion_source(run.search.model, revision=run.search.revision)
     preflight_conversion(source, plan, folder)
-    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    return write_new_job(run, config)
 
 
 def conversions_of(run: Run) -> list[Run]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, EvaluationConfig
+from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
-from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
 
@@ -21,7 +21,6 @@ def create_evaluation(
     benchmark: Benchmark,
     device: str = "cpu",
     dtype: str = "auto",
-    name: str | None = None,
 ) -> Run:
     """Make an evaluation of a search, ready for a worker.
 
@@ -31,8 +30,6 @@ def create_evaluation(
         The search, with a result.
     points, benchmark, device, dtype
         As in :class:`EvaluationConfig`; see :mod:`qcqa.use_cases.points` for points.
-    name : str, optional
-        Title; the number of plans by default.
 
     Raises
     ------
@@ -46,14 +43,14 @@ def create_evaluation(
         )
     plans = plans_of_points(run.result(), points)
     config = EvaluationConfig(
-        name=name or ("1 plan" if len(plans) == 1 else f"{len(plans)} plans"),
+        name="1 plan" if len(plans) == 1 else f"{len(plans)} plans",
         created=utc_now(),
         points=points,
         benchmark=_from_anywhere(benchmark),
         device=device,
         dtype=dtype,
     )
-    return write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    return write_new_job(run, config)
 
 
 def evaluations_of(run: Run) -> list[Run]:

@@ -6,9 +6,9 @@ from qcqa.errors import EvaluationError, RunError
 from qcqa.generated import GeneratedText, GenerationEvent, GenerationSettings, texts_of
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
-from qcqa.runs.config import JOB_FOLDERS, MOST_GENERATED_PLANS, GenerationConfig
+from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.runs.jobs import jobs_of
-from qcqa.runs.new import new_id, write_new_run
+from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import delete_run
@@ -31,7 +31,6 @@ def create_generation(
     settings: GenerationSettings,
     device: str = "cpu",
     dtype: str = "auto",
-    name: str | None = None,
 ) -> Run:
     """Make a generation of a search, ready for a worker; the oldest of many are deleted.
 
@@ -41,8 +40,6 @@ def create_generation(
         The search, with a result.
     points, settings, device, dtype
         As in :class:`GenerationConfig`; see :mod:`qcqa.use_cases.points` for points.
-    name : str, optional
-        Title; the beginning of the prompt by default.
 
     Raises
     ------
@@ -56,14 +53,14 @@ def create_generation(
     # Quick to fail: a plan that is not there is told now.
     plans_side_by_side(run.result(), points)
     config = GenerationConfig(
-        name=name or _title(settings.prompt),
+        name=_title(settings.prompt),
         created=utc_now(),
         points=points,
         settings=settings,
         device=device,
         dtype=dtype,
     )
-    made = write_new_run(run.additions / JOB_FOLDERS[config.kind] / new_id(), config)
+    made = write_new_job(run, config)
     for old in generations_of(run)[MOST_KEPT:]:
         if old.status().state not in LIVE_STATES:
             delete_run(old)

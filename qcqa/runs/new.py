@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
-from qcqa.runs.config import RunConfig
+from qcqa.runs.config import JOB_FOLDERS, RunConfig
 from qcqa.runs.run import Run
 from qcqa.runs.status import RunStatus
 
@@ -45,3 +45,14 @@ def write_new_run(folder: Path, config: RunConfig) -> Run:
     except OSError as error:
         raise RunError(f"cannot write to {folder} ({error.strerror})") from error
     return run
+
+
+def write_new_job(search: Run, config: RunConfig) -> Run:
+    """Make the directory of a job below its search, ready for a worker.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    return write_new_run(search.additions / JOB_FOLDERS[config.kind] / new_id(), config)

@@ -129,6 +129,11 @@ class Run:
         included = self.folder / FITTED if self.bundled else None
         return FittedFolder(self.additions / FITTED, included)
 
+    @property
+    def calibration_folder(self) -> Path:
+        """Where the calibration is kept that a search's plans rest on."""
+        return self.additions / CALIBRATION
+
     @cached_property
     def lock(self) -> FileLock:
         """Held by the worker for as long as it lives: the kernel lets go of it when it dies."""

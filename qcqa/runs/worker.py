@@ -14,8 +14,8 @@ from filelock import Timeout
 
 from qcqa.errors import QCQAError, RunError
 from qcqa.methods.plans import installed_versions
-from qcqa.progress import JobProgress
-from qcqa.runs.carry_out import OnProgress, carry_out
+from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.runs.carry_out import carry_out
 from qcqa.runs.clock import utc_now
 from qcqa.runs.run import Run
 from qcqa.runs.status import RunStatus
@@ -28,7 +28,7 @@ class Cancelled(BaseException):
     """The run was asked to stop; no error handler on the way may swallow it."""
 
 
-def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
+def work(run: Run, *, on_progress: OnJobProgress | None = None) -> None:
     """Carry out a run, from where an earlier worker left it.
 
     The state in ``status.json`` ends as finished, failed or cancelled. SIGTERM cancels.
@@ -76,7 +76,7 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
 class _Journal:
     """Writes ``status.json`` and ``events.jsonl`` of a run."""
 
-    def __init__(self, run: Run, on_progress: OnProgress | None):
+    def __init__(self, run: Run, on_progress: OnJobProgress | None):
         self._run = run
         self._on_progress = on_progress
         self._events = run.folder / "events.jsonl"

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.grouping import canonical_labels
+from qcqa.grouping import block_labels, canonical_labels
 
 IntArray = NDArray[np.int64]
 Rng = np.random.Generator
@@ -57,8 +57,7 @@ class LabelGenes:
 
     def sample(self, size: int, rng: Rng) -> IntArray:
         """Return MHA, GQA and MQA, and random labels of every group count alike."""
-        heads = np.arange(self.num_genes)
-        known = [heads * count // self.num_genes for count in divisors(self.num_genes)]
+        known = block_labels(self.num_genes)[np.array(divisors(self.num_genes)) - 1]
         counts = rng.integers(1, self.num_genes + 1, size=(size, 1))
         labels = rng.integers(0, counts, size=(size, self.num_genes))
         return self.canonical(np.concatenate([known, labels[: max(size - len(known), 0)]]))

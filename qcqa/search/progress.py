@@ -31,7 +31,3 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-def silent(_progress: Progress) -> None:
-    """Take progress that nobody asked for."""

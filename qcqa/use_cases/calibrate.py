@@ -1,11 +1,10 @@
 """Calibrate a model: read a text once and keep what merging, searching and refitting need."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from qcqa.attention import source_heads
 from qcqa.calibrate import calibration_windows, make_batches, second_moments
@@ -19,15 +18,13 @@ from qcqa.merge import MERGES
 from qcqa.merge.grams import layer_grams
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
-from qcqa.use_cases.device import require_usable
+from qcqa.progress import OnLayer
+from qcqa.use_cases.source_model import load_config, load_float32, load_tokenizer
 
 DEMO = "demo"
 
 #: Tokens of a batch of the pass over the text: hidden states of a layer's attention at a time.
 _BATCH_TOKENS = 4096
-
-#: Takes the layers done and the number of all.
-OnLayer = Callable[[int, int], None]
 
 
 def calibrate_model(
@@ -73,18 +70,15 @@ def calibrate_model(
     ------
     CalibrationError
         If the text cannot be used.
-    CheckpointError
-        If the model cannot be read.
+    QCQAError
+        If the model, its tokenizer or the text cannot be read.
     """
     checkpoint = open_checkpoint(model, revision=revision)
     if Path(text).is_dir():
         return _reuse(checkpoint, Path(text), folder)
-    location = location_of(checkpoint)
-    tokenizer = AutoTokenizer.from_pretrained(location, revision=checkpoint.spec.revision or "main")
-    config = AutoConfig.from_pretrained(location, revision=checkpoint.spec.revision or "main")
-    limit = context_limit_of_config(config)
+    limit = context_limit_of_config(load_config(checkpoint))
     windows = calibration_windows(
-        tokenizer,
+        load_tokenizer(checkpoint),
         _documents(text),
         max_tokens=max_tokens,
         window_tokens=min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS),
@@ -161,8 +155,8 @@ def calibration_of_plan(
     revision: str | None = None,
     source: PreTrainedModel | None = None,
     on_layer: OnLayer | None = None,
-) -> CalibrationFolder | None:
-    """Return the calibration that a plan rests on, made again if it is not there; None if none.
+) -> CalibrationFolder:
+    """Return the calibration that a plan rests on, made again if it is not there.
 
     Parameters
     ----------
@@ -178,13 +172,16 @@ def calibration_of_plan(
     Raises
     ------
     CalibrationError
-        If the text is not the one that the plan was made with.
+        If the plan names no text, or the text is not the one that it was made with.
     QCQAError
         If the text or the model cannot be read.
     """
     wanted = plan.calibration
     if wanted is None:
-        return None
+        raise CalibrationError(
+            "a plan that refits and names no calibration text",
+            remedy="search again with --calibration FILE",
+        )
     place = text or wanted.text
     if place != DEMO and not Path(place).expanduser().exists():
         raise CalibrationError(
@@ -209,30 +206,6 @@ def calibration_of_plan(
             remedy="give that text with --calibration FILE, or search again",
         )
     return CalibrationFolder(folder)
-
-
-def load_float32(checkpoint: Checkpoint, device: str = "cpu") -> PreTrainedModel:
-    """Return a checkpoint's model in float32, in which merged attention is fitted.
-
-    Raises
-    ------
-    EvaluationError
-        If torch does not have the device.
-    """
-    require_usable(device, "float32")
-    model = AutoModelForCausalLM.from_pretrained(
-        location_of(checkpoint),
-        revision=checkpoint.spec.revision or "main",
-        dtype=torch.float32,
-        use_safetensors=True,
-    )
-    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
-    return model
-
-
-def location_of(checkpoint: Checkpoint) -> str:
-    """Return where transformers finds a checkpoint: its folder, or its id on the Hub."""
-    return str(checkpoint.folder) if checkpoint.folder.is_dir() else checkpoint.spec.source
 
 
 def _documents(text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,18 +14,17 @@ from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.checkpoint.safetensors_file import SafetensorsFile
 from qcqa.converted import Converted
-from qcqa.errors import CalibrationError, PlanError
+from qcqa.errors import PlanError
 from qcqa.files import remove_leftovers
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
-from qcqa.progress import JobProgress
-from qcqa.use_cases.calibrate import calibration_of_plan, load_float32
-from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes, weights_of
+from qcqa.progress import JobProgress, OnJobProgress, OnLayer, silent
+from qcqa.use_cases.calibrate import calibration_of_plan
+from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
-
-OnJobProgress = Callable[[JobProgress], None]
+from qcqa.use_cases.source_model import load_float32
 
 #: Guesses: of the whole time, what has passed when the text is read, and when layers are refitted.
 _READ, _REFITTED = 0.3, 0.9
@@ -76,7 +74,7 @@ def convert_by_plan(
     QCQAError
         If the model, the plan, its calibration or the folder cannot be used.
     """
-    report = on_progress or _silent
+    report = on_progress or silent
     # What was refitted before needs no calibration: all that rests on it is replaced.
     is_fitted = plan.refit and fitted is not None and fitted.holds(plan)
     rests_on_text = plan.calibration is not None and not is_fitted
@@ -128,7 +126,7 @@ def convert_and_measure(
     QCQAError
         As :func:`convert_by_plan`.
     """
-    report = on_progress or _silent
+    report = on_progress or silent
 
     def on_part(progress: JobProgress) -> None:
         report(replace(progress, fraction=_WRITTEN * progress.fraction))
@@ -146,16 +144,18 @@ def convert_and_measure(
         )
     report(JobProgress("measuring the KV cache", 0, 1, _WRITTEN))
     weight_bytes = sum(
-        tensor.stop - tensor.start
+        tensor.num_bytes
         for path in folder.glob("*.safetensors")
         for tensor in SafetensorsFile(path).tensors.values()
     )
     free = free_memory_bytes()
     can_be_opened = free is None or opening_bytes(weight_bytes) <= free
-    source_bytes, _ = weights_of(open_checkpoint(model, revision=revision))
+    source = open_checkpoint(model, revision=revision)
     return Converted(
         folder=str(folder),
-        source_bytes=source_bytes,
+        source_bytes=sum(
+            one.num_bytes for _, tensors in source.headers() for one in tensors.values()
+        ),
         weight_bytes=weight_bytes,
         promised_bytes_per_token=plan.kv_bytes_per_token,
         measured_bytes_per_token=(
@@ -172,28 +172,19 @@ def _is_made_by(plan: GroupingPlan, folder: Path) -> bool:
         return False
 
 
+@dataclass(eq=False)
 class _Calibrated:
     """What a plan rests on beside the weights: made when the first layer asks for it."""
 
-    def __init__(
-        self,
-        model: str,
-        plan: GroupingPlan,
-        folder: Path,
-        text: str | None,
-        kept: FittedFolder | None,
-        revision: str | None,
-        report: OnJobProgress,
-    ):
-        self._model = model
-        self._plan = plan
-        self._folder = folder
-        self._text = text
-        self._kept = kept
-        self._revision = revision
-        self._report = report
-        #: How much of the whole work is done.
-        self.done = 0.0
+    model: str
+    plan: GroupingPlan
+    folder: Path
+    text: str | None
+    kept: FittedFolder | None
+    revision: str | None
+    report: OnJobProgress
+    #: How much of the whole work is done, from 0 to 1.
+    done: float = 0.0
 
     def moment(self, layer: int) -> Tensor:
         """Return the second moment of a layer's inputs."""
@@ -205,41 +196,31 @@ class _Calibrated:
 
     @cached_property
     def _source(self) -> PreTrainedModel:
-        return load_float32(open_checkpoint(self._model, revision=self._revision))
+        return load_float32(open_checkpoint(self.model, revision=self.revision))
 
     @cached_property
     def _calibration(self) -> CalibrationFolder:
-        found = calibration_of_plan(
-            self._plan,
-            self._model,
-            self._folder,
-            text=self._text,
-            revision=self._revision,
-            source=self._source if self._plan.refit else None,
+        return calibration_of_plan(
+            self.plan,
+            self.model,
+            self.folder,
+            text=self.text,
+            revision=self.revision,
+            source=self._source if self.plan.refit else None,
             on_layer=self._part("reading the calibration text", 0.0, _READ),
         )
-        if found is None:
-            raise CalibrationError(
-                "a plan that refits and names no calibration text",
-                remedy="search again with --calibration FILE",
-            )
-        return found
 
     @cached_property
     def _attention(self) -> list[dict[str, Tensor]]:
         def make() -> PreTrainedModel:
             on_layer = self._part("refitting layers", _READ, _REFITTED)
-            return merged_model(self._source, self._plan, self._calibration, on_layer=on_layer)
+            return merged_model(self._source, self.plan, self._calibration, on_layer=on_layer)
 
-        return fitted_attention(self._plan, self._kept, make)
+        return fitted_attention(self.plan, self.kept, make)
 
-    def _part(self, stage: str, start: float, end: float) -> Callable[[int, int], None]:
+    def _part(self, stage: str, start: float, end: float) -> OnLayer:
         def on_layer(layer: int, total: int) -> None:
             self.done = start + (end - start) * layer / total
-            self._report(JobProgress(stage, layer, total, self.done))
+            self.report(JobProgress(stage, layer, total, self.done))
 
         return on_layer
-
-
-def _silent(_progress: JobProgress) -> None:
-    """Take progress that nobody asked for."""

@@ -1,16 +1,14 @@
 """Look at a conversion before it starts: from headers alone, without loading torch."""
 
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from qcqa.budget import GIB
-from qcqa.checkpoint import Checkpoint, open_checkpoint
-from qcqa.checkpoint.checkpoint import missing_shard
+from qcqa.checkpoint import open_checkpoint
 from qcqa.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError
 from qcqa.files import free_bytes, require_empty, require_room, require_writable
-from qcqa.model_spec import ModelSpec
+from qcqa.model_spec import ModelSpec, dtype_bytes
 from qcqa.plan import GroupingPlan
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
@@ -86,12 +84,12 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
         If it is gone, damaged, or of an unknown family.
     """
     checkpoint = open_checkpoint(model, revision=revision)
-    num_bytes, num_weights = weights_of(checkpoint)
+    tensors = [one for _, header in checkpoint.headers() for one in header.values()]
     return ConversionSource(
         spec=checkpoint.spec,
         fingerprint=checkpoint.fingerprint() if checkpoint.spec.revision is None else None,
-        num_bytes=num_bytes,
-        num_weights=num_weights,
+        num_bytes=sum(one.num_bytes for one in tensors),
+        num_weights=sum(one.num_weights for one in tensors),
     )
 
 
@@ -148,24 +146,6 @@ def preflight_conversion(
     )
 
 
-def weights_of(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Return the bytes and the number of all weights, from the headers of their files.
-
-    Raises
-    ------
-    CheckpointError
-        If a file is missing.
-    """
-    num_bytes = num_weights = 0
-    for shard in sorted(set(checkpoint.shards.values())):
-        header = checkpoint.storage.header(shard)
-        if header is None:
-            raise missing_shard(checkpoint.spec.source, shard)
-        num_bytes += sum(tensor.stop - tensor.start for tensor in header.values())
-        num_weights += sum(prod(tensor.shape) for tensor in header.values())
-    return num_bytes, num_weights
-
-
 def opening_bytes(weight_bytes: int) -> int:
     """Return the memory that opening a model takes, in the type in which it is stored."""
     return weight_bytes + _MEMORY_BESIDE_WEIGHTS
@@ -186,9 +166,7 @@ def _saved_bytes(plan: GroupingPlan) -> int:
     """Return the bytes of the K and V rows that a plan does away with."""
     spec = plan.model
     num_heads = spec.num_cached_heads - plan.num_cached_heads
-    # Per head as many rows as a cached token has elements, in the same type.
-    bytes_per_column = spec.kv_bytes_per_token(num_cached_heads=num_heads)
-    return bytes_per_column * (spec.hidden_size + spec.has_kv_bias)
+    return num_heads * spec.weights_per_head * dtype_bytes(spec.dtype)
 
 
 def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:

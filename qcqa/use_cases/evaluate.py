@@ -1,7 +1,7 @@
 """Measure the models that plans make of their source, beside the source itself."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +12,10 @@ from qcqa.evaluate.progress import EvaluationProgress
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
-from qcqa.progress import JobProgress
+from qcqa.progress import JobProgress, OnJobProgress, OnLayer
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
-from qcqa.use_cases.calibrate import OnLayer
 from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
-
-OnJobProgress = Callable[[JobProgress], None]
 
 _SOURCE, _CONVERTED = "source", "converted"
 

@@ -9,23 +9,19 @@ from tempfile import TemporaryDirectory
 from typing import TypedDict
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.attention import converted_copy
 from qcqa.calibrate.merged import merged_model, set_attention
 from qcqa.checkpoint import Checkpoint, open_checkpoint
-from qcqa.errors import EvaluationError
 from qcqa.fitted import FittedFolder
 from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
-from qcqa.use_cases.calibrate import OnLayer, calibration_of_plan, load_float32, location_of
+from qcqa.progress import OnLayer
+from qcqa.use_cases.calibrate import calibration_of_plan
 from qcqa.use_cases.device import require_usable
 from qcqa.use_cases.fitted_attention import fitted_attention
+from qcqa.use_cases.source_model import load_float32, load_model, load_tokenizer
 
 
 def plan_label(plan: GroupingPlan) -> str:
@@ -126,14 +122,7 @@ class PlanModels:
     @cached_property
     def source(self) -> PreTrainedModel:
         """The source, where and as it is to run."""
-        model = AutoModelForCausalLM.from_pretrained(
-            location_of(self.checkpoint),
-            revision=self._revision,
-            dtype=self.where["dtype"],
-            use_safetensors=True,
-        )
-        torch.nn.Module.to(model, self.where["device"])  # its own is hidden from type checkers
-        return model
+        return load_model(self.checkpoint, **self.where)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -144,15 +133,7 @@ class PlanModels:
         EvaluationError
             If it has none that can be loaded.
         """
-        location = location_of(self.checkpoint)
-        try:
-            return AutoTokenizer.from_pretrained(location, revision=self._revision)
-        # Whatever its class makes of files that are missing or are another model's.
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise EvaluationError(
-                f"{location} has no tokenizer that can be loaded ({error})",
-                expected="the tokenizer's files beside the weights",
-            ) from error
+        return load_tokenizer(self.checkpoint)
 
     def model_of(self, plan: GroupingPlan, on_layer: OnLayer | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.
@@ -185,10 +166,6 @@ class PlanModels:
         if self.source.dtype == torch.float32:
             return self.source
         return load_float32(self.checkpoint, self.where["device"])
-
-    @property
-    def _revision(self) -> str:
-        return self.checkpoint.spec.revision or "main"
 
 
 def _by_mean(plan: GroupingPlan) -> GroupingPlan:

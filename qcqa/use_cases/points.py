@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from qcqa.budget import heads_within_ratio
 from qcqa.plan import GroupingPlan
-from qcqa.search.config import SearchSettings
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import best_method, plan_of_result
 
@@ -90,13 +89,7 @@ def points_to_compare(result: SearchResult, max_cached_heads: int) -> Points:
     return points_at(result, max_cached_heads, methods=known)
 
 
-def plans_of_points(
-    result: SearchResult,
-    points: Points,
-    *,
-    settings: SearchSettings | None = None,
-    run: str | None = None,
-) -> list[GroupingPlan]:
+def plans_of_points(result: SearchResult, points: Points) -> list[GroupingPlan]:
     """Return the plans of points, each once, from the largest cache down; none for MHA.
 
     Parameters
@@ -105,8 +98,6 @@ def plans_of_points(
         Fronts of the methods.
     points : tuple of (str, int)
         See above.
-    settings, run : optional
-        As in :func:`plan_of_result`.
 
     Raises
     ------
@@ -114,9 +105,7 @@ def plans_of_points(
         If a method was not searched, or has no plan within its budget.
     """
     plans = [
-        plan_of_result(result, heads, method=method, settings=settings, run=run)
-        for method, heads in points
-        if method != "mha"
+        plan_of_result(result, heads, method=method) for method, heads in points if method != "mha"
     ]
     unique = {(plan.method, plan.digest): plan for plan in plans}
     return sorted(unique.values(), key=lambda plan: (-plan.kv_ratio, plan.predicted.wse))

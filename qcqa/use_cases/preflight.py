@@ -1,11 +1,11 @@
 """All that can be said of a search before it starts: the model, time, memory and disk."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcqa.files import free_bytes
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.estimate import CALIBRATION_TOKENS, TimeEstimate, estimate_time
@@ -84,7 +84,7 @@ def preflight(
 
 def _memory_bytes(model: ModelReport, settings: SearchSettings, *, with_text: bool) -> int:
     spec = model.spec
-    layer = 2 * spec.num_kv_heads * spec.head_dim * (spec.hidden_size + spec.has_kv_bias) * 4
+    layer = 2 * spec.num_kv_heads * spec.weights_per_head * 4
     reading = _PROCESS_BYTES + _LAYERS_AT_ONCE * layer
     workers = min(settings.workers or os.cpu_count() or 1, spec.num_layers)
     searching = _PROCESS_BYTES + (workers * _SPAWNED_BYTES if workers > 1 else 0)
@@ -119,7 +119,7 @@ def _warnings(memory: int, disk: int, folder: Path | None) -> list[str]:
             "it will probably not come to an end."
         )
     if folder is not None:
-        free = shutil.disk_usage(_nearest(folder)).free
+        free = free_bytes(folder)
         if disk > free:
             found.append(f"It needs about {_gib(disk)} of disk and {folder} has {_gib(free)} free.")
     return found
@@ -131,11 +131,6 @@ def machine_memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder itself, or the nearest one above it that is there."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def _gib(size: int) -> str:

@@ -19,7 +19,8 @@ from qcqa.search.problem import Problem
 from qcqa.subspace.grams import are_grams_of, stored_objective
 from qcqa.subspace.objective import SubspaceObjective
 from qcqa.terms import Kind
-from qcqa.use_cases.calibrate import calibrate_model, load_float32, save_grams
+from qcqa.use_cases.calibrate import calibrate_model, save_grams
+from qcqa.use_cases.source_model import load_float32
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
 _SHORT_REFIT = RefitSettings(steps=40)

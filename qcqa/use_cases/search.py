@@ -13,7 +13,7 @@ from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method, wants_calibration
 from qcqa.plan import CalibrationText
-from qcqa.progress import JobProgress
+from qcqa.progress import JobProgress, silent
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
@@ -114,7 +114,7 @@ def search_model(
         If a method is unknown, or needs a calibration text that there is none of.
     """
     settings = settings or SearchSettings()
-    report = on_progress or _silent
+    report = on_progress or silent
     wanted = with_baselines(methods)
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
@@ -293,7 +293,3 @@ class _Shares:
 
 def _report_method(report: OnProgress, shares: _Shares, method: str, progress: Progress) -> None:
     report(shares.of(method, progress))
-
-
-def _silent(_progress: SearchProgress) -> None:
-    """Take progress that nobody asked for."""

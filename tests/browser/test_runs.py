@@ -7,7 +7,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.archive import load_run, pack_run
+from qcqa.runs.archive import pack_run
+from qcqa.runs.loading import load_run
 from qcqa.runs.run import open_run
 
 OpenPage = Callable[..., Page]

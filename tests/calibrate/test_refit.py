@@ -90,13 +90,13 @@ def test_the_same_refit_gives_the_same_model(model, plan, batches):
 
 
 def test_a_fit_that_does_not_help_is_not_kept(model, plan, batches):
-    merged = converted_copy(model, plan)
-    before = [parameter.clone() for parameter in merged.parameters()]
+    models = []
     # steps of many times the weights' size lead nowhere
-    refit(
-        model, merged, batches, RefitSettings(steps=3, rate=1e4, output_first=False), layers=[0, 2]
-    )
-    for now, old in zip(merged.parameters(), before, strict=True):
+    for settings in (RefitSettings(steps=0), RefitSettings(steps=3, rate=1e4)):
+        merged = converted_copy(model, plan)
+        refit(model, merged, batches, settings, layers=[0, 2])
+        models.append(merged)
+    for old, now in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(now, old, rtol=0, atol=0)
 
 

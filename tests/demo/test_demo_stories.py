@@ -9,9 +9,10 @@ from qcqa.demo import lexicon as lx
 from qcqa.demo.draws import Draw, is_held_out
 from qcqa.demo.drills import write_drill, write_quiz, write_reflexives
 from qcqa.demo.evaluation_data import make_documents
-from qcqa.demo.facts import KINDS, MAKERS, World, changed, make_people
+from qcqa.demo.facts import KINDS, MAKERS, changed
 from qcqa.demo.stories import held_out_pairs, stream, write_document, write_story
 from qcqa.demo.tokenizer import build_tokenizer, readable, word_ids
+from qcqa.demo.world import World, make_people
 
 
 def test_lexicon_has_no_word_with_two_roles_that_would_confuse_the_held_out_test() -> None:

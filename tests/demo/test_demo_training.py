@@ -9,16 +9,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from qcqa.demo import publish
 from qcqa.demo.batches import BatchMaker
 from qcqa.demo.checkpoints import find_checkpoint
 from qcqa.demo.drills import write_roll_call
 from qcqa.demo.initial import add_look_up_heads
 from qcqa.demo.model import DemoShape, build_model
-from qcqa.demo.publish import publish
 from qcqa.demo.schedule import Mix, Schedule
 from qcqa.demo.stories import stream
 from qcqa.demo.tokenizer import BOS
-from qcqa.demo.train import Settings, main, parse, settings_of, train
+from qcqa.demo.train import main, parse, settings_of
+from qcqa.demo.training import Settings, train
 from qcqa.errors import RunError
 
 TINY = Settings(
@@ -150,9 +151,13 @@ def test_the_default_model_is_what_ships() -> None:
     assert config.head_dim in (16, 32)
 
 
-def test_a_published_folder_opens_and_reports_itself(tmp_path: Path) -> None:
+def test_a_published_folder_opens_and_reports_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(tmp_path / "run", TINY, device=CPU, report=quiet)
-    scores = publish(tmp_path / "run" / "checkpoint", tmp_path / "model", limit=40)
+    folders = [str(tmp_path / "run" / "checkpoint"), str(tmp_path / "model")]
+    publish.main([*folders, "--limit", "40", "--hardware", "an abacus"])
+    loss = float(capsys.readouterr().out.partition("MQA mean {'loss': ")[2].partition(",")[0])
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "README.md", "calibration.txt", "config.json", "generation_config.json", "heldout.txt",
         "minimal_pairs.jsonl", "model.safetensors", "recall.jsonl", "tokenizer.json",
@@ -168,7 +173,8 @@ def test_a_published_folder_opens_and_reports_itself(tmp_path: Path) -> None:
     assert ids.shape[1] <= 6
     text = (tmp_path / "model" / "README.md").read_text()
     assert "MQA mean" in text
-    assert f"{scores['MQA mean'].loss:.3f}" in text
+    assert f"{loss:.3f}" in text
+    assert "minutes on an abacus" in text
     assert str(tmp_path) not in text
 
 

@@ -8,14 +8,8 @@ import pytest
 from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import metrics_of
-from qcqa.report.speed import (
-    QUANTITIES,
-    speed_conditions,
-    speed_figure,
-    speed_rows,
-    speed_sentence,
-    speed_table,
-)
+from qcqa.report.speed import speed_conditions, speed_rows, speed_sentence, speed_table
+from qcqa.report.speed_chart import QUANTITIES, speed_figure
 
 LOAD = DecodeLoad(256, 2, 8)
 MeasureSpeed = Callable[..., Evaluated]

@@ -15,10 +15,11 @@ from qcqa.errors import RunError
 from qcqa.evaluated import Benchmark
 from qcqa.packaged import demo_run_folder
 from qcqa.runs import archive
-from qcqa.runs.archive import load_run, pack_run, write_archive
+from qcqa.runs.archive import pack_run, write_archive
 from qcqa.runs.clock import utc_now
 from qcqa.runs.evaluations import create_evaluation, evaluations_of
 from qcqa.runs.home import runs_folder
+from qcqa.runs.loading import load_run
 from qcqa.runs.run import Run, open_run
 from qcqa.runs.status import RunStatus
 from qcqa.runs.store import annotate_run, list_runs, rename_run

@@ -49,10 +49,10 @@ def bundled(monkeypatch: pytest.MonkeyPatch, searched_demo: Path, tmp_path: Path
 
 def test_an_evaluation_opens_again_with_its_config(search: Run) -> None:
     asked = Benchmark(text="demo", tasks=("demo_recall",), limit=3, speed=DecodeLoad(16, 2, 4))
-    made = _create(search, benchmark=asked, name="a title", dtype="float32")
+    made = _create(search, benchmark=asked, dtype="float32")
     again = open_run(made.folder)
     assert again.config == made.config
-    assert (again.config.kind, again.config.name) == ("evaluation", "a title")
+    assert (again.config.kind, again.config.name) == ("evaluation", "2 plans")
     assert made.folder.parent == search.folder / "evaluations"
     assert again.status().state == "queued"
     assert search_of(again).folder == search.folder

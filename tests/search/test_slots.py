@@ -5,11 +5,11 @@ import pytest
 
 from qcqa.gram import HeadGram, ModelGrams
 from qcqa.grouping import Grouping
+from qcqa.progress import silent
 from qcqa.search.config import SearchSettings
 from qcqa.search.fronts import front_of
 from qcqa.search.optimal import lower_bound, optimal_front
 from qcqa.search.problem import wse_problem
-from qcqa.search.progress import silent
 from qcqa.search.slots import Slot, SlotCandidates, slots_of
 from qcqa.search.two_stage import arbitrary_cardinality, two_stage
 from qcqa.wse import grouping_wse, population_wse

@@ -12,7 +12,7 @@ from qcqa.attention import load
 from qcqa.calibrate import RefitSettings
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
-from qcqa.errors import CalibrationError, ConversionError
+from qcqa.errors import CalibrationError, ConversionError, EvaluationError
 from qcqa.evaluate import demo_documents
 from qcqa.evaluated import Benchmark
 from qcqa.fitted import FittedFolder
@@ -274,6 +274,13 @@ def test_a_kept_calibration_serves_in_place_of_its_text(searched, model_folder, 
     torch.testing.assert_close(copy.moment(1), CalibrationFolder(folder).moment(1))
     with pytest.raises(CalibrationError, match="no whole calibration"):
         calibrate_model("demo", str(folder), tmp_path / "another")
+
+
+def test_a_model_without_its_tokenizer_is_refused(model_folder, text, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(model_folder, bare, ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(EvaluationError, match="no tokenizer that can be loaded"):
+        calibrate_model(str(bare), str(text), tmp_path / "kept")
 
 
 def test_the_text_of_the_evaluation_is_no_calibration_text(model_folder, tmp_path):

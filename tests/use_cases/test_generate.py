@@ -66,7 +66,7 @@ def test_a_plan_that_changes_nothing_says_what_the_source_says() -> None:
 def test_what_cannot_be_generated_is_refused_before_weights_are_read(
     plans: Sequence[GroupingPlan], tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcqa.use_cases.plan_models.AutoModelForCausalLM", None)
+    monkeypatch.setattr("qcqa.use_cases.source_model.AutoModelForCausalLM", None)
     with pytest.raises(EvaluationError, match="no tokenizer that can be loaded"):
         generate_side_by_side(str(tiny_llama), [], SETTINGS)
     with pytest.raises(PlanError, match="a plan for demo"):

@@ -1,0 +1,26 @@
+"""The arguments and options that say which model, and where and how it runs."""
+
+from typing import Annotated
+
+import typer
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False),
+]
+RevisionOption = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")]
+ModelDtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
+]
+#: Of commands that take a run's model, or a model.
+ModelInsteadArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="Local folder, Hub id, or 'demo'; instead of --run.",
+        show_default=False,
+    ),
+]

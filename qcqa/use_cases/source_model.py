@@ -1,0 +1,80 @@
+"""A checkpoint as transformers opens it: config, tokenizer and model."""
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from qcqa.checkpoint import Checkpoint
+from qcqa.errors import EvaluationError
+from qcqa.use_cases.device import require_usable
+
+
+def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """Return a checkpoint's config, with the defaults of its family."""
+    location = _location(checkpoint)
+    config: PreTrainedConfig = AutoConfig.from_pretrained(location, revision=_revision(checkpoint))
+    return config
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """Return a checkpoint's tokenizer.
+
+    Raises
+    ------
+    EvaluationError
+        If it has none that can be loaded.
+    """
+    location = _location(checkpoint)
+    try:
+        return AutoTokenizer.from_pretrained(location, revision=_revision(checkpoint))
+    # Whatever its class makes of files that are missing or are another model's.
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise EvaluationError(
+            f"{location} has no tokenizer that can be loaded ({error})",
+            expected="the tokenizer's files beside the weights",
+        ) from error
+
+
+def load_model(checkpoint: Checkpoint, *, device: str, dtype: str) -> PreTrainedModel:
+    """Return a checkpoint's model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The source.
+    device, dtype : str
+        Where, and in which type, it is to run, see
+        :func:`~qcqa.use_cases.device.require_usable`.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
+        _location(checkpoint), revision=_revision(checkpoint), dtype=dtype, use_safetensors=True
+    )
+    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    return model
+
+
+def load_float32(checkpoint: Checkpoint, device: str = "cpu") -> PreTrainedModel:
+    """Return a checkpoint's model in float32, in which merged attention is fitted.
+
+    Raises
+    ------
+    EvaluationError
+        If torch does not have the device.
+    """
+    require_usable(device, "float32")
+    return load_model(checkpoint, device=device, dtype="float32")
+
+
+def _location(checkpoint: Checkpoint) -> str:
+    """Return where transformers finds a checkpoint: its folder, or its id on the Hub."""
+    return str(checkpoint.folder) if checkpoint.folder.is_dir() else checkpoint.spec.source
+
+
+def _revision(checkpoint: Checkpoint) -> str:
+    return checkpoint.spec.revision or "main"
