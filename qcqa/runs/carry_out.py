@@ -14,7 +14,7 @@ from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import CALIBRATION, Run
 from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
+from qcqa.use_cases.search import Calibrated, search_model
 
 OnProgress = Callable[[JobProgress], None]
 
@@ -55,11 +55,11 @@ def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
         settings=config.settings,
         folder=run.folder,
         on_progress=on_progress,
-        calibrated=_calibrated(run, config, on_progress),
+        calibrated=_calibrated(run, config),
     )
 
 
-def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Calibrated | None:
+def _calibrated(run: Run, config: SearchConfig) -> Calibrated | None:
     if config.calibration is None or not wants_calibration(config.methods, config.settings):
         return None
     # Here, because it loads torch: a search of the weights alone does without.
@@ -71,9 +71,6 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnProgress) -> Cali
         run.folder / CALIBRATION,
         revision=config.revision,
         device=config.device,
-        on_layer=lambda layer, total: on_progress(
-            SearchProgress("reading the calibration text", layer, total, 0.0)
-        ),
     )
 
 
