@@ -52,7 +52,8 @@ def _key(name: str, options: Mapping[str, str]) -> str:
 def _switch(label: str, options: Mapping[str, str], state: dict[str, Any]) -> None:
     """Draw few options beside each other and many as a list."""
     if len(options) <= _MOST_BESIDE_EACH_OTHER:
-        st.segmented_control(
+        # Each with a border of its own: joined ones lack theirs where they wrap.
+        st.pills(
             label,
             list(options),
             format_func=lambda name: options[name],

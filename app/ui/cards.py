@@ -107,10 +107,13 @@ def method_cards(
 ) -> None:
     """Draw a card per method: what the chart shows of its plan, and the rest in small.
 
-    A card's name selects its plan.
+    A card's name selects its plan. The source has none: it fits the whole budget only, and loses
+    nothing then.
     """
-    with st.grid(2, min_column_width=150, gap="small"):
-        for method, point in points.items():
+    shown = {method: point for method, point in points.items() if method != "mha"}
+    # As high as the chart beside them, about.
+    with st.grid(2 if len(shown) > 3 else 1, min_column_width=150, gap="small"):
+        for method, point in shown.items():
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 _name(method, point, is_selected=point is not None and point is selected)
                 if point is None:
