@@ -1,6 +1,5 @@
 """``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -156,8 +155,6 @@ def _measure_here(
     if model is None:
         raise EvaluationError("neither a model nor a run", expected="one of them")
     plans = [load_plan(path) for path in files]
-    # One bar is enough: ours tells how far the whole is.
-    os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: no other command should wait for that.
     from qcqa.use_cases.evaluate import evaluate_plans
 

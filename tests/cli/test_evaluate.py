@@ -153,5 +153,7 @@ def test_what_cannot_be_measured_is_refused(
 ) -> None:
     called = qcqa("evaluate", *(str(one).format(tiny=tiny_llama) for one in arguments))
     assert called.code == 2
-    assert "Traceback" not in called.err
-    assert message in called.err
+    # The bar of transformers cannot be turned off once it was imported, as by other tests here.
+    (line,) = called.err[called.err.find("qcqa: ") :].splitlines()
+    assert called.err.startswith(("qcqa: ", "\rLoading weights"))
+    assert message in line
