@@ -19,6 +19,7 @@ from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 
 OnJobProgress = Callable[[JobProgress], None]
+OnRow = Callable[[Evaluated], None]
 
 _SOURCE, _CONVERTED = "source", "converted"
 
@@ -35,6 +36,7 @@ def evaluate_plans(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     on_progress: OnJobProgress | None = None,
+    on_row: OnRow | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
 
@@ -63,6 +65,8 @@ def evaluate_plans(
         Where the attention of plans is kept that were merged or refitted by a calibration.
     on_progress : callable, optional
         Called often; raising from it ends the evaluation, and what was measured is kept.
+    on_row : callable, optional
+        Called with each row of the result as soon as it is there.
 
     Returns
     -------
@@ -88,8 +92,11 @@ def evaluate_plans(
         if folder:
             folder.make()
         bench = _Bench(models, benchmark, folder, 1 + len(plans), on_progress)
-        rows = [bench.row_of_source()]
-        rows += [bench.row_of_plan(number, plan) for number, plan in enumerate(plans, start=1)]
+        rows = []
+        for row in bench.rows(plans):
+            rows.append(row)
+            if on_row:
+                on_row(row)
     return rows
 
 
@@ -124,6 +131,12 @@ class _Bench:
         self._scores_of_source: dict[Part, Mapping[str, Scores]] = {}
         #: Figures by the plans' digests: two methods may have found the same plan.
         self._figures: dict[str, tuple[Measurement, ...]] = {}
+
+    def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
+        """Yield the source's row, then those of plans, each when it has been measured."""
+        yield self.row_of_source()
+        for number, plan in enumerate(plans, start=1):
+            yield self.row_of_plan(number, plan)
 
     def row_of_source(self) -> Evaluated:
         """Return the source's row, from the folder if it is there."""

@@ -35,6 +35,24 @@ def plan_label(plan: GroupingPlan) -> str:
     return f"{method} at {100 * plan.kv_ratio:.3g} %"
 
 
+def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model in a folder or on the Hub.
+
+    Raises
+    ------
+    EvaluationError
+        If there is none that can be loaded.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(location, revision=revision)
+    # Whatever its class makes of files that are missing or are another model's.
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise EvaluationError(
+            f"{location} has no tokenizer that can be loaded ({error})",
+            expected="the tokenizer's files beside the weights",
+        ) from error
+
+
 @contextmanager
 def models_of(
     model: str,
@@ -144,15 +162,7 @@ class PlanModels:
         EvaluationError
             If it has none that can be loaded.
         """
-        location = location_of(self.checkpoint)
-        try:
-            return AutoTokenizer.from_pretrained(location, revision=self._revision)
-        # Whatever its class makes of files that are missing or are another model's.
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise EvaluationError(
-                f"{location} has no tokenizer that can be loaded ({error})",
-                expected="the tokenizer's files beside the weights",
-            ) from error
+        return tokenizer_of(location_of(self.checkpoint), revision=self._revision)
 
     def model_of(self, plan: GroupingPlan, on_layer: OnLayer | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.
