@@ -16,11 +16,12 @@ from qcqa.report.group_costs import (
 from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.search_result import SearchResult
 from ui.chart import legible
-from ui.state import choices, widget
+from ui.state import choices, redrawn_alone, widget
 from ui.wording import merge_text
 
 
 @st.fragment
+@redrawn_alone
 def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
     """Draw similarities and costs of a layer of the reader's choice."""
     st.subheader("One layer", anchor=False)

@@ -17,13 +17,14 @@ from qcqa.search_result import SearchResult
 from ui.axis_choice import metric_choice
 from ui.budget import chosen_load
 from ui.chart import legible
-from ui.state import choices
+from ui.state import choices, redrawn_alone
 
 #: Widths that do not change with the metric: the browser keeps those of the first one.
 _number = partial(st.column_config.NumberColumn, width="small")
 
 
 @st.fragment
+@redrawn_alone
 def measured_panel(
     result: SearchResult, rows: tuple[Evaluated, ...], name: str, newest: Run | None
 ) -> None:
