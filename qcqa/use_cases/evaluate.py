@@ -17,6 +17,7 @@ from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.calibrate import OnLayer
 from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
+from qcqa.use_cases.texts_apart import refuse_calibration_text
 
 OnJobProgress = Callable[[JobProgress], None]
 OnRow = Callable[[Evaluated], None]
@@ -76,10 +77,12 @@ def evaluate_plans(
     Raises
     ------
     EvaluationError
-        If the benchmark's data cannot be used, or a live KV cache is not of the promised size.
+        If the benchmark's data cannot be used or are what a plan was calibrated on, or a live KV
+        cache is not of the promised size.
     QCQAError
         If the model or a plan cannot be used.
     """
+    refuse_calibration_text(plans, benchmark)
     with models_of(
         model,
         plans,
