@@ -49,7 +49,7 @@ def plan_from_front(
     provenance : mapping, optional
         What else is known of its origin: plain JSON values.
     calibration : CalibrationText, optional
-        On which a merge by subspaces and a refit rest.
+        On which a fitness other than WSE, a merge by subspaces and a refit rest.
     """
     needs_text = front.merge == "svd" or front.refit
     origin: dict[str, Any] = {"versions": installed_versions()}
@@ -62,6 +62,9 @@ def plan_from_front(
             "merge": front.merge,
             "refit": front.refit,
         }
+    if calibration is not None and front.fitness != "wse":
+        # What the groups rest on, even where the merge does not.
+        origin["calibration"] = calibration.text
     return GroupingPlan(
         model=grams.spec,
         fingerprint=grams.fingerprint,
