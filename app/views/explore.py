@@ -81,8 +81,8 @@ def nothing_yet() -> None:
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("No search yet", anchor=False, text_alignment="center")
         st.markdown(
-            "Start one on the demo model or on a checkpoint of your own; "
-            "it takes seconds to minutes.",
+            "Start one on the demo model or on a checkpoint of your own. "
+            "How long it takes is said before it starts.",
             text_alignment="center",
         )
         if st.button(
