@@ -5,17 +5,12 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qcqa.errors import BudgetError
 from qcqa.front import Front, LowerBound
+from qcqa.front_wse import front_wse
 from qcqa.gram import ModelGrams
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
-from qcqa.wse import population_wse
-
-FloatArray = NDArray[np.float64]
 
 #: Distributions on which a search's numbers depend.
 _PACKAGES = ("qcqa-explorer", "numpy", "pymoo")
@@ -120,18 +115,6 @@ def best_plan(
         provenance=provenance,
         calibration=calibration,
     )
-
-
-def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
-    """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
-    if front.fitness == "wse":
-        return front.error
-    wse = np.zeros(len(front))
-    for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
-        of_candidate = population_wse(gram.key, layer.key_labels)
-        of_candidate += population_wse(gram.value, layer.value_labels)
-        wse += of_candidate[choice]
-    return wse
 
 
 def _prediction(

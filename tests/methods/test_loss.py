@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from qcqa.errors import SettingsError
+from qcqa.front_wse import front_wse
 from qcqa.methods import METHODS, run_method
-from qcqa.methods.plans import best_plan, front_wse, plan_from_front
+from qcqa.methods.plans import best_plan, plan_from_front
 from qcqa.plan_file import plan_from_json, plan_to_json
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem, wse_problem
