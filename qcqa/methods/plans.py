@@ -16,60 +16,6 @@ from qcqa.search.config import SearchSettings
 _PACKAGES = ("qcqa-explorer", "numpy", "pymoo")
 
 
-def plan_from_front(
-    front: Front,
-    index: int,
-    grams: ModelGrams,
-    *,
-    settings: SearchSettings | None = None,
-    bound: LowerBound | None = None,
-    error_bound: LowerBound | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    calibration: CalibrationText | None = None,
-) -> GroupingPlan:
-    """Return one plan of a front.
-
-    Parameters
-    ----------
-    front : Front
-        Of some method on this model.
-    index : int
-        Which of its plans.
-    grams : ModelGrams
-        Of the model.
-    settings : SearchSettings, optional
-        With which the front was found, for the plan's provenance.
-    bound, error_bound : LowerBound, optional
-        Tell how good the plan can be, by WSE and by another fitness of the front.
-    provenance : mapping, optional
-        What else is known of its origin: plain JSON values.
-    calibration : CalibrationText, optional
-        On which a merge by subspaces and a refit rest.
-    """
-    needs_text = front.merge == "svd" or front.refit
-    origin: dict[str, Any] = {"versions": installed_versions()}
-    if settings is not None:
-        # How many processes found it says nothing of the plan.
-        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
-            # The method may have insisted on others than the run's.
-            "fitness": front.fitness,
-            "apart": front.apart,
-            "merge": front.merge,
-            "refit": front.refit,
-        }
-    return GroupingPlan(
-        model=grams.spec,
-        fingerprint=grams.fingerprint,
-        method=front.method,
-        merge=front.merge,
-        refit=front.refit,
-        layers=front.groupings(index),
-        predicted=_prediction(front, index, grams, bound, error_bound),
-        provenance=origin | dict(provenance or {}),
-        calibration=calibration if needs_text else None,
-    )
-
-
 def best_plan(
     front: Front,
     grams: ModelGrams,
@@ -81,14 +27,24 @@ def best_plan(
     provenance: Mapping[str, Any] | None = None,
     calibration: CalibrationText | None = None,
 ) -> GroupingPlan:
-    """Return the plan of least error that caches at most so many heads; see the other function.
+    """Return the plan of least error that caches at most so many heads.
 
     Parameters
     ----------
+    front : Front
+        Of some method on this model.
+    grams : ModelGrams
+        Of the model.
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
-    front, grams, settings, bound, error_bound, provenance, calibration
-        As in :func:`plan_from_front`.
+    settings : SearchSettings, optional
+        With which the front was found, for the plan's provenance.
+    bound, error_bound : LowerBound, optional
+        Tell how good the plan can be, by WSE and by another fitness of the front.
+    provenance : mapping, optional
+        What else is known of its origin: plain JSON values.
+    calibration : CalibrationText, optional
+        On which a merge by subspaces and a refit rest.
 
     Raises
     ------
@@ -105,16 +61,33 @@ def best_plan(
             f"the smallest plan of {front.method}",
             remedy="raise the budget or take another method",
         )
-    return plan_from_front(
-        front,
-        index,
-        grams,
-        settings=settings,
-        bound=bound,
-        error_bound=error_bound,
-        provenance=provenance,
-        calibration=calibration,
+    needs_text = front.merge == "svd" or front.refit
+    return GroupingPlan(
+        model=grams.spec,
+        fingerprint=grams.fingerprint,
+        method=front.method,
+        merge=front.merge,
+        refit=front.refit,
+        layers=front.groupings(index),
+        predicted=_prediction(front, index, grams, bound, error_bound),
+        provenance=_origin(front, settings) | dict(provenance or {}),
+        calibration=calibration if needs_text else None,
     )
+
+
+def _origin(front: Front, settings: SearchSettings | None) -> dict[str, Any]:
+    """Return versions and settings with which a front was found."""
+    origin: dict[str, Any] = {"versions": installed_versions()}
+    if settings is not None:
+        # How many processes found it says nothing of the plan.
+        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
+            # The method may have insisted on others than the run's.
+            "fitness": front.fitness,
+            "apart": front.apart,
+            "merge": front.merge,
+            "refit": front.refit,
+        }
+    return origin
 
 
 def _prediction(
