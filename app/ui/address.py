@@ -1,8 +1,8 @@
 """The choices that the address of a page holds, and how they stand in it."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from qcqa.capacity import WEIGHT_BYTES
 from qcqa.model_spec import DTYPE_BYTES
@@ -10,6 +10,8 @@ from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.group_costs import KIND_LABELS
 from qcqa.report.kv_axis import KV_UNITS, KvUnit
 from qcqa.terms import Kind
+
+_T = TypeVar("_T")
 
 Section = Literal["quality", "speed", "texts"]
 
@@ -37,17 +39,19 @@ def _size(text: str) -> float | None:
     return _number(text, most=10**6)
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
+    """Return a whole number, or None where the text is none or too large."""
     # Python refuses to read thousands of digits.
     is_short = text.isdecimal() and len(text) <= 10
     return int(text) if is_short and int(text) <= 10**9 else None
 
 
 def _positive(text: str) -> int | None:
-    return _whole(text) or None
+    return whole(text) or None
 
 
-def _switch(text: str) -> bool | None:
+def switch(text: str) -> bool | None:
+    """Return whether something is on, or None where the text says neither."""
     return {"True": True, "False": False}.get(text)
 
 
@@ -60,8 +64,19 @@ def _scale(text: str) -> str | None:
     return text if text in ERROR_SCALES or "/" in text else None
 
 
-def _one_of(known: Container[str]) -> Callable[[str], str | None]:
+def one_of(known: Container[str]) -> Callable[[str], str | None]:
+    """Return what reads one of some names."""
     return lambda text: text if text in known else None
+
+
+def some_of(known: Container[str]) -> Callable[[str], tuple[str, ...] | None]:
+    """Return what reads names that are all among some, or none at all."""
+
+    def parse(text: str) -> tuple[str, ...] | None:
+        names = _names(text)
+        return names if all(name in known for name in names) else None
+
+    return parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,41 +132,41 @@ class Choices:
 
     run: Annotated[str | None, str] = None
     budget: Annotated[float, _percent] = 50.0
-    unit: Annotated[KvUnit, _one_of(KV_UNITS)] = "percent"
+    unit: Annotated[KvUnit, one_of(KV_UNITS)] = "percent"
     scale: Annotated[str | None, _scale] = None
-    log: Annotated[bool | None, _switch] = None
+    log: Annotated[bool | None, switch] = None
     metric: Annotated[str | None, str] = None
     method: Annotated[str | None, str] = None
-    section: Annotated[Section, _one_of(SECTIONS)] = "quality"
+    section: Annotated[Section, one_of(SECTIONS)] = "quality"
     generation: Annotated[str | None, str] = None
     context: Annotated[int, _positive] = 32768
     batch: Annotated[int, _positive] = 8
-    dtype: Annotated[str | None, _one_of(DTYPE_BYTES)] = None
+    dtype: Annotated[str | None, one_of(DTYPE_BYTES)] = None
     compare: Annotated[tuple[str, ...] | None, _names] = None
     pair: Annotated[tuple[str, ...] | None, _names] = None
-    layer: Annotated[int, _whole] = 0
-    kind: Annotated[Kind, _one_of(KIND_LABELS)] = "shared"
-    stretch: Annotated[bool, _switch] = False
+    layer: Annotated[int, whole] = 0
+    kind: Annotated[Kind, one_of(KIND_LABELS)] = "shared"
+    stretch: Annotated[bool, switch] = False
     gpu: Annotated[str | None, str] = None
     memory: Annotated[float, _size] = 80.0
-    weights: Annotated[str | None, _one_of(WEIGHT_BYTES)] = None
+    weights: Annotated[str | None, one_of(WEIGHT_BYTES)] = None
     parameters: Annotated[float | None, _size] = None
     others: Annotated[tuple[str, ...], _names] = ()
 
-
-#: What turns an address's text into a choice; None where that makes no sense.
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    name: hint.__metadata__[0]
-    for name, hint in get_type_hints(Choices, include_extras=True).items()
-}
 
 #: Names in the address that are no good names in Python.
 _SHOWN = {"others": "with"}
 
 
-def to_address(chosen: Choices) -> dict[str, str]:
-    """Return choices as names and texts; those that are as they are by default are left out."""
-    defaults = asdict(Choices())
+def to_address(chosen: Any) -> dict[str, str]:
+    """Return choices as names and texts; those that are as they are by default are left out.
+
+    Parameters
+    ----------
+    chosen : dataclass instance
+        :class:`Choices`, or another whose fields are annotated with what reads them.
+    """
+    defaults = asdict(type(chosen)())
     return {
         _SHOWN.get(name, name): _text(value)
         for name, value in asdict(chosen).items()
@@ -159,14 +174,22 @@ def to_address(chosen: Choices) -> dict[str, str]:
     }
 
 
-def from_address(found: dict[str, str]) -> Choices:
-    """Return the choices of an address; what makes no sense is left at its default."""
+def from_address(kind: type[_T], found: Mapping[str, str]) -> _T:
+    """Return the choices of an address; what makes no sense is left at its default.
+
+    Parameters
+    ----------
+    kind : type
+        :class:`Choices`, or another dataclass whose fields are annotated with what reads them.
+    found : mapping of str to str
+        The address's names and texts.
+    """
     parsed = {
-        name: parse(found[shown])
-        for name, parse in _PARSERS.items()
+        name: hint.__metadata__[0](found[shown])
+        for name, hint in get_type_hints(kind, include_extras=True).items()
         if (shown := _SHOWN.get(name, name)) in found
     }
-    return Choices(**{name: value for name, value in parsed.items() if value is not None})
+    return kind(**{name: value for name, value in parsed.items() if value is not None})
 
 
 def _text(value: Any) -> str:

@@ -17,11 +17,18 @@ def vertical_axis(result: SearchResult, metrics: Mapping[str, str]) -> str:
     """Draw the switch of the fronts' vertical axis; return an error scale or a metric."""
     options: dict[str, str] = dict(scales_of(result).items())
     options |= {name: f"{label}, measured" for name, label in metrics.items()}
-    wanted = choices().scale
-    # What was measured says more than what the weights let expect.
-    shown = wanted if wanted in options else shown_metric(metrics, None) if metrics else "relative"
+    shown = shown_scale(result, metrics)
     _switch("Vertical axis", options, widget("scale", shown, key=_key("scale", options)))
     return shown
+
+
+def shown_scale(result: SearchResult, metrics: Mapping[str, str]) -> str:
+    """Return what the fronts' vertical axis shows: an error scale or a metric."""
+    wanted = choices().scale
+    if wanted in metrics or wanted in scales_of(result):
+        return str(wanted)
+    # What was measured says more than what the weights let expect.
+    return shown_metric(metrics, None) if metrics else "relative"
 
 
 def metric_choice(metrics: Mapping[str, str]) -> str:
@@ -45,7 +52,8 @@ def _key(name: str, options: Mapping[str, str]) -> str:
 def _switch(label: str, options: Mapping[str, str], state: dict[str, Any]) -> None:
     """Draw few options beside each other and many as a list."""
     if len(options) <= _MOST_BESIDE_EACH_OTHER:
-        st.segmented_control(
+        # Each with a border of its own: joined ones lack theirs where they wrap.
+        st.pills(
             label,
             list(options),
             format_func=lambda name: options[name],

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from math import isfinite, isnan
+from typing import Literal
 
 import streamlit as st
 
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
+from qcqa.report.plan_card import PlanCard, plan_card
 from qcqa.report.plan_figures import PlanFigure
-from qcqa.report.wording import in_sentence, listed
+from qcqa.report.wording import listed
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
 from qcqa.use_cases.plan import best_method
@@ -101,17 +103,26 @@ def method_cards(
     axis: KvAxis,
     figures: Mapping[str, PlanFigure],
     selected: BudgetPoint | None,
+    scale: str,
 ) -> None:
-    """Draw a card per method, with the measured figure of its plan where there is one.
+    """Draw a card per method: what the chart shows of its plan, and the rest in small.
 
-    A card's name selects its plan.
+    A card's name selects its plan. The source has none: it fits the whole budget only, and loses
+    nothing then.
     """
-    with st.grid(2, min_column_width=150, gap="small"):
-        for method, point in points.items():
+    shown = {method: point for method, point in points.items() if method != "mha"}
+    # As high as the chart beside them, about.
+    with st.grid(2 if len(shown) > 3 else 1, min_column_width=150, gap="small"):
+        for method, point in shown.items():
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 _name(method, point, is_selected=point is not None and point is selected)
-                least = int(result.fronts[method].cost[0])
-                _card(method_style(method), point, axis, least, figures.get(method))
+                if point is None:
+                    least = axis.text(int(result.fronts[method].cost[0]))
+                    _no_card(method_style(method), least)
+                else:
+                    figure = figures.get(method)
+                    card = plan_card(result, point, axis, scale=scale, figure=figure)
+                    _card(method_style(method), card)
 
 
 def _name(method: str, point: BudgetPoint | None, *, is_selected: bool) -> None:
@@ -131,36 +142,28 @@ def _name(method: str, point: BudgetPoint | None, *, is_selected: bool) -> None:
     )
 
 
-def _card(
-    style: MethodStyle,
-    point: BudgetPoint | None,
-    axis: KvAxis,
-    least: int,
-    figure: PlanFigure | None,
-) -> None:
-    if point is None:
-        st.metric(style.label, "—", label_visibility="collapsed")
-        st.caption(f"No plan fits: the smallest needs {axis.text(least)}.")
-        return
-    by_wse = point.fitness == "wse"
-    is_compared = by_wse and point.method not in ("gqa", "mha") and isfinite(point.over_gqa)
+def _no_card(style: MethodStyle, least: str) -> None:
+    st.metric(style.label, "—", label_visibility="collapsed")
+    st.caption(f"No plan fits: the smallest needs {least}.")
+
+
+def _card(style: MethodStyle, card: PlanCard) -> None:
+    colors: dict[bool | None, Literal["normal", "inverse", "off"]] = {
+        True: "inverse",
+        False: "normal",
+        None: "off",
+    }
+    st.caption(card.label)
     st.metric(
         style.label,
-        f"{point.relative_wse:.3f}" if by_wse else significant(point.error),
-        f"{100 * point.over_gqa:+.1f} %" if is_compared else None,
-        delta_color="inverse",
-        delta_description="vs GQA" if is_compared else None,
+        card.value,
+        # Streamlit takes a hyphen alone for a minus.
+        card.change.replace("\N{MINUS SIGN}", "-") if card.change else None,
+        delta_color=colors[card.lower_is_better],
+        delta_description=f"vs {card.against}" if card.against else None,
         label_visibility="collapsed",
     )
-    lines = [f"{axis.text(point.num_cached_heads)} {_of_source(axis)}"]
-    if by_wse:
-        lines.append(_gap(point))
-    else:
-        what, unit = _AIMS[point.fitness]
-        lines += [f"{unit}, {what}" if unit else what, f"relative WSE {point.relative_wse:.3f}"]
-    if figure is not None:
-        lines.append(f":material/science: {figure.value} {in_sentence(figure.label)}")
-    st.caption("  \n".join(lines))
+    st.caption("  \n".join(card.lines))
 
 
 def facts(
@@ -193,21 +196,6 @@ def facts(
         **bound,
         **measured,
     }
-
-
-def _gap(point: BudgetPoint) -> str:
-    """Return the distance from the lower bound in as few words as a card has room for."""
-    if isnan(point.over_bound):
-        return "keys and values apart"
-    if point.reaches_bound:
-        return ":material/verified: reaches lower bound"
-    if not isfinite(point.over_bound):
-        return "the source itself fits"
-    return f"{percent_text(point.over_bound)} above lower bound"
-
-
-def _of_source(axis: KvAxis) -> str:
-    return "of source" if axis.unit == "percent" else ""
 
 
 def _room(point: BudgetPoint) -> float:

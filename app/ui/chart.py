@@ -11,7 +11,7 @@ def legible(figure: go.Figure) -> go.Figure:
     needs 4.5. The colour stands for itself until the browser, which knows the page's, puts that
     in its place.
     """
-    figure.update_layout(font_color=GRAY_90)
-    for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(tickfont_color=GRAY_90, title_font_color=GRAY_90)
+    figure.layout.font.color = GRAY_90
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        axis.tickfont.color = axis.title.font.color = GRAY_90
     return figure

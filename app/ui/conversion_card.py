@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 import streamlit as st
+from pandas import isna
 
 from qcqa.budget import GIB
 from qcqa.converted import Converted
 from qcqa.errors import QCQAError
 from qcqa.files import zipped
 from qcqa.plan import GroupingPlan
+from qcqa.report.conversions_table import conversions_table
 from qcqa.report.palette import method_style
+from qcqa.report.wording import counted
 from qcqa.runs.config import ConversionConfig
 from qcqa.runs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.runs.run import Run
@@ -24,6 +27,8 @@ from qcqa.use_cases.convert_preflight import (
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.results import result_of
+from ui.wording import plain, when
 
 #: Larger checkpoints are not sent through the browser.
 _MOST_ZIPPED_BYTES = 200 * 2**20
@@ -32,25 +37,48 @@ _MIB = 2**20
 
 
 def conversion_card(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
-    """Draw the newest conversion of a run, and the form that starts one by this plan."""
+    """Draw the newest conversion of a run, the form that starts one, and the earlier ones."""
     with st.container(border=True, key="export_checkpoint"):
         st.subheader("Converted checkpoint", anchor=False)
-        with shown_in_place():
-            newest = next(iter(conversions_of(run)), None)
-            if newest is not None:
-                status = newest.status()
-                if status.state in LIVE_STATES:
-                    _live(newest)
-                    return
-                if status.state == "finished":
-                    _finished(newest)
-                    is_same = _config(newest).point == (plan.method, max_cached_heads)
-                    label = "Convert it once more" if is_same else "Convert the selected plan"
-                    with st.expander(label, icon=":material/add:", expanded=not is_same):
-                        _form(run, plan, max_cached_heads)
-                    return
-                stopped(newest, status, kind="conversion", kept="Nothing half-written is kept.")
-        _form(run, plan, max_cached_heads)
+        conversions = conversions_of(run)
+        _newest(run, plan, max_cached_heads, next(iter(conversions), None))
+        if len(conversions) > 1:
+            _earlier(run, conversions[1:])
+
+
+def _newest(run: Run, plan: GroupingPlan, max_cached_heads: int, newest: Run | None) -> None:
+    """Draw the newest conversion, and the form unless it is at work."""
+    with shown_in_place():
+        if newest is not None:
+            status = newest.status()
+            if status.state in LIVE_STATES:
+                _live(newest)
+                return
+            if status.state == "finished":
+                _finished(newest)
+                is_same = _config(newest).point == (plan.method, max_cached_heads)
+                label = "Convert it once more" if is_same else "Convert the selected plan"
+                with st.expander(label, icon=":material/add:", expanded=not is_same):
+                    _form(run, plan, max_cached_heads)
+                return
+            stopped(newest, status, kind="conversion", kept="Nothing half-written is kept.")
+    _form(run, plan, max_cached_heads)
+
+
+def _earlier(run: Run, conversions: list[Run]) -> None:
+    """List the conversions before the newest, two lines each."""
+    result = result_of(run)
+    if result is None:
+        return
+    table = conversions_table(conversions, result)
+    with st.expander(
+        counted(len(table), "earlier conversion"), key="earlier_conversions", type="compact"
+    ):
+        for row in table.to_dict("records"):
+            ratio = "" if isna(row["KV ratio"]) else f", KV ratio {row['KV ratio']:.4g}"
+            with st.container(gap=None):
+                st.markdown(plain(row["folder"]))
+                st.caption(f"{row['method']}{ratio} · {row['state']} · {when(row['created'])}")
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)

@@ -1,12 +1,12 @@
 """A run that is not finished: its progress while it is at work, and what to do when it stopped."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import streamlit as st
 
 from qcqa.errors import QCQAError
 from qcqa.report.duration import clock
+from qcqa.runs.clock import seconds_since
 from qcqa.runs.launch import cancel
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES, RunStatus
@@ -120,8 +120,7 @@ def _time_text(status: RunStatus) -> str:
     """Return the time taken, and an estimate of what is left once there is ground for one."""
     if not status.started:
         return ""
-    taken = (datetime.now(UTC) - datetime.fromisoformat(status.started)).total_seconds()
+    taken = seconds_since(status.started)
     text = f" · {clock(taken)} so far"
-    if status.fraction > 0.1 and taken > 5:
-        text += f", about {clock(taken / status.fraction - taken)} left"
-    return text
+    left = status.seconds_left()
+    return text if left is None else f"{text}, about {clock(left)} left"

@@ -35,7 +35,8 @@ def plan_choice(
         return None
     if heading is not None:
         st.subheader(heading, anchor=False)
-    st.segmented_control(
+    # Each with a border of its own: joined ones lack theirs where they wrap.
+    st.pills(
         "Plan of",
         [name for name, point in points.items() if point is not None],
         format_func=lambda name: method_style(name).label,

@@ -11,6 +11,7 @@ import streamlit as st
 
 from qcqa.errors import QCQAError
 from qcqa.report.runs_table import Outcome, outcome_of, runs_table
+from qcqa.report.wording import counted
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.run import BUNDLED_ID, Run
 from qcqa.runs.store import DamagedRun, list_runs
@@ -20,8 +21,12 @@ from ui.live import SECONDS_BETWEEN_LOOKS
 from ui.results import Stamp, measured_stamp, stamp_of
 from ui.run_picker import default_run, run_id
 from ui.state import choices, choose
+from ui.wording import plain
 
 Runs = Mapping[str, Run | DamagedRun]
+
+#: More problems than these are shown on request only.
+_MOST_PROBLEMS_OPEN = 3
 
 #: Longer than this no table waits for results to be read.
 _SECONDS_OF_READING = 1.0
@@ -69,8 +74,9 @@ def _table(runs: Runs, selected: list[str]) -> None:
         st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.session_state[_SHOWN] = ids
     read = partial(outcome_of_run, until=monotonic() + _SECONDS_OF_READING)
+    table = runs_table(list(runs.values()), outcome_of=read)
     st.dataframe(
-        _shown(runs_table(list(runs.values()), outcome_of=read)),
+        _shown(table),
         key=_TABLE,
         on_select=_on_select,
         selection_mode="multi-row",
@@ -94,6 +100,26 @@ def _table(runs: Runs, selected: list[str]) -> None:
         placeholder="",
         alt="All runs, with state, progress, best plan at half of the KV cache, age and model",
     )
+    _problems(table)
+
+
+def _problems(table: pd.DataFrame) -> None:
+    """Draw the whole line of every problem, which a cell of the table cuts."""
+    found = table[table["problem"].notna()]
+    if found.empty:
+        return
+    with st.expander(
+        f"Problems of {counted(len(found), 'run')}",
+        expanded=len(found) <= _MOST_PROBLEMS_OPEN,
+        icon=":material/error:",
+        key="run_problems",
+    ):
+        for name, state, problem in zip(
+            found["name"], found["state"], found["problem"], strict=True
+        ):
+            with st.container(gap=None):
+                st.markdown(f"**{plain(name)}** · {state}")
+                st.caption(plain(problem))
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,11 @@ from qcqa.use_cases.inspect import ModelReport
 from qcqa.use_cases.preflight import preflight
 from qcqa.use_cases.search import calibration_of, with_baselines
 from ui import workers
+from ui.draft import SOURCES
 from ui.errors import shown_in_place
-from ui.search_model import DEMO, choose_model, look_at
+from ui.search_model import choose_model, look_at
 from ui.search_settings import Asked, choose_settings
-from ui.state import choose
+from ui.state import choose, draft, field
 
 
 @st.fragment
@@ -64,14 +65,14 @@ def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
     wanted = with_baselines(asked.methods)
     if source == "demo" or not wants_calibration(wanted, asked.settings):
         return True, None
-    typed = st.text_input(
+    st.text_input(
         "Calibration text",
         placeholder="path of a plain text file",
-        key="new_calibration",
         help="Plain text in the model's language, about 100 kB. "
         "Never the text on which the plans are evaluated.",
-    ).strip()
-    if typed:
+        **field("calibration", draft().calibration),
+    )
+    if typed := draft().calibration.strip():
         # At once, not when the search is started.
         return True, calibration_of(source, typed, methods=wanted, settings=asked.settings)
     try:
@@ -110,7 +111,7 @@ def _start(source: str, revision: str | None, asked: Asked, calibration: str | N
         methods=asked.methods,
         settings=asked.settings,
         calibration=text,
-        name=asked.name or (DEMO if source == "demo" else None),
+        name=asked.name or (SOURCES["demo"] if source == "demo" else None),
     )
     workers.start(run)
     choose(run=run.id, method=None)

@@ -6,31 +6,41 @@ import streamlit as st
 
 from qcqa.errors import QCQAError
 from qcqa.use_cases.inspect import ModelReport, inspect_model
-
-DEMO, FOLDER, HUB = "Demo model", "Local folder", "Hugging Face Hub"
+from ui.draft import SOURCES
+from ui.state import draft, field
 
 
 def choose_model() -> tuple[str, str | None]:
     """Ask for a model; return its source, "" while none is named, and its revision on the Hub."""
-    kind = st.segmented_control(
-        "Model", [DEMO, FOLDER, HUB], default=DEMO, required=True, wrap=True, key="new_model"
+    asked = draft()
+    st.segmented_control(
+        "Model",
+        list(SOURCES),
+        format_func=lambda source: SOURCES[source],
+        required=True,
+        wrap=True,
+        **field("model", asked.model),
     )
-    if kind == DEMO:
+    if asked.model == "demo":
         return "demo", None
-    if kind == FOLDER:
-        folder = st.text_input(
+    if asked.model == "folder":
+        st.text_input(
             "Folder of the checkpoint",
             placeholder="folder with config.json and *.safetensors",
-            key="new_folder",
-        ).strip()
+            **field("folder", asked.folder),
+        )
+        folder = asked.folder.strip()
         # Absolute, so that a folder that is not there is never taken for the id of a model.
         return str(Path(folder).expanduser().absolute()) if folder else "", None
     left, right = st.columns([3, 2])
-    name = left.text_input("Id on the Hub", placeholder="org/name", key="new_hub_id").strip()
-    revision = right.text_input(
-        "Revision", placeholder="main", key="new_revision", help="Branch, tag or commit."
-    ).strip()
-    return name, revision or None
+    left.text_input("Id on the Hub", placeholder="org/name", **field("hub", asked.hub))
+    right.text_input(
+        "Revision",
+        placeholder="main",
+        help="Branch, tag or commit.",
+        **field("revision", asked.revision),
+    )
+    return asked.hub.strip(), asked.revision.strip() or None
 
 
 def look_at(source: str, revision: str | None) -> ModelReport | QCQAError:

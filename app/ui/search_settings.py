@@ -2,36 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
 from qcqa.methods import METHODS
 from qcqa.report.wording import listed
 from qcqa.search.config import SearchSettings
+from qcqa.terms import Merge
 from qcqa.use_cases.presets import PRESETS
 from qcqa.use_cases.search import SEARCHED_METHODS
+from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
+from ui.state import controlled, draft, field, redraft
 from ui.wording import MERGES
 
-#: How thorough a search may be, from a first look to a night's work.
-EFFORTS: dict[str, SearchSettings] = {
-    "Quick": SearchSettings(
-        population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
-    ),
-    "Standard": SearchSettings(),
-    "Thorough": SearchSettings(
-        population_size=200, generations=300, stage2_population_size=400, stage2_generations=1500
-    ),
-}
-
 _PRESET_LABELS = {"paper": "As published", "best": "Best quality"}
-OWN = "own"
 
-#: Fitnesses by their names on the command line.
-_FITNESSES = {
-    "wse": "WSE, from weights",
-    "output-error": "output error, from a text",
-    "loss": "loss, measured on a text",
-}
 _FIELDS = {
     "population_size": "Candidates per generation, stage 1",
     "generations": "Generations, stage 1",
@@ -40,7 +26,9 @@ _FIELDS = {
     "restarts": "Restarts of the local search",
     "seed": "Seed",
 }
-_LEAST = {"population_size": 4, "stage2_population_size": 4, "restarts": 0, "seed": 0}
+#: Larger numbers are not read from an address.
+_MOST = 10**9
+
 _SEARCHED = [name for name in METHODS if name in SEARCHED_METHODS]
 
 
@@ -65,7 +53,8 @@ class Asked:
 
 def choose_settings() -> Asked:
     """Ask for preset, effort and, on request, everything else."""
-    preset = st.radio(
+    asked = draft()
+    st.radio(
         "Search",
         [*PRESETS, OWN],
         format_func=lambda name: _PRESET_LABELS.get(name, "My own choice"),
@@ -73,80 +62,103 @@ def choose_settings() -> Asked:
             *(preset.description for preset in PRESETS.values()),
             "Choose what is minimised, how heads are merged, and by which methods.",
         ],
-        key="new_preset",
+        **field("preset", asked.preset),
     )
     always: tuple[str, ...] = ()
-    if preset == OWN:
-        kind = _kind()
+    if asked.preset == OWN:
+        kind = _kind(asked)
     else:
-        kind = PRESETS[preset].fixed
+        kind = PRESETS[asked.preset].fixed
         # Methods that only this preset has are what it is chosen for: they are no option.
-        always = tuple(name for name in PRESETS[preset].methods if name not in _SEARCHED)
-    effort = st.segmented_control(
+        always = tuple(name for name in PRESETS[asked.preset].methods if name not in _SEARCHED)
+    st.segmented_control(
         "Effort",
         list(EFFORTS),
-        default="Standard",
         required=True,
-        key="new_effort",
         help="Population and generations of the two NSGA-II stages.",
+        # Another effort, other numbers.
+        **controlled(
+            "new_effort",
+            asked.effort,
+            lambda effort: redraft(effort=effort, **dict.fromkeys(OF_EFFORT)),
+        ),
     )
     with st.expander("Advanced", icon=":material/tune:"):
-        methods = _methods(always)
-        numbers = _numbers(EFFORTS[effort or "Standard"], key=str(effort))
-        name = st.text_input("Name of the run", placeholder="the model's own", key="new_name")
+        methods = _methods(asked, always)
+        numbers = _numbers(asked)
+        st.text_input("Name of the run", placeholder="the model's own", **field("name", asked.name))
     settings = SearchSettings.model_validate({**numbers, **kind})
-    return Asked((*methods, *always), settings, name.strip())
+    return Asked((*methods, *always), settings, asked.name.strip())
 
 
-def _kind() -> Mapping[str, object]:
+def _kind(asked: Draft) -> Mapping[str, object]:
     """Ask for what the presets decide."""
+    # The output error is that of subspaces.
+    usual: Merge = "svd" if asked.fitness == "output-error" else "mean"
+    merge = asked.merge or usual
     with st.container(border=True, key="own_kind"):
         left, right = st.columns(2)
-        fitness = left.selectbox(
+        left.selectbox(
             "What the search minimises",
-            list(_FITNESSES),
-            format_func=_FITNESSES.__getitem__,
-            key="new_fitness",
+            list(FITNESSES),
+            format_func=FITNESSES.__getitem__,
+            **controlled(
+                "new_fitness",
+                asked.fitness,
+                lambda fitness: redraft(fitness=fitness, merge=None),
+            ),
         )
-        merge = right.selectbox(
+        right.selectbox(
             "How heads become one",
             list(MERGES),
-            # The output error is that of subspaces.
-            index=list(MERGES).index("svd" if fitness == "output-error" else "mean"),
             format_func=MERGES.__getitem__,
-            key=f"new_merge_{fitness}",
+            **controlled(
+                "new_merge",
+                merge,
+                lambda chosen: redraft(merge=None if chosen == usual else chosen),
+            ),
         )
         left, right = st.columns(2)
-        apart = left.toggle("Group keys and values apart", key="new_apart")
-        refit = right.toggle("Refit what was merged on a text", key="new_refit")
-    return {"fitness": fitness, "merge": merge, "apart": apart, "refit": refit}
+        left.toggle("Group keys and values apart", **field("apart", asked.apart))
+        right.toggle("Refit what was merged on a text", **field("refit", asked.refit))
+    return {"fitness": asked.fitness, "merge": merge, "apart": asked.apart, "refit": asked.refit}
 
 
-def _methods(always: tuple[str, ...]) -> tuple[str, ...]:
-    methods = st.pills(
+def _methods(asked: Draft, always: tuple[str, ...]) -> tuple[str, ...]:
+    shown = _SEARCHED if asked.methods is None else list(asked.methods)
+
+    def choose_some(names: list[str]) -> None:
+        redraft(methods=None if set(names) == set(_SEARCHED) else tuple(names))
+
+    st.pills(
         "Methods",
         _SEARCHED,
-        default=_SEARCHED,
         selection_mode="multi",
         format_func=lambda name: METHODS[name].label,
-        key="new_methods",
+        **controlled("new_methods", shown, choose_some),
     )
     others = [METHODS[name].label for name in (*always, "mha", "gqa", "mqa")]
     st.caption(f"{listed([*others, 'the lower bound'])} always come along.")
-    return tuple(methods)
+    return tuple(shown)
 
 
-def _numbers(effort: SearchSettings, *, key: str) -> dict[str, int]:
+def _numbers(asked: Draft) -> dict[str, int]:
     """Show the settings of an effort, each of which may be changed."""
     chosen = {}
     with st.grid(2, min_column_width=220):
         for name, label in _FIELDS.items():
-            chosen[name] = st.number_input(
+            usual: int = getattr(EFFORTS[asked.effort], name)
+            typed: int | None = getattr(asked, name)
+            chosen[name] = usual if typed is None else typed
+            st.number_input(
                 label,
-                min_value=_LEAST.get(name, 1),
-                value=getattr(effort, name),
+                min_value=LEAST.get(name, 1),
+                max_value=_MOST,
                 step=1,
-                # Another effort, other fields: each keeps what was typed into it.
-                key=f"new_{name}_{key}",
+                **controlled(f"new_{name}", chosen[name], partial(_change, name, usual)),
             )
     return chosen
+
+
+def _change(name: str, usual: int, typed: int) -> None:
+    redraft(**{name: None if typed == usual else typed})

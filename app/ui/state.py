@@ -12,44 +12,79 @@ from typing import Any
 import streamlit as st
 
 from ui.address import Choices, from_address, to_address
+from ui.draft import Draft
 
-_STATE, _ADDRESS = "choices", "choices_address"
+_STATE, _DRAFT, _ADDRESS = "choices", "choices_draft", "choices_address"
 _PAGE, _CONTROLLED = "choices_page", "choices_widgets"
+
+#: The page whose address holds the form of a new search as well.
+_SEARCH = "search"
 
 
 def choices() -> Choices:
     """Return the choices; those of the address where it was changed or is new."""
-    shown = st.query_params.to_dict()
-    if _STATE not in st.session_state or st.session_state.get(_ADDRESS) != shown:
-        st.session_state[_STATE] = from_address(shown)
-        st.session_state[_ADDRESS] = shown
+    _read_address()
     found: Choices = st.session_state[_STATE]
+    return found
+
+
+def draft() -> Draft:
+    """Return what the form of a new search holds, in the same way."""
+    _read_address()
+    found: Draft = st.session_state[_DRAFT]
     return found
 
 
 def carry_over(page: str) -> None:
     """Bring the choices along when the reader goes to another page, whose address is bare."""
-    if st.session_state.get(_PAGE, page) != page:
-        if not st.query_params:
-            st.query_params.from_dict(st.session_state.get(_ADDRESS, {}))
+    is_another = st.session_state.get(_PAGE, page) != page
+    st.session_state[_PAGE] = page
+    if is_another:
+        if st.query_params or _STATE not in st.session_state:
+            _read_address()
+        _write_address()
         # A widget of the same key is another one there: it has to be told its value anew.
         for key in st.session_state.pop(_CONTROLLED, ()):
             st.session_state.pop(key, None)
-    st.session_state[_PAGE] = page
 
 
 def choose(**changes: Any) -> None:
     """Change some choices, and the address with them."""
-    changed = replace(choices(), **changes)
-    st.session_state[_STATE] = changed
-    shown = to_address(changed)
-    st.query_params.from_dict(shown)
-    st.session_state[_ADDRESS] = shown
+    st.session_state[_STATE] = replace(choices(), **changes)
+    _write_address()
+
+
+def redraft(**changes: Any) -> None:
+    """Change what the form of a new search holds, and the address with it."""
+    st.session_state[_DRAFT] = replace(draft(), **changes)
+    _write_address()
 
 
 def address(**changes: Any) -> dict[str, str]:
     """Return the address of a page that shows the choices with some changes, for a link to it."""
     return to_address(replace(choices(), **changes))
+
+
+def _read_address() -> None:
+    shown = st.query_params.to_dict()
+    if _STATE in st.session_state and st.session_state.get(_ADDRESS) == shown:
+        return
+    st.session_state[_STATE] = from_address(Choices, shown)
+    st.session_state[_ADDRESS] = shown
+    told = from_address(Draft, shown)
+    if _DRAFT not in st.session_state or told != Draft():
+        st.session_state[_DRAFT] = told
+    elif st.session_state[_DRAFT] != told:
+        # A link that says nothing of the form leaves what was typed into it.
+        _write_address()
+
+
+def _write_address() -> None:
+    shown = to_address(st.session_state[_STATE])
+    if st.session_state.get(_PAGE) == _SEARCH:
+        shown |= to_address(st.session_state[_DRAFT])
+    st.query_params.from_dict(shown)
+    st.session_state[_ADDRESS] = shown
 
 
 def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
@@ -65,6 +100,21 @@ def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
         The widget's key; the name by default.
     """
     return controlled(key or name, value, lambda chosen: choose(**{name: chosen}))
+
+
+def field(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
+    """Return ``key`` and ``on_change`` of a widget of the form of a new search.
+
+    Parameters
+    ----------
+    name : str
+        Field of :class:`Draft`.
+    value : object
+        What the widget is to show now.
+    key : str, optional
+        The widget's key; the name after ``new_`` by default.
+    """
+    return controlled(key or f"new_{name}", value, lambda chosen: redraft(**{name: chosen}))
 
 
 def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 from ui import workers
-from ui.axis_choice import shown_metric
+from ui.axis_choice import shown_metric, shown_scale
 from ui.budget import budget_controls
 from ui.cards import headline, method_cards, selected_point
 from ui.compare import other_runs
@@ -51,10 +51,10 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected, others)
-            if selected:
-                gpu_panel(result.spec, axis.load, selected)
         with right:
-            method_cards(points, result, axis, figures, selected)
+            method_cards(points, result, axis, figures, selected, shown_scale(result, metrics))
+        if selected:
+            gpu_panel(result.spec, axis.load, selected)
         plan_panel(run, result, points, axis, max_cached_heads, figures)
         with st.expander("All figures at this budget", icon=":material/table:", key="all_figures"):
             table = comparison_table(result, max_cached_heads, axis.load)

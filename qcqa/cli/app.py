@@ -1,7 +1,6 @@
 """``qcqa app``: open the dashboard."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,11 +37,17 @@ def app(
         if runs.exists() and not runs.is_dir():
             raise SettingsError(f"--runs {runs}", expected="a folder")
         os.environ[RUNS_VARIABLE] = str(runs.resolve())
-    # Streamlit takes the place of this process: signals and the exit code are its own.
-    sys.stdout.flush()
-    os.execv(
-        sys.executable, [sys.executable, "-m", "streamlit", *_arguments(host, port, no_browser)]
-    )
+    # In this process, which has imported most of what the pages need: signals and the exit code
+    # are Streamlit's own.
+    from streamlit.web.cli import main as streamlit
+
+    try:
+        streamlit(_arguments(host, port, no_browser), prog_name="streamlit")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {error.strerror}",
+            remedy="choose another --host or --port",
+        ) from error
 
 
 def _arguments(host: str, port: int, no_browser: bool) -> list[str]:

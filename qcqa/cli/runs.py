@@ -52,8 +52,11 @@ def list_runs(as_json: JsonOption = False) -> None:
     runs = store.list_runs()
     table = runs_table(runs)
     rows = []
-    for run, best in zip(runs, table["best"], strict=True):
-        rows.append({**_row(run), "best_at_half": asdict(best) if best else None})
+    found = zip(runs, table["best"], table["state"], table["problem"].fillna(""), strict=True)
+    for run, best, state, problem in found:
+        # Results that cannot be read show in the table only.
+        row = {**_row(run), "state": state, "error": problem or None}
+        rows.append({**row, "best_at_half": asdict(best) if best else None})
         if isinstance(run, Run):
             rows += [_row(one, of=run) for one in jobs_of(run)]
     if as_json:
@@ -289,16 +292,21 @@ def _row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any
             "folder": str(run.folder),
             "error": run.error.one_line(),
         }
-    status = run.status()
+    state, fraction, problem = "damaged", 0.0, None
+    try:
+        status = run.status()
+        state, fraction, problem = status.state, status.fraction, status.error
+    except RunError as error:
+        problem = error.one_line()
     return {
         "run": run.id,
         "kind": run.config.kind,
         "name": run.name,
         "note": run.note,
         "model": (of or run).search.model,
-        "state": status.state,
-        "fraction": status.fraction,
+        "state": state,
+        "fraction": fraction,
         "created": run.config.created,
         "folder": str(run.folder),
-        "error": status.error,
+        "error": problem,
     }

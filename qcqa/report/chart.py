@@ -8,6 +8,7 @@ from qcqa.errors import ExportError
 from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.report.accuracy import accuracy_figure
+from qcqa.report.dominated import shows_dominated
 from qcqa.report.error_axis import scales_of
 from qcqa.report.figure_file import titled
 from qcqa.report.groups import grouping_figure
@@ -56,20 +57,22 @@ def front_chart(
     """
     every = tuple(rows)
     scales, metrics = scales_of(result), metrics_of(every)
+    about = [_model_text(result)]
+    if budget is not None:
+        size = size_text(100 * budget, "percent")
+        about.append(f"budget {size} of the source's KV cache")
     if vertical in metrics:
         label = f"{metrics[vertical]}, measured,"
         figure = accuracy_figure(every, vertical, axis, fronts=result.fronts, budget=budget)
     elif vertical in scales:
         label = scales[vertical]
         figure = pareto_figure(result, axis, budget=budget, scale=vertical)
+        if shows_dominated(result, vertical):
+            about.append("faint dots: dominated plans")
     else:
         raise ExportError(
             f"vertical axis {vertical!r}", expected=f"one of {', '.join([*scales, *metrics])}"
         )
-    about = [_model_text(result)]
-    if budget is not None:
-        size = size_text(100 * budget, "percent")
-        about.append(f"budget {size} of the source's KV cache")
     title = f"{_cut(name)}: {in_sentence(label)} against KV-cache size"
     return titled(figure, title, " · ".join(about))
 

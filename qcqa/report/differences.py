@@ -1,7 +1,8 @@
 """In which cells, layer by head, two plans of one model share differently."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from qcqa.errors import PlanError
 from qcqa.grouping import Grouping, differing_heads
 from qcqa.plan import GroupingPlan
 from qcqa.report.groups import heads_text, is_apart
-from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
+from qcqa.report.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, method_style
 
 #: Of more partners only these are named where the pointer rests.
@@ -100,15 +101,14 @@ def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
     titles = ["Keys", "Values"] if difference.is_apart else ["Keys and values"]
     figure = head_grid(titles, num_layers, num_heads, compact=True, with_words=True)
     names = [method_style(plan.method).label for plan in (one, other)]
-    for column, kind in enumerate(kinds, start=1):
+    gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
+    for place, kind in enumerate(kinds):
         differs: NDArray[np.bool_] = getattr(difference, kind)
         here, there = ([getattr(layer, kind) for layer in p.layers] for p in (one, other))
-        cells = _cells(differs, here, there, names)
-        cells.update(cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True))
-        figure.add_trace(cells, row=1, col=column)
+        figure.add_trace(_cells(differs, here, there, names, gaps | axes_of(place)))
         words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
         hover = "layer %{y}: %{text} heads differ"
-        figure.add_trace(row_end_words(words, num_heads, hover), row=1, col=column)
+        figure.add_trace(row_end_words(words, num_heads, hover, place=place))
     return figure
 
 
@@ -117,6 +117,7 @@ def _cells(
     here: Sequence[Grouping],
     there: Sequence[Grouping],
     names: Sequence[str],
+    looks: Mapping[str, Any],
 ) -> go.Heatmap:
     return go.Heatmap(
         z=differs.astype(np.int8),
@@ -131,6 +132,7 @@ def _cells(
             f"<br>{name}: shares with %{{customdata[{place}]}}" for place, name in enumerate(names)
         )
         + "<extra></extra>",
+        **looks,
     )
 
 

@@ -1,13 +1,14 @@
 """Which heads share in every layer of a plan, as a chart of layers by heads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
-from qcqa.report.head_grid import cell_gaps, head_grid, row_end_words, unblended
+from qcqa.report.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
 from qcqa.report.palette import ALONE_COLOUR, GROUP_COLOURS, GROUP_INK
 
 #: More cells side by side have no room for a number each; compact figures have less.
@@ -49,14 +50,14 @@ def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
     has_numbers = num_heads * len(panels) <= most and num_cells <= _MOST_CELLS_WITH_NUMBERS
     # Two panels beside each other have less room for words.
     between = " of " if len(panels) == 1 and not compact else "/"
-    for column, (_, groupings) in enumerate(panels, start=1):
-        cells = _cells(groupings, has_numbers=has_numbers, is_brief=compact)
-        cells.update(cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact))
-        figure.add_trace(cells, row=1, col=column)
+    gaps = cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact)
+    for place, (_, groupings) in enumerate(panels):
+        looks = gaps | axes_of(place)
+        figure.add_trace(_cells(groupings, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
             kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
-            words = row_end_words(kept, num_heads, "layer %{y} keeps %{text} heads")
-            figure.add_trace(words, row=1, col=column)
+            hover = "layer %{y} keeps %{text} heads"
+            figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
     return figure
 
 
@@ -104,7 +105,9 @@ def group_colours(grouping: Grouping) -> list[int]:
     return colour_of_head
 
 
-def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, is_brief: bool) -> go.Heatmap:
+def _cells(
+    groupings: Sequence[Grouping], looks: Mapping[str, Any], *, has_numbers: bool, is_brief: bool
+) -> go.Heatmap:
     colours = np.array([group_colours(grouping) for grouping in groupings], dtype=np.int8)  # (L, H)
     return go.Heatmap(
         z=colours,
@@ -118,6 +121,7 @@ def _cells(groupings: Sequence[Grouping], *, has_numbers: bool, is_brief: bool) 
         # An array is not looked through cell by cell, which lists are.
         customdata=np.array([_members(one, is_brief=is_brief) for one in groupings]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
+        **looks,
     )
 
 

@@ -1,10 +1,10 @@
 """The frame of charts with a row per layer and a column per head of the source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 #: Room for words at the end of a row, in columns of the grid.
 _WORDS = 0.2
@@ -31,31 +31,35 @@ def head_grid(
     with_words : bool
         Whether each row ends in a few words.
     """
-    figure = layer_rows(len(titles), num_layers, compact=compact)
-    for column, title in enumerate(titles, start=1):
-        figure.add_annotation(
-            text=title,
-            x=0.5,
-            y=1,
-            xref="x domain",
-            yref="y domain",
-            yanchor="bottom",
-            showarrow=False,
-            row=1,
-            col=column,
-        )
     step = tick_step(num_heads, at_most=8 if compact or len(titles) > 1 else 16)
-    figure.update_xaxes(
-        title_text="head" if compact else "head of the source",
-        tickmode="array",
-        tickvals=list(range(0, num_heads, step)),
-        range=[-0.5, num_heads * (1 + _WORDS) if with_words else num_heads - 0.5],
-    )
+    heads = {
+        "title": {"text": "head" if compact else "head of the source"},
+        "tickmode": "array",
+        "tickvals": list(range(0, num_heads, step)),
+        "range": [-0.5, num_heads * (1 + _WORDS) if with_words else num_heads - 0.5],
+    }
+    figure = layer_rows([heads] * len(titles), num_layers, compact=compact)
+    figure.layout.annotations = [
+        {
+            "text": title,
+            "x": 0.5,
+            "y": 1,
+            "xref": f"{axes['xaxis']} domain",
+            "yref": f"{axes['yaxis']} domain",
+            "yanchor": "bottom",
+            "showarrow": False,
+        }
+        for title, axes in zip(titles, map(axes_of, range(len(titles))), strict=True)
+    ]
     return figure
 
 
 def layer_rows(
-    num_columns: int, num_layers: int, *, compact: bool = False, gap: float = 0.03
+    columns: Sequence[Mapping[str, Any]],
+    num_layers: int,
+    *,
+    compact: bool = False,
+    gap: float = 0.03,
 ) -> go.Figure:
     """Return an empty figure of charts that have a row per layer.
 
@@ -64,8 +68,9 @@ def layer_rows(
 
     Parameters
     ----------
-    num_columns : int
-        Charts, side by side.
+    columns : sequence of mapping from str to object
+        Charts, side by side: what is particular to each horizontal axis. Traces are put into one
+        with :func:`axes_of`.
     num_layers : int
         Rows of each.
     compact : bool
@@ -73,24 +78,49 @@ def layer_rows(
     gap : float
         Room between charts, over the figure's width.
     """
-    figure = make_subplots(rows=1, cols=num_columns, shared_yaxes=True, horizontal_spacing=gap)
-    # What the axes show below the rows must not decide how high these are.
-    figure.update_xaxes(showgrid=False, zeroline=False, tickangle=0, automargin=False)
-    figure.update_yaxes(
-        range=[num_layers - 0.5, -0.5],
-        tick0=0,
-        dtick=tick_step(num_layers),
-        ticks="",
-        showgrid=False,
-        zeroline=False,
+    width = (1 - gap * (len(columns) - 1)) / len(columns)
+    axes = {}
+    for place, own in enumerate(columns):
+        x, y = axes_of(place).values()
+        left = place * (width + gap)
+        axes[f"xaxis{x[1:]}"] = {
+            "anchor": y,
+            "domain": [left, min(1.0, left + width)],
+            # What the axes show below the rows must not decide how high these are.
+            **{"showgrid": False, "zeroline": False, "tickangle": 0, "automargin": False},
+            **own,
+        }
+        axes[f"yaxis{y[1:]}"] = {
+            "anchor": x,
+            "range": [num_layers - 0.5, -0.5],
+            "tick0": 0,
+            "dtick": tick_step(num_layers),
+            **{"ticks": "", "showgrid": False, "zeroline": False},
+            **(
+                {"matches": "y", "showticklabels": False} if place else {"title": {"text": "layer"}}
+            ),
+        }
+    # At once: Plotly takes ten times as long over one change after the other.
+    return go.Figure(
+        layout={
+            **axes,
+            "height": _height(num_layers, compact=compact),
+            "margin": {"l": 8, "r": 8, "t": 28, "b": 52},
+            "showlegend": False,
+        }
     )
-    figure.update_yaxes(title_text="layer", row=1, col=1)
-    figure.update_layout(
-        height=_height(num_layers, compact=compact),
-        margin={"l": 8, "r": 8, "t": 28, "b": 52},
-        showlegend=False,
-    )
-    return figure
+
+
+def axes_of(place: int) -> dict[str, str]:
+    """Return the axes of one of several charts side by side, for its traces.
+
+    Parameters
+    ----------
+    place : int
+        Of the chart, from 0.
+    """
+    number = str(place + 1) if place else ""
+    return {"xaxis": f"x{number}", "yaxis": f"y{number}"}
 
 
 def tick_step(count: int, *, at_most: int = 16) -> int:
@@ -98,7 +128,9 @@ def tick_step(count: int, *, at_most: int = 16) -> int:
     return next((step for step in (1, 2, 4, 8) if count / step <= at_most), 16)
 
 
-def row_end_words(texts: Sequence[str], num_heads: int, hover: str) -> go.Scatter:
+def row_end_words(
+    texts: Sequence[str], num_heads: int, hover: str, *, place: int = 0
+) -> go.Scatter:
     """Return words at the end of the rows; where rows are many, of those with a number.
 
     Parameters
@@ -109,6 +141,8 @@ def row_end_words(texts: Sequence[str], num_heads: int, hover: str) -> go.Scatte
         Columns of the grid.
     hover : str
         What is said of a row; ``%{y}`` is its layer, ``%{text}`` its words.
+    place : int
+        Of the grid.
     """
     layers = list(range(0, len(texts), tick_step(len(texts))))
     return go.Scatter(
@@ -119,6 +153,7 @@ def row_end_words(texts: Sequence[str], num_heads: int, hover: str) -> go.Scatte
         textposition="middle right",
         cliponaxis=False,
         hovertemplate=hover + "<extra></extra>",
+        **axes_of(place),
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qcqa.front import Front
 from qcqa.plan import GroupingPlan
-from qcqa.report.head_grid import layer_rows
+from qcqa.report.head_grid import axes_of, layer_rows
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import NEUTRAL_COLOUR, method_style
 from qcqa.report.wording import ERROR_NAMES, error_text
@@ -83,34 +83,47 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
         Of the same plan.
     """
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    figure = layer_rows(2, num_layers, gap=0.12)
     kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.layers]
     percent = [50 * (k + v) / num_heads for k, v in kept]
-    bars = _bars(
-        percent,
-        [f"{value:.3g} %" for value in percent],
-        [f"{k} K and {v} V heads of {num_heads} each" for k, v in kept],
-        colour=NEUTRAL_COLOUR,
-    )
-    figure.add_trace(bars, row=1, col=1)
     values = errors.per_layer.tolist()
     whole = sum(values)
-    bars = _bars(
-        values,
-        [significant(value) if value else "0" for value in values],
-        [
-            f"{errors.label} {value:.4g}, {100 * value / (whole or 1.0):.0f} % of the plan's"
-            for value in values
-        ],
-        colour=method_style(plan.method).colour,
-    )
-    figure.add_trace(bars, row=1, col=2)
     room = _ROOM_FOR_NUMBERS if num_layers <= _MOST_LAYERS_WITH_NUMBERS else 1.0
-    figure.update_xaxes(
-        title_text="KV kept, %", range=[0, 100 * room], tickvals=[0, 50, 100], row=1, col=1
+    figure = layer_rows(
+        [
+            {
+                "title": {"text": "KV kept, %"},
+                "range": [0, 100 * room],
+                "tickvals": [0, 50, 100],
+            },
+            {
+                "title": {"text": errors.label},
+                "range": [0, room * (max(values) or 1.0)],
+                "nticks": 4,
+            },
+        ],
+        num_layers,
+        gap=0.12,
     )
-    figure.update_xaxes(
-        title_text=errors.label, range=[0, room * (max(values) or 1.0)], nticks=4, row=1, col=2
+    figure.add_trace(
+        _bars(
+            percent,
+            [f"{value:.3g} %" for value in percent],
+            [f"{k} K and {v} V heads of {num_heads} each" for k, v in kept],
+            colour=NEUTRAL_COLOUR,
+            place=0,
+        )
+    )
+    figure.add_trace(
+        _bars(
+            values,
+            [significant(value) if value else "0" for value in values],
+            [
+                f"{errors.label} {value:.4g}, {100 * value / (whole or 1.0):.0f} % of the plan's"
+                for value in values
+            ],
+            colour=method_style(plan.method).colour,
+            place=1,
+        )
     )
     return figure
 
@@ -125,7 +138,9 @@ def layer_bars_caption(errors: LayerErrors) -> str:
     return f"Bars: the share of its KV cache that a layer keeps, and {what}."
 
 
-def _bars(lengths: list[float], words: list[str], hover: list[str], *, colour: str) -> go.Bar:
+def _bars(
+    lengths: list[float], words: list[str], hover: list[str], *, colour: str, place: int
+) -> go.Bar:
     has_numbers = len(lengths) <= _MOST_LAYERS_WITH_NUMBERS
     return go.Bar(
         x=lengths,
@@ -138,4 +153,5 @@ def _bars(lengths: list[float], words: list[str], hover: list[str], *, colour: s
         cliponaxis=False,
         customdata=hover,
         hovertemplate="layer %{y}: %{customdata}<extra></extra>",
+        **axes_of(place),
     )

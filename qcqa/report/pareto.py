@@ -11,6 +11,7 @@ from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, LowerBound
 from qcqa.report.comparison import points_at_budget
+from qcqa.report.dominated import dominated_trace, shows_dominated
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
@@ -42,11 +43,11 @@ def pareto_figure(
     others: Iterable[OtherRun] = (),
     height: int = 440,
 ) -> go.Figure:
-    """Return the fronts of all methods over the lower bound.
+    """Return the fronts of all methods over the lower bound, and faintly their dominated plans.
 
     Methods that the scale says nothing of are left out: another fitness is known of those that
-    searched by it, and a distance from the bound of those for which it holds. Every point carries
-    its plan's method and cached heads, the first two of its ``customdata``.
+    searched by it, and a distance from the bound of those for which it holds. Every point of a
+    front carries its plan's method and cached heads, the first two of its ``customdata``.
 
     Parameters
     ----------
@@ -72,12 +73,17 @@ def pareto_figure(
     """
     y_of = ErrorAxis(result, scale, log=log)
     chart = _Chart(result, axis, y_of, tuple(rows))
-    figure = go.Figure()
+    fronts = [result.fronts[name] for name in in_order(result.fronts)]
+    figure = go.Figure(
+        [
+            dominated_trace(front.method, dropped, axis, y_of)
+            for front in fronts
+            if (dropped := y_of.dominated_of(front)) is not None
+        ]
+    )
     if y_of.bound is not None:
         figure.add_trace(_bound_trace(y_of.bound, axis, y_of))
-    for name in in_order(result.fronts):
-        if y_of.shows(result.fronts[name]):
-            figure.add_trace(chart.front(result.fronts[name]))
+    figure.add_traces([chart.front(front) for front in fronts if y_of.shows(front)])
     comparable = [one for one in others if predicted_obstacle(one, result, axis, scale) is None]
     method = selected[0] if selected else None
     figure.add_traces(predicted_traces(comparable, axis, y_of, method))
@@ -91,6 +97,8 @@ def pareto_figure(
             "automargin": True,
             "exponentformat": "power",
         },
+        # A front and its dropped plans are a group of one entry, which needs no column of its own.
+        legend_traceorder="normal",
         # The same revision keeps zoom and hidden methods when only the budget moves.
         uirevision=f"{axis.unit}-{scale}-{log}",
     )
@@ -118,7 +126,9 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
     log : bool
         Whether it is logarithmic.
     """
-    step = "Every step is a plan; down and to the left is better"
+    has_dots = shows_dominated(result, scale)
+    dot = ", every faint dot a dominated one that the search weighed" if has_dots else ""
+    step = f"Every step is a plan{dot}; down and to the left is better"
     if scale == "loss":
         return (
             f"{step}. **Rise of the loss**: measured on the calibration text with one layer merged "
@@ -193,6 +203,7 @@ class _Chart:
                 "maxdisplayed": 9,
             },
             unselected=NOT_FADED,
+            legendgroup=front.method,
             customdata=self._hover.rows(front, kept, values),
             hovertemplate=self._hover.template(style.label, self._y_of.name),
         )

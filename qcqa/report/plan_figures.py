@@ -7,7 +7,14 @@ from math import hypot, isfinite
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.comparison import BudgetPoint
-from qcqa.report.measured import STANDARD_ERRORS, figures_of_plans, value_text
+from qcqa.report.measured import (
+    STANDARD_ERRORS,
+    change_text,
+    figures_of_plans,
+    rows_under,
+    source_of,
+    value_text,
+)
 from qcqa.report.palette import method_style
 from qcqa.report.wording import in_sentence, listed
 
@@ -26,6 +33,10 @@ class PlanFigure:
         Of it; 0 where it is not known.
     value, error : str
         The same two with their unit; the error may be empty.
+    change : str or None
+        The figure less the source's, with its sign; None where the source was not measured.
+    lower_is_better : bool or None
+        None where nobody knows.
     """
 
     label: str
@@ -33,6 +44,8 @@ class PlanFigure:
     standard_error: float
     value: str
     error: str
+    change: str | None = None
+    lower_is_better: bool | None = None
 
 
 def figures_at(
@@ -49,7 +62,11 @@ def figures_at(
     metric, label : str
         Which figure, and what it is called.
     """
+    rows = tuple(rows)
     measured = figures_of_plans(rows, metric)
+    source = source_of(rows_under(rows, metric))
+    of_source = source.figure(metric) if source else None
+    higher = metric_of(metric).higher_is_better
     figures = {}
     for method, point in points.items():
         figure = measured.get((method, point.num_cached_heads)) if point else None
@@ -61,6 +78,8 @@ def figures_at(
                 standard_error=error,
                 value=value_text(metric, figure.value),
                 error=value_text(metric, error) if error else "",
+                change=change_text(metric, figure.value - of_source.value) if of_source else None,
+                lower_is_better=None if higher is None else not higher,
             )
     return figures
 

@@ -7,7 +7,6 @@ from math import isfinite
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.stats import spearmanr
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_of, metric_of
@@ -238,6 +237,9 @@ def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
     """Return the rank correlation, None where it is not defined."""
     if len(set(one)) < 2 or len(set(other)) < 2 or len(one) < 3:
         return None
+    # Slow to import, and no page but that of measured figures needs it.
+    from scipy.stats import spearmanr
+
     return float(spearmanr(one, other).statistic)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -102,9 +103,7 @@ def _row(run: Run | DamagedRun, outcome_of: OutcomeOf) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     if isinstance(run, DamagedRun):
         name = run.folder.name
-        # Where it lies need not be said once more beside its name.
-        problem = run.error.one_line().replace(f"{run.folder}/", "").replace(f"{run.folder} ", "")
-        return row | {"run": name, "name": name, "state": "damaged", "problem": problem}
+        return row | {"run": name, "name": name} | _damage(run.error, run.folder)
     config = run.search
     row |= {
         "run": run.id,
@@ -121,8 +120,15 @@ def _row(run: Run | DamagedRun, outcome_of: OutcomeOf) -> dict[str, Any]:
         found = outcome_of(run)
         row |= {"best": found.best, "measured plans": found.num_measured}
     except QCQAError as error:
-        row |= {"state": "damaged", "problem": error.one_line()}
+        row |= _damage(error, run.folder)
     return row
+
+
+def _damage(error: QCQAError, folder: Path) -> dict[str, str]:
+    """Return state and problem of a run that cannot be read."""
+    # Where it lies need not be said once more beside its name.
+    problem = error.one_line().replace(f"{folder}/", "").replace(f"{folder} ", "")
+    return {"state": "damaged", "problem": problem}
 
 
 def _job_text(jobs: Iterable[Run]) -> str:

@@ -10,14 +10,13 @@ import plotly.graph_objects as go
 
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search import with_baselines
+from qcqa.use_cases.search import BOUND, READING, TEXT, with_baselines
 
 StageState = Literal["done", "working", "waiting"]
 Events = Sequence[Mapping[str, Any]]
 
-_READING = "reading K/V weights"
-#: Stages before the methods.
-_TEXT, _BOUND = "reading the calibration text", "lower bound"
+#: Ends the name of a stage that only searches of few heads have.
+_TABLES = ": tables for stage 1"
 #: Methods that choose over layers by NSGA-II as well.
 _TWO_STAGE = ("qcqa-ac", "qcqa-ec")
 
@@ -56,8 +55,8 @@ class Stage:
 def stage_names(methods: Iterable[str], settings: SearchSettings) -> list[str]:
     """Return the stages of a search in their order, as its events name them."""
     wanted = with_baselines(methods)
-    text = [_TEXT] if wants_calibration(wanted, settings) else []
-    names = [_READING, *text, _BOUND]
+    text = [TEXT] if wants_calibration(wanted, settings) else []
+    names = [READING, *text, BOUND]
     for name in wanted:
         method = METHODS[name]
         if not method.needs_search:
@@ -83,10 +82,12 @@ def search_stages(names: Sequence[str], events: Events, *, finished: bool) -> li
     finished : bool
         Whether the search is.
     """
+    seen = {event.get("stage") for event in events}
+    names = [one for name in names for one in _with_tables(name) if one in (name, *seen)]
     latest = {event["stage"]: event for event in events if event.get("stage") in names}
     reached = max((names.index(name) for name in latest), default=-1)
     seconds = _seconds(events)
-    reading = latest.get(_READING)
+    reading = latest.get(READING)
     stages: list[Stage] = []
     for place, name in enumerate(names):
         event = latest.get(name, {})
@@ -141,6 +142,12 @@ def layers_figure(stages: Sequence[Stage]) -> go.Figure:
         height=60 + 26 * len(stages), margin={"l": 8, "r": 8, "t": 4, "b": 8}, uirevision="layers"
     )
     return figure
+
+
+def _with_tables(name: str) -> tuple[str, ...]:
+    """Return a stage, after the tables that may come before it."""
+    method, is_first, _ = name.partition(": stage 1")
+    return (method + _TABLES, name) if is_first else (name,)
 
 
 def _with_one_working(stages: list[Stage]) -> list[Stage]:

@@ -13,7 +13,7 @@ from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import plans_of_points
-from qcqa.use_cases.search import Calibrated, SearchProgress, search_model
+from qcqa.use_cases.search import Calibrated, search_model
 
 
 def carry_out(run: Run, on_progress: OnJobProgress) -> None:
@@ -52,11 +52,11 @@ def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
         settings=config.settings,
         folder=run.folder,
         on_progress=on_progress,
-        calibrated=_calibrated(run, config, on_progress),
+        calibrated=_calibrated(run, config),
     )
 
 
-def _calibrated(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> Calibrated | None:
+def _calibrated(run: Run, config: SearchConfig) -> Calibrated | None:
     if config.calibration is None or not wants_calibration(config.methods, config.settings):
         return None
     # Here, because it loads torch: a search of the weights alone does without.
@@ -68,9 +68,6 @@ def _calibrated(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> C
         run.calibration_folder,
         revision=config.revision,
         device=config.device,
-        on_layer=lambda layer, total: on_progress(
-            SearchProgress("reading the calibration text", layer, total, 0.0)
-        ),
     )
 
 

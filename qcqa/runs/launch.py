@@ -66,12 +66,14 @@ def requeue(run: Run) -> None:
     RunError
         If it is at work, finished, or came with the package.
     """
-    state = run.status().state
+    status = run.status()
+    state = status.state
     if run.bundled or state in LIVE_STATES or state == "finished":
         raise RunError(
             f"{run.id} is {state}", expected="a run that was cancelled, failed or whose worker died"
         )
-    run.write_status(RunStatus(state="queued", queued=utc_now()))
+    reached = max(status.fraction, status.own_from)
+    run.write_status(RunStatus(state="queued", queued=utc_now(), own_from=reached))
 
 
 def resume(run: Run) -> "subprocess.Popen[bytes]":

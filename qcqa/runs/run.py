@@ -278,4 +278,5 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    # A text that is no JSON at all has no place in it that is wrong.
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

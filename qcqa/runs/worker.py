@@ -81,8 +81,13 @@ class _Journal:
         self._on_progress = on_progress
         self._events = run.folder / "events.jsonl"
         self._written = 0.0
+        earlier = run.status()
         self._status = RunStatus(
-            state="running", stage="starting", pid=os.getpid(), started=utc_now()
+            state="running",
+            stage="starting",
+            own_from=max(earlier.fraction, earlier.own_from),
+            pid=os.getpid(),
+            started=utc_now(),
         )
 
     def start(self) -> None:
@@ -99,6 +104,10 @@ class _Journal:
                 "fraction": max(self._status.fraction, progress.fraction),
             }
         )
+        if self._status.own_since is None and progress.fraction >= self._status.own_from:
+            self._status = self._status.model_copy(
+                update={"own_from": progress.fraction, "own_since": utc_now()}
+            )
         # The last step of a stage may be the last word for long.
         is_last = progress.step >= progress.total
         if is_last or time.monotonic() - self._written > _SECONDS_BETWEEN_STATUS:

@@ -12,6 +12,8 @@ from qcqa.search.stage_one import SlotSearch, search_slots
 
 #: A guess: of the time until the candidates are there, where their loss is measured.
 _MEASURING_SHARE = 0.8
+#: A guess: of the search within layers, where errors are tabulated first.
+_TABLES_SHARE = 0.8
 
 
 def find_candidates(
@@ -39,12 +41,19 @@ def find_candidates(
     share : float
         Of the method's whole work that is done when this returns.
     on_progress : callable
-        Called after each slot.
+        Called after each table and each slot.
     scratch : Path or None
         Folder in which finished slots are kept.
     """
     slots = slots_of(problem.spec.num_layers, apart=settings.apart)
     search_share = share * (1 - _MEASURING_SHARE) if problem.rescore else share
+
+    tables_done = 0.0
+
+    def on_table(finished: int, total: int) -> None:
+        nonlocal tables_done
+        tables_done = search_share * _TABLES_SHARE * finished / total
+        on_progress(Progress("tables for stage 1", finished, total, tables_done))
 
     def on_slot(candidates: SlotCandidates, finished: int) -> None:
         volume = hypervolume(
@@ -58,7 +67,7 @@ def find_candidates(
                 stage="stage 1",
                 step=finished,
                 total=len(slots),
-                fraction=search_share * finished / len(slots),
+                fraction=tables_done + (search_share - tables_done) * finished / len(slots),
                 layer=candidates.slot.layer,
                 hypervolume=volume,
             )
@@ -71,6 +80,7 @@ def find_candidates(
         settings,
         seconds_per_slot=seconds_per_slot,
         on_slot=on_slot,
+        on_table=on_table,
         scratch=scratch,
     )
     if problem.rescore is None:

@@ -16,7 +16,7 @@ from qcqa.search.fronts import best_front
 from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress
 from qcqa.search.slots import Slot, SlotCandidates, slots_of
-from qcqa.search.stage_one import slot_rng, tabulate
+from qcqa.search.stage_one import OnTable, slot_rng, tabulate
 from qcqa.search.table import best_table
 
 FloatArray = NDArray[np.float64]
@@ -65,15 +65,18 @@ def slot_bound(objective: Objective) -> FloatArray:
     return objective.bound()
 
 
-def lower_bound(problem: Problem, settings: SearchSettings) -> LowerBound:
+def lower_bound(
+    problem: Problem, settings: SearchSettings, *, on_table: OnTable | None = None
+) -> LowerBound:
     """Return what no plan can beat; errors that are measured have no bound.
 
     The bounds of the slots, summed by the same allocation as the front. Where every slot was
     solved exactly, the optimal front lies on it: it is proven. Unless keys and values are apart in
-    ``settings``, it holds for plans that group them alike.
+    ``settings``, it holds for plans that group them alike. ``on_table`` is called after each table
+    of errors that :func:`~qcqa.search.stage_one.tabulate` makes first.
     """
     slots = slots_of(problem.spec.num_layers, apart=settings.apart)
-    tabulate(problem, slots, settings)
+    tabulate(problem, slots, settings, on_table=on_table)
     bounds = [slot_bound(problem.objective(slot)) for slot in slots]
     costs = [
         slot.heads_per_group * np.arange(1, len(bound) + 1)

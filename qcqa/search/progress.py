@@ -11,9 +11,10 @@ class Progress:
     Parameters
     ----------
     stage : str
-        ``"stage 1"`` (within layers) or ``"stage 2"`` (over layers).
+        ``"tables for stage 1"`` (errors of few heads), ``"stage 1"`` (within layers),
+        ``"measuring the loss"`` or ``"stage 2"`` (over layers).
     step, total : int
-        Finished layers of stage 1, finished generations of stage 2.
+        Finished tables, slots of stage 1 or of the measurement, or generations of stage 2.
     fraction : float
         Of the method's whole work, from 0 to 1.
     layer : int or None

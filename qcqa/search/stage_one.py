@@ -19,6 +19,8 @@ from qcqa.search.slots import Slot, SlotCandidates
 #: of a module so that another process can find it.
 SlotSearch = Callable[[Objective, SearchSettings, Slot], SlotCandidates]
 OnSlot = Callable[[SlotCandidates, int], None]
+#: Takes the tables that are made and the number of all.
+OnTable = Callable[[int, int], None]
 
 _STREAMS = {"shared": (), "key": (1,), "value": (2,)}
 
@@ -37,6 +39,7 @@ def search_slots(
     *,
     seconds_per_slot: float,
     on_slot: OnSlot,
+    on_table: OnTable | None = None,
     scratch: Path | None = None,
 ) -> tuple[SlotCandidates, ...]:
     """Return every slot's candidates; the result does not depend on the number of processes.
@@ -55,10 +58,12 @@ def search_slots(
         A guess, for whether other processes are worth their start.
     on_slot : callable
         Called with a slot's candidates, and how many slots are finished.
+    on_table : callable, optional
+        Called after each table that :func:`tabulate` makes first.
     scratch : Path, optional
         Folder in which finished slots are kept, and from which they are taken.
     """
-    tabulate(problem, slots, settings)
+    tabulate(problem, slots, settings, on_table=on_table)
     found: dict[Slot, SlotCandidates] = {}
     marks: dict[Slot, str] = {}
 
@@ -90,15 +95,37 @@ def search_slots(
     return tuple(found[slot] for slot in slots)
 
 
-def tabulate(problem: Problem, slots: Sequence[Slot], settings: SearchSettings) -> None:
+def tabulate(
+    problem: Problem,
+    slots: Sequence[Slot],
+    settings: SearchSettings,
+    *,
+    on_table: OnTable | None = None,
+) -> None:
     """Have the problem keep tables of its objectives where there are few heads.
 
     Then any population is judged by look-ups, and the best grouping is proven. WSE is as quick
     without.
+
+    Parameters
+    ----------
+    problem : Problem
+        Knows the slots' objectives, and keeps the tables.
+    slots : sequence of Slot
+        Those to tabulate; what is kept already is not made again.
+    settings : SearchSettings
+        The number of workers counts.
+    on_table : callable, optional
+        Called after each table.
     """
     if problem.spec.num_kv_heads > EXACT_HEADS:
         return
     missing = [slot for slot in slots if slot not in problem.kept]
+
+    def keep(slot: Slot, table: TabulatedObjective) -> None:
+        problem.kept[slot] = table
+        if on_table:
+            on_table(sum(slot in problem.kept for slot in missing), len(missing))
 
     def calls() -> Iterator[tuple[Slot, tuple[Objective]]]:
         for slot in missing:
@@ -109,14 +136,15 @@ def tabulate(problem: Problem, slots: Sequence[Slot], settings: SearchSettings) 
         if objective.guided_exactly:
             return
         started = time.monotonic()
-        problem.kept[slot] = TabulatedObjective.of(objective)
+        table = TabulatedObjective.of(objective)
         seconds = time.monotonic() - started
+        keep(slot, table)
         # The first tells whether the others are worth processes of their own.
-        for other, table in in_parallel(
+        for other, its_table in in_parallel(
             TabulatedObjective.of,
             remaining,
             count=len(missing) - 1,
             seconds_each=seconds,
             workers=settings.workers,
         ):
-            problem.kept[other] = table
+            keep(other, its_table)

@@ -1,12 +1,13 @@
 """The paper's search (arXiv 2406.10247, section 3): NSGA-II per layer, then NSGA-II over layers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.front import Front
+from qcqa.front import Dominated, Front
 from qcqa.grouping import block_labels
 from qcqa.objective import Objective
 from qcqa.search.candidates import find_candidates
@@ -21,6 +22,7 @@ from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress, Progress
 from qcqa.search.slots import Slot, SlotCandidates
 from qcqa.search.stage_one import SlotSearch, slot_rng
+from qcqa.search.weighed import Weighed
 from qcqa.wse import population_wse
 
 FloatArray = NDArray[np.float64]
@@ -104,8 +106,8 @@ def two_stage(
             )
         )
 
-    choices = over_slots(slots, settings, on_generation=on_generation)
-    return front_of(method, slots, choices, settings)
+    choices, dominated = over_slots(slots, settings, on_generation=on_generation)
+    return replace(front_of(method, slots, choices, settings), dominated=dominated)
 
 
 def over_slots(
@@ -113,8 +115,8 @@ def over_slots(
     settings: SearchSettings,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
-) -> IntArray:
-    """Return stage 2's plans: a candidate of each slot, shape (N, S).
+) -> tuple[IntArray, Dominated]:
+    """Return stage 2's plans, a candidate of each slot, shape (N, S); and where dropped ones lie.
 
     Parameters
     ----------
@@ -128,14 +130,18 @@ def over_slots(
     cost = _padded([slot.cost for slot in slots])  # (S, C)
     error = _padded([slot.error for slot in slots])  # (S, C)
     each = np.arange(len(slots))
+    max_cost = int(cost.max(axis=1).sum())
+    weighed = Weighed(max_cost, float(error.max(axis=1).sum()))
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
-        return cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
+        of_plans = cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
+        weighed.add(*of_plans)
+        return of_plans
 
     archive = nsga2(
         ChoiceGenes([slot.cost for slot in slots]),
         evaluate,
-        max_cost=int(cost.max(axis=1).sum()),
+        max_cost=max_cost,
         population_size=settings.stage2_population_size,
         generations=settings.stage2_generations,
         crossover_probability=settings.crossover_probability,
@@ -143,7 +149,7 @@ def over_slots(
         rng=slot_rng(settings, Slot(0), stage=2),
         on_generation=on_generation,
     )
-    return archive.genes
+    return archive.genes, weighed.dominated_by(archive.cost, archive.error)
 
 
 def _stage_one(

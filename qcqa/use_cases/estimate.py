@@ -142,8 +142,8 @@ def estimate_time(
         TimedPart("read", _read_seconds(model), _SPREAD_OF_MODEL),
     ]
     if with_text:
-        operations = 2 * model.num_weights * CALIBRATION_TOKENS + _moment_operations(spec)
-        parts.append(TimedPart("calibration", operations / _model_speed(), _SPREAD_OF_MODEL))
+        seconds = _text_seconds(spec, model.num_weights)
+        parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", _bound_seconds(spec), _SPREAD))
     others = model.num_weights - model.num_layer_weights
     for name in methods:
@@ -168,13 +168,39 @@ def searched_seconds(
     settings : SearchSettings
         Of the search.
     """
-    # A layer of common width: four projections of attention, and eight times the hidden size
-    # squared in its feed-forward part.
-    layers = 12 * spec.num_layers * spec.hidden_size**2
+    layers = _common_weights(spec)
     return {
         name: _method_seconds(name, spec, METHODS[name].settings(settings), layers, 0)
         for name in methods
     }
+
+
+def text_seconds(spec: ModelSpec, methods: Sequence[str], settings: SearchSettings) -> float:
+    """Return what reading the calibration text takes, if any method wants it; as above."""
+    if not wants_calibration(methods, settings):
+        return 0.0
+    return _text_seconds(spec, _common_weights(spec))
+
+
+def bound_seconds(spec: ModelSpec, settings: SearchSettings) -> float:
+    """Return what the lower bound takes, with that of the output error where it is minimised."""
+    seconds = _bound_seconds(spec)
+    if settings.fitness == "output-error":
+        seconds += _objective_seconds(spec, settings)
+    return seconds
+
+
+def _common_weights(spec: ModelSpec) -> int:
+    """Return how many weights layers of common width have.
+
+    Four projections of attention, and eight times the hidden size squared in the feed-forward part.
+    """
+    return 12 * spec.num_layers * spec.hidden_size**2
+
+
+def _text_seconds(spec: ModelSpec, weights: int) -> float:
+    operations = 2 * weights * CALIBRATION_TOKENS + _moment_operations(spec)
+    return operations / _model_speed()
 
 
 def _method_seconds(

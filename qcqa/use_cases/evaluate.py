@@ -12,9 +12,9 @@ from qcqa.evaluate.progress import EvaluationProgress
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
-from qcqa.progress import JobProgress, OnJobProgress, OnLayer
+from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
-from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
+from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 
 _SOURCE, _CONVERTED = "source", "converted"
@@ -216,13 +216,13 @@ class _Bench:
         told = [self._models.fingerprint, self._where, content]
         return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
-    def _converting(self, label: str, number: int) -> OnLayer:
+    def _converting(self, label: str, number: int) -> OnMaking:
         """Return what tells of a plan's conversion, which takes time where it refits."""
 
-        def report(layer: int, total: int) -> None:
+        def report(what: str, layer: int, total: int, _done: float) -> None:
             if self._on_progress:
-                stage, fraction = f"{label}: converting", number / self._num_models
-                self._on_progress(JobProgress(stage, layer, total, fraction))
+                fraction = number / self._num_models
+                self._on_progress(JobProgress(f"{label}: {what}", layer, total, fraction))
 
         return report
 

@@ -24,8 +24,8 @@ OnGenerationProgress = Callable[[GenerationProgress], None]
 
 _SOURCE = "source"
 
-#: A model's two halves of the progress: a refit takes longer than a text, all else is quick.
-_MAKING, _SAYING = 0, 1
+#: Of a model's progress: a refit takes longer than a text, all else is quick.
+_MAKING_SHARE = 0.5
 
 
 def generate_side_by_side(
@@ -133,7 +133,8 @@ class _Stage:
         def tell(event: GenerationEvent) -> None:
             self.events.append(event)
             most = self._settings.max_new_tokens
-            self._report(place, _SAYING, f"{label}: generating", num_said, most, event)
+            of_model = _MAKING_SHARE + (1 - _MAKING_SHARE) * num_said / most
+            self._report(place, of_model, f"{label}: generating", num_said, most, event)
 
         def on_token(token: int, text: str) -> None:
             nonlocal num_said
@@ -158,24 +159,24 @@ class _Stage:
 
     def _model_of(self, place: int, plan: GroupingPlan | None, label: str) -> PreTrainedModel:
         if plan is None:
-            self._report(place, _MAKING, f"{label}: loading", 0, 0)
+            self._report(place, 0.0, f"{label}: loading", 0, 0)
             return self._models.source
-        stage = f"{label}: converting"
-        self._report(place, _MAKING, stage, 0, 0)
-        return self._models.model_of(
-            plan, lambda done, total: self._report(place, _MAKING, stage, done, total)
-        )
+        self._report(place, 0.0, f"{label}: converting", 0, 0)
+
+        def on_making(what: str, layer: int, total: int, done: float) -> None:
+            self._report(place, _MAKING_SHARE * done, f"{label}: {what}", layer, total)
+
+        return self._models.model_of(plan, on_making)
 
     def _report(
         self,
         place: int,
-        half: int,
+        of_model: float,
         stage: str,
         step: int,
         total: int,
         event: GenerationEvent | None = None,
     ) -> None:
         if self._on_progress:
-            of_model = (half + (step / total if total else 0.0)) / 2
             fraction = (place + of_model) / self._num_models
             self._on_progress(GenerationProgress(stage, step, total, fraction, event))

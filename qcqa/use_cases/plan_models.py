@@ -1,6 +1,6 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -22,6 +22,13 @@ from qcqa.use_cases.calibrate import calibration_of_plan
 from qcqa.use_cases.device import require_usable
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.source_model import load_float32, load_model, load_tokenizer
+
+#: Takes what is being done to make a model, the layers done and the number of all, and the share of
+#: the whole work that is done.
+OnMaking = Callable[[str, int, int, float], None]
+
+#: A guess: of making a model that takes a calibration, where its text has to be read.
+_READ_SHARE = 0.3
 
 
 def plan_label(plan: GroupingPlan) -> str:
@@ -135,8 +142,10 @@ class PlanModels:
         """
         return load_tokenizer(self.checkpoint)
 
-    def model_of(self, plan: GroupingPlan, on_layer: OnLayer | None = None) -> PreTrainedModel:
+    def model_of(self, plan: GroupingPlan, on_making: OnMaking | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.
+
+        ``on_making`` is called after each layer that is calibrated or refitted.
 
         Raises
         ------
@@ -146,6 +155,13 @@ class PlanModels:
         if plan.calibration is None:
             return converted_copy(self.source, plan)
 
+        def part(what: str, start: float, end: float) -> OnLayer:
+            def on_layer(layer: int, total: int) -> None:
+                if on_making:
+                    on_making(what, layer, total, start + (end - start) * layer / total)
+
+            return on_layer
+
         def make() -> PreTrainedModel:
             calibration = calibration_of_plan(
                 plan,
@@ -153,7 +169,9 @@ class PlanModels:
                 self._calibrations,
                 revision=self.checkpoint.spec.revision,
                 source=self._float32,
+                on_layer=part("reading the calibration text", 0.0, _READ_SHARE),
             )
+            on_layer = part("converting", _READ_SHARE, 1.0)
             return merged_model(self._float32, plan, calibration, on_layer=on_layer)
 
         # Only the shapes matter here: the weights are replaced at once.

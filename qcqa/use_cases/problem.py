@@ -1,6 +1,5 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from qcqa.checkpoint import open_checkpoint
 from qcqa.gram import ModelGrams
 from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
+from qcqa.progress import OnLayer
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
 from qcqa.subspace.grams import are_grams_of, stored_objective
@@ -24,9 +24,6 @@ from qcqa.use_cases.source_model import load_float32
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
 _SHORT_REFIT = RefitSettings(steps=40)
-
-#: Takes the layers calibrated and the number of all.
-OnLayer = Callable[[int, int], None]
 
 
 class CalibratedModel:
@@ -44,8 +41,6 @@ class CalibratedModel:
         Branch, tag or commit on the Hub.
     device : str
         Where the model runs: ``cpu``, ``cuda`` …
-    on_layer : callable, optional
-        Called after each calibrated layer.
     """
 
     def __init__(
@@ -56,32 +51,37 @@ class CalibratedModel:
         *,
         revision: str | None = None,
         device: str = "cpu",
-        on_layer: OnLayer | None = None,
     ):
         self._model = model
         self._text = text
         self._folder = folder
         self._revision = revision
         self._device = device
-        self._on_layer = on_layer
+        self._read: CalibrationText | None = None
 
-    @cached_property
-    def text(self) -> CalibrationText:
-        """Which text was read, once it was.
+    def read(self, on_layer: OnLayer | None = None) -> CalibrationText:
+        """Read the text unless that was done before; return which it was.
+
+        Parameters
+        ----------
+        on_layer : callable, optional
+            Called after each calibrated layer.
 
         Raises
         ------
         QCQAError
             If the model or the text cannot be used.
         """
-        return calibrate_model(
-            self._model,
-            self._text,
-            self._folder,
-            revision=self._revision,
-            device=self._device,
-            on_layer=self._on_layer,
-        )
+        if self._read is None:
+            self._read = calibrate_model(
+                self._model,
+                self._text,
+                self._folder,
+                revision=self._revision,
+                device=self._device,
+                on_layer=on_layer,
+            )
+        return self._read
 
     def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
         """Return the problem that settings ask for, of the fitness ``output-error`` or ``loss``.
@@ -91,7 +91,7 @@ class CalibratedModel:
         QCQAError
             If the model or the text cannot be used.
         """
-        text = self.text
+        text = self.read()
         kept = CalibrationFolder(self._folder)
         mark = kept.mark()
 

@@ -18,7 +18,7 @@ from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder, SearchResult
-from qcqa.use_cases.estimate import searched_seconds
+from qcqa.use_cases.estimate import bound_seconds, searched_seconds, text_seconds
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
@@ -29,13 +29,18 @@ ALL_SEARCHED = (*SEARCHED_METHODS, "best")
 #: Of a search's progress, a guess: reading the weights comes before anything is known of them.
 _READ_SHARE = 0.02
 
+#: Stages before the methods.
+READING, TEXT, BOUND = "reading K/V weights", "reading the calibration text", "lower bound"
+
 
 class Calibrated(Protocol):
     """A model and a text, for searches that look at more than weights."""
 
-    @property
-    def text(self) -> CalibrationText:
-        """Which text it is; asked for the first time, it is read."""
+    def read(self, on_layer: Callable[[int, int], None]) -> CalibrationText:
+        """Read the text unless that was done before; return which it was.
+
+        ``on_layer`` takes the calibrated layers and the number of all.
+        """
         ...
 
     def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
@@ -124,23 +129,38 @@ def search_model(
         grams = _read(model, revision, report)
         if kept:
             kept.save_grams(grams)
-    shares = _Shares(searched_seconds(grams.spec, wanted, settings))
+    shares = _Shares(
+        {
+            TEXT: text_seconds(grams.spec, wanted, settings),
+            BOUND: bound_seconds(grams.spec, settings),
+            **searched_seconds(grams.spec, wanted, settings),
+        }
+    )
+
+    def on_step(stage: str, step: int, total: int) -> None:
+        report(shares.of_stage(stage, step, total))
+
     problems = _Problems(grams, calibrated)
     text = None
     if calibrated and wants_calibration(wanted, settings):
-        text = calibrated.text
+        text = calibrated.read(partial(on_step, TEXT))
         if kept:
             kept.save_calibration(text)
-    report(SearchProgress("lower bound", 0, 1, _READ_SHARE))
+    on_step(BOUND, 0, 1)
     bound = lower_bound(problems.by_weights, settings)
     if kept:
         kept.save_bound(bound)
     error_bound = kept.error_bound() if kept else None
     if settings.fitness == "output-error" and error_bound is None:
-        error_bound = lower_bound(problems.of(settings), settings)
+        error_bound = lower_bound(
+            problems.of(settings),
+            settings,
+            # It is not done with the last table.
+            on_table=lambda table, total: on_step(BOUND, table, total + 1),
+        )
         if kept:
             kept.save_bound(error_bound)
-    report(SearchProgress("lower bound", 1, 1, _READ_SHARE))
+    on_step(BOUND, 1, 1)
     fronts: dict[str, Front] = {}
     for method in wanted:
         front = kept.front(method) if kept else None
@@ -164,7 +184,7 @@ def search_model(
 
 def _read(model: str, revision: str | None, report: OnProgress) -> ModelGrams:
     def on_layer(layer: int, total: int) -> None:
-        report(SearchProgress("reading K/V weights", layer, total, _READ_SHARE * layer / total))
+        report(SearchProgress(READING, layer, total, _READ_SHARE * layer / total))
 
     return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
 
@@ -260,7 +280,7 @@ def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
 
 
 class _Shares:
-    """How much of a whole search each method is, so that one bar shows them all.
+    """How much of a whole search each stage and method is, so that one bar shows them all.
 
     Parameters
     ----------
@@ -273,10 +293,14 @@ class _Shares:
         self._begin: dict[str, float] = {}
         self._share: dict[str, float] = {}
         reached = _READ_SHARE
-        for method, its in seconds.items():
-            self._begin[method] = reached
-            self._share[method] = (1 - _READ_SHARE) * its / total
-            reached += self._share[method]
+        for name, its in seconds.items():
+            self._begin[name] = reached
+            self._share[name] = (1 - _READ_SHARE) * its / total
+            reached += self._share[name]
+
+    def of_stage(self, stage: str, step: int, total: int) -> SearchProgress:
+        """Return the whole search's progress at a step of a stage before the methods."""
+        return SearchProgress(stage, step, total, self._at(stage, step / total))
 
     def of(self, method: str, progress: Progress) -> SearchProgress:
         """Return the whole search's progress when ``method`` reports its own."""
@@ -284,11 +308,14 @@ class _Shares:
             stage=f"{METHODS[method].label}: {progress.stage}",
             step=progress.step,
             total=progress.total,
-            fraction=self._begin[method] + self._share[method] * progress.fraction,
+            fraction=self._at(method, progress.fraction),
             method=method,
             layer=progress.layer,
             hypervolume=progress.hypervolume,
         )
+
+    def _at(self, name: str, fraction: float) -> float:
+        return self._begin[name] + self._share[name] * fraction
 
 
 def _report_method(report: OnProgress, shares: _Shares, method: str, progress: Progress) -> None:

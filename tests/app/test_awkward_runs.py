@@ -95,7 +95,7 @@ def test_any_size_of_model_is_drawn(
     make_run(num_layers=num_layers, num_heads=num_heads)
     app = open_app(budget="60")
     assert not app.error
-    assert len(app.metric) == 4
+    assert len(app.metric) == 3
 
 
 def test_long_names_and_markup_are_only_names(make_run: MakeRun, open_app: OpenApp) -> None:

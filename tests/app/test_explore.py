@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.report.comparison import points_at_budget
+from qcqa.methods import run_method
+from qcqa.report.comparison import percent_text, points_at_budget
 from qcqa.report.kv_axis import significant
 from qcqa.runs.run import Run
+from qcqa.search.config import SearchSettings
+from qcqa.search.problem import wse_problem
+from qcqa.search_result import ResultFolder
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -21,10 +25,10 @@ def _cards(app: AppTest) -> dict[str, str]:
 
 def _expected_cards(run: Run, max_cached_heads: int) -> dict[str, str]:
     points = points_at_budget(run.result(), max_cached_heads)
-    labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA", "mha": "MHA"}
+    labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA"}
+    cards = {name: points[name] for name in labels}
     return {
-        labels[name]: f"{point.relative_wse:.3f}" if point else "—"
-        for name, point in points.items()
+        labels[name]: f"{point.relative_wse:.3f}" if point else "—" for name, point in cards.items()
     }
 
 
@@ -62,7 +66,10 @@ def test_address_brings_everything_back(make_run: MakeRun, open_app: OpenApp) ->
     app = open_app(
         run=run.id, budget="37.5", unit="gib", method="gqa", context="1000", batch="2", scale="gap"
     )
-    assert _cards(app) == _expected_cards(run, 18)
+    # The cards say of each plan what the chart shows of it.
+    at_its_size = points_at_budget(run.result(), 12)["gqa"]
+    assert at_its_size is not None
+    assert _cards(app)["GQA"] == percent_text(at_its_size.over_bound)
     (slider,) = app.slider
     assert slider.value == pytest.approx(0.375 * slider.max, rel=1e-3)
     assert "1,000 tokens" in _chart(app, 0)["layout"]["xaxis"]["title"]["text"]
@@ -121,7 +128,7 @@ def test_budget_that_no_plan_fits_is_said_plainly(make_run: MakeRun, open_app: O
 def test_whole_budget_needs_no_merging(make_run: MakeRun, open_app: OpenApp) -> None:
     make_run()
     app = open_app(budget="100")
-    assert _cards(app)["MHA"] == "0.000"
+    assert {value for name, value in _cards(app).items() if name != "MQA"} == {"0.000"}
     assert "nothing needs to be merged" in _text(app)
 
 
@@ -228,3 +235,78 @@ def test_share_has_no_logarithmic_axis(
     assert _axis_type(app) == "log"
     app.toggle(key="log").set_value(False).run()
     assert _axis_type(app) == "linear"
+
+
+DOTS = "QCQA-AC, dominated"
+
+
+def _search_by_evolution(run: Run) -> None:
+    """Add a front of the paper's search, which keeps what it weighed."""
+    settings = SearchSettings(
+        population_size=20,
+        generations=10,
+        stage2_population_size=40,
+        stage2_generations=40,
+        workers=1,
+    )
+    front = run_method("qcqa-ac", wse_problem(run.result().grams), settings)
+    ResultFolder(run.folder).save_front(front)
+
+
+def _names(app: AppTest) -> list[str]:
+    return [trace["name"] for trace in _chart(app, 0)["data"]]
+
+
+@pytest.mark.parametrize("scale", ["relative", "absolute"])
+def test_dominated_plans_are_faint_dots_that_the_caption_explains(
+    make_run: MakeRun, open_app: OpenApp, scale: str
+) -> None:
+    _search_by_evolution(make_run())
+    app = open_app(scale=scale)
+    assert _names(app)[0] == DOTS
+    assert "every faint dot a dominated one" in _text(app)
+    app.toggle(key="log").set_value(True).run()
+    assert not app.exception
+    assert _names(app)[0] == DOTS
+    app.button_group(key="scale").set_value("gap").run()
+    assert not app.exception
+    assert DOTS not in _names(app)
+    assert "faint" not in _text(app)
+
+
+def test_runs_that_kept_no_dominated_plans_open_as_before(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    run = make_run()
+    _search_by_evolution(run)
+    (run.folder / "fronts" / "qcqa-ac.dominated.parquet").unlink()
+    app = open_app()
+    assert "QCQA-AC" in _names(app)
+    assert DOTS not in _names(app)
+    assert "faint" not in _text(app)
+
+
+def test_damaged_dominated_plans_are_told_in_place(make_run: MakeRun, open_app: OpenApp) -> None:
+    run = make_run()
+    _search_by_evolution(run)
+    path = run.folder / "fronts" / "qcqa-ac.dominated.parquet"
+    path.write_bytes(b"no table")
+    app = open_app()
+    (error,) = app.error
+    assert "qcqa-ac.dominated.parquet" in error.value
+    # As it says: the front is whole without the file.
+    path.unlink()
+    app.run()
+    assert not app.error
+    assert "QCQA-AC" in _names(app)
+
+
+def test_measured_axis_has_no_dominated_plans(
+    make_run: MakeRun, open_app: OpenApp, measure: Callable[..., None]
+) -> None:
+    run = make_run()
+    _search_by_evolution(run)
+    measure(run)
+    app = open_app(scale="heldout/accuracy")
+    assert not [name for name in _names(app) if "dominated" in name]
+    assert "faint" not in _text(app)

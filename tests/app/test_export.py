@@ -1,5 +1,6 @@
 """The page that hands out the plan, tables, charts, code and the converted checkpoint."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,14 +53,22 @@ def demo(searched_demo: Path, tmp_path: Path) -> Run:
 def convert(tmp_path: Path) -> Callable[..., Run]:
     """Return a maker of conversions of a run, in any state."""
 
-    def make(run: Run, state: State, *, error: str | None = None) -> Run:
+    def make(
+        run: Run,
+        state: State,
+        *,
+        error: str | None = None,
+        point: tuple[str, int] = ("gqa", 24),
+        day: int = 1,
+    ) -> Run:
+        name = "out" if day == 1 else f"out-{day}"
         config = ConversionConfig(
-            name="out",
-            created="2026-01-01T00:00:00+00:00",
-            point=("gqa", 24),
-            folder=str(tmp_path / "out"),
+            name=name,
+            created=f"2026-01-{day:02}T00:00:00+00:00",
+            point=point,
+            folder=str(tmp_path / name),
         )
-        conversion = write_new_run(run.additions / "conversions" / "one", config)
+        conversion = write_new_run(run.additions / "conversions" / f"day-{day}", config)
         conversion.write_status(
             RunStatus(state=state, error=error, fraction=0.3, step=1, total=4, stage="writing")
         )
@@ -293,6 +302,31 @@ def test_large_checkpoints_are_not_zipped(
     app = open_app("export")
     assert "13.0 GiB, source 14.0 GiB" in str(app.table[0].value)
     assert "download_checkpoint" not in _downloads(app)
+
+
+def test_earlier_conversions_are_listed_newest_first(
+    make_run: MakeRun, open_app: OpenApp, convert: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = make_run()
+    convert(run, "finished")
+    (tmp_path / "out").mkdir()
+    convert(run, "finished", day=2)
+    # The best plan of GQA within 20 heads has 12: a quarter of the source's.
+    convert(run, "cancelled", day=3, point=("gqa", 20))
+    (convert(run, "finished", day=4).folder / "status.json").write_text("{")
+    convert(run, "failed", day=5, error="disk full")
+    app = open_app("export")
+    [earlier] = [one for one in app.expander if "earlier" in one.label]
+    assert earlier.label == "4 earlier conversions"
+    folders = [re.sub(r"\\(.)", r"\1", one.value) for one in earlier.markdown]
+    assert folders == [str(tmp_path / name) for name in ("out-4", "out-3", "out-2", "out")]
+    assert [one.value.rsplit(" · ", 1)[0] for one in earlier.caption] == [
+        "GQA, KV ratio 0.5 · damaged",
+        "GQA, KV ratio 0.25 · cancelled",
+        "GQA, KV ratio 0.5 · gone",
+        "GQA, KV ratio 0.5 · finished",
+    ]
+    assert earlier.caption[1].value.endswith("3 Jan 2026, 00:00:00 UTC")
 
 
 def test_damaged_conversion_does_not_hide_the_rest(

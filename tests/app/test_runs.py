@@ -1,6 +1,7 @@
 """The page of all runs: what it lists, and what can be done with a run."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,23 @@ def test_every_run_has_a_row(
     assert row["measured"] == 5
     assert _row(app, "Renamed")["note"] == "second try"
     assert _row(app, "Failed")["best at 50 % KV"] == "disk full"
+
+
+@pytest.mark.parametrize("file", ["config.json", "status.json", "fronts/gqa.plans.parquet"])
+def test_the_whole_line_of_every_problem_can_be_read(
+    make_run: MakeRun, open_app: OpenApp, file: str
+) -> None:
+    make_run(name="Whole")
+    assert not open_app("runs").expander
+    (make_run(name="Damaged").folder / file).write_text("{")
+    reason = "/models/" + "long_name/" * 20 + "model.safetensors is *shorter* than its header says"
+    make_run(name="Failed", state="failed", error=reason, with_result=False)
+    app = open_app("runs")
+    [problems] = app.expander
+    assert problems.label == "Problems of 2 runs"
+    failed, damaged = (one.value for one in problems.caption)
+    assert re.sub(r"\\(.)", r"\1", failed) == reason
+    assert file in re.sub(r"\\(.)", r"\1", damaged)
 
 
 def test_the_run_of_the_address_is_selected_and_is_that_of_all_pages(

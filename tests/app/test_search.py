@@ -40,7 +40,7 @@ def test_search_of_the_demo_model_is_started(form: AppTest, started: list[Run]) 
     app = form
     app.button_group(key="new_effort").set_value("Quick").run()
     app.button_group(key="new_methods").set_value(["qcqa-ec"]).run()
-    app.number_input(key="new_seed_Quick").set_value(7)
+    app.number_input(key="new_seed").set_value(7)
     app.button(key="start_search").click().run()
     assert not app.exception
     (run,) = started
@@ -55,7 +55,7 @@ def test_folder_is_looked_at_before_anything_is_started(
     form: AppTest, started: list[Run], tiny_llama: Path
 ) -> None:
     app = form
-    app.button_group(key="new_model").set_value("Local folder").run()
+    app.button_group(key="new_model").set_value("folder").run()
     assert app.button(key="start_search").disabled
     app.text_input(key="new_folder").set_value(str(tiny_llama / "nothing")).run()
     assert "there is no folder" in app.error[0].value
@@ -71,7 +71,7 @@ def test_folder_that_is_no_checkpoint_is_refused_in_one_line(
     form: AppTest, started: list[Run], tmp_path: Path
 ) -> None:
     app = form
-    app.button_group(key="new_model").set_value("Local folder").run()
+    app.button_group(key="new_model").set_value("folder").run()
     app.text_input(key="new_folder").set_value(str(tmp_path)).run()
     (error,) = app.error
     assert "\n" not in error.value
@@ -120,7 +120,7 @@ def test_best_search_of_another_model_asks_for_a_text(
     form: AppTest, started: list[Run], tiny_llama: Path, tmp_path: Path
 ) -> None:
     app = form
-    app.button_group(key="new_model").set_value("Local folder").run()
+    app.button_group(key="new_model").set_value("folder").run()
     app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
     app.radio(key="new_preset").set_value("best").run()
     assert not app.error
@@ -144,7 +144,7 @@ def test_published_search_of_another_model_needs_no_text(
     form: AppTest, started: list[Run], tiny_llama: Path
 ) -> None:
     app = form
-    app.button_group(key="new_model").set_value("Local folder").run()
+    app.button_group(key="new_model").set_value("folder").run()
     app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
     app.button(key="start_search").click().run()
     assert [run.config.calibration for run in started] == [None]
@@ -156,7 +156,7 @@ def test_own_choice_is_what_is_searched(form: AppTest, started: list[Run]) -> No
     app.radio(key="new_preset").set_value("own").run()
     app.selectbox(key="new_fitness").set_value("output-error").run()
     # The output error is that of subspaces: so they are merged, unless another merge is chosen.
-    assert app.selectbox(key="new_merge_output-error").value == "svd"
+    assert app.selectbox(key="new_merge").value == "svd"
     app.toggle(key="new_apart").set_value(True)
     app.toggle(key="new_refit").set_value(True)
     app.text_input(key="new_name").set_value("Mine").run()
@@ -177,9 +177,9 @@ def test_model_of_the_hub_that_is_out_of_reach_is_one_line(
     form: AppTest, started: list[Run]
 ) -> None:
     app = form
-    app.button_group(key="new_model").set_value("Hugging Face Hub").run()
+    app.button_group(key="new_model").set_value("hub").run()
     assert not app.error
-    app.text_input(key="new_hub_id").set_value("some/model").run()
+    app.text_input(key="new_hub").set_value("some/model").run()
     (error,) = app.error
     assert "some/model on the Hub cannot be reached" in error.value
     assert "\n" not in error.value
@@ -192,7 +192,7 @@ def test_family_that_is_not_known_is_refused_before_it_starts(
 ) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
     app = form
-    app.button_group(key="new_model").set_value("Local folder").run()
+    app.button_group(key="new_model").set_value("folder").run()
     app.text_input(key="new_folder").set_value(str(tmp_path)).run()
     (error,) = app.error
     assert "mamba" in error.value
@@ -205,6 +205,82 @@ def test_more_effort_takes_more_time(form: AppTest) -> None:
         form.button_group(key="new_effort").set_value(effort).run()
         told += [text.value for text in form.markdown if "It takes" in text.value]
     assert len(set(told)) == 2
+
+
+def test_the_form_is_in_the_address_and_comes_back_from_it(
+    form: AppTest, open_app: OpenApp, started: list[Run], tiny_llama: Path
+) -> None:
+    assert not form.query_params
+    form.button_group(key="new_model").set_value("folder").run()
+    form.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    form.radio(key="new_preset").set_value("own").run()
+    form.selectbox(key="new_fitness").set_value("output-error").run()
+    form.selectbox(key="new_merge").set_value("aligned").run()
+    form.toggle(key="new_refit").set_value(True).run()
+    form.button_group(key="new_effort").set_value("Quick").run()
+    form.button_group(key="new_methods").set_value(["qcqa-ec"]).run()
+    form.number_input(key="new_seed").set_value(7).run()
+    form.text_input(key="new_name").set_value("Mine & yours").run()
+    form.text_input(key="new_calibration").set_value(str(tiny_llama / "config.json")).run()
+    address = {name: form.query_params[name] for name in form.query_params}
+    assert address == {
+        "model": "folder",
+        "folder": str(tiny_llama),
+        "preset": "own",
+        "fitness": "output-error",
+        "merge": "aligned",
+        "refit": "True",
+        "effort": "Quick",
+        "methods": "qcqa-ec",
+        "seed": "7",
+        "name": "Mine & yours",
+        "calibration": str(tiny_llama / "config.json"),
+    }
+    again = open_app("search", **address)
+    again.button(key="start_search").click().run()
+    assert not again.exception
+    (run,) = started
+    assert (run.search.model, run.search.methods) == (str(tiny_llama), ("qcqa-ec",))
+    assert run.config.name == "Mine & yours"
+    assert run.search.calibration == address["calibration"]
+    settings = run.search.settings
+    assert (settings.fitness, settings.merge, settings.refit) == ("output-error", "aligned", True)
+    assert (settings.generations, settings.seed) == (30, 7)
+
+
+def test_another_effort_has_its_own_numbers_and_the_usual_ones_need_no_address(
+    form: AppTest,
+) -> None:
+    form.number_input(key="new_generations").set_value(7).run()
+    assert form.query_params["generations"] == "7"
+    form.button_group(key="new_effort").set_value("Quick").run()
+    assert form.number_input(key="new_generations").value == 30
+    form.button_group(key="new_effort").set_value("Standard").run()
+    form.number_input(key="new_generations").set_value(8).run()
+    form.number_input(key="new_generations").set_value(100).run()
+    assert not form.query_params
+
+
+def test_nonsense_in_the_address_leaves_the_form_as_it_is_by_default(open_app: OpenApp) -> None:
+    app = open_app("search", model="moon", effort="none", seed="-1", generations="0", merge="x")
+    assert app.button_group(key="new_model").value == "demo"
+    assert app.button_group(key="new_effort").value == "Standard"
+    assert app.number_input(key="new_seed").value == 0
+    assert app.number_input(key="new_generations").value == 100
+
+
+def test_only_the_page_of_the_form_has_it_in_its_address(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    run = make_run()
+    app = open_app("search", run=run.id, effort="Quick")
+    app.text_input(key="new_name").set_value("Mine").run()
+    app.switch_page("views/explore.py").run()
+    assert not app.exception
+    assert list(app.query_params) == ["run"]
+    app.button(key="new_search").click().run()
+    assert app.text_input(key="new_name").value == "Mine"
+    assert (app.query_params["name"], app.query_params["effort"]) == ("Mine", "Quick")
 
 
 EVENTS = [

@@ -37,8 +37,14 @@ def test_card_selects_its_plan_everywhere(make_run: MakeRun, open_app: OpenApp) 
     methods = list(app.dataframe[0].value.index)
     assert _selected_rows(app) == [methods.index("gqa")]
     assert _ring(app)["x"] == [50]
-    # A method without a plan here has nothing to select.
-    assert "select_mha" not in [button.key for button in app.button]
+
+
+def test_card_of_a_method_without_a_plan_has_nothing_to_select(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    buttons = [button.key for button in open_app(budget="10").button]
+    assert "select_gqa" not in buttons
 
 
 def test_methods_own_plan_is_marked_below_the_budget(make_run: MakeRun, open_app: OpenApp) -> None:

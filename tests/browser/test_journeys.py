@@ -209,3 +209,19 @@ def test_page_fits_its_window(open_page: OpenPage, width: int, dark: bool) -> No
     assert plot is not None
     assert legend is not None
     assert legend["y"] + legend["height"] <= plot["y"] + 1
+
+
+def test_cards_end_where_the_chart_does_and_the_gpu_has_a_row_of_its_own(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/?run=demo")
+    page.wait_for_selector(ACCURACY)
+    page.wait_for_selector(".st-key-gpu_box table")
+    places = {}
+    for key in ("budget_box", "card_mqa", "gpu_box"):
+        box = page.locator(f".st-key-{key}").first.bounding_box()
+        assert box is not None
+        places[key] = box
+    assert places["gpu_box"]["width"] == places["budget_box"]["width"]
+    gap = places["gpu_box"]["y"] - places["card_mqa"]["y"] - places["card_mqa"]["height"]
+    assert 0 < gap < 100

@@ -53,6 +53,22 @@ def test_the_list_fits_a_terminal_and_names_what_commands_take(qcqa: Qcqa, run: 
     assert find_run("20260101-000000").id == run.id
 
 
+@pytest.mark.parametrize("file", ["config.json", "status.json", "fronts/gqa.plans.parquet"])
+def test_a_damaged_run_is_listed_with_its_problem_beside_the_others(
+    qcqa: Qcqa, run: Run, file: str
+) -> None:
+    (run.folder / file).write_bytes(b"{")
+    other = create_run(model="org/m", methods=("optimal",), settings=SearchSettings())
+    called = qcqa("runs", "list", "--json")
+    assert called.code == 0
+    rows = {row["run"]: row for row in json.loads(called.out)}
+    assert rows[run.id]["state"] == "damaged"
+    assert file in rows[run.id]["error"]
+    assert str(run.folder) not in rows[run.id]["error"]
+    assert rows[other.id]["state"] == "queued"
+    assert "damaged" in qcqa("runs", "list").out
+
+
 def test_short_names_tell_runs_apart() -> None:
     ids = ["20260101-000000-a-12", "20260101-000000-a-13", "20260102-000000-b-44", "demo"]
     ids.append("20260101-000000-a-13/20260103-000000-77")

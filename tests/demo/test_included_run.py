@@ -15,6 +15,8 @@ def test_the_included_run_is_finished_and_of_the_included_model() -> None:
     result = run.result()
     assert set(result.fronts) == {"mha", "gqa", "mqa", "qcqa-ac", "qcqa-ec", "optimal", "best"}
     assert result.grams.fingerprint == open_checkpoint("demo").fingerprint()
+    kept = {name for name, front in result.fronts.items() if front.dominated is not None}
+    assert kept == {"qcqa-ac", "qcqa-ec"}
 
 
 def test_the_plan_that_is_shown_first_needs_no_refit_to_be_tried() -> None:

@@ -35,6 +35,17 @@ def test_stages_are_those_of_the_methods_in_the_order_of_the_search() -> None:
     assert with_text[-2:] == ["Best: stage 1", "Best: measuring the loss"]
 
 
+def test_tables_are_a_stage_where_they_are_made() -> None:
+    tables = {"stage": "QCQA-AC: tables for stage 1", "step": 1, "total": 2}
+    events = _events(READ, _layer("Optimal: stage 1", 1, 2), tables)
+    stages = {stage.name: stage for stage in search_stages(NAMES, events, finished=False)}
+    assert list(stages) == [*NAMES[:3], tables["stage"], *NAMES[3:]]
+    assert stages["Optimal: stage 1"].state == "done"
+    told = stages["QCQA-AC: tables for stage 1"]
+    assert (told.state, told.step, told.total, told.num_layers) == ("working", 1, 2, 0)
+    assert stages["QCQA-AC: stage 1"].state == "waiting"
+
+
 def test_one_stage_is_at_work_and_those_before_it_are_done() -> None:
     events = _events(
         {"event": "started"},

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 
 from qcqa.errors import CheckpointError, RunError
 from qcqa.front import Front
+from qcqa.progress import JobProgress
 from qcqa.runs.launch import cancel, requeue, resume, start_worker
 from qcqa.runs.run import Run
+from qcqa.runs.status import RunStatus
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
@@ -83,6 +86,45 @@ def test_a_killed_worker_shows_as_dead_and_resume_finishes_with_the_same_result(
     assert run.status().state == "finished"
     undisturbed = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
     assert _same(run.result().fronts["qcqa-ac"], undisturbed.fronts["qcqa-ac"])
+
+
+def _left(*, fraction: float, own_from: float, seconds: float) -> float | None:
+    since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    status = RunStatus(state="running", fraction=fraction, own_from=own_from, own_since=since)
+    return status.seconds_left()
+
+
+def test_time_left_is_by_what_this_worker_has_done() -> None:
+    assert _left(fraction=0.25, own_from=0, seconds=60) == pytest.approx(180, rel=0.01)
+    # Half was there: in a minute another worker did a tenth of all, and four tenths are left.
+    assert _left(fraction=0.6, own_from=0.5, seconds=60) == pytest.approx(240, rel=0.01)
+    for too_early in ({"fraction": 0.52, "seconds": 60}, {"fraction": 0.9, "seconds": 2}):
+        assert _left(own_from=0.5, **too_early) is None
+    assert _left(fraction=1, own_from=1, seconds=60) == pytest.approx(0)
+    assert RunStatus(state="running", fraction=0.9).seconds_left() is None
+
+
+def test_a_worker_that_goes_on_knows_what_others_had_done(run: Run) -> None:
+    told: list[RunStatus] = []
+
+    def stop_in_stage_one(progress: JobProgress) -> None:
+        told.append(run.status())
+        if progress.stage == "QCQA-AC: stage 1" and progress.step == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        work(run, on_progress=stop_in_stage_one)
+    reached = run.status().fraction
+    assert reached > 0.1
+    assert max(status.own_from for status in told) < 0.02
+    told.clear()
+    requeue(run)
+    work(run, on_progress=lambda _progress: told.append(run.status()))
+    # Nothing is its own before it is further than the other was.
+    assert {status.own_from for status in told if not status.own_since} == {reached}
+    own = [status for status in told if status.own_since]
+    assert own
+    assert all(reached <= status.own_from <= status.fraction for status in own)
 
 
 def test_cancel_stops_the_worker_and_keeps_what_is_finished(run: Run) -> None:

@@ -122,7 +122,9 @@ def test_tables_are_made_once_whoever_makes_them(make_gram, make_problem):
         make_problem(grams, lambda gram: TabulatedObjective.of(WseObjective(gram)))
         for _ in range(2)
     )
-    tabulate(alone, slots, SETTINGS)
+    told = []
+    tabulate(alone, slots, SETTINGS, on_table=lambda *steps: told.append(steps))
+    assert told == [(step, len(slots)) for step in range(1, len(slots) + 1)]
     tabulate(together, slots, SETTINGS.model_copy(update={"workers": 2}))
     assert set(alone.kept) == set(together.kept) == set(slots)
     for slot in slots:

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -129,6 +130,61 @@ def test_a_search_by_output_error_reads_what_the_calibration_kept(
     )
     assert result.front("optimal").fitness == "output-error"
     np.testing.assert_allclose(result.error_bound.error, result.front("optimal").error, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("methods", "fitness", "tables"),
+    [
+        (("best",), "wse", "Best: tables for stage 1"),
+        (("optimal", "qcqa-ac"), "output-error", "lower bound"),
+        (("optimal", "qcqa-ac"), "loss", "Optimal: tables for stage 1"),
+    ],
+)
+def test_progress_never_goes_back_and_moves_while_tables_are_made(
+    model_folder, text, tmp_path, monkeypatch, methods, fitness, tables
+):
+    monkeypatch.setattr(problem_file, "_SHORT_REFIT", RefitSettings(steps=1))
+    seen = []
+    settings = SETTINGS.model_copy(update={"fitness": fitness, "merge": "svd"})
+    search_model(
+        str(model_folder),
+        methods=methods,
+        settings=settings,
+        on_progress=seen.append,
+        calibrated=CalibratedModel(str(model_folder), str(text), tmp_path),
+    )
+    fractions = [one.fraction for one in seen]
+    assert all(earlier <= later for earlier, later in pairwise(fractions))
+    assert fractions[-1] == pytest.approx(1)
+    for stage in ("reading the calibration text", tables):
+        of_stage = [one for one in seen if one.stage == stage]
+        assert len(of_stage) >= 2
+        assert of_stage[-1].step == of_stage[-1].total
+        assert of_stage[-1].fraction > of_stage[0].fraction
+
+
+def test_a_generation_tells_that_it_reads_the_calibration(searched, model_folder, tmp_path):
+    plan = plan_of_result(searched[0], 8)
+    seen = []
+    generate_side_by_side(
+        str(model_folder),
+        [plan],
+        GenerationSettings("Marco likes eggs.", 2),
+        calibrations=tmp_path,
+        on_progress=seen.append,
+    )
+    fractions = [one.fraction for one in seen]
+    assert all(earlier <= later for earlier, later in pairwise(fractions))
+    told = [one.stage.rpartition(": ")[2] for one in seen]
+    assert list(dict.fromkeys(told)) == [
+        "loading",
+        "generating",
+        "converting",
+        "reading the calibration text",
+    ]
+    reading = [one for one in seen if one.stage.endswith("reading the calibration text")]
+    assert [(one.step, one.total) for one in reading] == [(1, 2), (2, 2)]
+    assert 0.5 < reading[0].fraction < reading[1].fraction
 
 
 def test_grams_that_are_missing_or_of_another_text_are_made(searched, model_folder, text, tmp_path):

@@ -1,0 +1,103 @@
+"""What the form of a new search holds: part of the address of its page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from qcqa.search.config import SearchSettings
+from qcqa.terms import Fitness, Merge
+from qcqa.use_cases.presets import PRESETS
+from qcqa.use_cases.search import SEARCHED_METHODS
+from ui.address import one_of, some_of, switch, whole
+from ui.wording import MERGES
+
+Source = Literal["demo", "folder", "hub"]
+
+#: Where models come from, and their names.
+SOURCES: dict[Source, str] = {
+    "demo": "Demo model",
+    "folder": "Local folder",
+    "hub": "Hugging Face Hub",
+}
+
+#: How thorough a search may be, from a first look to a night's work.
+EFFORTS: dict[str, SearchSettings] = {
+    "Quick": SearchSettings(
+        population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
+    ),
+    "Standard": SearchSettings(),
+    "Thorough": SearchSettings(
+        population_size=200, generations=300, stage2_population_size=400, stage2_generations=1500
+    ),
+}
+
+#: Of the settings, what an effort decides.
+OF_EFFORT = ("population_size", "generations", "stage2_population_size", "stage2_generations")
+
+OWN = "own"
+
+#: Fitnesses by their names on the command line.
+FITNESSES: dict[Fitness, str] = {
+    "wse": "WSE, from weights",
+    "output-error": "output error, from a text",
+    "loss": "loss, measured on a text",
+}
+
+#: The least that a setting may be, where that is not 1.
+LEAST = {"population_size": 4, "stage2_population_size": 4, "restarts": 0, "seed": 0}
+
+
+def _number(name: str) -> Callable[[str], int | None]:
+    def parse(text: str) -> int | None:
+        value = whole(text)
+        return value if value is not None and value >= LEAST.get(name, 1) else None
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a new search is to be, each with what reads it from the address.
+
+    Parameters
+    ----------
+    model : Source
+        Where the model comes from.
+    folder, hub, revision : str
+        A checkpoint's folder; a model's id on the Hub, and its branch, tag or commit.
+    preset : str
+        Name of a preset, or ``own``.
+    fitness, merge, apart, refit
+        Of :class:`SearchSettings`, where the choice is one's own; the merge that goes with the
+        fitness by default.
+    effort : str
+        Key of ``EFFORTS``.
+    methods : tuple of str or None
+        Searched methods; all by default.
+    population_size, generations, stage2_population_size, stage2_generations, restarts, seed
+        Of :class:`SearchSettings`; those of the effort by default.
+    name : str
+        Title of the run.
+    calibration : str
+        Path of a text.
+    """
+
+    model: Annotated[Source, one_of(SOURCES)] = "demo"
+    folder: Annotated[str, str] = ""
+    hub: Annotated[str, str] = ""
+    revision: Annotated[str, str] = ""
+    preset: Annotated[str, one_of((*PRESETS, OWN))] = "paper"
+    fitness: Annotated[Fitness, one_of(FITNESSES)] = "wse"
+    merge: Annotated[Merge | None, one_of(MERGES)] = None
+    apart: Annotated[bool, switch] = False
+    refit: Annotated[bool, switch] = False
+    effort: Annotated[str, one_of(EFFORTS)] = "Standard"
+    methods: Annotated[tuple[str, ...] | None, some_of(SEARCHED_METHODS)] = None
+    population_size: Annotated[int | None, _number("population_size")] = None
+    generations: Annotated[int | None, _number("generations")] = None
+    stage2_population_size: Annotated[int | None, _number("stage2_population_size")] = None
+    stage2_generations: Annotated[int | None, _number("stage2_generations")] = None
+    restarts: Annotated[int | None, _number("restarts")] = None
+    seed: Annotated[int | None, _number("seed")] = None
+    name: Annotated[str, str] = ""
+    calibration: Annotated[str, str] = ""
