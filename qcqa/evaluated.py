@@ -211,6 +211,15 @@ def figures_of_plan(plan: GroupingPlan, rows: Iterable[Evaluated]) -> tuple[Meas
     return tuple(figures.values())
 
 
+def newest_figures(
+    old: Iterable[Measurement], new: Iterable[Measurement]
+) -> tuple[Measurement, ...]:
+    """Return the new figures, and the old ones of what was not measured again before them."""
+    measured = tuple(new)
+    names = {figure.metric for figure in measured}
+    return (*(figure for figure in old if figure.metric not in names), *measured)
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredFolder:
     """A folder of rows, one file per model and benchmark.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -28,10 +29,22 @@ def remove_leftovers(path: Path) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` holds either its old content or all of the new."""
+    """Write ``content`` so that ``path`` holds either its old content or all of the new.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left of it.
+    """
     temporary = temporary_beside(path)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        # Of the file that was asked for, not of the one beside it; the number makes the subclass.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -102,10 +115,16 @@ def require_room(folder: Path, num_bytes: int) -> None:
     free = free_bytes(folder)
     if free < num_bytes:
         raise ConversionError(
-            f"{free / _GIB:.2f} GiB free where {folder} is to be",
-            expected=f"{num_bytes / _GIB:.2f} GiB for the converted model",
+            f"{_size(free)} free where {folder} is to be",
+            expected=f"{_size(num_bytes)} for the converted model",
             remedy="make room or choose a folder on another disk",
         )
+
+
+def _size(num_bytes: int) -> str:
+    if num_bytes < _GIB:
+        return f"{num_bytes / 2**20:.1f} MiB"
+    return f"{num_bytes / _GIB:.2f} GiB"
 
 
 def _existing(folder: Path) -> Path:

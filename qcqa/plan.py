@@ -175,7 +175,10 @@ class GroupingPlan:
         PlanError
             If geometry or weights are another model's.
         """
-        for name in ("model_type", "num_layers", "num_query_heads", "num_kv_heads", "head_dim"):
+        for name in (
+            "model_type", "num_layers", "num_query_heads", "num_kv_heads", "head_dim",
+            "hidden_size", "has_kv_bias",
+        ):  # fmt: skip
             here, there = getattr(spec, name), getattr(self.model, name)
             if here != there:
                 raise PlanError(

@@ -192,6 +192,11 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
         )
     except QCQAError as error:
         raise PlanError(f"{name}: {error.found}", expected=error.expected) from error
+    if plan.refit and plan.calibration is None:
+        raise PlanError(
+            f"{name} asks for a refit and names no calibration text",
+            remedy="search again with --calibration FILE",
+        )
     if abs(plan.kv_ratio - file.kv_ratio) > 1e-9 or (
         plan.kv_bytes_per_token != file.kv_bytes_per_token
     ):

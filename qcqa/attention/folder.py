@@ -10,7 +10,7 @@ from qcqa.attention.card import model_card
 from qcqa.attention.layout import Layout, Moments
 from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.attention.section import refuse_converted, section_of
+from qcqa.attention.section import section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.checkpoint.checkpoint import read_json
@@ -76,7 +76,6 @@ def convert_checkpoint(
         If the folder holds something or the disk has no room.
     """
     require_empty(folder)
-    _refuse_converted_folder(source)
     if revision is None and source == plan.model.source:
         revision = plan.model.revision
     checkpoint = open_checkpoint(source, revision=revision)
@@ -133,11 +132,3 @@ def _config_of(checkpoint: Checkpoint) -> dict[str, Any]:
     if path is None:
         raise CheckpointError(f"{checkpoint.spec.source} has no config.json any more")
     return read_json(path)
-
-
-def _refuse_converted_folder(source: str) -> None:
-    # Before the source is opened, because its K and V weights do not have the shapes that are
-    # expected of its family any more.
-    config = Path(source).expanduser() / "config.json"
-    if config.is_file():
-        refuse_converted(read_json(config), source)

@@ -10,10 +10,10 @@ from transformers import PreTrainedModel
 
 from qcqa.attention.layout import Layout, Moments, Read, changed_modules
 from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
-from qcqa.attention.section import refuse_converted, section_of
+from qcqa.attention.section import section_of
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
-from qcqa.checkpoint.families import architecture_of
+from qcqa.checkpoint.families import architecture_of, refuse_converted
 from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.checkpoint.geometry import geometry_of
 from qcqa.errors import CheckpointError, UnsupportedModelError

@@ -1,12 +1,10 @@
 """From a model's architecture and a plan to the section ``qcqa`` of the converted config."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
-from qcqa.errors import UnsupportedModelError
 from qcqa.grouping import LayerGrouping
 from qcqa.model_spec import ModelSpec
 
@@ -64,22 +62,6 @@ def _takes_fewer_heads(config: Config) -> bool:
     if config.get("model_type") == "cohere":
         return not config.get("use_qk_norm")
     return config.get("model_type") in _TAKES_FEWER_HEADS
-
-
-def refuse_converted(config: Mapping[str, Any], source: str) -> None:
-    """Refuse a model whose heads share already.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If the config has a section ``qcqa``.
-    """
-    if config.get("qcqa"):
-        raise UnsupportedModelError(
-            f"{source} has been converted already",
-            expected="a model whose heads do not share yet",
-            remedy="convert its source with another plan",
-        )
 
 
 def _heads_per_cached_head(config: Config, spec: ModelSpec) -> int:

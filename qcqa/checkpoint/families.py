@@ -65,6 +65,22 @@ def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Confi
     )
 
 
+def refuse_converted(config: Config, source: str) -> None:
+    """Refuse a model whose heads share already.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the config has a section ``qcqa``.
+    """
+    if config.get("qcqa"):
+        raise UnsupportedModelError(
+            f"{source} has been converted already",
+            expected="a model whose heads do not share yet",
+            remedy="use its source",
+        )
+
+
 def _refuse_cross_attention(config: Config, source: str) -> None:
     if config.get("add_cross_attention"):
         raise UnsupportedModelError(

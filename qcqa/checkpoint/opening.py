@@ -6,7 +6,7 @@ from pathlib import Path
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.checkpoint import Checkpoint, missing_shard, read_json
 from qcqa.checkpoint.config_keys import Config
-from qcqa.checkpoint.families import architecture_of
+from qcqa.checkpoint.families import architecture_of, refuse_converted
 from qcqa.checkpoint.geometry import geometry_of
 from qcqa.checkpoint.heads import weight_rows
 from qcqa.checkpoint.safetensors_file import FLOAT_NAMES, StoredTensor
@@ -33,7 +33,8 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     Raises
     ------
     UnsupportedModelError
-        If the model is of an unknown family, quantized, or its layers differ in shape.
+        If the model is of an unknown family, quantized or converted already, or its layers differ
+        in shape.
     CheckpointError
         If files or tensors are missing, damaged or not what the config promises.
     """
@@ -42,6 +43,8 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     if config_path is None:
         raise _no_config(source, storage.names())
     config = read_json(config_path)
+    # Its K and V weights do not have the shapes any more that are expected of its family.
+    refuse_converted(config, source)
     architecture, decoder_config = architecture_of(config, source=source)
     _refuse_quantized(config, decoder_config, source)
     geometry = geometry_of(architecture, decoder_config, source=source)

@@ -1,6 +1,5 @@
 """``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,8 @@ from qcqa.cli.model_options import (
 )
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, newest_figures
+from qcqa.files import require_writable
 from qcqa.plan_file import load_plan, save_plan
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.store import find_run
@@ -33,7 +33,9 @@ def evaluate(
     plan: Annotated[
         list[Path] | None,
         typer.Option(
-            "--plan", "-p", help="A plan.json; may be repeated. Its figures are written into it."
+            "--plan",
+            "-p",
+            help="A plan.json; may be repeated. Its figures are written into it as they come.",
         ),
     ] = None,
     run: Annotated[
@@ -95,7 +97,8 @@ def evaluate(
 
     The plans of a run are measured by a job inside the run, which keeps all figures; what is
     there already is not measured again. Ctrl-C cancels, and `qcqa runs resume` goes on. The live
-    KV cache of every plan is compared with the size that the plan promises.
+    KV cache of every plan is compared with the size that the plan promises. A model that `qcqa
+    convert` wrote is measured by itself.
 
     Examples
     --------
@@ -154,23 +157,42 @@ def _measure_here(
     if model is None:
         raise EvaluationError("neither a model nor a run", expected="one of them")
     plans = [load_plan(path) for path in files]
-    # One bar is enough: ours tells how far the whole is.
-    os.environ.setdefault("TQDM_DISABLE", "1")
+    for path in files:
+        require_writable(path.parent)
     # Here, because it loads torch: no other command should wait for that.
     from qcqa.use_cases.evaluate import evaluate_plans
+    from qcqa.use_cases.evaluate_converted import evaluate_converted, is_converted
+
+    waiting = iter(zip(files, plans, strict=True))
+
+    def write_into_plan(row: Evaluated) -> None:
+        if not row.is_source:
+            path, its_plan = next(waiting)
+            measured = newest_figures(its_plan.measured, row.measured)
+            save_plan(replace(its_plan, measured=measured), path)
 
     with progress_bar() as show:
-        rows = evaluate_plans(
-            model,
-            plans,
-            benchmark,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            on_progress=show,
-        )
-    for path, measured_plan, row in zip(files, plans, rows[1:], strict=True):
-        save_plan(replace(measured_plan, measured=row.measured), path)
+        if is_converted(model) and not plans:
+            rows = [
+                evaluate_converted(
+                    Path(model).expanduser(),
+                    benchmark,
+                    device=device,
+                    dtype=dtype,
+                    on_progress=show,
+                )
+            ]
+        else:
+            rows = evaluate_plans(
+                model,
+                plans,
+                benchmark,
+                revision=revision,
+                device=device,
+                dtype=dtype,
+                on_progress=show,
+                on_row=write_into_plan,
+            )
     if as_json:
         print_json([asdict(row) for row in rows])
     else:

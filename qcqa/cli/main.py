@@ -1,6 +1,7 @@
 """The ``qcqa`` command: its subcommands, and how errors leave it."""
 
 import logging
+import os
 import sys
 
 import typer
@@ -52,6 +53,8 @@ cli.add_typer(runs.cli, name="runs")
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit code 2."""
+    # One bar is enough: ours tells how far the whole is.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     # Its retries without a network would bury the one line that says so.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
@@ -65,6 +68,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of our output, such as head, has seen enough.
         sys.exit(1)
+    except OSError as error:
+        # A full disk, or a folder that may not be written to; other errors escape, as bugs do.
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename} cannot be used ({error.strerror})")
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -72,6 +72,8 @@ def fraction_bar() -> Iterator[Callable[[str, float], None]]:
         TimeElapsedColumn(),
         console=_progress_console,
         transient=True,
+        # Elsewhere than on a terminal it would leave an empty line.
+        disable=not _progress_console.is_terminal,
     ) as bar:
         task = bar.add_task("starting", total=1.0)
 

@@ -1,7 +1,7 @@
 """Measure the models that plans make of their source, beside the source itself."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,8 @@ from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
+
+OnRow = Callable[[Evaluated], None]
 
 _SOURCE, _CONVERTED = "source", "converted"
 
@@ -32,6 +34,7 @@ def evaluate_plans(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     on_progress: OnJobProgress | None = None,
+    on_row: OnRow | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
 
@@ -60,6 +63,8 @@ def evaluate_plans(
         Where the attention of plans is kept that were merged or refitted by a calibration.
     on_progress : callable, optional
         Called often; raising from it ends the evaluation, and what was measured is kept.
+    on_row : callable, optional
+        Called with each row of the result as soon as it is there.
 
     Returns
     -------
@@ -85,8 +90,11 @@ def evaluate_plans(
         if folder:
             folder.make()
         bench = _Bench(models, benchmark, folder, 1 + len(plans), on_progress)
-        rows = [bench.row_of_source()]
-        rows += [bench.row_of_plan(number, plan) for number, plan in enumerate(plans, start=1)]
+        rows = []
+        for row in bench.rows(plans):
+            rows.append(row)
+            if on_row:
+                on_row(row)
     return rows
 
 
@@ -121,6 +129,12 @@ class _Bench:
         self._scores_of_source: dict[Part, Mapping[str, Scores]] = {}
         #: Figures by the plans' digests: two methods may have found the same plan.
         self._figures: dict[str, tuple[Measurement, ...]] = {}
+
+    def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
+        """Yield the source's row, then those of plans, each when it has been measured."""
+        yield self.row_of_source()
+        for number, plan in enumerate(plans, start=1):
+            yield self.row_of_plan(number, plan)
 
     def row_of_source(self) -> Evaluated:
         """Return the source's row, from the folder if it is there."""

@@ -23,16 +23,20 @@ def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """Return a checkpoint's tokenizer.
+    """Return a checkpoint's tokenizer; see :func:`tokenizer_of`."""
+    return tokenizer_of(_location(checkpoint), revision=_revision(checkpoint))
+
+
+def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model in a folder or on the Hub.
 
     Raises
     ------
     EvaluationError
-        If it has none that can be loaded.
+        If there is none that can be loaded.
     """
-    location = _location(checkpoint)
     try:
-        return AutoTokenizer.from_pretrained(location, revision=_revision(checkpoint))
+        return AutoTokenizer.from_pretrained(location, revision=revision)
     # Whatever its class makes of files that are missing or are another model's.
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EvaluationError(

@@ -126,9 +126,19 @@ def build(name: str) -> PreTrainedModel:
     return model
 
 
-def random_grouping(num_heads: int, rng: np.random.Generator) -> Grouping:
-    """Return groups of unequal sizes; a head alone where there are no two."""
-    return Grouping.from_labels(rng.integers(max(1, num_heads - 1), size=num_heads))
+def unlike_groupings(num_heads: int, rng: np.random.Generator) -> LayerGrouping:
+    """Return groups of unequal sizes, other ones for keys than for values.
+
+    Two heads share their key alone; one head is left.
+    """
+    if num_heads <= 2:
+        return LayerGrouping(Grouping((0,) * num_heads), Grouping.singletons(num_heads))
+    drawn: list[Grouping] = []
+    while len(drawn) < 2:
+        one = Grouping.from_labels(rng.integers(num_heads - 1, size=num_heads))
+        if len({len(group) for group in one.groups}) > 1 and one not in drawn:
+            drawn.append(one)
+    return LayerGrouping(*drawn)
 
 
 def plan_of(checkpoint: Checkpoint, layers: tuple[LayerGrouping, ...]) -> GroupingPlan:
@@ -148,7 +158,7 @@ class Case:
     """A tiny model, its folder, and a plan whose first layer is left as it was.
 
     The last layer is grouped as in GQA, where the number of heads allows it; the others share
-    keys and values in unlike groups of unequal size.
+    keys and values in unlike groups of unequal size, where there are three heads or more.
     """
 
     model: PreTrainedModel
@@ -216,10 +226,7 @@ def make_case(tmp_path: Path) -> Callable[[str], Case]:
         like_gqa = LayerGrouping.shared(
             Grouping.contiguous(num_heads, num_heads // 2 if num_heads % 2 == 0 else 1)
         )
-        between = [
-            LayerGrouping(random_grouping(num_heads, rng), random_grouping(num_heads, rng))
-            for _ in range(num_layers - 2)
-        ]
+        between = [unlike_groupings(num_heads, rng) for _ in range(num_layers - 2)]
         return Case(model, folder, checkpoint, plan_of(checkpoint, (alone, *between, like_gqa)))
 
     return make

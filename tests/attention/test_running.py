@@ -43,12 +43,12 @@ def test_sdpa_agrees_with_eager(case: Any, tokens: Tokens) -> None:
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, where flex is set up
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-@pytest.mark.parametrize(
-    "name", ["llama", "llama-gqa", "mistral", "gemma2", "olmo2", "phi3", "opt", "gpt_neox"]
-)
-def test_flex_agrees_with_eager(name: str, make_case: MakeCase, tokens: Tokens) -> None:
+def test_flex_agrees_with_eager(case: Any, tokens: Tokens) -> None:
+    if not case.model._supports_flex_attn:
+        pytest.skip("transformers has no flex for this family")
+    if case.model.config.model_type == "gpt_oss":
+        pytest.skip("transformers has no flex with attention sinks on a CPU")
     ids, mask = tokens
-    case = make_case(name)
     model = convert(case.model, case.plan)
     eager = model(ids, attention_mask=mask).logits[mask.bool()]
 

@@ -126,6 +126,15 @@ def test_a_users_error_is_one_line_and_exit_code_2(
     assert called.out == ""
 
 
+def test_a_file_that_cannot_be_written_is_one_line(
+    qcqa: Qcqa, run_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "gone" / "plan.json"
+    called = qcqa("plan", run_folder, "--budget", "0.5", "-o", file)
+    assert (called.code, called.out) == (2, "")
+    assert called.err == f"qcqa: {file} cannot be used (No such file or directory)\n"
+
+
 def test_compare_lists_every_method_at_every_budget(qcqa: Qcqa, run_folder: Path) -> None:
     rows = json.loads(qcqa("compare", "--run", run_folder, "--budgets", "0.5,25%", "--json").out)
     at_half = {row["method"]: row for row in rows if row["budget"] == 0.5}

@@ -41,7 +41,8 @@ def test_convert_refuses_a_folder_that_holds_something(
     qcqa("plan", run_folder, "--budget", "0.5", "-o", plan)
     called = qcqa("convert", tiny_llama, "--plan", plan, "-o", tmp_path)
     assert called.code == 2
-    assert "is not empty" in called.err
+    assert called.err.startswith(f"qcqa: {tmp_path} is not empty")
+    assert called.err.count("\n") == 1
     assert plan.exists()
 
 

@@ -49,6 +49,9 @@ def test_a_plan_knows_its_model_again(plan):
         plan.require_model(plan.model, "f" * 16)
     with pytest.raises(PlanError, match="num_kv_heads 8"):
         plan.require_model(dataclasses.replace(plan.model, num_kv_heads=4), plan.fingerprint)
+    for other in ({"hidden_size": 64}, {"has_kv_bias": not plan.model.has_kv_bias}):
+        with pytest.raises(PlanError, match=next(iter(other))):
+            plan.require_model(dataclasses.replace(plan.model, **other), plan.fingerprint)
 
 
 def test_a_plan_comes_back_from_its_file(plan, tmp_path):
@@ -79,6 +82,7 @@ def _broken(plan, change):
         (lambda c: c["predicted"].update(wse=-1), "predicted.wse"),
         (lambda c: c["model"].update(num_layers=0), "num_layers"),
         (lambda c: c["model"].update(num_query_heads=9), "9 query heads"),
+        (lambda c: c.update(refit=True), "asks for a refit and names no calibration text"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_one_line(plan, change, says):

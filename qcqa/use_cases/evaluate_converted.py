@@ -1,0 +1,87 @@
+"""Measure a converted checkpoint by itself, where its source need not be at hand."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from qcqa.attention import load
+from qcqa.evaluate import OnProgress, measure_decode_speed
+from qcqa.evaluate.progress import EvaluationProgress
+from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.plan import Measurement
+from qcqa.plan_file import load_plan
+from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.use_cases.benchmark import parts_of
+from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.plan_models import plan_label
+from qcqa.use_cases.promised_cache import promised_cache
+from qcqa.use_cases.source_model import tokenizer_of
+
+
+def is_converted(model: str) -> bool:
+    """Return whether a model is a folder that ``qcqa convert`` wrote."""
+    path = Path(model).expanduser() / "config.json"
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("qcqa"))
+    except (OSError, ValueError, AttributeError):
+        # Opening it as a source says what is wrong.
+        return False
+
+
+def evaluate_converted(
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    on_progress: OnJobProgress | None = None,
+) -> Evaluated:
+    """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
+
+    Parameters
+    ----------
+    folder : Path
+        The converted checkpoint, with its plan.
+    benchmark : Benchmark
+        What is measured.
+    device, dtype : str
+        Where, and in which type, the model runs: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+    on_progress : callable, optional
+        Called often; raising from it ends the evaluation.
+
+    Raises
+    ------
+    EvaluationError
+        If the benchmark's data cannot be used, or the live KV cache is not of the promised size.
+    QCQAError
+        If the folder cannot be opened, or has no plan.
+    """
+    require_usable(device, dtype)
+    plan = load_plan(folder / "plan.json")
+    label, parts = plan_label(plan), list(parts_of(benchmark))
+    num_stages = len(parts) + (benchmark.speed is not None)
+
+    def reporter(stage: str, place: int) -> OnProgress:
+        def report(progress: EvaluationProgress) -> None:
+            if on_progress:
+                fraction = (place + progress.fraction) / num_stages
+                name = f"{label}: {stage}"
+                on_progress(JobProgress(name, progress.step, progress.total, fraction))
+
+        return report
+
+    model = load(folder, dtype=dtype)
+    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
+    if parts:
+        tokenizer = tokenizer_of(str(folder))
+        for place, part in enumerate(parts):
+            scores = part.score(model, tokenizer, reporter(part.name, place))
+            figures += [figure for one in scores.values() for figure in one.measurements()]
+    if benchmark.speed:
+        report = reporter("speed", len(parts))
+        speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
+        figures += speeds[label].measurements()
+    measured = tuple({figure.metric: figure for figure in figures}.values())
+    return Evaluated.of_plan(plan, benchmark, measured, device=device, dtype=dtype)
