@@ -10,7 +10,7 @@ from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.estimate import CALIBRATION_TOKENS, TimeEstimate, estimate_time
 from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.search import with_baselines
+from qcqa.use_cases.search_methods import with_baselines
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
 _PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20
