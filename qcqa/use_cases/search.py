@@ -12,7 +12,7 @@ from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method, wants_calibration
 from qcqa.plan import CalibrationText
-from qcqa.progress import JobProgress, silent
+from qcqa.progress import JobProgress, OnLayer, silent
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
@@ -34,7 +34,7 @@ READING, TEXT, BOUND = "reading K/V weights", "reading the calibration text", "l
 class Calibrated(Protocol):
     """A model and a text, for searches that look at more than weights."""
 
-    def read(self, on_layer: Callable[[int, int], None]) -> CalibrationText:
+    def read(self, on_layer: OnLayer) -> CalibrationText:
         """Read the text unless that was done before; return which it was.
 
         ``on_layer`` takes the calibrated layers and the number of all.
