@@ -13,8 +13,8 @@ from qcqa.errors import BudgetError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.front import Front, LowerBound
 from qcqa.front_file import load_bound, load_front, save_bound, save_front, saved_methods
+from qcqa.front_wse import front_wse
 from qcqa.gram import ModelGrams, load_grams, save_grams
-from qcqa.methods.plans import front_wse
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import CalibrationText
 

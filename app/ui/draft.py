@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS
 from ui.address import one_of, some_of, switch, whole
 from ui.wording import MERGES
 

@@ -11,7 +11,7 @@ from qcqa.runs.run import Run
 from qcqa.runs.store import create_run, list_runs
 from qcqa.use_cases.inspect import ModelReport
 from qcqa.use_cases.preflight import preflight
-from qcqa.use_cases.search import calibration_of, with_baselines
+from qcqa.use_cases.search_methods import calibration_of, with_baselines
 from ui import workers
 from ui.draft import SOURCES
 from ui.errors import shown_in_place

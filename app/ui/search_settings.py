@@ -11,7 +11,7 @@ from qcqa.report.wording import listed
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Merge
 from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS
 from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 from ui.wording import MERGES

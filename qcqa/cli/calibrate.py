@@ -8,7 +8,7 @@ import typer
 
 from qcqa.cli.model_options import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
-from qcqa.use_cases.estimate import CALIBRATION_TOKENS
+from qcqa.use_cases.method_seconds import CALIBRATION_TOKENS
 
 
 def calibrate(

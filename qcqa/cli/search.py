@@ -20,7 +20,7 @@ from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.inspect import inspect_model
 from qcqa.use_cases.preflight import Preflight, preflight
 from qcqa.use_cases.presets import PRESETS, preset_named
-from qcqa.use_cases.search import (
+from qcqa.use_cases.search_methods import (
     ALL_SEARCHED,
     SEARCHED_METHODS,
     calibration_of,

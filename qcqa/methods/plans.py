@@ -5,77 +5,15 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qcqa.errors import BudgetError
 from qcqa.front import Front, LowerBound
+from qcqa.front_wse import front_wse
 from qcqa.gram import ModelGrams
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
-from qcqa.wse import population_wse
-
-FloatArray = NDArray[np.float64]
 
 #: Distributions on which a search's numbers depend.
 _PACKAGES = ("qcqa-explorer", "numpy", "pymoo")
-
-
-def plan_from_front(
-    front: Front,
-    index: int,
-    grams: ModelGrams,
-    *,
-    settings: SearchSettings | None = None,
-    bound: LowerBound | None = None,
-    error_bound: LowerBound | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    calibration: CalibrationText | None = None,
-) -> GroupingPlan:
-    """Return one plan of a front.
-
-    Parameters
-    ----------
-    front : Front
-        Of some method on this model.
-    index : int
-        Which of its plans.
-    grams : ModelGrams
-        Of the model.
-    settings : SearchSettings, optional
-        With which the front was found, for the plan's provenance.
-    bound, error_bound : LowerBound, optional
-        Tell how good the plan can be, by WSE and by another fitness of the front.
-    provenance : mapping, optional
-        What else is known of its origin: plain JSON values.
-    calibration : CalibrationText, optional
-        On which a fitness other than WSE, a merge by subspaces and a refit rest.
-    """
-    needs_text = front.merge == "svd" or front.refit
-    origin: dict[str, Any] = {"versions": installed_versions()}
-    if settings is not None:
-        # How many processes found it says nothing of the plan.
-        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
-            # The method may have insisted on others than the run's.
-            "fitness": front.fitness,
-            "apart": front.apart,
-            "merge": front.merge,
-            "refit": front.refit,
-        }
-    if calibration is not None and front.fitness != "wse":
-        # What the groups rest on, even where the merge does not.
-        origin["calibration"] = calibration.text
-    return GroupingPlan(
-        model=grams.spec,
-        fingerprint=grams.fingerprint,
-        method=front.method,
-        merge=front.merge,
-        refit=front.refit,
-        layers=front.groupings(index),
-        predicted=_prediction(front, index, grams, bound, error_bound),
-        provenance=origin | dict(provenance or {}),
-        calibration=calibration if needs_text else None,
-    )
 
 
 def best_plan(
@@ -89,14 +27,24 @@ def best_plan(
     provenance: Mapping[str, Any] | None = None,
     calibration: CalibrationText | None = None,
 ) -> GroupingPlan:
-    """Return the plan of least error that caches at most so many heads; see the other function.
+    """Return the plan of least error that caches at most so many heads.
 
     Parameters
     ----------
+    front : Front
+        Of some method on this model.
+    grams : ModelGrams
+        Of the model.
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
-    front, grams, settings, bound, error_bound, provenance, calibration
-        As in :func:`plan_from_front`.
+    settings : SearchSettings, optional
+        With which the front was found, for the plan's provenance.
+    bound, error_bound : LowerBound, optional
+        Tell how good the plan can be, by WSE and by another fitness of the front.
+    provenance : mapping, optional
+        What else is known of its origin: plain JSON values.
+    calibration : CalibrationText, optional
+        On which a fitness other than WSE, a merge by subspaces and a refit rest.
 
     Raises
     ------
@@ -113,28 +61,38 @@ def best_plan(
             f"the smallest plan of {front.method}",
             remedy="raise the budget or take another method",
         )
-    return plan_from_front(
-        front,
-        index,
-        grams,
-        settings=settings,
-        bound=bound,
-        error_bound=error_bound,
-        provenance=provenance,
-        calibration=calibration,
+    needs_text = front.merge == "svd" or front.refit
+    return GroupingPlan(
+        model=grams.spec,
+        fingerprint=grams.fingerprint,
+        method=front.method,
+        merge=front.merge,
+        refit=front.refit,
+        layers=front.groupings(index),
+        predicted=_prediction(front, index, grams, bound, error_bound),
+        provenance=_origin(front, settings, calibration) | dict(provenance or {}),
+        calibration=calibration if needs_text else None,
     )
 
 
-def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
-    """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
-    if front.fitness == "wse":
-        return front.error
-    wse = np.zeros(len(front))
-    for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
-        of_candidate = population_wse(gram.key, layer.key_labels)
-        of_candidate += population_wse(gram.value, layer.value_labels)
-        wse += of_candidate[choice]
-    return wse
+def _origin(
+    front: Front, settings: SearchSettings | None, calibration: CalibrationText | None
+) -> dict[str, Any]:
+    """Return versions, settings and text with which a front was found."""
+    origin: dict[str, Any] = {"versions": installed_versions()}
+    if settings is not None:
+        # How many processes found it says nothing of the plan.
+        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
+            # The method may have insisted on others than the run's.
+            "fitness": front.fitness,
+            "apart": front.apart,
+            "merge": front.merge,
+            "refit": front.refit,
+        }
+    if calibration is not None and front.fitness != "wse":
+        # What the groups rest on, even where the merge does not.
+        origin["calibration"] = calibration.text
+    return origin
 
 
 def _prediction(

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search import BOUND, READING, TEXT, with_baselines
+from qcqa.use_cases.search import BOUND, READING, TEXT
+from qcqa.use_cases.search_methods import with_baselines
 
 StageState = Literal["done", "working", "waiting"]
 Events = Sequence[Mapping[str, Any]]

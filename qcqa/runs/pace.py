@@ -9,7 +9,7 @@ from typing import Any
 from qcqa.errors import QCQAError
 from qcqa.methods import METHODS
 from qcqa.runs.run import Run
-from qcqa.use_cases.estimate import weights_seconds
+from qcqa.use_cases.method_seconds import weights_seconds
 
 #: The newest runs tell of the machine as it is now.
 _MOST_RUNS = 5

@@ -6,7 +6,7 @@ from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.runs.config import SearchConfig
 from qcqa.runs.recipe import LONGEST_LINE, Recipe, changed_settings
 from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS
 
 #: Options of ``qcqa search`` by the setting that they set.
 _OPTIONS = {

@@ -66,6 +66,13 @@ def measured_choice(
     return tuple(result)
 
 
+def most_measured(num_heads: int) -> int:
+    """Return how many groupings of a slot are measured at most; the source's own heads are not."""
+    if num_heads <= _ALL_COUNTS_HEADS:
+        return num_heads - 1
+    return len(_FEWEST_COUNTS) + _GROWING_COUNTS
+
+
 def worth_measuring(candidates: SlotCandidates) -> IntArray:
     """Return which candidates to measure: one per group count, of many heads about a dozen.
 

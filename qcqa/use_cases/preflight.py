@@ -8,9 +8,10 @@ from pathlib import Path
 from qcqa.files import free_bytes
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.estimate import CALIBRATION_TOKENS, TimeEstimate, estimate_time
+from qcqa.use_cases.estimate import TimeEstimate, estimate_time
 from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.search import with_baselines
+from qcqa.use_cases.method_seconds import CALIBRATION_TOKENS
+from qcqa.use_cases.search_methods import with_baselines
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
 _PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20

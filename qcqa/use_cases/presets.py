@@ -7,7 +7,7 @@ from typing import Any
 
 from qcqa.errors import SettingsError
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,21 @@ from pathlib import Path
 from typing import Protocol
 
 from qcqa.checkpoint import open_checkpoint, read_grams
-from qcqa.errors import SettingsError
 from qcqa.front import Front
 from qcqa.gram import ModelGrams
 from qcqa.methods import METHODS, Progress, run_method, wants_calibration
 from qcqa.plan import CalibrationText
-from qcqa.progress import JobProgress, silent
+from qcqa.progress import JobProgress, OnLayer, silent
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder, SearchResult
 from qcqa.use_cases.estimate import bound_seconds, searched_seconds, text_seconds
-
-#: Methods that only look up their plans: cheap, and what the others are compared with.
-BASELINES = ("mha", "gqa", "mqa")
-#: Methods that a search runs unless it is told otherwise.
-SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
-ALL_SEARCHED = (*SEARCHED_METHODS, "best")
+from qcqa.use_cases.search_methods import (
+    SEARCHED_METHODS,
+    refuse_without_calibration,
+    with_baselines,
+)
 
 #: Of a search's progress, a guess: reading the weights comes before anything is known of them.
 _READ_SHARE = 0.02
@@ -36,7 +34,7 @@ READING, TEXT, BOUND = "reading K/V weights", "reading the calibration text", "l
 class Calibrated(Protocol):
     """A model and a text, for searches that look at more than weights."""
 
-    def read(self, on_layer: Callable[[int, int], None]) -> CalibrationText:
+    def read(self, on_layer: OnLayer) -> CalibrationText:
         """Read the text unless that was done before; return which it was.
 
         ``on_layer`` takes the calibrated layers and the number of all.
@@ -207,76 +205,6 @@ class _Problems:
         if key not in self._calibrated:
             self._calibrated[key] = self._source.problem(self._grams, settings)
         return self._calibrated[key]
-
-
-def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
-    """Raise if any of the methods looks at more than the weights.
-
-    Raises
-    ------
-    SettingsError
-        Which names the first of them.
-    """
-    for name in methods:
-        its = METHODS[name].settings(settings)
-        if its.fitness != "wse" or its.refit:
-            reason = f"by {its.fitness}" if its.fitness != "wse" else "with a refit"
-            raise SettingsError(
-                f"{METHODS[name].label} {reason} needs a calibration text",
-                remedy="give one with --calibration FILE",
-            )
-
-
-def calibration_of(
-    model: str, calibration: str | None, *, methods: Iterable[str], settings: SearchSettings
-) -> str | None:
-    """Return the calibration text that a search is to use: a path, ``demo``, or None for none.
-
-    Parameters
-    ----------
-    model : str
-        The model; the demo model brings its own text.
-    calibration : str or None
-        What was asked: a file or ``demo``.
-    methods, settings
-        Of the search.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such file, or one is needed and none was named.
-    """
-    if calibration is None:
-        if model == "demo":
-            return "demo"
-        refuse_without_calibration(methods, settings)
-        return None
-    if calibration == "demo":
-        return calibration
-    path = Path(calibration).expanduser().resolve()
-    if not path.exists():
-        raise SettingsError(
-            f"calibration {calibration}",
-            expected="a file, the folder of a calibration, or 'demo'",
-        )
-    return str(path)
-
-
-def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
-    """Return the baselines and the asked methods, the quick ones first.
-
-    Raises
-    ------
-    SettingsError
-        If a method is unknown.
-    """
-    asked = set(methods)
-    unknown = asked - set(METHODS)
-    if unknown:
-        raise SettingsError(
-            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(ALL_SEARCHED)}"
-        )
-    return (*BASELINES, *(name for name in ALL_SEARCHED if name in asked))
 
 
 class _Shares:

@@ -37,7 +37,7 @@ from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.subspace.grams import stored_objective
-from qcqa.use_cases.search import BASELINES, SEARCHED_METHODS
+from qcqa.use_cases.search_methods import BASELINES, SEARCHED_METHODS
 
 LIMIT_SECONDS = 120
 

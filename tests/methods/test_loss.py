@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from qcqa.errors import SettingsError
+from qcqa.front_wse import front_wse
 from qcqa.methods import METHODS, run_method
-from qcqa.methods.plans import best_plan, front_wse, plan_from_front
+from qcqa.methods.plans import best_plan
 from qcqa.plan import CalibrationText
 from qcqa.plan_file import plan_from_json, plan_to_json
 from qcqa.search.config import SearchSettings
@@ -142,6 +143,6 @@ def test_output_error_is_measured_against_its_own_total(grams):
         front = run_method(name, problem, settings)
         plain = run_method(name, by_wse, SETTINGS.model_copy(update={"fitness": "wse"}))
         np.testing.assert_allclose(front.error, 10 * plain.error, atol=1e-6)
-        said = plan_from_front(front, 0, grams).predicted
+        said = best_plan(front, grams, int(front.cost[0])).predicted
         assert said.relative_error == pytest.approx(said.relative_wse)
         assert said.fitness == "output-error"

@@ -4,7 +4,7 @@ import pytest
 
 from qcqa.errors import BudgetError
 from qcqa.methods import run_method
-from qcqa.methods.plans import best_plan, plan_from_front
+from qcqa.methods.plans import best_plan
 from qcqa.plan_file import load_plan, save_plan
 from qcqa.search.config import SearchSettings
 from qcqa.search.optimal import lower_bound
@@ -25,8 +25,13 @@ def front(grams):
 
 def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path):
     bound = lower_bound(wse_problem(grams), SETTINGS)
-    plan = plan_from_front(
-        front, 3, grams, settings=SETTINGS, bound=bound, provenance={"run": "some-run"}
+    plan = best_plan(
+        front,
+        grams,
+        int(front.cost[3]),
+        settings=SETTINGS,
+        bound=bound,
+        provenance={"run": "some-run"},
     )
     assert plan.num_cached_heads == front.cost[3]
     assert plan.layers == front.groupings(3)

@@ -10,7 +10,7 @@ from qcqa.runs.run import Run
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import work
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.estimate import weights_seconds
+from qcqa.use_cases.method_seconds import weights_seconds
 
 SETTINGS = SearchSettings(
     population_size=10, generations=3, stage2_generations=10, restarts=0, workers=1

@@ -9,11 +9,11 @@ from qcqa.calibrate.merged import BATCH_TOKENS
 from qcqa.calibrate.windows import DEFAULT_TOKENS
 from qcqa.search.config import SearchSettings
 from qcqa.search.cost import arbitrary_seconds, choice_seconds, equal_seconds, optimal_seconds
-from qcqa.search.measured import worth_measuring
+from qcqa.search.measured import most_measured, worth_measuring
 from qcqa.search.optimal import optimal_candidates
 from qcqa.search.problem import wse_problem
 from qcqa.search.slots import Slot
-from qcqa.use_cases import estimate, problem
+from qcqa.use_cases import estimate, method_seconds, problem
 from qcqa.use_cases.estimate import TimeEstimate, estimate_time, searched_seconds
 from qcqa.use_cases.inspect import ModelReport, inspect_model
 from qcqa.use_cases.preflight import machine_memory_bytes, preflight
@@ -134,12 +134,12 @@ def test_weights_of_the_demo_are_counted(demo):
 
 def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
     # Written down again in the estimate, which may not load torch.
-    assert estimate.CALIBRATION_TOKENS == DEFAULT_TOKENS
-    assert estimate._REFIT_TOKENS == BATCH_TOKENS
-    assert problem._SHORT_REFIT.steps == estimate._REFIT_STEPS
-    assert estimate._MEASURED_SHARE == 1 / rises._MEASURED_EVERY
+    assert method_seconds.CALIBRATION_TOKENS == DEFAULT_TOKENS
+    assert method_seconds._REFIT_TOKENS == BATCH_TOKENS
+    assert problem._SHORT_REFIT.steps == method_seconds._REFIT_STEPS
+    assert method_seconds._MEASURED_SHARE == 1 / rises._MEASURED_EVERY
     slot = Slot(0)
     objective = wse_problem(random_grams).objective(slot)
     found = optimal_candidates(objective, SearchSettings(), slot)
     # The source's own heads are not measured.
-    assert estimate._measured_groupings(random_grams.spec) == len(worth_measuring(found)) - 1
+    assert most_measured(random_grams.spec.num_kv_heads) == len(worth_measuring(found)) - 1

@@ -11,7 +11,8 @@ from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder
 from qcqa.use_cases.plan import best_method, plan_of_result
 from qcqa.use_cases.presets import PRESETS, preset_named
-from qcqa.use_cases.search import calibration_of, search_model, with_baselines
+from qcqa.use_cases.search import search_model
+from qcqa.use_cases.search_methods import calibration_of, with_baselines
 
 SETTINGS = SearchSettings(
     population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1

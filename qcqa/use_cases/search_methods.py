@@ -1,0 +1,84 @@
+"""Which methods a search runs, and the calibration text that they need."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from qcqa.errors import SettingsError
+from qcqa.methods import METHODS
+from qcqa.search.config import SearchSettings
+
+#: Methods that only look up their plans: cheap, and what the others are compared with.
+BASELINES = ("mha", "gqa", "mqa")
+#: Methods that a search runs unless it is told otherwise.
+SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
+ALL_SEARCHED = (*SEARCHED_METHODS, "best")
+
+
+def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
+    """Raise if any of the methods looks at more than the weights.
+
+    Raises
+    ------
+    SettingsError
+        Which names the first of them.
+    """
+    for name in methods:
+        its = METHODS[name].settings(settings)
+        if its.fitness != "wse" or its.refit:
+            reason = f"by {its.fitness}" if its.fitness != "wse" else "with a refit"
+            raise SettingsError(
+                f"{METHODS[name].label} {reason} needs a calibration text",
+                remedy="give one with --calibration FILE",
+            )
+
+
+def calibration_of(
+    model: str, calibration: str | None, *, methods: Iterable[str], settings: SearchSettings
+) -> str | None:
+    """Return the calibration text that a search is to use: a path, ``demo``, or None for none.
+
+    Parameters
+    ----------
+    model : str
+        The model; the demo model brings its own text.
+    calibration : str or None
+        What was asked: a file or ``demo``.
+    methods, settings
+        Of the search.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file, or one is needed and none was named.
+    """
+    if calibration is None:
+        if model == "demo":
+            return "demo"
+        refuse_without_calibration(methods, settings)
+        return None
+    if calibration == "demo":
+        return calibration
+    path = Path(calibration).expanduser().resolve()
+    if not path.exists():
+        raise SettingsError(
+            f"calibration {calibration}",
+            expected="a file, the folder of a calibration, or 'demo'",
+        )
+    return str(path)
+
+
+def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
+    """Return the baselines and the asked methods, the quick ones first.
+
+    Raises
+    ------
+    SettingsError
+        If a method is unknown.
+    """
+    asked = set(methods)
+    unknown = asked - set(METHODS)
+    if unknown:
+        raise SettingsError(
+            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(ALL_SEARCHED)}"
+        )
+    return (*BASELINES, *(name for name in ALL_SEARCHED if name in asked))
