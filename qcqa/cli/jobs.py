@@ -51,6 +51,15 @@ def name_of(run: Run) -> str:
 
 def carry_out(run: Run, *, as_json: bool) -> None:
     """Work on a run in this process with its progress on the terminal; print what came out."""
+    work_through(run, as_json=as_json)
+    if as_json:
+        print_json(_outcome_json(run))
+    else:
+        _print_outcome(run)
+
+
+def work_through(run: Run, *, as_json: bool) -> None:
+    """Work on a run in this process with its progress on the terminal."""
     try:
         if isinstance(run.config, GenerationConfig) and not as_json:
             work(run, on_progress=TextPrinter())
@@ -60,10 +69,6 @@ def carry_out(run: Run, *, as_json: bool) -> None:
     except Cancelled:
         typer.echo(f"Cancelled. Go on with: qcqa runs resume {name_of(run)}", err=True)
         raise typer.Exit(130) from None
-    if as_json:
-        print_json(_outcome_json(run))
-    else:
-        _print_outcome(run)
 
 
 def _outcome_json(run: Run) -> Any:

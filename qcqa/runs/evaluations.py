@@ -55,6 +55,21 @@ def create_evaluation(
     return write_new_job(run, config)
 
 
+def require_harness(benchmark: Benchmark) -> None:
+    """Check that the package is there which the tasks of a benchmark need.
+
+    Raises
+    ------
+    EvaluationError
+        Which says how it is installed.
+    """
+    if benchmark.tasks and find_spec("lm_eval") is None:
+        raise EvaluationError(
+            "tasks need lm-evaluation-harness, and lm_eval is not installed",
+            remedy="pip install 'qcqa-explorer[eval]'",
+        )
+
+
 def evaluations_of(run: Run) -> list[Run]:
     """Return the evaluations of a search, newest first; damaged ones are left out."""
     return jobs_of(run, "evaluation")
@@ -90,11 +105,7 @@ def _from_anywhere(benchmark: Benchmark) -> Benchmark:
     EvaluationError
         If a file, or the package that tasks need, is missing.
     """
-    if benchmark.tasks and find_spec("lm_eval") is None:
-        raise EvaluationError(
-            "tasks need lm-evaluation-harness, and lm_eval is not installed",
-            remedy="pip install 'qcqa-explorer[eval]'",
-        )
+    require_harness(benchmark)
     text = benchmark.text
     return replace(
         benchmark,

@@ -1,10 +1,14 @@
 """The run that the dashboard shows first belongs to the model that travels with it."""
 
+from pathlib import Path
+
 from qcqa.budget import heads_within_ratio
 from qcqa.checkpoint import open_checkpoint
 from qcqa.packaged import demo_run_folder
+from qcqa.runs.included import BENCHMARK, MEASURED_AT, create_included_search
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import open_run
+from qcqa.use_cases.points import points_along
 
 
 def test_the_included_run_is_finished_and_of_the_included_model() -> None:
@@ -17,6 +21,21 @@ def test_the_included_run_is_finished_and_of_the_included_model() -> None:
     assert result.grams.fingerprint == open_checkpoint("demo").fingerprint()
     kept = {name for name, front in result.fronts.items() if front.dominated is not None}
     assert kept == {"qcqa-ac", "qcqa-ec"}
+
+
+def test_the_included_run_is_what_its_command_makes(tmp_path: Path) -> None:
+    folder = demo_run_folder()
+    assert folder is not None
+    included = open_run(folder, bundled=True)
+    again = create_included_search(tmp_path / "run").search
+    as_included = {"created": included.search.created, "settings": included.search.settings}
+    assert again.model_copy(update=as_included) == included.search
+    # As many processes as there are cores find the same.
+    assert again.settings.model_copy(update={"workers": 1}) == included.search.settings
+    points = points_along(included.result(), MEASURED_AT)
+    rows = included.measured()
+    assert {row.benchmark for row in rows} == {BENCHMARK}
+    assert {(row.method, row.num_cached_heads) for row in rows} >= set(points)
 
 
 def test_the_plan_that_is_shown_first_needs_no_refit_to_be_tried() -> None:

@@ -1,0 +1,46 @@
+"""The run that the dashboard shows first: how it is made again."""
+
+from pathlib import Path
+
+from qcqa.evaluated import Benchmark
+from qcqa.runs.evaluations import create_evaluation
+from qcqa.runs.run import Run
+from qcqa.runs.store import create_run
+from qcqa.search.config import SearchSettings
+from qcqa.use_cases.points import points_along
+from qcqa.use_cases.presets import preset_named
+
+#: KV ratios at which all methods of the run were measured, and what was measured.
+MEASURED_AT = (0.75, 0.5, 0.375, 0.25, 0.125)
+BENCHMARK = Benchmark(text="demo", tasks=("demo_minimal_pairs", "demo_recall"), limit=400)
+
+
+def create_included_search(folder: Path) -> Run:
+    """Make the directory of the demo model's search, ready for a worker.
+
+    Raises
+    ------
+    RunError
+        If ``folder`` exists and holds anything, or cannot be written.
+    """
+    preset = preset_named("best")
+    return create_run(
+        model="demo",
+        name="Demo model",
+        methods=preset.methods,
+        settings=preset.settings(SearchSettings()),
+        calibration="demo",
+        folder=folder,
+    )
+
+
+def create_included_evaluation(search: Run) -> Run:
+    """Make the evaluation of its methods along the budget, ready for a worker.
+
+    Raises
+    ------
+    QCQAError
+        As :func:`~qcqa.runs.evaluations.create_evaluation`.
+    """
+    points = points_along(search.result(), MEASURED_AT)
+    return create_evaluation(search, points=points, benchmark=BENCHMARK)
