@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,7 +53,7 @@ def plan_from_front(
         On which a merge by subspaces and a refit rest.
     """
     needs_text = front.merge == "svd" or front.refit
-    origin: dict[str, Any] = {"versions": installed_versions()}
+    origin: dict[str, Any] = {"versions": dict(installed_versions())}
     if settings is not None:
         # How many processes found it says nothing of the plan.
         origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
@@ -161,7 +162,8 @@ def _prediction(
     )
 
 
-def installed_versions() -> dict[str, str]:
+@cache
+def installed_versions() -> Mapping[str, str]:
     """Return the versions of what a search's numbers depend on, where they are installed."""
     found = {}
     for package in _PACKAGES:
