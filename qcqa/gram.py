@@ -1,7 +1,7 @@
 """Inner products between the heads of a layer: all that the search needs of a checkpoint."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from json import dumps, loads
 from pathlib import Path
 
@@ -68,14 +68,16 @@ class ModelGrams:
     spec: ModelSpec
     fingerprint: str
     layers: tuple[HeadGram, ...]
+    #: Squared norm of all K and V weights: the WSE that a relative WSE of 1 stands for.
+    trace: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Once: a page asks for it dozens of times.
+        trace = float(sum(np.trace(layer.total) for layer in self.layers))
+        object.__setattr__(self, "trace", trace)
 
     def __iter__(self) -> Iterator[HeadGram]:
         return iter(self.layers)
-
-    @property
-    def trace(self) -> float:
-        """Squared norm of all K and V weights: the WSE that a relative WSE of 1 stands for."""
-        return float(sum(np.trace(layer.total) for layer in self.layers))
 
 
 def gram_of_heads(heads: NDArray[np.float32]) -> FloatArray:

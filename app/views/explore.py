@@ -57,13 +57,21 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         if selected:
             gpu_panel(result.spec, axis.load, selected)
         plan_panel(run, result, points, axis, max_cached_heads, figures)
-        with st.expander("All figures at this budget", icon=":material/table:", key="all_figures"):
-            table = comparison_table(result, max_cached_heads, axis.load)
-            if figures:
-                table[metrics[metric]] = [
-                    figures[name].value if name in figures else None for name in table.index
-                ]
-            figures_table(table, result, points, selected)
+        details = st.expander(
+            "All figures at this budget",
+            icon=":material/table:",
+            key="all_figures",
+            on_change="rerun",
+        )
+        # While it is closed the browser need not fetch what tables take.
+        if details.open:
+            with details:
+                table = comparison_table(result, max_cached_heads, axis.load)
+                if figures:
+                    table[metrics[metric]] = [
+                        figures[name].value if name in figures else None for name in table.index
+                    ]
+                figures_table(table, result, points, selected)
 
 
 def describe(run: Run, result: SearchResult) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -79,7 +80,7 @@ def _origin(
     front: Front, settings: SearchSettings | None, calibration: CalibrationText | None
 ) -> dict[str, Any]:
     """Return versions, settings and text with which a front was found."""
-    origin: dict[str, Any] = {"versions": installed_versions()}
+    origin: dict[str, Any] = {"versions": dict(installed_versions())}
     if settings is not None:
         # How many processes found it says nothing of the plan.
         origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
@@ -122,7 +123,8 @@ def _prediction(
     )
 
 
-def installed_versions() -> dict[str, str]:
+@cache
+def installed_versions() -> Mapping[str, str]:
     """Return the versions of what a search's numbers depend on, where they are installed."""
     found = {}
     for package in _PACKAGES:

@@ -105,7 +105,8 @@ def layer_rows(
         layout={
             **axes,
             "height": _height(num_layers, compact=compact),
-            "margin": {"l": 8, "r": 8, "t": 28, "b": 52},
+            # What the numbers need: Plotly makes room for more by drawing everything twice.
+            "margin": {"l": 63, "r": 8, "t": 28, "b": 52},
             "showlegend": False,
         }
     )

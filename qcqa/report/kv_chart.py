@@ -15,7 +15,8 @@ def kv_layout(axis: KvAxis, height: int) -> dict[str, Any]:
     """Return the layout: the size of the cache from left to right, the legend above the data."""
     return {
         "height": height,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        # What labels and legend need: Plotly makes room for more by drawing everything twice.
+        "margin": {"l": 76, "r": 8, "t": 72, "b": 63},
         "hovermode": "closest",
         # Points that can be clicked would make it "pan".
         "dragmode": "zoom",

@@ -262,6 +262,8 @@ class _Chart:
         """Return which of a front's plans to draw: all, or evenly some and what was measured."""
         kept = _corners(len(front))
         measured = [heads for method, heads in self._measured if method == front.method]
+        if not measured:
+            return kept
         return np.union1d(kept, np.flatnonzero(np.isin(front.cost, measured)))
 
 

@@ -41,7 +41,8 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
             zmax=limit,
             colorscale=_SCALE,
             hovertemplate="heads %{customdata}: %{z:.3f}<extra></extra>",
-            customdata=[[f"{row} and {column}" for column in order] for row in order],
+            # Arrays are not looked through cell by cell, which lists are.
+            customdata=np.array([[f"{row} and {column}" for column in order] for row in order]),
             colorbar={"thickness": 12, "outlinewidth": 0, "title": {"text": "cosine"}},
         )
     )
@@ -61,7 +62,8 @@ def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.
             for first, end in pairwise(ends)
         ],
         height=int(np.clip(110 + 30 * num_heads, 220, 480)),
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        # What the labels need: Plotly makes room for more by drawing everything twice.
+        margin={"l": 70, "r": 73, "t": 12, "b": 70},
     )
     # Numbers lie side by side below the matrix, where they need more room than beside it.
     figure.update_xaxes(**_axis(order, at_most=16), tickangle=0)

@@ -92,7 +92,7 @@ class _Journal:
 
     def start(self) -> None:
         self._write()
-        self._event("started", versions=installed_versions())
+        self._event("started", versions=dict(installed_versions()))
 
     def progress(self, progress: JobProgress) -> None:
         self._status = self._status.model_copy(

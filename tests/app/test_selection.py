@@ -28,6 +28,7 @@ def test_card_selects_its_plan_everywhere(make_run: MakeRun, open_app: OpenApp) 
     make_run()
     app = open_app()
     assert app.button_group(key="plan_method").value == "optimal"
+    app.session_state["all_figures"] = True
     app.button(key="select_gqa").click().run()
     assert not app.exception
     assert app.query_params["method"] == "gqa"
