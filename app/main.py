@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
-from ui.state import carry_over
+from ui.state import carry_over, settle_choices
 
 st.set_page_config(
     page_title="QCQA Explorer",
@@ -62,4 +62,5 @@ page = st.navigation(
     position="top",
 )
 carry_over(page.url_path)
+settle_choices()
 page.run()

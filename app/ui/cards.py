@@ -74,7 +74,7 @@ def _bought(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads
         return "The source itself fits this budget: nothing needs to be merged."
     names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
-    said = f"In {size} of the source's KV cache, {names} {verb} least"
+    said = f"Within {size} of the source's KV cache, {names} {verb} least"
     if best.fitness != "wse":
         return f"{said}: {_AIMS[best.fitness][0]} {_error_text(best)}."
     compared = ""

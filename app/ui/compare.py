@@ -63,8 +63,8 @@ def tell_compared(others: Iterable[OtherRun], obstacle: Callable[[OtherRun], str
     reasons = [(other.name, obstacle(other)) for other in others]
     if any(reason is None for _, reason in reasons):
         st.caption(
-            ":material/stacked_line_chart: Lines with a run's name are other runs'; budget, bound "
-            "and plans are of this run."
+            ":material/stacked_line_chart: Lines with a run's name belong to other runs; budget, "
+            "bound and plans are this run's."
         )
     missing = "; ".join(f"{plain(name)} {reason}" for name, reason in reasons if reason)
     if missing:

@@ -159,8 +159,8 @@ def _needs_text(needs: ConversionPreflight, plan: GroupingPlan) -> str:
     ]
     if not needs.can_be_opened:
         lines.append(
-            f":material/info: Opening it takes {_size(needs.opening_bytes)}: its cache is not "
-            "measured on this machine."
+            f":material/info: Opening it would take {_size(needs.opening_bytes)} of memory: its "
+            "cache is not measured on this machine."
         )
     return "  \n".join(lines)
 
@@ -170,7 +170,7 @@ def _finished(conversion: Run) -> None:
     converted = converted_of(conversion)
     folder = Path(converted.folder)
     if not folder.is_dir():
-        st.info(f"`{folder}` was written, and is not there any more.", icon=":material/folder_off:")
+        st.info(f"`{folder}` was written, but is no longer there.", icon=":material/folder_off:")
         return
     st.success(f"Written to `{folder}`", icon=":material/check_circle:")
     left, right = st.columns([5, 7], gap="medium")

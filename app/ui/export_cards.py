@@ -66,7 +66,7 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
             _file_name(run, f"{_point(plan)}.json"),
             "application/json",
             key="download_plan",
-            help="All groups of heads with what is known of them: qcqa convert takes it.",
+            help="The groups of every layer, and what is known of them. `qcqa convert` takes it.",
             is_main=True,
         )
 
@@ -80,7 +80,7 @@ def tables_card(
 ) -> None:
     """Draw the buttons for tables."""
     with _card("Tables", "tables"):
-        st.caption("CSV, one row per plan; sizes in GiB under the load that is set above.")
+        st.caption("CSV, one row per plan; sizes in GiB for the load set above.")
         _download(
             "All methods at this budget",
             lambda: comparison_table(result, max_cached_heads, axis.load).to_csv(),
@@ -148,8 +148,8 @@ def code_card(
     recipe = recipe_of(run, plan, max_cached_heads, rows)
     with _card("As code", "code"):
         st.caption(
-            "Makes what is on screen again, from the search to the checkpoint, in the folder "
-            "in which it is run. Settings that are as they are by default are left out."
+            "Makes again what is on screen, from the search to the checkpoint, in the folder "
+            "in which it is run. Default settings are left out."
         )
         shell, python = st.tabs(["Command line", "Python"])
         shell.code(shell_recipe(recipe), language="bash", wrap_lines=True)

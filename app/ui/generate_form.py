@@ -47,7 +47,7 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
                 "Prompt",
                 height=236,
                 key="generate_prompt",
-                help="All models go on from this. Without any, they begin a text.",
+                help="All models continue this. Left empty, each begins a text of its own.",
             )
         with right:
             points = _points(result)
@@ -161,7 +161,7 @@ def _expectation(run: Run, result: SearchResult, points: Points) -> str:
         for plan in plans_side_by_side(result, points)
         if plan.calibration is not None and not run.fitted_folder.holds(plan)
     ]
-    said = "The models go one after another, so that none slows another down."
+    said = "The models run one after another, so that none slows another down."
     if to_fit:
         said += (
             f" {listed(to_fit)} must first be fitted on the calibration text, which takes minutes"

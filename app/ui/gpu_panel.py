@@ -69,7 +69,7 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         st.caption(
             f"{100 * UTILIZATION:.0f} % of {gpu.memory_gib:g} GiB for weights in "
             f"{server.weight_dtype} and a cache in {load.dtype}; an engine's activations come out "
-            "of it, too. Batch, context and type of the cache are those of the budget."
+            "of it, too. Batch, context and cache dtype are those of the budget."
         )
 
 
@@ -92,9 +92,9 @@ def _choices(spec: ModelSpec, size: ModelSize | None) -> None:
             **widget("memory", chosen.memory),
         )
     else:
-        st.caption(f"Memory as in: {GPUS[_gpu_name()].source}.")
+        st.caption(f"Memory according to: {GPUS[_gpu_name()].source}.")
     st.selectbox(
-        "Type of the weights",
+        "Weight dtype",
         list(WEIGHT_BYTES),
         **widget("weights", _weights(spec)),
     )

@@ -61,7 +61,7 @@ TERMS = {
     "KV ratio": "Bytes of the KV cache over those of the source: 1 is the source, 0.5 is half.",
     "WSE": "Weight-sharing error: squared distance between the heads' weights and their group's "
     "mean. It needs no data, and is not an accuracy.",
-    "Relative WSE": "WSE over the squared size of all K and V weights, so that layers and models "
+    "Relative WSE": "WSE over the squared norm of all K and V weights, so that layers and models "
     "can be compared.",
     "QCQA-AC, QCQA-EC": "Groups of arbitrary, or of equal, cardinality within a layer.",
     "Optimal": "The best grouping known for every group count, spread exactly over the layers.",
@@ -87,10 +87,10 @@ demo model QCQA-EC has a lower WSE than GQA at half the cache, and a far lower a
 WSE, then measure the plans that you consider on **Evaluate**.
 """,
     "Which preset should I take?": """
-**As published** takes seconds to minutes, reads the weights alone, and compares with the paper.
-**Best quality** looks for the plan to serve: it needs a calibration text, memory for the model in
-float32, and time, because the model runs on this machine's CPU. **Search** says how much of each
-before it starts.
+**As published** takes seconds to minutes, reads the weights alone, and can be compared with the
+paper. **Best quality** looks for the plan to serve: it needs a calibration text, memory for the
+model in float32, and time, because the model runs on this machine's CPU. **Search** says how much
+of each before it starts.
 """,
     "When has a search run long enough?": """
 When the hypervolume has stayed the same for a hundred generations, more will hardly help. Where a

@@ -16,11 +16,12 @@ from qcqa.report.group_costs import (
 from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.search_result import SearchResult
 from ui.chart import legible
-from ui.state import choices, widget
+from ui.state import choices, redrawn_alone, widget
 from ui.wording import merge_text
 
 
 @st.fragment
+@redrawn_alone
 def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
     """Draw similarities and costs of a layer of the reader's choice."""
     st.subheader("One layer", anchor=False)
@@ -84,12 +85,12 @@ def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
         column_config={
             "WSE": number(format="%.4g"),
             "relative WSE": number(format="%.3f", help="Over the squared norm of these heads."),
-            "neighbours, %": number(
+            "neighbours instead, %": number(
                 "neighbours instead",
                 format="%+.1f %%",
                 help="WSE of as many groups of neighbouring heads, as GQA forms them.",
             ),
-            "bound, %": number(
+            "lower bound, %": number(
                 "lower bound",
                 format="%+.1f %%",
                 help="No grouping into as many groups has a smaller WSE than this.",
@@ -108,13 +109,11 @@ def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
             table,
             hide_index=True,
             column_config={
-                "heads saved": number("saved", help="K and V heads that the cache does not hold."),
+                "saved": number(help="K and V heads that the cache does not hold."),
                 "WSE": number(format="%.4g"),
                 "% of layer": number(format="%.1f", help="Of the layer's WSE."),
-                "WSE per head saved": number("per saved head", format="%.4g"),
-                "mean similarity": number(
-                    "similarity", format="%.3f", help="Mean over the pairs of its heads."
-                ),
+                "per saved head": number(format="%.4g", help="WSE over the saved heads."),
+                "similarity": number(format="%.3f", help="Mean over the pairs of its heads."),
             },
             key="group_costs",
             alt="What merging each group of this layer costs",

@@ -77,12 +77,12 @@ def stopped(
 ) -> None:
     """Say why a run stopped early and what is ``kept``, and offer to go on with it."""
     if status.state == "failed":
-        st.error(status.error or "no reason was left", title=f"This {kind} failed")
+        st.error(status.error or "no reason was given", title=f"This {kind} failed")
     elif status.state == "cancelled":
         st.warning(kept, title=f"This {kind} was cancelled")
     else:
         st.warning(
-            f"Its worker process is gone without a word. {kept}",
+            f"Its worker process ended without a word. {kept}",
             title=f"This {kind} stopped unexpectedly",
         )
     st.button(

@@ -21,7 +21,7 @@ from ui.cards import best_points
 from ui.device import choose_device
 from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
-from ui.state import choices, widget
+from ui.state import choices, redrawn_alone, widget
 
 ONE, ALL, FRONT = "One plan", "All methods", "Whole front"
 
@@ -33,6 +33,7 @@ AskBenchmark = Callable[[Run], Benchmark | None]
 
 
 @st.fragment
+@redrawn_alone
 def measure_form(
     run: Run, result: SearchResult, rows: tuple[Evaluated, ...], ask: AskBenchmark
 ) -> None:

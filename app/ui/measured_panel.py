@@ -17,13 +17,14 @@ from qcqa.search_result import SearchResult
 from ui.axis_choice import metric_choice
 from ui.budget import chosen_load
 from ui.chart import legible
-from ui.state import choices
+from ui.state import choices, redrawn_alone
 
 #: Widths that do not change with the metric: the browser keeps those of the first one.
 _number = partial(st.column_config.NumberColumn, width="small")
 
 
 @st.fragment
+@redrawn_alone
 def measured_panel(
     result: SearchResult, rows: tuple[Evaluated, ...], name: str, newest: Run | None
 ) -> None:
@@ -80,7 +81,7 @@ def _front(
     axis = KvAxis(result.spec, chosen_load(result.spec), choices().unit)
     figure = accuracy_figure(rows, metric, axis, fronts=result.fronts, conditions=conditions)
     if not figure.data:
-        st.info("None of the models got a number in this metric.", icon=":material/info:")
+        st.info("No model has a figure for this metric.", icon=":material/info:")
         return
     st.plotly_chart(
         legible(figure),
@@ -104,7 +105,7 @@ def _proxy(rows: tuple[Evaluated, ...]) -> None:
         alt="Relative WSE of each plan against the loss that was measured",
     )
     st.markdown(f"**Does WSE stand for quality?** {check.sentence}")
-    st.caption(f"{check.figures}. Over all sizes it is high by itself: smaller caches lose more.")
+    st.caption(f"{check.figures}. Over all sizes it is high in any case: smaller caches lose more.")
 
 
 def _table(
@@ -131,7 +132,9 @@ def _table(
             label: _number(format="%.5g", width="medium"),
             f"{label}, standard error": _number("± SE", format="%.2g", help="One standard error."),
             f"{label}, change": _number(
-                "change", format=change, help="From the source; in points where it is a share."
+                "change",
+                format=change,
+                help="Against the source; in percentage points where it is a share.",
             ),
             f"{label}, standard error of change": _number(
                 "± SE of change", format="%.2g", help="Paired: both models had the same samples."

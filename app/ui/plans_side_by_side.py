@@ -16,7 +16,7 @@ from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points
 from ui.chart import legible
 from ui.glyph import glyph
-from ui.state import choices, choose, controlled
+from ui.state import choices, choose, controlled, redrawn_alone
 
 _MOST_PLANS = 4
 
@@ -28,6 +28,7 @@ _PIXELS_PER_HEAD, _LEAST_PIXELS = 6, 230
 
 
 @st.fragment
+@redrawn_alone
 def plans_side_by_side(
     result: SearchResult, points: Points, axis: KvAxis, max_cached_heads: int, method: str
 ) -> None:

@@ -34,7 +34,7 @@ def _differences(runs: list[Run]) -> None:
         return
     table = compare_settings(runs).map(setting_text)
     if table.empty:
-        st.markdown("Nothing differs: they were asked the same of the same model.")
+        st.markdown("Nothing differs: the same model, searched with the same settings.")
         return
     # Names may be equal, and columns must not.
     names = [run.name for run in runs]
@@ -48,4 +48,4 @@ def _differences(runs: list[Run]) -> None:
         column_config={"setting": st.column_config.TextColumn(pinned=True)},
         alt="Settings in which the selected runs differ",
     )
-    st.caption(f"Only what differs of {len(runs)} runs' settings, models and versions is shown.")
+    st.caption(f"Shows the settings, models and versions in which the {len(runs)} runs differ.")

@@ -49,7 +49,9 @@ def show_dialog() -> None:
 
 @st.dialog("Load a run", icon=":material/upload:", on_dismiss=_close)
 def _load() -> None:
+    most = st.get_option("server.maxUploadSize")
     file = st.file_uploader("Zip of a run", type="zip", key="load_file")
+    st.caption(f"Larger than {most} MB? Give its path below.")
     path = st.text_input(
         "Or a zip or run directory on this machine",
         placeholder="path of a file or folder",

@@ -42,7 +42,7 @@ def search_form() -> None:
             if asked.methods:
                 _preflight(model, asked)
             else:
-                st.caption("Choose a method, below **Advanced**.")
+                st.caption("Choose a method under **Advanced**.")
         if st.button(
             "Start search",
             type="primary",
@@ -78,7 +78,7 @@ def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
     try:
         calibration_of(source, None, methods=wanted, settings=asked.settings)
     except QCQAError:
-        st.caption(":material/info: This search reads a text with the model: name one.")
+        st.caption(":material/info: This search needs a calibration text: give its path.")
         return False, None
     return True, None
 

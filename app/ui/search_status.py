@@ -70,7 +70,7 @@ def _live(run: Run) -> None:
             progress_row(run, status, stage=working)
             _details(run, events, stages)
             if result_of(run) is not None:
-                _link_to_explore("Explore what is there so far")
+                _link_to_explore("Explore the fronts so far")
 
 
 def _finished(status: RunStatus) -> None:

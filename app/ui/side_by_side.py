@@ -55,7 +55,7 @@ def side_by_side(run: Run, result: SearchResult) -> None:
             shown,
             status,
             kind="generation",
-            kept="What was said until then is shown.",
+            kept="What was generated until then is shown.",
             again="Generate again",
         )
     generated_texts(shown, result)

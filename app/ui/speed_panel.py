@@ -29,11 +29,10 @@ def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
             alt=f"{quantity.title}, a bar for every model",
         )
     st.caption(
-        "Speeds are ratios to the source's, above 1 is faster: medians over rounds in which both "
-        "took turns, with 1.96 standard errors. The times in the table are medians too, but a "
-        "model's rounds were at a time of their own: a busy machine shows in them. Where the "
-        "model is small or the context short, the time goes into weights and calls rather than "
-        "into reading the KV cache: memory is saved at once, time only where caches are large."
+        "Speeds are ratios to the source's (above 1 is faster): medians over rounds in which both "
+        "took turns, with 1.96 standard errors. The times in the table were taken model by model, "
+        "so a busy machine shows in them. A smaller KV cache always saves memory; it saves time "
+        "where reading the cache takes long, in long contexts and large batches."
     )
     _table(rows, conditions, name)
 

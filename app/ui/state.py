@@ -6,8 +6,9 @@ before it is drawn and hands a change back through ``on_change``.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from math import isclose
-from typing import Any
+from typing import Any, ParamSpec
 
 import streamlit as st
 
@@ -15,10 +16,13 @@ from ui.address import Choices, from_address, to_address
 from ui.draft import Draft
 
 _STATE, _DRAFT, _ADDRESS = "choices", "choices_draft", "choices_address"
-_PAGE, _CONTROLLED = "choices_page", "choices_widgets"
+_PAGE, _CONTROLLED, _TOLD = "choices_page", "choices_widgets", "choices_told"
+_CHOSEN, _DOUBTFUL = "choices_chosen", "choices_doubtful"
 
 #: The page whose address holds the form of a new search as well.
 _SEARCH = "search"
+
+_P = ParamSpec("_P")
 
 
 def choices() -> Choices:
@@ -44,12 +48,14 @@ def carry_over(page: str) -> None:
             _read_address()
         _write_address()
         # A widget of the same key is another one there: it has to be told its value anew.
+        st.session_state.pop(_TOLD, None)
         for key in st.session_state.pop(_CONTROLLED, ()):
             st.session_state.pop(key, None)
 
 
 def choose(**changes: Any) -> None:
     """Change some choices, and the address with them."""
+    st.session_state[_CHOSEN] = True
     st.session_state[_STATE] = replace(choices(), **changes)
     _write_address()
 
@@ -120,14 +126,49 @@ def field(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
 def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[str, Any]:
     """Return ``key`` and ``on_change`` of a widget that shows ``value`` and reports changes."""
     st.session_state.setdefault(_CONTROLLED, set()).add(key)
+    shown = st.session_state.get(key)
     # Telling a widget the value that it already has would make it jump while it is being moved.
-    if not _same(st.session_state.get(key), value):
+    if not _same(shown, value):
+        st.session_state.setdefault(_TOLD, {})[key] = (shown, value)
         st.session_state[key] = value
 
     def changed() -> None:
-        on_choice(st.session_state[key])
+        chosen = st.session_state[key]
+        before, _ = st.session_state.get(_TOLD, {}).get(key, (None, None))
+        if _same(chosen, before):
+            st.session_state.setdefault(_DOUBTFUL, []).append(lambda: on_choice(chosen))
+        else:
+            on_choice(chosen)
 
     return {"key": key, "on_change": changed}
+
+
+def settle_choices() -> None:
+    """Tell choices from echoes, once all changes that an event brought are known.
+
+    Every event brings the values of all widgets, and a slow browser has not heard yet what the
+    last run told some of them: their old values come along with what the reader really chose.
+    """
+    doubtful = st.session_state.pop(_DOUBTFUL, ())
+    if not st.session_state.pop(_CHOSEN, False):
+        for choice in doubtful:
+            choice()
+        st.session_state.pop(_CHOSEN, None)
+    told = st.session_state.get(_TOLD, {})
+    for key, (_, value) in list(told.items()):
+        if _same(st.session_state.get(key), value):
+            del told[key]
+
+
+def redrawn_alone(draw: Callable[_P, None]) -> Callable[_P, None]:
+    """Decorate a fragment with controlled widgets: what precedes it on the page is not run."""
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        settle_choices()
+        draw(*args, **kwargs)
+
+    return drawn
 
 
 def _same(shown: Any, value: Any) -> bool:

@@ -27,7 +27,7 @@ from qcqa.search_result import SearchResult
 _WHY: dict[Section, str] = {
     "quality": "WSE only predicts. Choose some plans: each becomes a model that really has the "
     "smaller KV cache, and is measured beside its source.",
-    "speed": "Choose some plans and a load: each model reads random prompts and goes on token by "
+    "speed": "Choose some plans and a load: each model reads random prompts and generates token by "
     "token, in turns with its source, and the bytes of its live KV cache are counted.",
 }
 

@@ -16,7 +16,7 @@ from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
 from ui.plan_panel import plan_panel
 from ui.results import measured_of, result_of, stamp_of
-from ui.state import choices
+from ui.state import choices, redrawn_alone
 from ui.wording import when
 
 from qcqa.report.comparison import comparison_table, points_at_budget
@@ -31,6 +31,7 @@ from qcqa.search_result import SearchResult
 
 
 @st.fragment
+@redrawn_alone
 def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
@@ -80,8 +81,8 @@ def nothing_yet() -> None:
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("No search yet", anchor=False, text_alignment="center")
         st.markdown(
-            "Start one on the demo model or on a checkpoint of your own; "
-            "it takes seconds to minutes.",
+            "Start one on the demo model or on a checkpoint of your own. "
+            "How long it takes is said before it starts.",
             text_alignment="center",
         )
         if st.button(

@@ -10,6 +10,7 @@ from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.plan_choice import plan_choice
 from ui.results import measured_of, result_of
+from ui.state import redrawn_alone
 
 from qcqa.report.comparison import points_at_budget
 from qcqa.runs.plans import plan_of_run
@@ -19,6 +20,7 @@ from qcqa.search_result import SearchResult
 
 
 @st.fragment
+@redrawn_alone
 def export(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():

@@ -12,6 +12,7 @@ from ui.live import tell_problem
 from ui.plan_choice import plan_choice
 from ui.plans_side_by_side import plans_side_by_side
 from ui.results import result_of
+from ui.state import redrawn_alone
 from ui.wording import merge_text
 
 from qcqa.report.comparison import points_at_budget
@@ -25,6 +26,7 @@ from qcqa.use_cases.plan import plan_of_result
 
 
 @st.fragment
+@redrawn_alone
 def groupings(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget and the chosen method."""
     with shown_in_place():

@@ -38,7 +38,7 @@ def inspect(
             "family": f"{report.family} ({spec.model_type}), {kind}",
             "layers": str(spec.num_layers),
             "query heads": str(spec.num_query_heads),
-            "key/value heads": str(spec.num_kv_heads),
+            "KV heads": str(spec.num_kv_heads),
             "head dim": str(spec.head_dim),
             "hidden size": str(spec.hidden_size),
             "K/V bias": "yes" if spec.has_kv_bias else "no",

@@ -56,5 +56,5 @@ def row_text(row: dict[str, Any]) -> dict[str, str]:
         "name": short_name(row["name"] or ""),
         "state": f"{state}{at_work}",
         "age": age_text(row["created"]) if row["created"] else "",
-        f"best at {KV_RATIO:.0%} KV": best["text"] if best else problem,
+        f"best at {100 * KV_RATIO:g} % KV": best["text"] if best else problem,
     }

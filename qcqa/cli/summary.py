@@ -19,8 +19,19 @@ from qcqa.report.comparison import (
 )
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
 
 _RATIOS = (0.75, 0.5, 0.25, 0.125)
+
+#: Heading and note of what a search may minimise in place of WSE.
+_OWN: dict[Fitness, str] = {
+    "loss": "rise of\nthe loss",
+    "output-error": "relative\noutput\nerror",
+}
+_OWN_NOTES: dict[Fitness, str] = {
+    "loss": "Rise of the loss: measured on calibration text, nats per token.",
+    "output-error": "Output error: of the attention's output on calibration text.",
+}
 
 
 def print_result(result: SearchResult) -> None:
@@ -43,9 +54,9 @@ def print_comparison(
     for name in ("budget", "method"):
         table.add_column(name, no_wrap=True)
     # What another fitness says takes the place of the plain WSE: a terminal is 80 wide.
-    others = {front.fitness for front in result.fronts.values()} - {"wse"}
-    own = {"loss": "loss rise", "output-error": "output err"}[min(others)] if others else "WSE"
-    for name in ("KV ratio", "GiB", own, "rel. WSE", "vs GQA", "vs bound"):
+    others = sorted({front.fitness for front in result.fronts.values()} - {"wse"})
+    own = "WSE" if not others else _OWN[others[0]] if len(others) == 1 else "own\nerror"
+    for name in ("KV ratio", "GiB", own, "relative\nWSE", "vs GQA", "above\nbound"):
         table.add_column(name, justify="right", no_wrap=True)
     for ratio, heads in max_cached_heads.items():
         points = points_at_budget(result, heads)
@@ -56,7 +67,7 @@ def print_comparison(
                 method_style(point.method).label,
                 f"{point.kv_ratio:.3f}",
                 f"{load.cache_gib(result.spec, point.num_cached_heads):.3g}",
-                _own_error(result, point) if others else f"{point.wse:.5g}",
+                _own_error(point) if others else f"{point.wse:.5g}",
                 f"{point.relative_wse:.4f}",
                 "" if point.method == "gqa" else percent_text(point.over_gqa, sign=True),
                 _above_bound(point),
@@ -65,8 +76,8 @@ def print_comparison(
             table.add_row(f"{ratio:.4g}", "none fits")
         table.add_section()
     console.print(table)
-    if "loss" in others:
-        console.print("Loss rise: measured on calibration text, nats per token.", style="dim")
+    for fitness in others:
+        console.print(_OWN_NOTES[fitness], style="dim")
     console.print(
         "WSE, weight-sharing error: lower is better; not an accuracy.\n"
         "No grouping that treats keys and values alike can come below the bound.",
@@ -77,16 +88,12 @@ def print_comparison(
 def _above_bound(point: BudgetPoint) -> str:
     if isnan(point.over_bound):
         return ""
-    return "best" if point.reaches_bound else percent_text(point.over_bound)
+    return "reached" if point.reaches_bound else percent_text(point.over_bound)
 
 
-def _own_error(result: SearchResult, point: BudgetPoint) -> str:
+def _own_error(point: BudgetPoint) -> str:
     """Return the error that the method's search minimised, where it was not WSE."""
-    front = result.front(point.method)
-    index = front.within(point.num_cached_heads)
-    if front.fitness == "wse" or index is None:
-        return ""
-    return f"{front.error[index]:.4g}"
+    return "" if point.fitness == "wse" else f"{point.error:.4g}"
 
 
 def comparison_json(

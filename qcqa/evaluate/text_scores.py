@@ -20,8 +20,8 @@ from qcqa.plan import Measurement
 #: With fewer documents their number is too small to tell how much they differ.
 _FEWEST_DOCUMENTS = 20
 
-#: Beyond this exp is infinite.
-_OVERFLOW = 709.0
+#: Beyond this a perplexity, or its standard error, may be infinite, which no file can hold.
+_OVERFLOW = 700.0
 
 _FORMAT = "qcqa-text-scores-1"
 
@@ -64,13 +64,14 @@ class TextScores:
     def measurements(self) -> tuple[Measurement, ...]:
         """Return perplexity, negative log-likelihood and next-token accuracy.
 
-        The standard error of the perplexity is that of the mean log-likelihood, carried over by
-        its derivative. Sample counts are tokens.
+        A model so broken that its perplexity is beyond all numbers has none. The standard error
+        of the perplexity is that of the mean log-likelihood, carried over by its derivative.
+        Sample counts are tokens.
         """
         nll = clustered_mean(self.nll, self.clusters)
         right = clustered_mean(self.is_right, self.clusters)
         return (
-            self._measurement("perplexity", _exponential(nll)),
+            *self._exponential("perplexity", nll),
             self._measurement("nll", nll),
             self._measurement("accuracy", right),
         )
@@ -101,7 +102,7 @@ class TextScores:
         nll = clustered_mean(_minus(self.nll, source.nll), self.clusters)
         right = clustered_mean(_minus(self.is_right, source.is_right), self.clusters)
         return (
-            self._measurement("perplexity_ratio", _exponential(nll)),
+            *self._exponential("perplexity_ratio", nll),
             self._measurement("nll" + DIFFERENCE, nll),
             self._measurement("accuracy" + DIFFERENCE, right),
         )
@@ -109,6 +110,13 @@ class TextScores:
     def _measurement(self, metric: str, mean: Mean) -> Measurement:
         name = measurement_name(self.data, metric)
         return Measurement(name, mean.value, mean.standard_error, mean.sample_count)
+
+    def _exponential(self, metric: str, mean: Mean) -> tuple[Measurement, ...]:
+        if mean.value > _OVERFLOW:
+            return ()
+        value = exp(mean.value)
+        error = None if mean.standard_error is None else value * mean.standard_error
+        return (self._measurement(metric, Mean(value, error, mean.sample_count)),)
 
     def save(self, path: Path) -> None:
         """Write the scores as safetensors, so that a source need be measured only once."""
@@ -148,9 +156,3 @@ def load_text_scores(path: Path) -> TextScores:
 def _minus(values: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
     # Differences of near-equal float32 values keep their digits in float64.
     return values.astype(np.float64) - others.astype(np.float64)
-
-
-def _exponential(mean: Mean) -> Mean:
-    value = exp(mean.value) if mean.value < _OVERFLOW else float("inf")
-    error = None if mean.standard_error is None else value * mean.standard_error
-    return Mean(value, error, mean.sample_count)

@@ -44,7 +44,7 @@ def best_plan(
     provenance : mapping, optional
         What else is known of its origin: plain JSON values.
     calibration : CalibrationText, optional
-        On which a merge by subspaces and a refit rest.
+        On which a fitness other than WSE, a merge by subspaces and a refit rest.
 
     Raises
     ------
@@ -70,13 +70,15 @@ def best_plan(
         refit=front.refit,
         layers=front.groupings(index),
         predicted=_prediction(front, index, grams, bound, error_bound),
-        provenance=_origin(front, settings) | dict(provenance or {}),
+        provenance=_origin(front, settings, calibration) | dict(provenance or {}),
         calibration=calibration if needs_text else None,
     )
 
 
-def _origin(front: Front, settings: SearchSettings | None) -> dict[str, Any]:
-    """Return versions and settings with which a front was found."""
+def _origin(
+    front: Front, settings: SearchSettings | None, calibration: CalibrationText | None
+) -> dict[str, Any]:
+    """Return versions, settings and text with which a front was found."""
     origin: dict[str, Any] = {"versions": installed_versions()}
     if settings is not None:
         # How many processes found it says nothing of the plan.
@@ -87,6 +89,9 @@ def _origin(front: Front, settings: SearchSettings | None) -> dict[str, Any]:
             "merge": front.merge,
             "refit": front.refit,
         }
+    if calibration is not None and front.fitness != "wse":
+        # What the groups rest on, even where the merge does not.
+        origin["calibration"] = calibration.text
     return origin
 
 

@@ -149,8 +149,8 @@ def accuracy_caption(
         text += " Hollow ones are estimated, on the line between measured plans."
     if len(compared) > 1:
         text += (
-            " All models answer the same samples, so differences are surer than the bars look:"
-            " the table has their own standard errors."
+            " All models answer the same samples, so differences are more certain than the bars"
+            " suggest: the table has their standard errors."
         )
     return text
 

@@ -37,7 +37,7 @@ def figures_lines(text: GeneratedText, source: GeneratedText) -> list[str]:
         cache += f", {percent_text(ratio)} of the source's"
     lines = [f"{speed}, {significant(1000 * figures.prefill_seconds)} ms for the prompt", cache]
     if figures.cache_bytes != promised_bytes(text):
-        lines.append(f"promised were {significant(promised_bytes(text) / 1024)} KiB")
+        lines.append(f"{significant(promised_bytes(text) / 1024)} KiB were promised")
     if figures.ending == "context":
         lines.append("ended at the model's longest context")
     return lines

@@ -125,8 +125,8 @@ def layer_cost(gram: HeadGram, grouping: Grouping, kind: Kind) -> LayerCost:
 def layer_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
     """Return a row per grouping of a layer: what it loses, and what could be had instead.
 
-    ``neighbours, %`` is by how much the WSE of neighbours in as many groups differs, ``bound, %``
-    by how much that of the lower bound does; NaN where nothing is lost.
+    ``neighbours instead, %`` is by how much the WSE of neighbours in as many groups differs,
+    ``lower bound, %`` by how much that of the lower bound does; NaN where nothing is lost.
 
     Parameters
     ----------
@@ -139,8 +139,8 @@ def layer_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
             "groups": cost.grouping.num_groups,
             "WSE": cost.wse,
             "relative WSE": cost.relative_wse,
-            "neighbours, %": _change(cost.neighbours_wse, cost.wse),
-            "bound, %": _change(cost.lower_bound, cost.wse),
+            "neighbours instead, %": _change(cost.neighbours_wse, cost.wse),
+            "lower bound, %": _change(cost.lower_bound, cost.wse),
         }
         for cost in costs
     ]
@@ -149,6 +149,9 @@ def layer_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
 
 def group_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
     """Return a row per group of two or more heads, the dearest first.
+
+    ``saved`` are its heads that the cache does not hold, ``per saved head`` is WSE over them, and
+    ``similarity`` the mean over the pairs of its heads.
 
     Heads that keep their own cost nothing and save nothing: they have no row.
 
@@ -162,11 +165,11 @@ def group_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
             "of": KIND_LABELS[cost.kind].lower(),
             "group": group.number,
             "heads": ", ".join(map(str, group.heads)),
-            "heads saved": group.saved_heads,
+            "saved": group.saved_heads,
             "WSE": group.wse,
             "% of layer": 100 * group.share,
-            "WSE per head saved": group.wse / group.saved_heads,
-            "mean similarity": group.similarity,
+            "per saved head": group.wse / group.saved_heads,
+            "similarity": group.similarity,
         }
         for cost in costs
         for group in sorted(cost.groups, key=lambda one: -one.wse)
@@ -179,11 +182,11 @@ _COLUMNS = {
     "of": "str",
     "group": "int64",
     "heads": "str",
-    "heads saved": "int64",
+    "saved": "int64",
     "WSE": "float64",
     "% of layer": "float64",
-    "WSE per head saved": "float64",
-    "mean similarity": "float64",
+    "per saved head": "float64",
+    "similarity": "float64",
 }
 
 

@@ -63,7 +63,9 @@ def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
 
 def grouping_caption(plan: GroupingPlan) -> str:
     """Return how to read :func:`grouping_figure`."""
-    shared = "one head, of keys and of values apart" if is_apart(plan) else "one K and one V head"
+    shared = (
+        "one head, for keys and values separately" if is_apart(plan) else "one K and one V head"
+    )
     return (
         "A row per layer, a column per head of the source. Heads of one colour and number share "
         f"{shared}; a grey head keeps its own."

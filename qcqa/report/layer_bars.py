@@ -52,7 +52,7 @@ class LayerErrors:
         if len(self.per_layer) == 1:
             return f"Its error: {error}."
         share = 100 * self.per_layer[most] / whole
-        return f"Layer {most} adds {share:.0f} % to its error ({error}), more than any other."
+        return f"Its error: {error}. Layer {most} adds {share:.0f} % of it, more than any other."
 
 
 def layer_errors(front: Front, plan: GroupingPlan) -> LayerErrors:

@@ -110,5 +110,5 @@ def best_measured(
     extreme = "highest" if higher else "lowest"
     return (
         f"Measured, {names} {verb} the {extreme} {in_sentence(best.label)}: {best.value}"
-        f"{', though not surely' if is_close else ''}."
+        f"{', but not by a clear margin' if is_close else ''}."
     )

@@ -37,7 +37,7 @@ def time_text(time: TimeEstimate) -> str:
     """Return how long it takes, and what that is known from."""
     text = between(time.low, time.high)
     if time.is_busy:
-        return f"{text}, as other work keeps this machine busy"
+        return f"{text}, while other work keeps this machine busy"
     if time.timed_runs:
         runs = "1 search" if time.timed_runs == 1 else f"{time.timed_runs} searches"
         return f"{text}, judging by {runs} on this machine"

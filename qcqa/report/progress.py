@@ -13,8 +13,8 @@ from qcqa.search_result import SearchResult
 
 #: The point that no front may lie beyond, the same for all of a search: said beside every chart.
 REFERENCE = (
-    "Hypervolume: the share of all below the reference point **KV ratio 1, relative WSE 1** that "
-    "the front dominates. In stage 1 for each layer by itself, in stage 2 for the whole model. "
+    "Hypervolume: the share of the area up to the reference point **KV ratio 1, relative WSE 1** "
+    "that the front dominates: in stage 1 of each layer, in stage 2 of the whole model. "
     "Where a search minimises another error, its largest stands for relative WSE 1."
 )
 #: Less than this share of a hypervolume is no improvement.

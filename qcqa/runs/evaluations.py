@@ -12,6 +12,7 @@ from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
+from qcqa.use_cases.texts_apart import refuse_calibration_text
 
 
 def create_evaluation(
@@ -34,14 +35,15 @@ def create_evaluation(
     Raises
     ------
     QCQAError
-        If there is no plan at a point, the benchmark's files or packages are missing, or the
-        run's directory cannot be written.
+        If there is no plan at a point, the benchmark's files or packages are missing, its text is
+        what the plans were calibrated on, or the run's directory cannot be written.
     """
     if not points:
         raise EvaluationError(
             "no plan to measure", expected="at least one method with a plan within the budget"
         )
     plans = plans_of_points(run.result(), points)
+    refuse_calibration_text(plans, benchmark)
     config = EvaluationConfig(
         name="1 plan" if len(plans) == 1 else f"{len(plans)} plans",
         created=utc_now(),

@@ -16,6 +16,7 @@ from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
+from qcqa.use_cases.texts_apart import refuse_calibration_text
 
 OnRow = Callable[[Evaluated], None]
 
@@ -74,10 +75,12 @@ def evaluate_plans(
     Raises
     ------
     EvaluationError
-        If the benchmark's data cannot be used, or a live KV cache is not of the promised size.
+        If the benchmark's data cannot be used or are what a plan was calibrated on, or a live KV
+        cache is not of the promised size.
     QCQAError
         If the model or a plan cannot be used.
     """
+    refuse_calibration_text(plans, benchmark)
     with models_of(
         model,
         plans,

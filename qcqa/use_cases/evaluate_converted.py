@@ -17,6 +17,7 @@ from qcqa.use_cases.device import require_usable
 from qcqa.use_cases.plan_models import plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import tokenizer_of
+from qcqa.use_cases.texts_apart import refuse_calibration_text
 
 
 def is_converted(model: str) -> bool:
@@ -59,6 +60,7 @@ def evaluate_converted(
     """
     require_usable(device, dtype)
     plan = load_plan(folder / "plan.json")
+    refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
     num_stages = len(parts) + (benchmark.speed is not None)
 

@@ -37,7 +37,7 @@ def test_no_run_at_all_says_what_to_do(open_app: OpenApp) -> None:
         ("failed", "disk full"),
         ("cancelled", "What was finished is kept"),
         # Nobody holds the lock of a run that says it is at work.
-        ("running", "gone without a word"),
+        ("running", "ended without a word"),
     ],
 )
 def test_stopped_run_says_why_and_can_be_resumed(

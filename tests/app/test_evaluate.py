@@ -246,7 +246,7 @@ def test_figures_that_are_no_numbers_are_said(
 ) -> None:
     measure(make_run(), value=float("nan"))
     app = open_app("evaluate")
-    assert "got a number" in _alerts(app)
+    assert "No model has a figure for this metric" in _alerts(app)
     explore = open_app(scale="heldout/accuracy")
     assert not explore.error
 
@@ -304,7 +304,7 @@ def test_other_conditions_are_offered_and_not_mixed(
         ("failed", "no such text"),
         ("cancelled", "What was finished is kept"),
         # Nobody holds the lock of an evaluation that says it is at work.
-        ("running", "gone without a word"),
+        ("running", "ended without a word"),
     ],
 )
 def test_stopped_evaluation_says_why_keeps_its_figures_and_is_resumed(

@@ -247,7 +247,7 @@ def test_conversion_at_work_shows_its_progress(
     [
         ("failed", "disk full"),
         ("cancelled", "Nothing half-written is kept"),
-        ("running", "gone without a word"),
+        ("running", "ended without a word"),
     ],
 )
 def test_conversion_that_stopped_can_be_resumed(
@@ -281,7 +281,7 @@ def test_finished_conversion_says_what_its_cache_holds(
     converted = Converted(str(folder), 3 * 2**20, 2 * 2**20, 3072, held)
     save_converted(converted, conversion.folder / CONVERTED)
     app = open_app("export")
-    assert "is not there any more" in _alerts(app)
+    assert "is no longer there" in _alerts(app)
     folder.mkdir()
     app = open_app("export")
     assert f"Written to `{folder}`" in _alerts(app)

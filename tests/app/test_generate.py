@@ -210,9 +210,9 @@ def test_a_generation_at_work_shows_what_has_come(
     ("state", "said"),
     [
         ("failed", "no tokenizer"),
-        ("cancelled", "What was said until then is shown."),
+        ("cancelled", "What was generated until then is shown."),
         # Nobody holds the lock of a generation that says it is at work.
-        ("running", "gone without a word"),
+        ("running", "ended without a word"),
     ],
 )
 def test_a_stopped_generation_says_why_keeps_its_texts_and_starts_over(

@@ -305,6 +305,7 @@ def test_a_run_is_loaded_from_a_path(
     app = open_app("runs")
     app.button(key="open_load").click().run()
     assert app.button(key="load_run").disabled
+    assert "Larger than 200 MB? Give its path below." in _text(app)
     app.text_input(key="load_path").set_value(f" {source} ").run()
     app.button(key="load_run").click().run()
     assert not app.exception

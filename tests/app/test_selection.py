@@ -39,6 +39,36 @@ def test_card_selects_its_plan_everywhere(make_run: MakeRun, open_app: OpenApp) 
     assert _ring(app)["x"] == [50]
 
 
+def test_echo_of_a_widget_that_was_not_yet_told_is_no_choice(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    app = open_app()
+    app.button(key="select_gqa").click().run()
+    # As a slow browser does: with the next event comes what the switch showed before the card.
+    app.button_group(key="plan_method").set_value("optimal")
+    app.slider(key="budget").set_value(60.0).run()
+    assert not app.exception
+    assert app.query_params["budget"] == "60"
+    assert app.query_params["method"] == "gqa"
+    assert app.button_group(key="plan_method").value == "gqa"
+
+
+def test_way_back_to_the_former_plan_is_a_choice(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app()
+    app.button(key="select_gqa").click().run()
+    app.button_group(key="plan_method").set_value("optimal").run()
+    assert app.query_params["method"] == "optimal"
+    assert app.button_group(key="plan_method").value == "optimal"
+    # Once the browser has answered with the new value, the old one is as good as any.
+    app.button(key="select_gqa").click().run()
+    app.slider(key="budget").set_value(60.0).run()
+    app.button_group(key="plan_method").set_value("optimal")
+    app.slider(key="budget").set_value(70.0).run()
+    assert app.query_params["method"] == "optimal"
+
+
 def test_card_of_a_method_without_a_plan_has_nothing_to_select(
     make_run: MakeRun, open_app: OpenApp
 ) -> None:

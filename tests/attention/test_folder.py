@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from qcqa.attention import convert, convert_checkpoint, load
+from qcqa.attention.card import model_card
+from qcqa.plan import Measurement
 from qcqa.plan_file import load_plan
 
 MakeCase = Callable[[str], Any]
@@ -136,6 +139,15 @@ def test_card_says_what_it_is_and_costs(llama: Any, tmp_path: Path) -> None:
     ):
         assert part in card
     assert str(tmp_path) not in card
+
+
+def test_card_holds_the_measured_figures_and_the_settings(llama: Any) -> None:
+    figures = (Measurement("text/perplexity", 12.25, 0.5, 800), Measurement("speed", 7.0))
+    card = model_card(replace(llama.plan, measured=figures, provenance={"seed": 3}))
+    assert "| text/perplexity | 12.25 | 0.5 | 800 |" in card
+    assert "| speed | 7 | — | — |" in card
+    assert "Nothing was measured" not in card
+    assert json.loads(card.split("```json")[1].split("```")[0]) == {"seed": 3}
 
 
 SCRIPT = """

@@ -1,6 +1,7 @@
 """Every command from the outside: what it prints, what it writes, how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ def test_inspect_shows_the_geometry(qcqa: Qcqa, tiny_llama: Path) -> None:
     report = json.loads(qcqa("inspect", tiny_llama, "--json").out)
     assert (report["num_layers"], report["num_kv_heads"], report["head_dim"]) == (4, 12, 4)
     assert report["kv_bytes_per_token"] == 2 * 4 * 12 * 4 * 4
-    assert "key/value heads" in qcqa("inspect", tiny_llama).out
+    assert "KV heads" in qcqa("inspect", tiny_llama).out
 
 
 def test_search_leaves_a_finished_run(run_folder: Path) -> None:
@@ -223,3 +224,13 @@ def test_dry_run_says_what_a_search_takes_and_starts_nothing(qcqa, tiny_llama, t
     refused = qcqa("search", tmp_path, "--dry-run")
     assert refused.code == 2
     assert "config.json" in refused.err
+
+
+def test_the_comparison_says_what_its_columns_are_and_fits_a_terminal(qcqa: Qcqa) -> None:
+    lines = qcqa("compare", "--run", "demo", "--budgets", "0.5").out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    [first, second] = [line for line in lines if "WSE" in line or "relative" in line][:2]
+    assert {"rise of", "relative", "above"} <= set(re.split(r"\s{2,}", first.strip()))
+    assert {"the loss", "WSE", "bound"} <= set(re.split(r"\s{2,}", second.strip()))
+    assert any("reached" in line for line in lines)
+    assert "Rise of the loss: measured on calibration text, nats per token." in lines

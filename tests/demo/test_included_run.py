@@ -26,3 +26,20 @@ def test_the_plan_that_is_shown_first_needs_no_refit_to_be_tried() -> None:
     plan = plan_of_run(run, heads_within_ratio(run.result().spec, 0.5))
     assert plan.method == "best"
     assert run.fitted_folder.load(plan) is not None
+
+
+def test_the_included_figures_cover_all_methods_and_keep_their_promise() -> None:
+    folder = demo_run_folder()
+    assert folder is not None
+    run = open_run(folder)
+    spec, rows = run.result().spec, run.measured()
+    assert {row.method for row in rows} >= {"mha", "gqa", "mqa", "qcqa-ec", "qcqa-ac", "best"}
+    for row in rows:
+        held = row.figure("cache_bytes_per_token")
+        assert held is not None
+        promised = row.kv_ratio * spec.kv_bytes_per_token()
+        assert held.value == row.kv_bytes_per_token == promised
+        for metric in ("heldout/perplexity", "heldout/accuracy", "demo_recall/acc"):
+            figure = row.figure(metric)
+            assert figure is not None
+            assert figure.standard_error

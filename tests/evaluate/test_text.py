@@ -156,6 +156,21 @@ def test_similar_models_are_told_apart_in_pairs(
     assert all(one.standard_error == 0 for one in source.compared_with(source))
 
 
+def test_a_perplexity_beyond_all_numbers_is_left_out(
+    model: PreTrainedModel, tokenizer: Tokenizer, documents: list[str]
+) -> None:
+    source = evaluate_text(model, tokenizer, documents[:3], data="text")
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1e4)
+    broken = evaluate_text(model, tokenizer, documents[:3], data="text")
+    for figures, left_out in (
+        (broken.measurements(), "text/perplexity"),
+        (broken.compared_with(source), "text/perplexity_ratio"),
+    ):
+        assert left_out not in [one.metric for one in figures]
+        assert all(np.isfinite(one.value) for one in figures)
+
+
 def test_scores_of_other_tokens_are_not_compared(
     model: PreTrainedModel, tokenizer: Tokenizer, documents: list[str]
 ) -> None:

@@ -7,6 +7,7 @@ from qcqa.errors import SettingsError
 from qcqa.front_wse import front_wse
 from qcqa.methods import METHODS, run_method
 from qcqa.methods.plans import best_plan
+from qcqa.plan import CalibrationText
 from qcqa.plan_file import plan_from_json, plan_to_json
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem, wse_problem
@@ -94,7 +95,9 @@ def test_a_problem_of_another_fitness_is_refused(grams):
 
 def test_a_plan_says_both_its_wse_and_its_loss(problem, grams):
     front = run_method("best", problem, SETTINGS)
-    plan = best_plan(front, grams, 24)
+    text = CalibrationText("text.txt", "0" * 24, 300, 300)
+    plan = best_plan(front, grams, 24, calibration=text)
+    assert (plan.calibration, plan.provenance["calibration"]) == (text, "text.txt")
     index = front.within(24)
     wse = sum(
         grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)

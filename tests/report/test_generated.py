@@ -69,7 +69,7 @@ def test_a_shorter_text_is_compared_token_by_token_of_its_cache() -> None:
 def test_a_cache_that_breaks_its_promise_and_an_early_end_are_said() -> None:
     odd = replace(FIGURES, cache_bytes=1024, ending="context")
     lines = figures_lines(replace(SOURCE, figures=odd), SOURCE)
-    assert "promised were 26.0 KiB" in lines
+    assert "26.0 KiB were promised" in lines
     assert lines[-1] == "ended at the model's longest context"
 
 

@@ -90,16 +90,18 @@ def test_tables_list_what_is_merged_the_dearest_first(gram: HeadGram) -> None:
     costs = layer_costs(gram, LayerGrouping.shared(GROUPING))
     table = group_cost_table(costs)
     assert table["heads"].tolist() == ["0, 2, 5", "3, 4"]
-    assert table["heads saved"].tolist() == [4, 2]
+    assert table["saved"].tolist() == [4, 2]
     assert table["WSE"].is_monotonic_decreasing
     (row,) = layer_cost_table(costs).to_dict("records")
     assert row["groups"] == 3
-    assert row["bound, %"] <= 0
-    assert costs[0].wse * (1 + row["neighbours, %"] / 100) == pytest.approx(costs[0].neighbours_wse)
+    assert row["lower bound, %"] <= 0
+    assert costs[0].wse * (1 + row["neighbours instead, %"] / 100) == pytest.approx(
+        costs[0].neighbours_wse
+    )
 
 
 def test_a_layer_that_is_kept_loses_nothing(gram: HeadGram) -> None:
     costs = layer_costs(gram, LayerGrouping.shared(Grouping.singletons(NUM_HEADS)))
     assert costs[0].wse == 0
     assert group_cost_table(costs).empty
-    assert layer_cost_table(costs)["neighbours, %"].isna().all()
+    assert layer_cost_table(costs)["neighbours instead, %"].isna().all()

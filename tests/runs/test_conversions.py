@@ -30,7 +30,7 @@ from qcqa.runs.worker import work
 POINT = ("optimal", 48)
 
 
-def _wait(condition: Callable[[], bool], *, seconds: float = 120.0) -> None:
+def _wait(condition: Callable[[], bool], *, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -100,7 +100,7 @@ def test_cancel_leaves_nothing_half_written_and_resume_finishes(
         with pytest.raises(RunError, match=r"converted\.json cannot be read"):
             converted_of(conversion)
         with resume(conversion) as process:
-            assert process.wait(120) == 0
+            assert process.wait(300) == 0
     assert conversion.status().state == "finished"
     assert _names(folder.parent) == {"half"}
     assert converted_of(conversion).measured_bytes_per_token is not None
@@ -119,7 +119,7 @@ def test_a_killed_worker_shows_as_dead_and_its_leftovers_go(search: Run, tmp_pat
     others = folder.parent / f".half.{os.getpid()}.tmp"
     others.mkdir()
     with resume(conversion) as process:
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     # That of a process that lives is not ours to remove.
     assert _names(folder.parent) == {"half", others.name}
 

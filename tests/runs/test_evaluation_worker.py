@@ -19,7 +19,7 @@ from qcqa.use_cases.points import plans_of_points
 POINTS = (("gqa", 48), ("optimal", 48), ("mqa", 12))
 
 
-def _wait(condition: Callable[[], bool], *, seconds: float = 120.0) -> None:
+def _wait(condition: Callable[[], bool], *, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -58,7 +58,7 @@ def test_cancel_in_the_middle_of_a_model_keeps_figures_and_resume_finishes_with_
     )
     kept = {path: path.stat().st_mtime_ns for path in (search.folder / "measured").iterdir()}
     with resume(evaluation) as process:
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     assert evaluation.status().state == "finished"
     assert list(search.measured()) == _undisturbed(search, benchmark)
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
@@ -78,5 +78,5 @@ def test_a_killed_worker_shows_as_dead_and_damaged_files_are_measured_again(sear
     assert 2 <= len(rows) < 4
     assert len(search.measured()) == len(rows) - 1
     with resume(evaluation) as process:
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     assert list(search.measured()) == _undisturbed(search, benchmark)

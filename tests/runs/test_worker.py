@@ -60,7 +60,7 @@ def test_a_run_goes_from_queued_to_finished_and_its_files_hold_what_a_search_ret
 ) -> None:
     assert run.status().state == "queued"
     with start_worker(run) as process:
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     status = run.status()
     assert (status.state, status.fraction) == ("finished", 1.0)
     direct = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
@@ -82,7 +82,7 @@ def test_a_killed_worker_shows_as_dead_and_resume_finishes_with_the_same_result(
         os.kill(process.pid, signal.SIGKILL)
     assert run.status().state == "dead"
     with resume(run) as process:
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     assert run.status().state == "finished"
     undisturbed = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
     assert _same(run.result().fronts["qcqa-ac"], undisturbed.fronts["qcqa-ac"])
