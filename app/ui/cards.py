@@ -11,20 +11,13 @@ from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
 from qcqa.report.plan_card import PlanCard, plan_card
 from qcqa.report.plan_figures import PlanFigure
-from qcqa.report.wording import listed
+from qcqa.report.wording import ERROR_NAMES, error_text, listed
 from qcqa.search_result import SearchResult
-from qcqa.terms import Fitness
 from qcqa.use_cases.plan import best_method
 from ui.glyph import glyph
 from ui.state import choices, choose
 
 Points = Mapping[str, BudgetPoint | None]
-
-#: What a plan was chosen by where that is not its WSE, and its unit.
-_AIMS: Mapping[Fitness, tuple[str, str]] = {
-    "loss": ("measured rise of the loss", "nats"),
-    "output-error": ("relative output error", ""),
-}
 
 
 def best_points(points: Points, result: SearchResult, max_cached_heads: int) -> list[BudgetPoint]:
@@ -76,7 +69,7 @@ def _bought(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads
     verb = "lose" if len(equals) > 1 else "loses"
     said = f"Within {size} of the source's KV cache, {names} {verb} least"
     if best.fitness != "wse":
-        return f"{said}: {_AIMS[best.fitness][0]} {_error_text(best)}."
+        return f"{said}: {error_text(best.fitness, best.error)}."
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
         compared = f", {percent_text(-best.over_gqa)} less than GQA"
@@ -90,11 +83,6 @@ def _proof(best: BudgetPoint) -> str:
     if isnan(best.over_bound):
         return ""
     return f"No grouping can be more than {percent_text(_room(best))} lower."
-
-
-def _error_text(point: BudgetPoint) -> str:
-    """Return the error by which a plan was chosen, with its unit."""
-    return f"{significant(point.error)} {_AIMS[point.fitness][1]}".strip()
 
 
 def method_cards(
@@ -182,7 +170,8 @@ def facts(
         )
     aim = {}
     if point.fitness != "wse":
-        aim[_AIMS[point.fitness][0].capitalize()] = _error_text(point)
+        name, unit = ERROR_NAMES[point.fitness]
+        aim[name.capitalize()] = f"{significant(point.error)} {unit}".strip()
     return {
         "Method": method_style(point.method).label,
         "KV ratio": f"{point.kv_ratio:.4f}",

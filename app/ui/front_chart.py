@@ -12,7 +12,8 @@ from qcqa.report.error_axis import ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.measured import metrics_of, rows_under
 from qcqa.report.overlay import measured_obstacle, predicted_obstacle
-from qcqa.report.pareto import pareto_caption, pareto_figure
+from qcqa.report.pareto import pareto_figure
+from qcqa.report.pareto_caption import pareto_caption
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis

@@ -11,7 +11,7 @@ from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, LowerBound
 from qcqa.report.comparison import points_at_budget
-from qcqa.report.dominated import dominated_trace, shows_dominated
+from qcqa.report.dominated import dominated_trace
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
@@ -20,12 +20,6 @@ from qcqa.report.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.report.plan_hover import PlanHover
 from qcqa.search_result import SearchResult
-from qcqa.terms import Fitness
-
-_AIMS: dict[Fitness, str] = {
-    "output-error": "the error of the attention's output",
-    "loss": "measured loss",
-}
 
 #: More corners than this do not show on a screen, but cost time.
 _MOST_CORNERS = 400
@@ -112,53 +106,6 @@ def pareto_figure(
     if selected is not None and (place := chart.place(selected)) is not None:
         figure.add_trace(selection_ring(*place))
     return figure
-
-
-def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False) -> str:
-    """Say how to read the chart of :func:`pareto_figure`, as Markdown.
-
-    Parameters
-    ----------
-    result : SearchResult
-        What is drawn.
-    scale : ErrorScale
-        What the vertical axis shows.
-    log : bool
-        Whether it is logarithmic.
-    """
-    has_dots = shows_dominated(result, scale)
-    dot = ", every faint dot a dominated one that the search weighed" if has_dots else ""
-    step = f"Every step is a plan{dot}; down and to the left is better"
-    if scale == "loss":
-        return (
-            f"{step}. **Rise of the loss**: measured on the calibration text with one layer merged "
-            "at a time, and summed over the layers. It ranks plans; measure a whole plan before "
-            "you serve it."
-        )
-    if scale == "output-error":
-        return (
-            f"{step}. **Output error**: how far merging moves the attention's output on the "
-            "calibration text, relative to its squared norm. It only stands in for quality: "
-            "measure a plan before you serve it."
-        )
-    any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
-    others = (front for front in result.fronts.values() if front.fitness != "wse")
-    aims = "".join(
-        f" **{method_style(front.method).label} is chosen by {_AIMS[front.fitness]}, not by WSE.**"
-        for front in others
-    )
-    reaches = (
-        "is below zero"
-        if scale == "gap"
-        else "is below the dashed line"
-        if log
-        else "reaches the grey area under the dashed line"
-    )
-    return (
-        f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
-        "far merging moves the K and V weights, relative to their squared norm. It needs "
-        f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
-    )
 
 
 class _Chart:

@@ -7,7 +7,7 @@ from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.error_axis import ERROR_SCALES, ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.plan_figures import PlanFigure
-from qcqa.report.wording import in_sentence
+from qcqa.report.wording import error_text, in_sentence
 from qcqa.search_result import SearchResult
 
 
@@ -114,11 +114,7 @@ def _error(result: SearchResult, point: BudgetPoint, scale: ErrorScale) -> tuple
 
 def _searched(point: BudgetPoint) -> list[str]:
     """Return the error by which a plan was chosen where that is not its WSE."""
-    if point.fitness == "wse":
-        return []
-    name = in_sentence(ERROR_SCALES[point.fitness])
-    unit = " nats" if point.fitness == "loss" else ""
-    return [f"{name} {significant(point.error)}{unit}"]
+    return [] if point.fitness == "wse" else [error_text(point.fitness, point.error)]
 
 
 def _relative_wse(point: BudgetPoint) -> str:

@@ -65,7 +65,7 @@ def convert_by_plan(
     fitted : FittedFolder, optional
         Where refitted attention is looked for, and kept.
     revision : str, optional
-        Branch, tag or commit on the Hub.
+        Branch, tag or commit on the Hub; that of the plan by default.
     on_progress : callable, optional
         Called often; raising from it ends the conversion, and nothing is left.
 
@@ -75,6 +75,8 @@ def convert_by_plan(
         If the model, the plan, its calibration or the folder cannot be used.
     """
     report = on_progress or silent
+    if revision is None and model == plan.model.source:
+        revision = plan.model.revision
     # What was refitted before needs no calibration: all that rests on it is replaced.
     is_fitted = plan.refit and fitted is not None and fitted.holds(plan)
     rests_on_text = plan.calibration is not None and not is_fitted

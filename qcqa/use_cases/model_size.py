@@ -7,8 +7,8 @@ from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import CheckpointError
 from qcqa.model_spec import ModelSpec
 
-#: Where configs say how many positions a model was made for.
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+#: Where configs say how many positions a model was made for; the first counts, as in an evaluation.
+_POSITIONS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
 
 
 @dataclass(frozen=True, slots=True)

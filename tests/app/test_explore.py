@@ -174,7 +174,7 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     point = points_at_budget(run.result(), 24)["best"]
     assert point is not None
     headline = app.subheader[0].value
-    assert "**Best** loses least: measured rise of the loss" in headline
+    assert "**Best** loses least: rise of the loss" in headline
     assert "WSE" not in headline
     assert _cards(app)["Best"] == significant(point.error)
     assert "Best is chosen by measured loss, not by WSE" in _text(app)

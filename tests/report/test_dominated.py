@@ -17,7 +17,8 @@ from qcqa.report.figure_file import figure_image, find_browser
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.overlay import OtherRun
 from qcqa.report.palette import METHOD_STYLES
-from qcqa.report.pareto import pareto_caption, pareto_figure
+from qcqa.report.pareto import pareto_figure
+from qcqa.report.pareto_caption import pareto_caption
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import wse_problem
 from qcqa.search_result import SearchResult

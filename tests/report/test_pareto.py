@@ -11,7 +11,8 @@ from qcqa.evaluated import Evaluated
 from qcqa.report.error_axis import ErrorScale, scales_of
 from qcqa.report.kv_axis import KvAxis, KvUnit
 from qcqa.report.palette import METHOD_STYLES
-from qcqa.report.pareto import pareto_caption, pareto_figure
+from qcqa.report.pareto import pareto_figure
+from qcqa.report.pareto_caption import pareto_caption
 from qcqa.search_result import SearchResult
 
 

@@ -1,0 +1,59 @@
+"""How to read the Pareto chart, in words."""
+
+from qcqa.report.dominated import shows_dominated
+from qcqa.report.error_axis import ErrorScale
+from qcqa.report.palette import method_style
+from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
+
+_AIMS: dict[Fitness, str] = {
+    "output-error": "the error of the attention's output",
+    "loss": "measured loss",
+}
+
+
+def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False) -> str:
+    """Say how to read the chart of :func:`~qcqa.report.pareto.pareto_figure`, as Markdown.
+
+    Parameters
+    ----------
+    result : SearchResult
+        What is drawn.
+    scale : ErrorScale
+        What the vertical axis shows.
+    log : bool
+        Whether it is logarithmic.
+    """
+    has_dots = shows_dominated(result, scale)
+    dot = ", every faint dot a dominated one that the search weighed" if has_dots else ""
+    step = f"Every step is a plan{dot}; down and to the left is better"
+    if scale == "loss":
+        return (
+            f"{step}. **Rise of the loss**: measured on the calibration text with one layer merged "
+            "at a time, and summed over the layers. It ranks plans; measure a whole plan before "
+            "you serve it."
+        )
+    if scale == "output-error":
+        return (
+            f"{step}. **Output error**: how far merging moves the attention's output on the "
+            "calibration text, relative to its squared norm. It only stands in for quality: "
+            "measure a plan before you serve it."
+        )
+    any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
+    others = (front for front in result.fronts.values() if front.fitness != "wse")
+    aims = "".join(
+        f" **{method_style(front.method).label} is chosen by {_AIMS[front.fitness]}, not by WSE.**"
+        for front in others
+    )
+    reaches = (
+        "is below zero"
+        if scale == "gap"
+        else "is below the dashed line"
+        if log
+        else "reaches the grey area under the dashed line"
+    )
+    return (
+        f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
+        "far merging moves the K and V weights, relative to their squared norm. It needs "
+        f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
+    )
