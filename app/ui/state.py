@@ -108,7 +108,7 @@ def widget(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
     return controlled(key or name, value, lambda chosen: choose(**{name: chosen}))
 
 
-def field(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
+def field(name: str, value: Any) -> dict[str, Any]:
     """Return ``key`` and ``on_change`` of a widget of the form of a new search.
 
     Parameters
@@ -117,10 +117,8 @@ def field(name: str, value: Any, *, key: str | None = None) -> dict[str, Any]:
         Field of :class:`Draft`.
     value : object
         What the widget is to show now.
-    key : str, optional
-        The widget's key; the name after ``new_`` by default.
     """
-    return controlled(key or f"new_{name}", value, lambda chosen: redraft(**{name: chosen}))
+    return controlled(f"new_{name}", value, lambda chosen: redraft(**{name: chosen}))
 
 
 def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class PlanCard:
     value, label : str
         The figure, and its name.
     change, against : str or None
-        Its difference from that of another plan, and whose; None where there is none to compare.
+        Its difference from that of another plan, None where there is none to compare, and whose
+        that is, None for the source, whose figure is among the lines.
     lower_is_better : bool or None
         Of the change; None where nobody knows.
     lines : tuple of str
@@ -58,15 +59,22 @@ def plan_card(
     figure : PlanFigure or None
         The plan's measured figure, where it was measured.
     """
-    size = axis.text(point.num_cached_heads) + (" of source" if axis.unit == "percent" else "")
+    size = f"{axis.text(point.num_cached_heads)} of KV cache"
     if figure is not None and scale not in ERROR_SCALES:
         return PlanCard(
             value=figure.value,
             label=in_sentence(figure.label),
             change=figure.change,
-            against="source" if figure.change else None,
+            # A line of its own: beside the change there is no room for it on a phone.
+            against=None,
             lower_is_better=figure.lower_is_better,
-            lines=(size, *_searched(point), _relative_wse(point), *_gap(point)),
+            lines=(
+                *([f"source: {figure.source_value}"] if figure.source_value else []),
+                size,
+                *_searched(point),
+                _relative_wse(point),
+                *_gap(point),
+            ),
         )
     shown = _predicted(result, point, scale)
     value, label = _error(result, point, shown)

@@ -33,8 +33,8 @@ class PlanFigure:
         Of it; 0 where it is not known.
     value, error : str
         The same two with their unit; the error may be empty.
-    change : str or None
-        The figure less the source's, with its sign; None where the source was not measured.
+    source_value, change : str or None
+        The source's figure, and this one less it, with its sign; None where it was not measured.
     lower_is_better : bool or None
         None where nobody knows.
     """
@@ -44,6 +44,7 @@ class PlanFigure:
     standard_error: float
     value: str
     error: str
+    source_value: str | None = None
     change: str | None = None
     lower_is_better: bool | None = None
 
@@ -78,6 +79,7 @@ def figures_at(
                 standard_error=error,
                 value=value_text(metric, figure.value),
                 error=value_text(metric, error) if error else "",
+                source_value=value_text(metric, of_source.value) if of_source else None,
                 change=change_text(metric, figure.value - of_source.value) if of_source else None,
                 lower_is_better=None if higher is None else not higher,
             )

@@ -40,9 +40,9 @@ def test_measured_figure_comes_first_with_its_change(
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
     card = _card(result, load, "gqa", METRIC, rows)
     assert (card.value, card.label) == ("45.0 %", "next-token accuracy")
-    assert (card.change, card.against) == ("\N{MINUS SIGN}15.0 points", "source")
+    assert card.change == "\N{MINUS SIGN}15.0 points"
     assert card.lower_is_better is False
-    assert card.lines[0] == "50.0 % of source"
+    assert card.lines[:2] == ("source: 60.0 %", "50.0 % of KV cache")
     assert f"relative WSE {_point(result, 'gqa').relative_wse:.3f}" in card.lines
 
 
@@ -51,7 +51,8 @@ def test_change_needs_a_measured_source(
 ) -> None:
     card = _card(result, load, "gqa", METRIC, (measure("gqa", 24, accuracy=0.45),))
     assert card.value == "45.0 %"
-    assert (card.change, card.against) == (None, None)
+    assert card.change is None
+    assert not any(line.startswith("source") for line in card.lines)
 
 
 def test_unmeasured_plan_shows_its_error_by_name(
