@@ -91,8 +91,6 @@ def pareto_figure(
             "automargin": True,
             "exponentformat": "power",
         },
-        # The same revision keeps zoom and hidden methods when only the budget moves.
-        uirevision=f"{axis.unit}-{scale}-{log}",
     )
     if y_of.bound is not None and not log:
         _name_the_bound(figure, y_of.bound, axis, y_of)

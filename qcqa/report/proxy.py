@@ -185,7 +185,6 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str, *, height: int = 400) -
             "rangemode": "tozero",
             "automargin": True,
         },
-        uirevision=metric,
     )
     return figure
 
