@@ -113,7 +113,6 @@ def accuracy_figure(
             "zeroline": False,
             "automargin": True,
         },
-        uirevision=f"{axis.unit}-{metric}",
     )
     chart.draw_source(figure)
     chart.draw_chance(figure)

@@ -93,8 +93,6 @@ def pareto_figure(
         },
         # A front and its dropped plans are a group of one entry, which needs no column of its own.
         legend_traceorder="normal",
-        # The same revision keeps zoom and hidden methods when only the budget moves.
-        uirevision=f"{axis.unit}-{scale}-{log}",
     )
     if y_of.bound is not None and not log:
         _name_the_bound(figure, y_of.bound, axis, y_of)

@@ -160,7 +160,6 @@ def progress_figure(
         height=_HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.04, "yanchor": "bottom", "title": {"text": ""}},
-        uirevision="progress",
     )
     return figure
 

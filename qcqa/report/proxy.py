@@ -185,7 +185,6 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
             "rangemode": "tozero",
             "automargin": True,
         },
-        uirevision=metric,
     )
     return figure
 

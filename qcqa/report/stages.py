@@ -139,9 +139,7 @@ def layers_figure(stages: Sequence[Stage]) -> go.Figure:
     )
     figure.update_xaxes(title_text="layer", showgrid=False, zeroline=False, tickformat="d")
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
-    figure.update_layout(
-        height=60 + 26 * len(stages), margin={"l": 8, "r": 8, "t": 4, "b": 8}, uirevision="layers"
-    )
+    figure.update_layout(height=60 + 26 * len(stages), margin={"l": 8, "r": 8, "t": 4, "b": 8})
     return figure
 
 

@@ -365,6 +365,7 @@ def test_explore_shows_measured_figures_of_the_plans(
     assert "accuracy" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
     assert "next-token accuracy" in _text(app)
     assert "Measured, **" in _text(app)
+    app.session_state["all_figures"] = True
     app.selectbox(key="scale_list").set_value("relative").run()
     assert not app.exception
     assert "WSE" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
