@@ -29,6 +29,9 @@ from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
 from qcqa.search_result import SearchResult
 
+#: Cards of the source and of so many methods end about where the chart does.
+_METHODS_AS_HIGH_AS_THE_CHART = 5
+
 
 @st.fragment
 @redrawn_alone
@@ -55,7 +58,9 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         with right:
             method_cards(points, result, axis, figures, selected, shown_scale(result, metrics))
         if selected:
-            gpu_panel(result.spec, axis.load, selected)
+            # Below the chart there is room where the cards of many methods go further down.
+            with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
+                gpu_panel(result.spec, axis.load, selected)
         plan_panel(run, result, points, axis, max_cached_heads, figures)
         details = st.expander(
             "All figures at this budget",
