@@ -1,8 +1,8 @@
 """How long the server takes to redraw Explore when the budget moves, for large models.
 
-Makes up a model of random heads, searches it briefly with every method, and moves the slider of the
-whole page in AppTest: no browser, no network. The time is of the processor, so that other work on
-the machine does not count.
+On made-up runs, moves the slider of the whole page in AppTest: no browser, no network, which
+``slider_speed.py`` has. The time is of the processor, so that other work on the machine does not
+count.
 
 The requirement: 0.3 s at 32 layers x 32 heads and 0.6 s at 80 x 64, each the median; and figures
 of less than a megabyte. Exits with 1 where not.
@@ -16,58 +16,19 @@ import os
 import statistics
 import sys
 import tempfile
+from pathlib import Path
 from time import process_time
 
-import numpy as np
+sys.path.insert(0, str(Path(__file__).parent))
+
+from made_up import made_up_run
 from streamlit.testing.v1 import AppTest
 
-from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.methods import run_method
-from qcqa.model_spec import ModelSpec
 from qcqa.packaged import app_folder
 from qcqa.runs.run import Run
-from qcqa.runs.status import RunStatus
-from qcqa.runs.store import create_run
-from qcqa.search.config import SearchSettings
-from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import wse_problem
-from qcqa.search_result import ResultFolder
 
 MAX_SECONDS = {(32, 32): 0.3, (80, 64): 0.6}
 MAX_FIGURE_BYTES = 1_000_000
-METHODS = ("mha", "gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec")
-
-
-def made_up_run(num_layers: int, num_heads: int) -> Run:
-    """Return a finished run of a model of random heads."""
-    rng = np.random.default_rng(0)
-
-    def gram() -> np.ndarray:
-        return gram_of_heads(rng.normal(size=(num_heads, 32)).astype(np.float32))
-
-    spec = ModelSpec(
-        source="made-up",
-        revision=None,
-        model_type="llama",
-        num_layers=num_layers,
-        num_query_heads=num_heads,
-        num_kv_heads=num_heads,
-        head_dim=128,
-        hidden_size=128 * num_heads,
-        has_kv_bias=False,
-        dtype="bfloat16",
-    )
-    layers = tuple(HeadGram(key=gram(), value=gram()) for _ in range(num_layers))
-    grams = ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
-    settings = SearchSettings(restarts=0, workers=1, generations=5, stage2_generations=20)
-    run = create_run(model="made-up", name="Made up", methods=METHODS[3:], settings=settings)
-    kept, problem = ResultFolder(run.folder), wse_problem(grams)
-    kept.save_grams(grams)
-    kept.save_bound(lower_bound(problem, settings))
-    for method in METHODS:
-        kept.save_front(run_method(method, problem, settings))
-    run.write_status(RunStatus(state="finished"))
-    return run
 
 
 def redraws(run: Run, repeats: int) -> tuple[list[float], int]:
