@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.evaluated import INSTALL_HARNESS, Benchmark, DecodeLoad
 from qcqa.packaged import demo_model_folder
 from qcqa.runs.run import Run
 
@@ -90,7 +90,7 @@ def ask_quality(run: Run) -> Benchmark | None:
         )
     if tasks and not _has_harness():
         st.warning(
-            "Tasks need lm-evaluation-harness: `pip install 'qcqa-explorer[eval]'`",
+            f"Tasks need lm-evaluation-harness: `{INSTALL_HARNESS}`",
             icon=":material/extension:",
         )
         return None

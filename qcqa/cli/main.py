@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -27,7 +29,6 @@ from qcqa.errors import QCQAError
 
 cli = typer.Typer(
     name="qcqa",
-    help="Search which attention heads of a model should share one key/value head.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -49,6 +50,24 @@ cli.command("app")(app.app)
 cli.command("worker", hidden=True)(worker.worker)
 cli.add_typer(export.cli, name="export")
 cli.add_typer(runs.cli, name="runs")
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"qcqa {version('qcqa-explorer')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Say which release this is."
+        ),
+    ] = False,
+) -> None:
+    """Search which attention heads of a model should share one key/value head."""
 
 
 def main() -> None:
@@ -77,5 +96,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"qcqa: {' '.join(message.split())}", file=sys.stderr)
+    # A call without a command has been answered with help, and there is nothing to add.
+    if message:
+        print(f"qcqa: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

@@ -11,6 +11,7 @@ from typing import Any
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.task_files import demo_task_files, read_task_file
+from qcqa.evaluated import INSTALL_HARNESS
 
 #: Of the draw of examples that are shown before a question, as in the harness.
 _FEWSHOT_SEED = 1234
@@ -29,7 +30,7 @@ def harness_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise EvaluationError(
             f"tasks need lm-evaluation-harness, and {error.name} is not installed",
-            remedy="pip install 'qcqa-explorer[eval]'",
+            remedy=INSTALL_HARNESS,
         ) from error
 
 

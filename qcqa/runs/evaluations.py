@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import INSTALL_HARNESS, Benchmark, Evaluated
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
@@ -66,7 +66,7 @@ def require_harness(benchmark: Benchmark) -> None:
     if benchmark.tasks and find_spec("lm_eval") is None:
         raise EvaluationError(
             "tasks need lm-evaluation-harness, and lm_eval is not installed",
-            remedy="pip install 'qcqa-explorer[eval]'",
+            remedy=INSTALL_HARNESS,
         )
 
 

@@ -156,7 +156,7 @@ def test_missing_harness_is_said_before_anything_starts(
     app = open_app("evaluate")
     monkeypatch.setattr("ui.benchmark_form.find_spec", lambda _name: None)
     app.multiselect(key="measure_tasks").set_value(["demo_recall"]).run()
-    assert "pip install 'qcqa-explorer[eval]'" in app.warning[0].value
+    assert "`pip install 'lm_eval" in app.warning[0].value
     assert "start_evaluation" not in [button.key for button in app.button]
     app.multiselect(key="measure_tasks").set_value([]).run()
     assert not app.warning

@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qcqa.evaluated import INSTALL_HARNESS
 from qcqa.plan_file import load_plan
 from qcqa.runs.run import open_run
 
@@ -234,3 +237,20 @@ def test_the_comparison_says_what_its_columns_are_and_fits_a_terminal(qcqa: Qcqa
     assert {"the loss", "WSE", "bound"} <= set(re.split(r"\s{2,}", second.strip()))
     assert any("reached" in line for line in lines)
     assert "Rise of the loss: measured on calibration text, nats per token." in lines
+
+
+def test_version_is_told(qcqa: Qcqa) -> None:
+    called = qcqa("--version")
+    assert (called.code, called.out) == (0, f"qcqa {version('qcqa-explorer')}\n")
+
+
+def test_no_command_is_answered_with_help_alone(qcqa: Qcqa) -> None:
+    called = qcqa()
+    assert (called.code, called.err) == (2, "")
+    assert "Usage" in called.out
+
+
+def test_what_installs_the_harness_is_what_the_package_asks_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    (wanted,) = project["project"]["optional-dependencies"]["eval"]
+    assert f"pip install '{wanted}'" == INSTALL_HARNESS

@@ -278,5 +278,5 @@ def test_a_missing_harness_is_said_with_its_remedy(
     for name in [name for name in sys.modules if name.partition(".")[0] == "lm_eval"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    with pytest.raises(EvaluationError, match=r"pip install 'qcqa-explorer\[eval\]'"):
+    with pytest.raises(EvaluationError, match="pip install 'lm_eval"):
         evaluate_tasks(model, tokenizer, ["demo_recall"])
