@@ -28,6 +28,7 @@ from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import result_of
+from ui.state import redrawn_alone
 from ui.wording import plain, when
 
 #: Larger checkpoints are not sent through the browser.
@@ -82,6 +83,7 @@ def _earlier(run: Run, conversions: list[Run]) -> None:
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live(conversion: Run) -> None:
     """Follow a conversion; the page is drawn anew when it has ended."""
     workers.reap()

@@ -30,7 +30,7 @@ from qcqa.runs.recipe_shell import shell_recipe
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis
-from ui.state import choices
+from ui.state import choices, redrawn_alone
 from ui.wording import merge_text
 
 #: Of the session's state: what stood in the way of drawing a chart, by its button.
@@ -201,6 +201,7 @@ def _drawn(
 
 
 @st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _tell_problems() -> None:
     """Say what stood in the way of drawing a chart."""
     for problem in dict.fromkeys(st.session_state.get(_PROBLEMS, {}).values()):

@@ -14,7 +14,7 @@ from ui import workers
 from ui.budget import budget_field
 from ui.device import choose_device
 from ui.errors import shown_in_place
-from ui.state import choose
+from ui.state import choose, redrawn_alone
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
 _DEMO_PROMPT = (
@@ -25,6 +25,7 @@ _PROMPT = "Once upon a time"
 
 
 @st.fragment
+@redrawn_alone
 def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_work: bool) -> None:
     """Ask for prompt and plans, and start the generation in a process of its own.
 

@@ -13,12 +13,14 @@ from qcqa.runs.status import LIVE_STATES, RunStatus
 from ui import workers
 from ui.errors import shown_in_place
 from ui.results import Stamp, stamp_of
+from ui.state import redrawn_alone
 
 SECONDS_BETWEEN_LOOKS = 1.0
 _PROBLEM = "problem_with_run"
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def live_progress(run: Run, seen: Stamp) -> None:
     """Follow a run at work; the rest of the page is only drawn anew when there is more to see.
 

@@ -9,6 +9,7 @@ from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import Stamp, measured_stamp
+from ui.state import redrawn_alone
 
 
 def newest_evaluation(run: Run) -> Run | None:
@@ -30,6 +31,7 @@ def newest_evaluation(run: Run) -> Run | None:
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live(evaluation: Run, run: Run, seen: Stamp) -> None:
     """Follow an evaluation; the page is only drawn anew when there is more to see."""
     workers.reap()

@@ -18,6 +18,7 @@ from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, attempt, progress_row, stopped
 from ui.run_dialogs import open_dialog
 from ui.runs_list import outcome_of_run
+from ui.state import redrawn_alone
 from ui.wording import plain, when
 
 
@@ -65,6 +66,7 @@ def _work(run: Run) -> None:
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live(run: Run, seen: list[str]) -> None:
     """Follow what is at work; the page is drawn anew when something begins or ends."""
     workers.reap()

@@ -20,7 +20,7 @@ from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS
 from ui.results import Stamp, measured_stamp, stamp_of
 from ui.run_picker import default_run, run_id
-from ui.state import choices, choose
+from ui.state import choices, choose, redrawn_alone
 from ui.wording import plain
 
 Runs = Mapping[str, Run | DamagedRun]
@@ -46,6 +46,7 @@ def runs_list(runs: Runs) -> list[Run | DamagedRun]:
 
 
 @st.fragment(run_every=2 * SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live_table(ids: list[str], at_work: list[str], selected: list[str]) -> None:
     """Follow runs at work, and read the results of many runs without keeping anyone waiting.
 

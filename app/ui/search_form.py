@@ -17,10 +17,11 @@ from ui.draft import SOURCES
 from ui.errors import shown_in_place
 from ui.search_model import choose_model, look_at
 from ui.search_settings import Asked, choose_settings
-from ui.state import choose, draft, field
+from ui.state import choose, draft, field, redrawn_alone
 
 
 @st.fragment
+@redrawn_alone
 def search_form() -> None:
     """Ask what to search and how, say what it takes, and start it in a process of its own."""
     left, right = st.columns([3, 2], gap="large")

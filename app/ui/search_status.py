@@ -22,6 +22,7 @@ from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import result_of
+from ui.state import redrawn_alone
 from ui.wording import when
 
 _ICONS = {
@@ -56,6 +57,7 @@ def search_status(run: Run) -> None:
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live(run: Run) -> None:
     """Follow a run at work; the rest of the page is drawn anew when it ends."""
     workers.reap()

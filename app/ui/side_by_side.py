@@ -14,7 +14,7 @@ from ui.errors import shown_in_place
 from ui.generate_form import generate_form
 from ui.generated_texts import generated_texts
 from ui.live import progress_row, stopped
-from ui.state import choices, choose, controlled
+from ui.state import choices, choose, controlled, redrawn_alone
 from ui.wording import when
 
 #: Texts should flow, not jump.
@@ -88,6 +88,7 @@ def _label(generation: Run) -> str:
 
 
 @st.fragment(run_every=_SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
 def _live(generation: Run, result: SearchResult) -> None:
     """Follow a generation; the page is drawn anew when it has ended."""
     workers.reap()

@@ -6,9 +6,11 @@ from qcqa.evaluated import Evaluated
 from qcqa.report.speed import SpeedConditions, speed_conditions, speed_sentence, speed_table
 from qcqa.report.speed_chart import QUANTITIES, speed_figure
 from ui.chart import legible
+from ui.state import redrawn_alone
 
 
 @st.fragment
+@redrawn_alone
 def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
     """Draw the speed and memory of a run's models.
 

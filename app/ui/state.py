@@ -62,6 +62,7 @@ def choose(**changes: Any) -> None:
 
 def redraft(**changes: Any) -> None:
     """Change what the form of a new search holds, and the address with it."""
+    st.session_state[_CHOSEN] = True
     st.session_state[_DRAFT] = replace(draft(), **changes)
     _write_address()
 
@@ -159,7 +160,7 @@ def settle_choices() -> None:
 
 
 def redrawn_alone(draw: Callable[_P, None]) -> Callable[_P, None]:
-    """Decorate a fragment with controlled widgets: what precedes it on the page is not run."""
+    """Decorate a fragment: where it is drawn alone, nothing before it has settled the choices."""
 
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:

@@ -383,3 +383,17 @@ def test_queued_run_waits_for_its_worker(make_run: MakeRun, open_app: OpenApp) -
         app = open_app()
     assert not app.get("plotly_chart")
     assert app.button(key="cancel_run")
+
+
+def test_setting_goes_back_to_what_it_was_before_the_effort(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    app = open_app("search")
+    app.button_group(key="new_effort").set_value("Quick").run()
+    population = app.number_input(key="new_population_size")
+    assert population.value == 40
+    population.set_value(100).run()
+    assert not app.exception
+    assert app.number_input(key="new_population_size").value == 100
+    assert app.query_params["population_size"] == "100"
