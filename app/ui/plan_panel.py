@@ -52,8 +52,7 @@ def plan_panel(
         st.table(facts(point, axis, merge_text(plan), figures.get(method)), border="horizontal")
         st.download_button(
             "Download plan",
-            # Written when it is asked for, not for every place that the slider goes past.
-            lambda: plan_text(plan),
+            plan_text(plan),
             file_name=f"plan-{method}-{round(100 * plan.kv_ratio)}pct.json",
             mime="application/json",
             icon=":material/download:",
