@@ -152,9 +152,7 @@ def main() -> int:
         rows = {name: asdict(one) for name, one in found.items()}
         print(json.dumps(rows | {"load": load, "is_met": is_met}, indent=2))
     else:
-        print(
-            "".join(f"{title:>8}" for title in ("", "", "", "seen", "worst", "all", "server", "kB"))
-        )
+        print(f"{'':<24}{'seen':>8}{'worst':>8}{'all':>8}{'server':>8}{'kB':>8}")
         for name, one in found.items():
             print(
                 f"{name:<24}{one.seen_seconds:8.2f}{one.seen_worst_seconds:8.2f}"
