@@ -66,7 +66,7 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
             _file_name(run, f"{_point(plan)}.json"),
             "application/json",
             key="download_plan",
-            help="The groups of every layer, and what is known of them. `qcqa convert` takes it.",
+            hint="The groups of every layer, and what is known of them. `qcqa convert` takes it.",
             is_main=True,
         )
 
@@ -102,7 +102,7 @@ def tables_card(
             _file_name(run, "measured.csv"),
             "text/csv",
             key="download_measured",
-            help=None if metrics else "Nothing was measured yet: see Evaluate.",
+            hint=None if metrics else "Nothing was measured yet: see Evaluate.",
             disabled=not metrics,
         )
 
@@ -215,7 +215,7 @@ def _download(
     mime: str,
     *,
     key: str,
-    help: str | None = None,  # noqa: A002  # as Streamlit calls it
+    hint: str | None = None,
     disabled: bool = False,
     is_main: bool = False,
 ) -> None:
@@ -225,7 +225,7 @@ def _download(
         file_name=name,
         mime=mime,
         icon=":material/download:",
-        help=help,
+        help=hint,
         type="primary" if is_main else "secondary",
         width="stretch",
         on_click="ignore",

@@ -160,7 +160,7 @@ def _descend(
             if not order:
                 order = torch.randperm(len(places), generator=generator).tolist()
             optimizer.zero_grad()
-            error(places[order.pop()]).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            error(places[order.pop()]).backward()  # type: ignore[no-untyped-call]  # torch does not type it
             optimizer.step()
     finally:
         for parameter in parameters:

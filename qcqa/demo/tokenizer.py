@@ -44,7 +44,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
             decoders.Replace(" :", ":"),
         ]
     )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # not typed there
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers does not type it
         tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
         unk_token="<unk>", model_max_length=512, clean_up_tokenization_spaces=False,
     )  # fmt: skip

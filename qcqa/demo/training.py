@@ -136,7 +136,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     model = build_model(settings.shape, seed=settings.seed)
     add_look_up_heads(model, seed=settings.seed)
-    model.to(device)  # type: ignore[arg-type]  # hidden by a decorator
+    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
     optimizers = make_optimizers(model, settings)
     maker = BatchMaker(settings.seed, settings.answer_weight)
     progress = Progress()

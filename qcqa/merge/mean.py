@@ -17,7 +17,7 @@ class MeanMerge:
         self,
         weights: LayerWeights,
         grouping: LayerGrouping,
-        context: LayerContext,  # noqa: ARG002  # of every merge
+        context: LayerContext,  # noqa: ARG002  # every merge is called with it
     ) -> LayerWeights:
         """Return the layer with one head per group; queries and output as they were."""
         return LayerWeights(
