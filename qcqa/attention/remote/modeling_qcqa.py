@@ -32,7 +32,7 @@ from .cache_qcqa import GiveSharedCache, Selection, Sharing, SpreadRows
 from .section_qcqa import Section
 
 #: How families call the cache of their attention.
-_CACHE_ARGUMENTS = ("past_key_values", "layer_past")
+_CACHE_ARGUMENTS = ("cache", "past_key_values", "layer_past")
 
 
 def share_heads(model: nn.Module, section: Section, layer: int) -> None:
