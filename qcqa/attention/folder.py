@@ -8,7 +8,13 @@ from typing import Any
 
 from qcqa.attention.card import model_card
 from qcqa.attention.layout import Layout, Moments
-from qcqa.attention.remote import cache_qcqa, modeling_qcqa, section_qcqa
+from qcqa.attention.remote import (
+    cache_qcqa,
+    hooks_qcqa,
+    modeling_qcqa,
+    releases_qcqa,
+    section_qcqa,
+)
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
@@ -28,7 +34,7 @@ _COMPANIONS = (
     "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*", "USE_POLICY*",
 )  # fmt: skip
 #: The code that runs a converted model.
-_CODE = (modeling_qcqa, section_qcqa, cache_qcqa)
+_CODE = (modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, releases_qcqa)
 
 
 def convert_checkpoint(

@@ -9,7 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.attention.layout import Layout, Moments, Read, changed_modules
-from qcqa.attention.remote.modeling_qcqa import auto_map, share_heads, shared_heads_class
+from qcqa.attention.remote.modeling_qcqa import (
+    auto_map,
+    share_heads,
+    shared_heads_class,
+    watch_cache,
+)
 from qcqa.attention.section import section_of
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
@@ -67,6 +72,7 @@ def convert(
         share_heads(model, section, layer)
         for name, tensor in tensors.items():
             model.get_parameter(read.prefix + name).copy_(tensor)
+    watch_cache(model, section)
     model.config.qcqa = section.to_config()
     model.config.auto_map = auto_map()
     model.__class__ = shared_heads_class(type(model))

@@ -9,8 +9,8 @@ from qcqa.grouping import LayerGrouping
 from qcqa.model_spec import ModelSpec
 
 #: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
-#: goes on with as many heads as the projections make. With any other model the projections hand
-#: every head its copy, which is right for all code and costs little but a copy of the new tokens.
+#: goes on with as many heads as the projections make, and repeats those of GQA itself. With any
+#: other model or grouping every head gets its copy, which is right for all code.
 _TAKES_FEWER_HEADS = frozenset(
     {
         "arcee", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt_oss", "granite",
@@ -54,6 +54,7 @@ def section_of(
         head_dim=spec.head_dim,
         takes_fewer_heads=_takes_fewer_heads(config),
         heads_per_cached_head=_heads_per_cached_head(config, spec),
+        key_norm=names.key_norm,
         layers=tuple((layer.key.labels, layer.value.labels) for layer in layers),
     )
 

@@ -84,6 +84,8 @@ def main() -> None:
         _fail(error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except ImportError as error:
+        _fail(f"{error}; qcqa doctor says what is installed and what is supported")
     except BrokenPipeError:
         # The reader of our output, such as head, has seen enough.
         sys.exit(1)

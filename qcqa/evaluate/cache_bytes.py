@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.running import context_limit, evaluating, input_device
+from qcqa.evaluate.running import cache_of, context_limit, evaluating, input_device
 
 #: Of the prompt whose cache is counted: few, so that no sliding window drops any of them.
 _PROMPT_TOKENS = 8
@@ -34,7 +34,7 @@ def cache_bytes_per_token(model: PreTrainedModel) -> float:
     ids = torch.zeros((1, tokens), dtype=torch.long, device=input_device(model))
     with evaluating(model):
         output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
-    return cache_bytes(output.past_key_values) / tokens
+    return cache_bytes(cache_of(output)) / tokens
 
 
 def cache_bytes(cache: Cache) -> int:

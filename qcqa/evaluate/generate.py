@@ -10,7 +10,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
-from qcqa.evaluate.running import context_limit, evaluating, generating_options, input_device
+from qcqa.evaluate.running import (
+    cache_argument,
+    cache_of,
+    context_limit,
+    evaluating,
+    generating_options,
+    input_device,
+)
 from qcqa.evaluate.windows import encode_prompt, first_token, special_prefix
 from qcqa.generated import Ending, GenerationFigures, GenerationSettings
 
@@ -80,6 +87,7 @@ def generate_text(
     """
     most = _room(model, len(prompt), settings.max_new_tokens)
     device, options = input_device(model), generating_options(model)
+    argument = cache_argument(model)
     ends, choose = _end_tokens(model, tokenizer), _Choice(settings)
     text = _Text(tokenizer, prompt)
     times: list[float] = []
@@ -92,11 +100,11 @@ def generate_text(
         model(input_ids=fed[:, -1:], **options)
         while ending is None:
             started = perf_counter()
-            output = model(input_ids=fed, past_key_values=cache, **options)
+            output = model(input_ids=fed, **{argument: cache}, **options)
             # Bringing the token over waits for the device.
             token = choose(output.logits[0, -1])
             times.append(perf_counter() - started)
-            cache = output.past_key_values
+            cache = cache_of(output)
             if token in ends:
                 ending = "eos"
                 break

@@ -1,11 +1,13 @@
 """What every evaluation must know of a model that runs: its device, its limits, its mode."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import Cache
 
 #: Names under which configs keep the longest context; families without one have none of them.
 _CONTEXT_LIMITS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
@@ -60,6 +62,17 @@ def generating_options(model: PreTrainedModel) -> dict[str, bool | int]:
         # Logits of a long prompt may need more memory than its cache.
         options["logits_to_keep"] = 1
     return options
+
+
+def cache_of(output: Mapping[str, Any]) -> Cache:
+    """Return the cache in a model's output; releases of transformers call it by several names."""
+    return next(value for value in output.values() if isinstance(value, Cache))
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return the name by which a model takes the cache that it is to go on with."""
+    parameters = inspect.signature(model.forward).parameters
+    return next(name for name, one in parameters.items() if Cache.__name__ in str(one.annotation))
 
 
 def default_batch_tokens(model: PreTrainedModel) -> int:

@@ -11,6 +11,8 @@ from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import (
+    cache_argument,
+    cache_of,
     context_limit,
     evaluating,
     generating_options,
@@ -96,18 +98,18 @@ def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
     device = input_device(model)
     ids = ids.to(device)  # (batch, context + new)
     prompt = ids[:, : load.context_tokens]
-    options = generating_options(model)
+    options, argument = generating_options(model), cache_argument(model)
     before = _start_of_peak(device)
     _wait_for(device)
     started = perf_counter()
-    cache = model(input_ids=prompt, **options).past_key_values
+    cache = cache_of(model(input_ids=prompt, **options))
     _wait_for(device)
     read = perf_counter()
     held = cache_bytes(cache)
     resumed = perf_counter()
     for place in range(load.context_tokens, ids.shape[1]):
-        output = model(input_ids=ids[:, place : place + 1], past_key_values=cache, **options)
-        cache = output.past_key_values
+        output = model(input_ids=ids[:, place : place + 1], **{argument: cache}, **options)
+        cache = cache_of(output)
     _wait_for(device)
     seconds = perf_counter() - resumed
     return Round(

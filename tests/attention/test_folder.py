@@ -47,6 +47,8 @@ def test_folder_holds_all_that_a_model_needs(llama: Any, tmp_path: Path) -> None
         "cache_qcqa.py",
         "modeling_qcqa.py",
         "section_qcqa.py",
+        "hooks_qcqa.py",
+        "releases_qcqa.py",
         "tokenizer.json",
         "tokenizer_config.json",
         "chat_template.jinja",

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.attention import convert
+from qcqa.evaluate.running import cache_argument, cache_of
 
 Tokens = tuple[Tensor, Tensor]
 MakeCase = Callable[[str], Any]
@@ -93,7 +94,8 @@ def test_training_sees_what_the_cache_gives_back(
         cached, plain = (model(tokens[0], use_cache=use).logits for use in (True, False))
         torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-4)
         first = model(tokens[0][:, :5], use_cache=True)
-        rest = model(tokens[0][:, 5:], past_key_values=first.past_key_values)
+        cache = {cache_argument(model): cache_of(first)}
+        rest = model(tokens[0][:, 5:], **cache)
         whole = torch.cat((first.logits, rest.logits), dim=1)
     torch.testing.assert_close(whole, plain, rtol=1e-4, atol=1e-4)
 

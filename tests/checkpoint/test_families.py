@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from qcqa.checkpoint import Checkpoint, known_architectures, open_checkpoint
+from qcqa.evaluate.running import cache_of
 
 HIDDEN, HEADS, VOCAB = 48, 6, 32
 
@@ -150,7 +151,7 @@ def run_on_unit_inputs(
             )
     tokens = torch.ones(HIDDEN + 1, 1, dtype=torch.long)
     with torch.no_grad():
-        cache = model(tokens, use_cache=True, **inputs).past_key_values
+        cache = cache_of(model(tokens, use_cache=True, **inputs))
     for hook in hooks:
         hook.remove()
     layers = cache.layers

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import qcqa as library
+from qcqa.evaluate.running import cache_of
 from qcqa.runs.conversions import create_conversion
 from qcqa.runs.run import open_run
 from qcqa.runs.status import LIVE_STATES, RunStatus
@@ -29,7 +30,7 @@ def test_convert_writes_a_folder_whose_cache_is_as_promised(
     promised = json.loads(called.out)["kv_bytes_per_token"]
     model = library.load(folder)
     with torch.no_grad():
-        cache = model(torch.zeros(1, 7, dtype=torch.long), use_cache=True).past_key_values
+        cache = cache_of(model(torch.zeros(1, 7, dtype=torch.long), use_cache=True))
     stored = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert stored == 7 * promised
 

@@ -15,6 +15,7 @@ from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.errors import CalibrationError, ConversionError, EvaluationError
 from qcqa.evaluate import demo_documents
+from qcqa.evaluate.running import cache_of
 from qcqa.evaluated import Benchmark
 from qcqa.fitted import FittedFolder
 from qcqa.generated import GenerationSettings
@@ -218,7 +219,7 @@ def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_
     assert opened.dtype == torch.bfloat16
     ids = torch.arange(3, 40)[None]
     with torch.no_grad():
-        cache = opened(ids, use_cache=True).past_key_values
+        cache = cache_of(opened(ids, use_cache=True))
         ours, theirs = opened.float()(ids).logits, wanted(ids).logits
     # what differs is the rounding of the weights to bfloat16
     assert (ours - theirs).abs().max() < 0.05 * theirs.abs().max()

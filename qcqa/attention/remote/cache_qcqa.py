@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from transformers.cache_utils import StaticLayer
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers.cache_utils import Cache, StaticLayer
 
 
 class Selection:
@@ -50,36 +51,36 @@ class Sharing:
 
     Parameters
     ----------
+    num_stored : int
+        Heads in the cache.
     stored : Selection or None
-        One of each group, from the heads that the model's code made; None where it made no more.
+        One of each group, from the heads that the family's code made; None where it made no more.
     given_back : Selection or None
-        The stored head of each head that the model's code goes on with; None where they are it.
+        The stored head of each head that the family's code goes on with; None where they are it.
     """
 
+    num_stored: int
     stored: Selection | None
     given_back: Selection | None
 
-    @property
-    def is_trivial(self) -> bool:
-        """Whether heads pass as they are."""
-        return self.stored is None and self.given_back is None
-
 
 class SharedCache:
-    """A layer's view of its cache: heads go in and come out, one per group is kept.
+    """A layer's view of a model's cache: heads go in and come out, one per group is kept.
 
     Parameters
     ----------
-    of_model : transformers.Cache or None
-        The cache of the whole model; None where none is kept, as in training.
+    of_model : transformers.Cache
+        The cache of the whole model.
+    layer : int
+        Number of the layer.
     key, value : Sharing
         Of this layer.
     """
 
-    def __init__(self, of_model: Any, key: Sharing, value: Sharing):
+    def __init__(self, of_model: Cache, layer: int, key: Sharing, value: Sharing):
         self._of_model = of_model
-        self._key = key
-        self._value = value
+        self._layer = layer
+        self._roles = (key, value)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -90,32 +91,45 @@ class SharedCache:
         ----------
         key_states, value_states : Tensor, shape (batch, heads, tokens, dh)
             Of the new tokens.
-        """
-        stored = _select(self._key.stored, key_states), _select(self._value.stored, value_states)
-        if self._of_model is not None:
-            _allocate_static_layer(self._of_model, *stored, *args)
-            stored = self._of_model.update(*stored, *args, **kwargs)
-        return (
-            _select(self._key.given_back, stored[0]),
-            _select(self._value.given_back, stored[1]),
-        )
 
-    def get_seq_length(self, *args: Any) -> int:
-        """Return the number of stored tokens."""
-        return 0 if self._of_model is None else int(self._of_model.get_seq_length(*args))
+        Raises
+        ------
+        ValueError
+            If the cache holds tokens of another model.
+        """
+        key, value = self._roles
+        stored = _select(key.stored, key_states), _select(value.stored, value_states)
+        stored = self._as_allocated(*stored)
+        keys, values = self._of_model.update(*stored, *args, **kwargs)
+        return _given_back(key, keys), _given_back(value, values)
+
+    def _as_allocated(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states with as many heads as the cache has room for, which it gets if new."""
+        layers = self._of_model.layers
+        of_layer: Any = layers[self._layer] if self._layer < len(layers) else None
+        if isinstance(of_layer, StaticLayer):
+            if not of_layer.is_initialized:
+                _allocate(of_layer, key_states, value_states)
+                return key_states, value_states
+            # Who allocated it by the config alone gave it the source's heads; the last stay empty.
+            return _like(of_layer.keys, key_states), _like(of_layer.values, value_states)
+        keys: Any = getattr(of_layer, "keys", None)
+        if isinstance(keys, Tensor) and keys.ndim == 4 and keys.shape[1] != key_states.shape[1]:
+            raise ValueError(
+                f"layer {self._layer} of the cache holds {keys.shape[1]} key heads; expected "
+                f"{key_states.shape[1]}, which share; make the cache, or the prefix, with the "
+                "converted model"
+            )
+        return key_states, value_states
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # when it is copied it has no cache to ask yet
+            raise AttributeError(name)
         return getattr(self._of_model, name)
 
 
-def _allocate_static_layer(
-    of_model: Any, key_states: Tensor, value_states: Tensor, layer: int, *_args: Any
-) -> None:
+def _allocate(static: StaticLayer, key_states: Tensor, value_states: Tensor) -> None:
     """Allocate a layer of a static cache; its own code takes the keys' number of heads for both."""
-    layers = getattr(of_model, "layers", ())
-    static = layers[layer] if layer < len(layers) else None
-    if not isinstance(static, StaticLayer) or static.is_initialized:
-        return
     static.lazy_initialization(key_states, value_states)
     batch_size, num_heads, _, head_dim = value_states.shape
     static.values = value_states.new_zeros((batch_size, num_heads, static.max_cache_len, head_dim))
@@ -123,49 +137,14 @@ def _allocate_static_layer(
         torch._dynamo.mark_static_address(static.values)
 
 
+def _like(allocated: Any, states: Tensor) -> Tensor:
+    missing = allocated.shape[1] - states.shape[1]
+    return pad(states, (0, 0, 0, 0, 0, missing)) if missing else states
+
+
+def _given_back(role: Sharing, states: Tensor) -> Tensor:
+    return _select(role.given_back, states[:, : role.num_stored])
+
+
 def _select(selection: Selection | None, states: Tensor) -> Tensor:
     return states if selection is None else selection(states)
-
-
-@dataclass(frozen=True)
-class SpreadRows:
-    """Forward hook of a projection: gives the output that the family's code expects.
-
-    Parameters
-    ----------
-    rows : Selection
-        The stored row of each row of the source's projection.
-    """
-
-    rows: Selection
-
-    def __call__(self, _projection: nn.Module, _args: Any, output: Tensor) -> Tensor:
-        """Return the output with a copy of a shared head for each head of its group."""
-        return self.rows(output)
-
-
-@dataclass(frozen=True)
-class GiveSharedCache:
-    """Forward pre-hook of an attention: puts a :class:`SharedCache` before its cache.
-
-    Without a cache too, so that heads of a group stay equal in training, whatever comes between
-    projection and cache.
-
-    Parameters
-    ----------
-    argument : str
-        The attention's argument that is the cache.
-    key, value : Sharing
-        Of the layer.
-    """
-
-    argument: str
-    key: Sharing
-    value: Sharing
-
-    def __call__(
-        self, _attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with the cache replaced."""
-        shared = SharedCache(kwargs.get(self.argument), self.key, self.value)
-        return args, {**kwargs, self.argument: shared}

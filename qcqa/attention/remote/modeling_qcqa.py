@@ -9,15 +9,17 @@ and nothing else; they travel beside the weights, so that this opens them on any
 How it works. The model's own code stays in place, whatever its family and whichever attention
 implementation it runs. Two seams are changed:
 
-* The projections make shared heads only. Where the family's code cannot take fewer heads, a hook
-  on the projection hands each shared head to every head of its group.
+* The projections make shared heads only; a hook hands each to every head of its group. (Where
+  groups are neighbours, as in GQA, the code of most families does that itself.)
 * The attention sees its cache through a ``SharedCache``, which stores one head per group and hands
   back all heads of the source.
 """
 
-import inspect
+# First, as it says so where transformers is too old for what else is imported here.
+from .releases_qcqa import SUPPORTED  # isort: split
+
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -28,11 +30,9 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from .cache_qcqa import GiveSharedCache, Selection, Sharing, SpreadRows
+from .cache_qcqa import Selection, Sharing
+from .hooks_qcqa import CountedHeads, SharedHeads, Spread
 from .section_qcqa import Section
-
-#: How families call the cache of their attention.
-_CACHE_ARGUMENTS = ("cache", "past_key_values", "layer_past")
 
 
 def share_heads(model: nn.Module, section: Section, layer: int) -> None:
@@ -49,30 +49,43 @@ def share_heads(model: nn.Module, section: Section, layer: int) -> None:
     layer : int
         Number of the layer.
     """
-    in_place = section.takes_fewer_heads
+    key, value = section.layers[layer]
+    # This is grouped-query attention: the family's own code repeats the heads itself.
+    is_gqa = section.takes_fewer_heads and key == value and _is_contiguous(key)
+    any_projection = section.module_name(model, next(iter(section.modules)), layer)
+    path = any_projection.rpartition(".")[0]
+    attention: Any = model.get_submodule(path)
+    spreads: dict[str, Spread] = {}
     if not section.is_left_as_it_was(layer):
         for role, (num_rows, row_of) in section.rows_of_projections(layer).items():
-            projection = model.get_submodule(section.module_name(model, role, layer))
-            _keep_rows(projection, num_rows, transposed=section.transposed)
-            if not in_place:
-                projection.register_forward_hook(SpreadRows(Selection(row_of, dim=-1)))
-    any_projection = section.module_name(model, next(iter(section.modules)), layer)
-    attention: Any = model.get_submodule(any_projection.rpartition(".")[0])
-    key, value = section.layers[layer]
-    if in_place and key == value and _is_contiguous(key):
-        # This is grouped-query attention: the family's own code repeats the heads itself.
-        attention.num_key_value_groups = section.num_query_heads // (max(key) + 1)
-        return
-    key_sharing, value_sharing = (
-        _sharing(labels, section.heads_per_cached_head, made_all=not in_place)
-        for labels in (key, value)
-    )
-    if key_sharing.is_trivial and value_sharing.is_trivial:
-        return
-    parameters = inspect.signature(attention.forward).parameters
-    argument = next(name for name in _CACHE_ARGUMENTS if name in parameters)
-    hook = GiveSharedCache(argument, key_sharing, value_sharing)
-    attention.register_forward_pre_hook(hook, with_kwargs=True)
+            name = section.module_name(model, role, layer)
+            _keep_rows(model.get_submodule(name), num_rows, transposed=section.transposed)
+            if not is_gqa:
+                spreads[name.removeprefix(f"{path}.")] = Spread(Selection(row_of, dim=-1))
+    copies = section.heads_per_cached_head
+    if is_gqa:
+        num_stored = max(key) + 1
+        attention.num_key_value_groups = section.num_query_heads // num_stored
+        shared_key = shared_value = Sharing(num_stored, stored=None, given_back=None)
+    else:
+        _equalise_norm(attention, section, layer)
+        shared_key, shared_value = _sharing(key, copies), _sharing(value, copies)
+    if copies > 1 or not section.is_left_as_it_was(layer):
+        hook = SharedHeads(layer, shared_key, shared_value, spreads)
+        attention.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def watch_cache(model: nn.Module, section: Section) -> None:
+    """Have every run of a model prove that its cache holds shared heads only.
+
+    Parameters
+    ----------
+    model : Module
+        All its layers share.
+    section : Section
+        Of its config.
+    """
+    model.register_forward_hook(CountedHeads([max(key) + 1 for key, _ in section.layers]))
 
 
 def _keep_rows(projection: nn.Module, num_rows: int, *, transposed: bool) -> None:
@@ -93,14 +106,39 @@ def _is_contiguous(labels: Sequence[int]) -> bool:
     return not rest and all(label == head // size for head, label in enumerate(labels))
 
 
-def _sharing(labels: Sequence[int], copies: int, *, made_all: bool) -> Sharing:
-    shares = len(set(labels)) < len(labels) or copies > 1
-    stored = [labels.index(label) * copies for label in range(max(labels) + 1)]
-    given_back = [label for label in labels for _ in range(copies)]
+def _sharing(labels: Sequence[int], copies: int) -> Sharing:
+    num_stored = max(labels) + 1
+    if num_stored == len(labels) and copies == 1:
+        return Sharing(num_stored, stored=None, given_back=None)
+    firsts = [labels.index(label) * copies for label in range(num_stored)]
+    labels_of_copies = [label for label in labels for _ in range(copies)]
     return Sharing(
-        stored=Selection(stored, dim=1) if shares and made_all else None,
-        given_back=Selection(given_back, dim=1) if shares else None,
+        num_stored,
+        stored=Selection(firsts, dim=1),
+        given_back=Selection(labels_of_copies, dim=1),
     )
+
+
+def _equalise_norm(attention: nn.Module, section: Section, layer: int) -> None:
+    """Let all heads of a group have the first one's key norm, which training may change alone.
+
+    What is cached is the first head of a group: where nothing is cached it must be no other.
+    """
+    labels = section.layers[layer][0]
+    norm = getattr(attention, (section.key_norm or "").rpartition(".")[2], None)
+    if norm is None or len(set(labels)) == len(labels):
+        return
+    firsts = [labels.index(label) for label in labels]
+    scales = getattr(norm, "weight", None)
+    if scales is None:  # a norm for each head, from heads before tokens
+        entries, dim = firsts, 1
+    elif scales.ndim == 2:
+        entries, dim = firsts, -2
+    elif len(scales) > section.head_dim:
+        entries, dim = section.rows_of_heads(firsts), -1
+    else:  # one for all heads
+        return
+    norm.register_forward_hook(Spread(Selection(entries, dim=dim)))
 
 
 _FAMILIES_CLASSES = {
@@ -126,6 +164,7 @@ def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
         section = Section.from_config(config)
         for layer in range(len(section.layers)):
             share_heads(self, section, layer)
+        watch_cache(self, section)
 
     members = {
         "__init__": build,
@@ -133,6 +172,11 @@ def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
         "__doc__": f"{stock.__name__} with shared heads.",
         # Makes ``save_pretrained`` write this file and ``auto_map`` with the weights.
         "_auto_class": "AutoModelForCausalLM",
+        # The config names the source's heads, too many to allocate a static cache for.
+        "_get_static_cache_init_shape": lambda _self: None,
+        "init_continuous_batching": _refuse_continuous_batching,
+        # A class that is made here is found again, by copies and pickles, by the one it is of.
+        "__reduce_ex__": lambda self, _protocol: (_new, (stock,), self.__dict__),
     }
     # transformers asks where a class is defined; for these questions it is the family's own.
     for question in (
@@ -145,6 +189,18 @@ def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
     # The name stays, because transformers knows by it how a family's tensors are renamed.
     _CLASSES[stock] = type(stock.__name__, (stock,), members)
     return _CLASSES[stock]
+
+
+def _refuse_continuous_batching(*_args: Any, **_kwargs: Any) -> NoReturn:
+    raise ValueError(
+        "continuous batching keeps as many heads as the config names, so that a cache of shared "
+        "heads would save nothing; call generate with a batch"
+    )
+
+
+def _new(stock: type[PreTrainedModel]) -> PreTrainedModel:
+    shared = shared_heads_class(stock)
+    return shared.__new__(shared)
 
 
 class QCQAForCausalLM:
@@ -190,7 +246,9 @@ def _class_of(config: PreTrainedConfig) -> type[PreTrainedModel]:
         # Transformers may have registered the class above for a config that it did not know.
         if isinstance(stock, type) and issubclass(stock, PreTrainedModel):
             return shared_heads_class(stock)
-    raise ValueError(f"transformers has no language model for {type(config).__name__}")
+    raise ValueError(
+        f"no language model is known for {type(config).__name__}; expected {SUPPORTED}"
+    )
 
 
 def __getattr__(name: str) -> Any:

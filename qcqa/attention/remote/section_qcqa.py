@@ -29,6 +29,8 @@ class Section:
         Whether the family's code goes on with as many KV heads as the projections make.
     heads_per_cached_head : int
         How many copies of a KV head the family's own code hands to the cache.
+    key_norm : str or None
+        Template of the name of what normalises the keys.
     layers : tuple of (tuple of int, tuple of int)
         For each layer the group of each KV head, for keys and for values.
     """
@@ -42,6 +44,7 @@ class Section:
     head_dim: int
     takes_fewer_heads: bool
     heads_per_cached_head: int
+    key_norm: str | None
     layers: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
     @classmethod
@@ -59,6 +62,8 @@ class Section:
                 f"the config has no section 'qcqa' of version {SECTION_VERSION}; "
                 "convert the model with this release of QCQA Explorer"
             )
+        # Earlier releases did not write the norm.
+        content = {"key_norm": None, **content}
         fields = {name: content[name] for name in cls.__annotations__ if name != "layers"}
         fields["prefixes"] = tuple(fields["prefixes"])
         layers = tuple((_labels(one["key"]), _labels(one["value"])) for one in content["layers"])
@@ -125,7 +130,7 @@ class Section:
         if self.layout == "separate":
             heads = {"key": key, "value": value}
             return {
-                role: (self._rows(max(labels) + 1), self._rows_of_heads(labels))
+                role: (self._rows(max(labels) + 1), self.rows_of_heads(labels))
                 for role, labels in heads.items()
                 if len(set(labels)) < len(labels)
             }
@@ -137,12 +142,13 @@ class Section:
         }
         stored = [place[role](head) for role, head in self.head_order()]
         num_rows = self._rows(before_values + max(value) + 1)
-        return {"fused": (num_rows, self._rows_of_heads(stored))}
+        return {"fused": (num_rows, self.rows_of_heads(stored))}
 
     def _rows(self, num_heads: int) -> int:
         return num_heads * self.head_dim
 
-    def _rows_of_heads(self, heads: Sequence[int]) -> list[int]:
+    def rows_of_heads(self, heads: Sequence[int]) -> list[int]:
+        """Return the rows of heads of keys or values, one head after another."""
         size = self.head_dim
         return [head * size + row for head in heads for row in range(size)]
 
