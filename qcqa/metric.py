@@ -52,6 +52,8 @@ METRICS = {
         _share("accuracy", "next-token accuracy"),
         # A text, a converted model against its source; differences are told from what they are of.
         _less("perplexity_ratio", "perplexity over the source's"),
+        _less("kl", "KL divergence from the source", "nats per token"),
+        _share("same_top", "same most probable token as the source"),
         # Speed and memory of generation.
         _less("prefill_seconds", "time of the prompt", "s"),
         _less("seconds_per_token", "time per generated token", "s"),

@@ -42,16 +42,23 @@ class Answer:
         Negative log-likelihood of each target in nats, float32.
     is_right : ndarray, shape (targets,)
         Whether the target is the model's most probable prediction.
+    kl : ndarray, shape (targets,)
+        Kullback-Leibler divergence of the prediction from the source's in nats, float32.
+    is_same : ndarray, shape (targets,)
+        Whether both have the same most probable prediction.
     """
 
     nll: NDArray[np.float32]
     is_right: NDArray[np.bool_]
+    kl: NDArray[np.float32]
+    is_same: NDArray[np.bool_]
 
 
 def answer_queries(
     model: PreTrainedModel,
     queries: Sequence[Query],
     *,
+    source: PreTrainedModel | None = None,
     batch_tokens: int | None = None,
     on_answered: Callable[[int], None] | None = None,
 ) -> list[Answer]:
@@ -68,6 +75,9 @@ def answer_queries(
         A causal language model, on any device.
     queries : sequence of Query
         None may be longer than the model's context.
+    source : PreTrainedModel, optional
+        Reads the same batches, and predictions are compared with its own; by default the model is
+        its own source.
     batch_tokens : int, optional
         Tokens of a batch, padding included; by default what keeps its logits within 1 GiB.
     on_answered : callable, optional
@@ -82,11 +92,11 @@ def answer_queries(
     for number, query in enumerate(queries):
         same.setdefault(query.token_ids, []).append(number)
     answers: dict[int, Answer] = {}
-    with evaluating(model):
-        limit = batch_tokens or default_batch_tokens(model)
+    with evaluating(model), evaluating(source or model):
+        limit = batch_tokens or default_batch_tokens(model) // (2 if source else 1)
         for batch in _batches(sorted(same, key=len, reverse=True), limit):
             numbers = [same[ids] for ids in batch]
-            answers.update(_answer_batch(model, batch, numbers, queries))
+            answers.update(_answer_batch(model, source, batch, numbers, queries))
             if on_answered:
                 on_answered(len(answers))
     return [answers[number] for number in range(len(queries))]
@@ -104,6 +114,7 @@ def _batches(
 
 def _answer_batch(
     model: PreTrainedModel,
+    source: PreTrainedModel | None,
     batch: Sequence[tuple[int, ...]],
     numbers: Sequence[Sequence[int]],
     queries: Sequence[Query],
@@ -118,17 +129,20 @@ def _answer_batch(
             rows += [row] * len(wanted)
             places += range(len(ids) - len(wanted), len(ids))
             targets += wanted
-    nll, is_right = _likelihoods(_logits(model, batch), rows, places, targets)
-    if np.isnan(nll).any():
+    of_source = None if source is None else _logits(source, batch)
+    found = _compared(_logits(model, batch), of_source, rows, places, targets)
+    if np.isnan(found.nll).any():
         raise EvaluationError(
             f"the logits of {model.name_or_path or 'the model'} are not numbers",
             remedy="load the model in float32 or bfloat16",
         )
     answers, start = {}, 0
     for number in (one for of_row in numbers for one in of_row):
-        stop = start + len(queries[number].targets)
-        answers[number] = Answer(nll[start:stop], is_right[start:stop])
-        start = stop
+        some = slice(start, start + len(queries[number].targets))
+        answers[number] = Answer(
+            found.nll[some], found.is_right[some], found.kl[some], found.is_same[some]
+        )
+        start = some.stop
     return answers
 
 
@@ -146,19 +160,32 @@ def _logits(model: PreTrainedModel, batch: Sequence[tuple[int, ...]]) -> Tensor:
     return logits
 
 
-def _likelihoods(
-    logits: Tensor, rows: Sequence[int], places: Sequence[int], targets: Sequence[int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _compared(
+    logits: Tensor,
+    of_source: Tensor | None,
+    rows: Sequence[int],
+    places: Sequence[int],
+    targets: Sequence[int],
+) -> Answer:
+    """Return what the logits at some places say of the targets there, and against the source's."""
     row, place, target = (
         torch.tensor(one, dtype=torch.long, device=logits.device) for one in (rows, places, targets)
     )
     size = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
-    parts = []
+    parts = [torch.zeros(4, 0)]
     for start in range(0, len(targets), size):
         some = slice(start, start + size)
-        wanted = target[some]
-        chunk = logits[row[some], place[some]].float()  # (targets, vocab)
-        nll = chunk.logsumexp(-1) - chunk.gather(-1, wanted[:, None])[:, 0]
-        parts.append(torch.stack([nll, (chunk.argmax(-1) == wanted).float()]).cpu())
-    found = torch.cat(parts, dim=1).numpy() if parts else np.zeros((2, 0), np.float32)
-    return found[0], found[1] > 0
+        at, wanted = (row[some], place[some]), target[some]
+        log_p = logits[at].float().log_softmax(-1)  # (targets, vocab)
+        top = log_p.argmax(-1)
+        nll = -log_p.gather(-1, wanted[:, None])[:, 0]
+        if of_source is None:
+            kl, is_same = torch.zeros_like(nll), torch.ones_like(top, dtype=torch.bool)
+        else:
+            log_q = of_source[at].to(log_p.device).float().log_softmax(-1)
+            is_same = top == log_q.argmax(-1)
+            # Rounding leaves what is equal slightly below 0.
+            kl = (log_q.exp() * (log_q - log_p)).sum(-1).clamp(min=0)
+        parts.append(torch.stack([nll, top == wanted, kl, is_same]).float().cpu())
+    nll, is_right, kl, is_same = torch.cat(parts, dim=1).numpy()
+    return Answer(nll, is_right > 0, kl, is_same > 0)

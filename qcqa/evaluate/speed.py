@@ -20,6 +20,7 @@ from qcqa.evaluate.running import (
     vocabulary_size,
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
+from qcqa.evaluate.statistics import FEWEST_CLUSTERS
 from qcqa.evaluated import DecodeLoad
 from qcqa.progress import silent
 
@@ -28,7 +29,7 @@ def measure_decode_speed(
     models: Mapping[str, PreTrainedModel],
     load: DecodeLoad,
     *,
-    rounds: int = 7,
+    rounds: int = FEWEST_CLUSTERS,
     warmup_rounds: int = 1,
     on_progress: OnProgress = silent,
 ) -> dict[str, DecodeSpeed]:

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: With fewer samples, or clusters of samples, nobody can tell how much they differ.
+FEWEST_CLUSTERS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Mean:
@@ -16,7 +19,7 @@ class Mean:
     value : float
         The mean over samples.
     standard_error : float or None
-        None where there are fewer than two clusters.
+        None where there are fewer than :data:`FEWEST_CLUSTERS` clusters.
     sample_count : int
         Samples, not clusters.
     """
@@ -46,7 +49,7 @@ def clustered_mean(values: NDArray[Any], clusters: NDArray[np.integer[Any]]) -> 
     _, number = np.unique(clusters, return_inverse=True)
     sums = np.bincount(number, weights=samples - mean)  # (C,)
     count = len(sums)
-    if count < 2:
+    if count < FEWEST_CLUSTERS:
         return Mean(mean, None, len(samples))
     variance = count / (count - 1) * float(np.square(sums).sum()) / len(samples) ** 2
     return Mean(mean, variance**0.5, len(samples))
@@ -93,7 +96,7 @@ class Spread:
         standard error 1.2533 standard deviations over the root of the count. Outliers, such as a
         round that the machine disturbed, leave it alone.
         """
-        if self.count < 2:
+        if self.count < FEWEST_CLUSTERS:
             return None
         return float(1.2533 * self.interquartile_range / 1.349 / self.count**0.5)
 

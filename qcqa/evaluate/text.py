@@ -73,6 +73,7 @@ def evaluate_text(
     documents: Sequence[str],
     *,
     data: str,
+    source: PreTrainedModel | None = None,
     window_tokens: int | None = None,
     stride: int | None = None,
     max_documents: int | None = None,
@@ -95,6 +96,9 @@ def evaluate_text(
         The text.
     data : str
         What measurements call the text.
+    source : PreTrainedModel, optional
+        Reads the same windows, to tell how close the model's predictions are to its own; by
+        default the model is its own source.
     window_tokens : int, optional
         Tokens that the model reads at once; by default 2048, or its longest context if shorter.
     stride : int, optional
@@ -125,6 +129,7 @@ def evaluate_text(
     answers = answer_queries(
         model,
         [window.query for window in windows],
+        source=source,
         batch_tokens=batch_tokens,
         on_answered=lambda done: on_progress(EvaluationProgress(data, done, len(windows))),
     )
@@ -133,6 +138,8 @@ def evaluate_text(
         digest=_digest(windows),
         nll=np.concatenate([answer.nll for answer in answers]),
         is_right=np.concatenate([answer.is_right for answer in answers]),
+        kl=np.concatenate([answer.kl for answer in answers]),
+        is_same=np.concatenate([answer.is_same for answer in answers]),
         document=np.repeat([window.document for window in windows], counts).astype(np.int32),
         window=np.repeat(np.arange(len(windows)), counts).astype(np.int32),
     )

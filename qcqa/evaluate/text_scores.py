@@ -12,23 +12,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.statistics import Mean, clustered_mean
+from qcqa.evaluate.statistics import FEWEST_CLUSTERS, Mean, clustered_mean
 from qcqa.files import write_bytes_atomically
 from qcqa.metric import DIFFERENCE, measurement_name
 from qcqa.plan import Measurement
 
-#: With fewer documents their number is too small to tell how much they differ.
-_FEWEST_DOCUMENTS = 20
-
 #: Beyond this a perplexity, or its standard error, may be infinite, which no file can hold.
 _OVERFLOW = 700.0
 
-_FORMAT = "qcqa-text-scores-1"
+_FORMAT = "qcqa-text-scores-2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextScores:
-    """Scores of one model on one text, token by token: 13 bytes a token.
+    """Scores of one model on one text, token by token: 18 bytes a token.
 
     Parameters
     ----------
@@ -40,6 +37,11 @@ class TextScores:
         Negative log-likelihood of each scored token, nats.
     is_right : ndarray, shape (N,), bool
         Whether the token was the model's most probable prediction.
+    kl : ndarray, shape (N,), float32
+        Kullback-Leibler divergence of the model's prediction from its source's, nats; all 0 for a
+        source.
+    is_same : ndarray, shape (N,), bool
+        Whether model and source think the same token the most probable.
     document, window : ndarray, shape (N,), int32
         Where the token stands, counted from 0.
     """
@@ -48,6 +50,8 @@ class TextScores:
     digest: str
     nll: NDArray[np.float32]
     is_right: NDArray[np.bool_]
+    kl: NDArray[np.float32]
+    is_same: NDArray[np.bool_]
     document: NDArray[np.int32]
     window: NDArray[np.int32]
 
@@ -55,10 +59,10 @@ class TextScores:
     def clusters(self) -> NDArray[np.int32]:
         """What counts as one sample in standard errors, for each token: ``(N,)``.
 
-        The documents, because tokens of one share its subject. A text of fewer than 20 documents,
-        such as one long file, has too few of them; there it is windows, each read on its own.
+        The documents, because tokens of one share its subject. A text of a few documents, such as
+        one long file, has too few of them; there it is windows, each read on its own.
         """
-        enough = len(np.unique(self.document)) >= _FEWEST_DOCUMENTS
+        enough = len(np.unique(self.document)) >= FEWEST_CLUSTERS
         return self.document if enough else self.window
 
     def measurements(self) -> tuple[Measurement, ...]:
@@ -77,7 +81,7 @@ class TextScores:
         )
 
     def compared_with(self, source: "TextScores") -> tuple[Measurement, ...]:
-        """Return how far this model is from its source, token by token.
+        """Return how far this model is from its source, token by token, and how close to it.
 
         Both models find the same words hard, so the standard errors of these differences are far
         smaller than those of either figure.
@@ -105,6 +109,8 @@ class TextScores:
             *self._exponential("perplexity_ratio", nll),
             self._measurement("nll" + DIFFERENCE, nll),
             self._measurement("accuracy" + DIFFERENCE, right),
+            self._measurement("kl", clustered_mean(self.kl, self.clusters)),
+            self._measurement("same_top", clustered_mean(self.is_same, self.clusters)),
         )
 
     def _measurement(self, metric: str, mean: Mean) -> Measurement:
@@ -128,6 +134,8 @@ class TextScores:
 _ARRAYS: dict[str, type[np.generic]] = {
     "nll": np.float32,
     "is_right": np.bool_,
+    "kl": np.float32,
+    "is_same": np.bool_,
     "document": np.int32,
     "window": np.int32,
 }

@@ -54,9 +54,14 @@ class Part(ABC):
 
     @abstractmethod
     def score(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        on_progress: OnProgress,
+        *,
+        source: PreTrainedModel | None = None,
     ) -> Mapping[str, Scores]:
-        """Put a model through it; what ``on_progress`` raises ends it."""
+        """Put a model through it, beside its source; what ``on_progress`` raises ends it."""
 
     @abstractmethod
     def save(self, scores: Mapping[str, Any], path: Path) -> None:
@@ -104,7 +109,12 @@ class TextPart(Part):
         }
 
     def score(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        on_progress: OnProgress,
+        *,
+        source: PreTrainedModel | None = None,
     ) -> Mapping[str, TextScores]:
         """Score every token of the text."""
         scores = evaluate_text(
@@ -112,6 +122,7 @@ class TextPart(Part):
             tokenizer,
             self._documents,
             data=self.name,
+            source=source,
             window_tokens=self._window,
             max_documents=self._limit,
             on_progress=on_progress,
@@ -140,7 +151,12 @@ class TaskPart(Part):
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}
 
     def score(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, on_progress: OnProgress
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        on_progress: OnProgress,
+        *,
+        source: PreTrainedModel | None = None,  # noqa: ARG002 - questions have answers of their own
     ) -> Mapping[str, Scores]:
         """Ask the task's questions."""
         return evaluate_tasks(

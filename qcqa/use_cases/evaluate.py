@@ -181,7 +181,7 @@ class _Bench:
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
             report = self._reporter(label, part.name, number, place)
-            scores = part.score(model, self._models.tokenizer, report)
+            scores = part.score(model, self._models.tokenizer, report, source=self._models.source)
             yield from _own_figures(scores)
             for name, one in scores.items():
                 yield from one.compared_with(of_source[name])

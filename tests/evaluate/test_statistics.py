@@ -33,6 +33,16 @@ def test_independent_samples_have_the_textbook_error() -> None:
     assert sample_mean(values).sample_count == 50
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_few_clusters_tell_no_error(count: int) -> None:
+    """Two windows of a thousand tokens each once gave an error thirty times too small."""
+    values = np.random.default_rng(2).normal(size=2000)
+    assert clustered_mean(values, np.arange(2000) % count).standard_error is None
+    assert clustered_mean(values, np.arange(2000) % 10).standard_error is not None
+    assert sample_mean(values[:count]).standard_error is None
+    assert spread_of(values[:count]).standard_error is None
+
+
 def test_one_cluster_tells_no_error_and_the_order_of_samples_does_not_matter() -> None:
     values, clusters = clustered(np.random.default_rng(2))
     assert clustered_mean(values, np.zeros(len(values), int)).standard_error is None

@@ -211,7 +211,7 @@ def test_scores_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_group_weighs_its_tasks_and_keeps_their_samples_apart() -> None:
-    values = np.array([1.0, 0, 1, 1]), np.array([0.0, 1])
+    values = np.tile([1.0, 0, 1, 1], 10), np.tile([0.0, 1], 10)
     single = {
         name: TaskScores(name, name, {("acc", "none"): (Stratum(1.0, one),)})
         for name, one in zip("ab", values, strict=True)
@@ -229,7 +229,7 @@ def test_a_group_weighs_its_tasks_and_keeps_their_samples_apart() -> None:
         )
 
     (pooled,) = group(weight_by_size=True).measurements()
-    assert (pooled.metric, pooled.value, pooled.sample_count) == ("both/acc", 4 / 6, 6)
+    assert (pooled.metric, pooled.value, pooled.sample_count) == ("both/acc", 4 / 6, 60)
     errors = [one.std(ddof=1) / len(one) ** 0.5 for one in values]
     assert pooled.standard_error == pytest.approx(
         ((4 / 6 * errors[0]) ** 2 + (2 / 6 * errors[1]) ** 2) ** 0.5
