@@ -59,7 +59,10 @@ class AccuracyChart:
         self._is_share = metric_of(metric).is_share
 
     def measured(self, series: Series, end: Evaluated | None) -> go.Scatter:
-        """Return the measured plans; a front that ends at the source is joined to it."""
+        """Return the measured plans, in steps: up to the next one's size there is no other plan.
+
+        A front that ends at the source goes on to it.
+        """
         rows = list(series.rows)
         figures = [self._figure(row) for row in rows]
         bars = [self._bar(figure) for figure in figures]
@@ -83,7 +86,12 @@ class AccuracyChart:
             name=style.label,
             legendgroup=style.label,
             mode="lines+markers" if len(rows) > 1 else "markers",
-            line={"color": style.colour, "dash": style.dash, "width": style.width},
+            line={
+                "color": style.colour,
+                "dash": style.dash,
+                "width": style.width,
+                "shape": "hv",
+            },
             marker={
                 "color": style.colour,
                 "symbol": style.symbol,

@@ -101,7 +101,7 @@ def measured_obstacle(
 def predicted_traces(
     others: Iterable[OtherRun], axis: KvAxis, y_of: ErrorAxis, method: str | None
 ) -> list[go.Scatter]:
-    """Return a front of each run, as a line.
+    """Return a front of each run, in steps.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def measured_traces(
     metric: str,
     method: str | None,
 ) -> list[go.Scatter]:
-    """Return the measured plans of one method of each run, as a line.
+    """Return the measured plans of one method of each run, in steps.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def measured_traces(
                 x=own.of_array(heads),
                 y=values,
                 mode="lines+markers",
-                line=_line(style),
+                line=_line(style) | {"shape": "hv"},
                 marker=_marker(style),
                 name=name,
                 unselected=NOT_FADED,

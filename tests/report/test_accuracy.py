@@ -63,6 +63,17 @@ def test_measured_plans_lie_where_they_are_with_their_bars(
     assert "budget 50.0 %" in _notes(figure)
 
 
+def test_no_line_passes_where_no_plan_is(
+    rows: list[Evaluated], axis: KvAxis, result: SearchResult
+) -> None:
+    """A straight line from GQA's only plan to the source once lay above every other method."""
+    for fronts in (None, result.fronts):
+        traces = accuracy_figure(rows, ACCURACY, axis, fronts=fronts).data
+        joined = [trace for trace in traces if "lines" in trace.mode]
+        assert joined
+        assert all(trace.line.shape == "hv" for trace in joined)
+
+
 @pytest.mark.parametrize("unit", ["percent", "gib", "kib"])
 def test_sizes_are_in_the_chosen_unit(
     rows: list[Evaluated], result: SearchResult, load: CacheLoad, unit: KvUnit
