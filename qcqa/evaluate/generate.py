@@ -87,7 +87,7 @@ def generate_text(
     """
     most = _room(model, len(prompt), settings.max_new_tokens)
     device, options = input_device(model), generating_options(model)
-    argument = cache_argument(model)
+    argument = cache_argument()
     ends, choose = _end_tokens(model, tokenizer), _Choice(settings)
     text = _Text(tokenizer, prompt)
     times: list[float] = []

@@ -98,7 +98,7 @@ def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
     device = input_device(model)
     ids = ids.to(device)  # (batch, context + new)
     prompt = ids[:, : load.context_tokens]
-    options, argument = generating_options(model), cache_argument(model)
+    options, argument = generating_options(model), cache_argument()
     before = _start_of_peak(device)
     _wait_for(device)
     started = perf_counter()

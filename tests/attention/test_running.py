@@ -94,7 +94,7 @@ def test_training_sees_what_the_cache_gives_back(
         cached, plain = (model(tokens[0], use_cache=use).logits for use in (True, False))
         torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-4)
         first = model(tokens[0][:, :5], use_cache=True)
-        cache = {cache_argument(model): cache_of(first)}
+        cache = {cache_argument(): cache_of(first)}
         rest = model(tokens[0][:, 5:], **cache)
         whole = torch.cat((first.logits, rest.logits), dim=1)
     torch.testing.assert_close(whole, plain, rtol=1e-4, atol=1e-4)
