@@ -23,7 +23,7 @@ def choose_device(key: str) -> str:
 
 
 def probable_device(device: str) -> str:
-    """Return what a choice will probably be; a worker that finds another has only less to do."""
+    """Return which device a choice will probably be, without asking torch."""
     return {"auto": "cuda" if _has_gpu() else "cpu"}.get(device, device)
 
 
