@@ -45,7 +45,7 @@ def usable_device(device: str, dtype: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise EvaluationError(
-            f"device {device!r} ({reason})", expected="auto, cpu, or an accelerator that torch sees"
+            f"device {device!r} ({reason})", expected="cpu, or an accelerator that torch sees"
         ) from error
     if dtype not in _DTYPES:
         raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")

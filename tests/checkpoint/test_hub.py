@@ -48,6 +48,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         parts = self.path.strip("/").split("/")
+        if parts[0] == "api" and parts[1] != "models":
+            # Clients ask for more than models.
+            self.send(404, b"")
+            return
         if parts[0] == "api":
             files = [
                 {"type": "file", "path": path.name, "oid": "0", "size": 1}
