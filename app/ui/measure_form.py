@@ -18,7 +18,7 @@ from ui import workers
 from ui.benchmark_form import FORM_COLUMNS
 from ui.budget import budget_field
 from ui.cards import best_points
-from ui.device import choose_device
+from ui.device import choose_device, probable_device
 from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
 from ui.state import choices, redrawn_alone, widget
@@ -145,10 +145,11 @@ def _start(
     device: str,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
+    how = (benchmark, probable_device(device), "auto")
     there = {
         (row.method, row.plan_digest)
         for row in rows
-        if (row.benchmark, row.device, row.dtype) == (benchmark, device, "auto")
+        if (row.benchmark, row.device, row.dtype) == how
     }
     wanted = {(plan.method, plan.digest) for plan in plans_of_points(result, points)}
     missing = wanted - there

@@ -23,7 +23,7 @@ def calibrate(
     tokens: Annotated[
         int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
     ] = CALIBRATION_TOKENS,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:

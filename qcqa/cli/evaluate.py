@@ -85,7 +85,7 @@ def evaluate(
     new_tokens: Annotated[
         int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
     ] = 32,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",
     detach: Annotated[
         bool, typer.Option("--detach", help="With --run: measure in the background.")
@@ -106,7 +106,7 @@ def evaluate(
 
         qcqa evaluate --run runs/llama -m qcqa-ac -m gqa --tasks hellaswag,arc_easy --detach
 
-        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --speed --device cuda
+        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --speed --device cpu
 
         qcqa evaluate demo --tasks demo_minimal_pairs,demo_recall --json
     """

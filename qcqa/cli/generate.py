@@ -61,7 +61,7 @@ def generate(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the draws, the same for all models.")
     ] = 0,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",
     revision: RevisionOption = None,
     as_json: JsonOption = False,

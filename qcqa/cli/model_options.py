@@ -11,7 +11,10 @@ ModelArgument = Annotated[
 RevisionOption = Annotated[
     str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1 …; auto is CUDA where there is one."),
+]
 ModelDtypeOption = Annotated[
     str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
 ]

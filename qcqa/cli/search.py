@@ -109,9 +109,11 @@ def search(
     device: Annotated[
         str,
         typer.Option(
-            "--device", help="Where the model reads its calibration text: cpu, cuda, cuda:1 …"
+            "--device",
+            help="Where the model reads its calibration text: auto, cpu, cuda, cuda:1 …; auto is "
+            "CUDA where there is one.",
         ),
-    ] = "cpu",
+    ] = "auto",
     detach: Annotated[
         bool, typer.Option("--detach", help="Search in the background and return at once.")
     ] = False,

@@ -20,7 +20,7 @@ def create_evaluation(
     *,
     points: Points,
     benchmark: Benchmark,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
 ) -> Run:
     """Make an evaluation of a search, ready for a worker.
@@ -89,11 +89,13 @@ def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
     search = search_of(evaluation)
     plans = plans_of_points(search.result(), config.points)
     wanted = {("mha", ""), *((plan.method, plan.digest) for plan in plans)}
-    how = (config.benchmark, config.device, config.dtype)
+    how = (config.benchmark, config.dtype)
     return tuple(
         row
         for row in search.measured()
-        if (row.method, row.plan_digest) in wanted and (row.benchmark, row.device, row.dtype) == how
+        if (row.method, row.plan_digest) in wanted
+        and (row.benchmark, row.dtype) == how
+        and config.may_run_on(row.device)
     )
 
 

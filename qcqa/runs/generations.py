@@ -29,7 +29,7 @@ def create_generation(
     *,
     points: Points,
     settings: GenerationSettings,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
 ) -> Run:
     """Make a generation of a search, ready for a worker; the oldest of many are deleted.

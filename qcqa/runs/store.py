@@ -36,7 +36,7 @@ def create_run(
     settings: SearchSettings,
     revision: str | None = None,
     calibration: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     name: str | None = None,
     folder: Path | None = None,
 ) -> Run:

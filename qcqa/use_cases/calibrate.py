@@ -34,7 +34,7 @@ def calibrate_model(
     *,
     revision: str | None = None,
     max_tokens: int = DEFAULT_TOKENS,
-    device: str = "cpu",
+    device: str = "auto",
     with_grams: bool = True,
     source: PreTrainedModel | None = None,
     on_layer: OnLayer | None = None,
@@ -58,7 +58,7 @@ def calibrate_model(
     max_tokens : int
         Tokens to read, at most.
     device : str
-        Where the model runs, unless it is at hand: ``cpu``, ``cuda`` …
+        Where the model runs, unless it is at hand: ``auto``, ``cpu``, ``cuda`` …
     with_grams : bool
         Whether to keep what a search needs of each layer, while its second moment is at hand.
     source : PreTrainedModel, optional

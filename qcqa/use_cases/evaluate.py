@@ -29,7 +29,7 @@ def evaluate_plans(
     benchmark: Benchmark,
     *,
     revision: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     folder: MeasuredFolder | None = None,
     calibrations: Path | None = None,
@@ -53,7 +53,8 @@ def evaluate_plans(
     revision : str, optional
         Branch, tag or commit on the Hub.
     device, dtype : str
-        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     folder : MeasuredFolder, optional
         Where figures are kept as they come, and the source's scores; what was measured there by
         the same benchmark is not measured again.

@@ -13,7 +13,7 @@ from qcqa.plan import Measurement
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import parts_of
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.device import usable_device
 from qcqa.use_cases.plan_models import plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import tokenizer_of
@@ -34,7 +34,7 @@ def evaluate_converted(
     folder: Path,
     benchmark: Benchmark,
     *,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     on_progress: OnJobProgress | None = None,
 ) -> Evaluated:
@@ -47,7 +47,8 @@ def evaluate_converted(
     benchmark : Benchmark
         What is measured.
     device, dtype : str
-        Where, and in which type, the model runs: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the model runs: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     on_progress : callable, optional
         Called often; raising from it ends the evaluation.
 
@@ -58,7 +59,7 @@ def evaluate_converted(
     QCQAError
         If the folder cannot be opened, or has no plan.
     """
-    require_usable(device, dtype)
+    device = usable_device(device, dtype)
     plan = load_plan(folder / "plan.json")
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))

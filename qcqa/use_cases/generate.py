@@ -34,7 +34,7 @@ def generate_side_by_side(
     settings: GenerationSettings,
     *,
     revision: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
@@ -56,7 +56,8 @@ def generate_side_by_side(
     revision : str, optional
         Branch, tag or commit on the Hub.
     device, dtype : str
-        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     calibrations : Path, optional
         Where the calibration that plans rest on is looked for, and kept.
     fitted : FittedFolder, optional

@@ -19,7 +19,7 @@ from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
 from qcqa.progress import OnLayer
 from qcqa.use_cases.calibrate import calibration_of_plan
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.device import usable_device
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.source_model import load_float32, load_model, load_tokenizer
 
@@ -71,7 +71,7 @@ def models_of(
     QCQAError
         If the model cannot be opened, or a plan is for another one.
     """
-    require_usable(device, dtype)
+    device = usable_device(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)

@@ -12,7 +12,7 @@ from transformers import (
 
 from qcqa.checkpoint import Checkpoint
 from qcqa.errors import EvaluationError
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.device import usable_device
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
@@ -54,7 +54,7 @@ def load_model(checkpoint: Checkpoint, *, device: str, dtype: str) -> PreTrained
         The source.
     device, dtype : str
         Where, and in which type, it is to run, see
-        :func:`~qcqa.use_cases.device.require_usable`.
+        :func:`~qcqa.use_cases.device.usable_device`.
     """
     model = AutoModelForCausalLM.from_pretrained(
         _location(checkpoint), revision=_revision(checkpoint), dtype=dtype, use_safetensors=True
@@ -71,8 +71,8 @@ def load_float32(checkpoint: Checkpoint, device: str = "cpu") -> PreTrainedModel
     EvaluationError
         If torch does not have the device.
     """
-    require_usable(device, "float32")
-    return load_model(checkpoint, device=device, dtype="float32")
+    where = usable_device(device, "float32")
+    return load_model(checkpoint, device=where, dtype="float32")
 
 
 def _location(checkpoint: Checkpoint) -> str:

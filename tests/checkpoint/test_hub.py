@@ -48,6 +48,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         parts = self.path.strip("/").split("/")
+        if parts[0] == "api" and parts[1] != "models":
+            # Clients ask for more than models.
+            self.send(404, b"")
+            return
         if parts[0] == "api":
             files = [
                 {"type": "file", "path": path.name, "oid": "0", "size": 1}
@@ -97,6 +101,10 @@ def hub(hand_made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # Some releases keep there what they are answered to other questions.
+    monkeypatch.setattr(
+        constants, "AGENT_HARNESSES_PATH", str(tmp_path / "harnesses"), raising=False
+    )
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
