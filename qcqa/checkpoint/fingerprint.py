@@ -1,7 +1,8 @@
 """A short hash by which a plan knows the model that it was made for."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,42 @@ def fingerprint(layers: Iterable[LayerHeads]) -> str:
     return result.hexdigest()
 
 
+def equal_when_rounded(first: Iterable[LayerHeads], second: Iterable[LayerHeads]) -> bool:
+    """Return whether two models' samples are copies of one, in whatever float types they are.
+
+    They are if in one of the types in which models are kept all numbers are the same.
+
+    Parameters
+    ----------
+    first, second : iterable of LayerHeads
+        The sample of each model, layer by layer.
+    """
+    roundings = list(_ROUNDINGS)
+    for one, other in zip(first, second, strict=True):
+        pairs = ((one.key[:, 0], other.key[:, 0]), (one.value[:, 0], other.value[:, 0]))
+        with np.errstate(over="ignore"):
+            roundings = [
+                rounded
+                for rounded in roundings
+                if all(np.array_equal(rounded(a), rounded(b)) for a, b in pairs)
+            ]
+    return bool(roundings)
+
+
+def _float16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.astype(np.float16).astype(np.float32)
+
+
 def _bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Round to the nearest bfloat16, ties to even, and return its bits, little-endian."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return (bits >> np.uint32(16)).astype("<u2")
+
+
+#: A model may have been rounded twice on its way: float16, then bfloat16.
+_ROUNDINGS: tuple[Callable[[NDArray[np.float32]], NDArray[Any]], ...] = (
+    _bfloat16_bits,
+    _float16,
+    lambda values: _bfloat16_bits(_float16(values)),
+)
