@@ -65,8 +65,8 @@ def convert(
     merge = merge_named(plan.merge)
     section = section_of(architecture, config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, config, moments)
-    require_same_weights(plan, layout, read, opened=model.name_or_path or "")
     refuse_odd_layers(layout, read, merge)
+    require_same_weights(plan, layout, read, opened=model.name_or_path or "")
     for layer, grouping in enumerate(plan.layers):
         tensors = layout.merged(layer, read, merge, grouping)
         # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.

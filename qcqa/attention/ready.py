@@ -29,13 +29,12 @@ def refuse_unready(model: PreTrainedModel) -> None:
         If it has adapters, is wrapped, quantized, offloaded, or no language model.
     """
     source = model_name(model)
-    adapted = next(
-        (name for name, one in model.named_modules() if type(one).__module__.startswith("peft.")),
-        None,
-    )
-    if adapted is not None:
+    adapters = [
+        name for name, one in model.named_modules() if type(one).__module__.startswith("peft.")
+    ]
+    if adapters:
         raise UnsupportedModelError(
-            f"{source} has adapters in it ({adapted or type(model).__name__})",
+            f"{source} has adapters in it ({adapters[-1] or type(model).__name__})",
             expected="the model alone",
             remedy="merge them with peft's merge_and_unload and convert the result, or convert "
             "the model first and add adapters then",
@@ -50,10 +49,12 @@ def refuse_unready(model: PreTrainedModel) -> None:
     require_head(None if getter() is not None else f"it is a {type(model).__name__}", source)
     for name, parameter in model.named_parameters():
         _refuse_parameter(name, parameter, source)
-    tensors = [*model.named_parameters(), *model.named_buffers()]
-    layout = quantized_layout([name for name, _ in tensors])
+    layout = quantized_layout([name for name, _ in model.named_buffers()])
     if layout is not None:
         raise _unfit(f"{source} is quantized ({layout})")
+    for name, module in model.named_modules():
+        if "quantized" in type(module).__module__:
+            raise _unfit(f"{source} is quantized ({name} is a {type(module).__name__})")
 
 
 def refuse_odd_layers(layout: Layout, read: Read, merge: Merge) -> None:

@@ -241,7 +241,8 @@ class Architecture(_Data):
         # As in transformers, where the older spelling wins over the newer.
         parameters = nested(config, "rope_scaling") or nested(config, "rope_parameters")
         fraction = parameters.get("partial_rotary_factor", config.get(self.position.fraction))
-        return head_dim if fraction is None else int(head_dim * float(fraction))
+        dim = head_dim if fraction is None else int(head_dim * float(fraction))
+        return dim + dim % 2  # an odd one is rounded up, in transformers too
 
     def rotary_planes(
         self, config: Config, head_dim: int, layer: int

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 from qcqa.checkpoint.heads import LayerHeads
 
 _HEX_DIGITS = 32
+
+_Rounding = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Fingerprint:
@@ -46,7 +47,8 @@ def fingerprint(layers: Iterable[LayerHeads]) -> str:
 def equal_when_rounded(first: Iterable[LayerHeads], second: Iterable[LayerHeads]) -> bool:
     """Return whether two models' samples are copies of one, in whatever float types they are.
 
-    They are if in one of the types in which models are kept all numbers are the same.
+    They are if all numbers are the same once both are rounded to one of the types in which models
+    are kept, or to one after the other.
 
     Parameters
     ----------
@@ -56,17 +58,12 @@ def equal_when_rounded(first: Iterable[LayerHeads], second: Iterable[LayerHeads]
     roundings = list(_ROUNDINGS)
     for one, other in zip(first, second, strict=True):
         pairs = ((one.key[:, 0], other.key[:, 0]), (one.value[:, 0], other.value[:, 0]))
-        with np.errstate(over="ignore"):
-            roundings = [
-                rounded
-                for rounded in roundings
-                if all(np.array_equal(rounded(a), rounded(b)) for a, b in pairs)
-            ]
+        roundings = [
+            way
+            for way in roundings
+            if all(np.array_equal(_rounded(a, way), _rounded(b, way)) for a, b in pairs)
+        ]
     return bool(roundings)
-
-
-def _float16(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values.astype(np.float16).astype(np.float32)
 
 
 def _bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -76,9 +73,25 @@ def _bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     return (bits >> np.uint32(16)).astype("<u2")
 
 
-#: A model may have been rounded twice on its way: float16, then bfloat16.
-_ROUNDINGS: tuple[Callable[[NDArray[np.float32]], NDArray[Any]], ...] = (
-    _bfloat16_bits,
-    _float16,
-    lambda values: _bfloat16_bits(_float16(values)),
+def _rounded(values: NDArray[np.float32], way: Iterable[_Rounding]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        for rounding in way:
+            values = rounding(values)
+    return values
+
+
+def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (_bfloat16_bits(values).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _float16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.astype(np.float16).astype(np.float32)
+
+
+#: The types through which a model may have come, in their order.
+_ROUNDINGS: tuple[tuple[_Rounding, ...], ...] = (
+    (_bfloat16,),
+    (_float16,),
+    (_float16, _bfloat16),
+    (_bfloat16, _float16),
 )

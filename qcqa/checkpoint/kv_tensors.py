@@ -90,7 +90,9 @@ class KVTensors:
 
     def _refuse_missing(self, missing: list[str]) -> None:
         if missing:
-            refuse_wrapped(self._shards, missing[:1], self._source)
+            name = missing[0].removeprefix(self._prefix)
+            wanted = [self._prefix + name, *(p + name for p in self._architecture.prefixes)]
+            refuse_wrapped(self._shards, wanted, self._source)
             others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise CheckpointError(
                 f"{self._source} has no tensor {missing[0]}{others}",

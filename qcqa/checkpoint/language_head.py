@@ -11,14 +11,14 @@ _WITH_HEAD = re.compile(
     r"ForCausalLM|LMHead|DoubleHeads|ForConditionalGeneration|ForImageTextToText|ForVision2Seq"
     r"|ForMultimodalLM"
 )
-_WITHOUT_HEAD = re.compile(r"Model$|For[A-Z]\w+$")
+_OTHER_HEAD = re.compile(r"For[A-Z]\w+$")
 
 
 def missing_head(config: Config, decoder_config: Config, tensors: Collection[str]) -> str | None:
     """Return in words why a checkpoint has no language-model head, or None if it has one.
 
-    A tensor of the head decides; then the class that the config names; then whether the head is
-    the embedding.
+    A tensor of the head decides; then whether the config names a class with another head, as of a
+    classifier; then whether the head is the embedding, which a base model has too.
 
     Parameters
     ----------
@@ -30,9 +30,8 @@ def missing_head(config: Config, decoder_config: Config, tensors: Collection[str
     if any(_HEAD.search(name) for name in tensors):
         return None
     classes = [str(name) for name in config.get("architectures") or ()]
-    # A class of its own name may be anything.
-    without = [_WITHOUT_HEAD.search(name) and not _WITH_HEAD.search(name) for name in classes]
-    if classes and all(without):
+    is_other = [_OTHER_HEAD.search(name) and not _WITH_HEAD.search(name) for name in classes]
+    if classes and all(is_other):
         return f"its config names {classes[0]}"
     if _is_tied(config, decoder_config):
         return None
@@ -58,8 +57,7 @@ def require_head(missing: str | None, source: str) -> None:
         raise UnsupportedModelError(
             f"{source} has no language-model head ({missing}): its answers would be random",
             expected="a language model, such as ...ForCausalLM",
-            remedy="use the language model that it was made from; a base model with tied "
-            "embeddings needs its ...ForCausalLM class in architectures of config.json",
+            remedy="use the language model that it was made from",
         )
 
 
