@@ -85,6 +85,7 @@ def convert_checkpoint(
     if revision is None and source == plan.model.source:
         revision = plan.model.revision
     checkpoint = open_checkpoint(source, revision=revision)
+    checkpoint.require_language_model()
     # Geometry first: that is told from the config, before any weight is read or fetched.
     plan.require_model(checkpoint.spec, plan.fingerprint)
     merge = merge_named(plan.merge)

@@ -74,6 +74,7 @@ def calibrate_model(
         If the model, its tokenizer or the text cannot be read.
     """
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     if Path(text).is_dir():
         return _reuse(checkpoint, Path(text), folder)
     limit = context_limit_of_config(load_config(checkpoint))

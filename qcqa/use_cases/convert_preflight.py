@@ -84,6 +84,7 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
         If it is gone, damaged, or of an unknown family.
     """
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     tensors = [one for _, header in checkpoint.headers() for one in header.values()]
     return ConversionSource(
         spec=checkpoint.spec,

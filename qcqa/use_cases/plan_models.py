@@ -73,6 +73,7 @@ def models_of(
     """
     device = usable_device(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
     with TemporaryDirectory() as temporary:

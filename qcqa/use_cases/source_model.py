@@ -55,7 +55,13 @@ def load_model(checkpoint: Checkpoint, *, device: str, dtype: str) -> PreTrained
     device, dtype : str
         Where, and in which type, it is to run, see
         :func:`~qcqa.use_cases.device.usable_device`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is no language model.
     """
+    checkpoint.require_language_model()
     model = AutoModelForCausalLM.from_pretrained(
         _location(checkpoint), revision=_revision(checkpoint), dtype=dtype, use_safetensors=True
     )
