@@ -14,6 +14,7 @@ from qcqa.checkpoint.storage import LocalFolder, Storage
 from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import demo_model_folder
+from qcqa.user_path import is_folder, user_path
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -77,15 +78,16 @@ def _storage_of(source: str, revision: str | None) -> Storage:
     """Return where a model's files come from."""
     if source == "demo":
         return LocalFolder(demo_model_folder())
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path = user_path(source, CheckpointError)
+    found = is_folder(path, CheckpointError)
+    if found:
         if revision is not None:
             raise CheckpointError(
                 f"revision {revision!r} of the local folder {source}",
                 expected="a revision only with the id of a model on the Hub",
             )
         return LocalFolder(path)
-    if path.exists():
+    if found is not None:
         raise CheckpointError(
             f"{source} is a file",
             expected="the folder of a transformers model, with config.json and safetensors",

@@ -26,6 +26,7 @@ from qcqa.use_cases.search_methods import (
     calibration_of,
     with_baselines,
 )
+from qcqa.user_path import as_meant, user_path
 
 _DEFAULTS = SearchSettings()
 
@@ -53,6 +54,7 @@ def search(
         typer.Option(
             "--calibration",
             metavar="FILE",
+            parser=as_meant,
             help="Text that the model reads for all but WSE; the demo model has its own.",
         ),
     ] = None,
@@ -76,7 +78,13 @@ def search(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run directory; a new one among your runs by default."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=user_path,
+            metavar="PATH",
+            help="Run directory; a new one among your runs by default.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Title of the run.")] = None,
     population: Annotated[

@@ -15,6 +15,7 @@ from qcqa.evaluate.text_scores import TextScores
 from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
 from qcqa.packaged import demo_model_folder
 from qcqa.progress import silent
+from qcqa.user_path import existing_file
 
 #: Tokens of a window unless the model's context is shorter: that of most published perplexities.
 DEFAULT_WINDOW_TOKENS = 2048
@@ -23,13 +24,13 @@ DEFAULT_WINDOW_TOKENS = 2048
 DEMO_TEXT = "heldout"
 
 
-def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
+def read_documents(path: str | Path, *, separator: str | None = None) -> list[str]:
     """Return the documents of a text file in UTF-8.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : str or Path
+        The file, as :func:`~qcqa.user_path.existing_file` takes it.
     separator : str, optional
         What parts documents, such as a blank line (two line breaks). By default the file is one
         document, as is usual for perplexity.
@@ -39,6 +40,7 @@ def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
     EvaluationError
         If the file cannot be read, is no text or holds none.
     """
+    path = existing_file(path, expected="a text file", refusal=EvaluationError)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -47,6 +49,8 @@ def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
         raise EvaluationError(
             f"{path} cannot be read ({error.strerror})", expected="a text file"
         ) from error
+    if "\0" in text:
+        raise EvaluationError(f"{path} is no text: it holds null bytes", expected="text in UTF-8")
     parts = [text] if separator is None else text.split(separator)
     documents = [part.strip() for part in parts if part.strip()]
     if not documents:

@@ -14,6 +14,7 @@ from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.use_cases.convert_preflight import conversion_source, preflight_conversion
+from qcqa.user_path import user_path
 
 #: File in a conversion's directory with what came of it.
 CONVERTED = "converted.json"
@@ -39,7 +40,7 @@ def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
         cannot be written.
     """
     method, max_cached_heads = point
-    folder = folder.expanduser().absolute()
+    folder = user_path(folder, ConversionError).absolute()
     config = ConversionConfig(name=folder.name, created=utc_now(), point=point, folder=str(folder))
     for other in conversions_of(run):
         is_same = isinstance(other.config, ConversionConfig) and other.config.folder == str(folder)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import INSTALL_HARNESS, Benchmark, Evaluated
@@ -13,6 +12,7 @@ from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
 from qcqa.use_cases.texts_apart import refuse_calibration_text
+from qcqa.user_path import existing_file
 
 
 def create_evaluation(
@@ -118,7 +118,5 @@ def _from_anywhere(benchmark: Benchmark) -> Benchmark:
 
 
 def _existing(file: str) -> str:
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        raise EvaluationError(f"there is no file {file}", expected="a file that can be read")
-    return str(path)
+    found = existing_file(file, expected="a file with text", refusal=EvaluationError)
+    return str(found.resolve())

@@ -18,15 +18,18 @@ from qcqa.use_cases.plan_models import plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import tokenizer_of
 from qcqa.use_cases.texts_apart import refuse_calibration_text
+from qcqa.user_path import is_plain_file, user_path
 
 
 def is_converted(model: str) -> bool:
     """Return whether a model is a folder that ``qcqa convert`` wrote."""
-    path = Path(model).expanduser() / "config.json"
+    path = user_path(model) / "config.json"
+    if not is_plain_file(path):
+        # Opening it as a source says what is wrong.
+        return False
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")).get("qcqa"))
     except (OSError, ValueError, AttributeError):
-        # Opening it as a source says what is wrong.
         return False
 
 

@@ -1,11 +1,11 @@
 """Which methods a search runs, and the calibration text that they need."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from qcqa.errors import SettingsError
 from qcqa.methods import METHODS
 from qcqa.search.config import SearchSettings
+from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
@@ -58,13 +58,11 @@ def calibration_of(
         return None
     if calibration == "demo":
         return calibration
-    path = Path(calibration).expanduser().resolve()
-    if not path.exists():
-        raise SettingsError(
-            f"calibration {calibration}",
-            expected="a file, the folder of a calibration, or 'demo'",
-        )
-    return str(path)
+    found = existing_path(
+        calibration,
+        expected="a calibration text, the folder of a calibration, or 'demo'",
+    )
+    return str(found.resolve())
 
 
 def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
