@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit
-from qcqa.evaluate.scoring import answer_queries
+from qcqa.evaluate.scoring import answer_queries, tokens_of
 from qcqa.evaluate.text_scores import TextScores
+from qcqa.evaluate.token_ids import require_embedded
 from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
 from qcqa.packaged import demo_model_folder
 from qcqa.progress import silent
@@ -117,14 +118,17 @@ def evaluate_text(
     EvaluationError
         If there is nothing to score, a number is out of range, or a batch does not fit.
     """
-    _require_positive(max_documents=max_documents, max_tokens=max_tokens, batch_tokens=batch_tokens)
-    chosen = _evenly(documents, max_documents)
-    ids = [encode(tokenizer, document) for document in chosen]
-    length = _window_length(model, window_tokens)
-    cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
-    windows = list(first_tokens(cut, max_tokens))
-    if not windows:
-        raise EvaluationError(f"{data} has no token to score", expected="a longer text")
+    _require_positive(batch_tokens=batch_tokens)
+    windows = text_windows(
+        model,
+        tokenizer,
+        documents,
+        data=data,
+        window_tokens=window_tokens,
+        stride=stride,
+        max_documents=max_documents,
+        max_tokens=max_tokens,
+    )
     counts = np.array([len(window.query.targets) for window in windows])
     answers = answer_queries(
         model,
@@ -142,7 +146,37 @@ def evaluate_text(
     )
 
 
-def _window_length(model: PreTrainedModel, wanted: int | None) -> int:
+def text_windows(
+    model: PreTrainedModel | PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: Sequence[str],
+    *,
+    data: str,
+    window_tokens: int | None = None,
+    stride: int | None = None,
+    max_documents: int | None = None,
+    max_tokens: int | None = None,
+) -> list[Window]:
+    """Return what :func:`evaluate_text` scores; the config alone will do, before weights are read.
+
+    Raises
+    ------
+    EvaluationError
+        If there is nothing to score, a number is out of range, or the model has no embedding for
+        a token of the text.
+    """
+    _require_positive(max_documents=max_documents, max_tokens=max_tokens)
+    ids = [encode(tokenizer, document) for document in _evenly(documents, max_documents)]
+    length = _window_length(model, window_tokens)
+    cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
+    windows = list(first_tokens(cut, max_tokens))
+    if not windows:
+        raise EvaluationError(f"{data} has no token to score", expected="a longer text")
+    require_embedded(tokens_of([one.query for one in windows]), tokenizer, model, what=data)
+    return windows
+
+
+def _window_length(model: PreTrainedModel | PreTrainedConfig, wanted: int | None) -> int:
     limit = context_limit(model)
     if wanted is None:
         return min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS)

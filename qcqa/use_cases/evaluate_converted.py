@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from transformers import AutoConfig
 
 from qcqa.attention import load
 from qcqa.evaluate import OnProgress, measure_decode_speed
@@ -76,11 +77,16 @@ def evaluate_converted(
 
         return report
 
+    tokenizer = tokenizer_of(str(folder)) if parts else None
+    if tokenizer is not None:
+        # Quick to fail, unlike the weights.
+        config = AutoConfig.from_pretrained(folder)
+        for part in parts:
+            part.require_readable(config, tokenizer)
     model = load(folder, dtype=dtype)
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
-    if parts:
-        tokenizer = tokenizer_of(str(folder))
+    if tokenizer is not None:
         for place, part in enumerate(parts):
             scores = part.score(model, tokenizer, reporter(part.name, place))
             figures += [figure for one in scores.values() for figure in one.measurements()]
