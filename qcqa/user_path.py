@@ -147,6 +147,11 @@ def _mode(path: Path, refusal: type[QCQAError]) -> int | None:
         return path.stat().st_mode
     except FileNotFoundError:
         return None
+    except NotADirectoryError as error:
+        file = next((one for one in path.parents if is_plain_file(one)), path.parent)
+        raise refusal(
+            f"{shown(file)} is a file", expected=f"a folder, for {shown(path)}"
+        ) from error
     except OSError as error:
         raise refusal(f"{shown(path)} cannot be used: {str(error.strerror).lower()}") from error
     except ValueError as error:

@@ -24,6 +24,7 @@ from qcqa.use_cases.search_methods import (
     ALL_SEARCHED,
     SEARCHED_METHODS,
     calibration_of,
+    require_calibration,
     with_baselines,
 )
 from qcqa.user_path import as_meant, user_path
@@ -172,6 +173,8 @@ def search(
     # Refuse what cannot be searched before a run directory for it lies around.
     text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
     report = inspect_model(model, revision=revision)
+    if text is not None:
+        require_calibration(model, text, methods=methods, settings=settings, revision=revision)
     check = preflight(report, methods=methods, settings=settings, folder=out or runs_folder())
     if dry_run:
         _print_preflight(check, as_json=as_json)

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import INSTALL_HARNESS, Benchmark, Evaluated
+from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
@@ -65,15 +66,20 @@ def require_possible(run: Run, config: EvaluationConfig) -> None:
     # Here, because it loads torch, as the worker will.
     from qcqa.use_cases.evaluate import require_evaluable
 
-    plans = plans_of_points(run.result(), config.points)
-    measured = {(row.method, row.plan_digest) for row in _rows_of(run, config)}
     require_evaluable(
         run.search.model,
-        [plan for plan in plans if (plan.method, plan.digest) not in measured],
+        plans_to_measure(run, config),
         config.benchmark,
         revision=run.search.revision,
         fitted=run.fitted_folder,
     )
+
+
+def plans_to_measure(search: Run, config: EvaluationConfig) -> list[GroupingPlan]:
+    """Return the plans of an evaluation that were not measured in this way before."""
+    plans = plans_of_points(search.result(), config.points)
+    measured = {(row.method, row.plan_digest) for row in _rows_of(search, config)}
+    return [plan for plan in plans if (plan.method, plan.digest) not in measured]
 
 
 def _rows_of(search: Run, config: EvaluationConfig) -> list[Evaluated]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from qcqa.errors import SettingsError
-from qcqa.methods import METHODS
+from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
 from qcqa.user_path import existing_path
 
@@ -63,6 +63,38 @@ def calibration_of(
         expected="a calibration text, the folder of a calibration, or 'demo'",
     )
     return str(found.resolve())
+
+
+def require_calibration(
+    model: str,
+    calibration: str,
+    *,
+    methods: Iterable[str],
+    settings: SearchSettings,
+    revision: str | None = None,
+) -> None:
+    """Refuse a calibration text that a search could not use; tokenizes it, and loads no weights.
+
+    Parameters
+    ----------
+    model, revision : str
+        The model.
+    calibration : str
+        As :func:`calibration_of` returns it.
+    methods, settings
+        Of the search; where they need no text, none is read.
+
+    Raises
+    ------
+    QCQAError
+        If it is no text, is too short, or the model has no embedding for one of its tokens.
+    """
+    if not wants_calibration(methods, settings):
+        return
+    # Here, because it loads torch: a search of the weights alone does without.
+    from qcqa.use_cases.calibrate import look_at_calibration
+
+    look_at_calibration(model, calibration, revision=revision)
 
 
 def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
