@@ -1,7 +1,6 @@
 """Opening a model: everything that can be refused without reading its weights is refused here."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.checkpoint import Checkpoint, read_json
@@ -17,6 +16,7 @@ from qcqa.checkpoint.wrapped import refuse_wrapped
 from qcqa.errors import CheckpointError
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import demo_model_folder
+from qcqa.user_path import is_folder, user_path
 
 
 def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
@@ -85,15 +85,16 @@ def _storage_of(source: str, revision: str | None) -> Storage:
     """Return where a model's files come from."""
     if source == "demo":
         return LocalFolder(demo_model_folder())
-    path = Path(source).expanduser()
-    if path.is_dir():
+    path = user_path(source, CheckpointError)
+    found = is_folder(path, CheckpointError)
+    if found:
         if revision is not None:
             raise CheckpointError(
                 f"revision {revision!r} of the local folder {source}",
                 expected="a revision only with the id of a model on the Hub",
             )
         return LocalFolder(path)
-    if path.exists():
+    if found is not None:
         raise CheckpointError(
             f"{source} is a file",
             expected="the folder of a transformers model, with config.json and safetensors",

@@ -24,6 +24,7 @@ from qcqa.plan_file import load_plan, save_plan
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.store import find_run
 from qcqa.use_cases.points import points_along
+from qcqa.user_path import as_meant, user_path
 
 _DEFAULT_BUDGETS = "0.75,0.5,0.25"
 
@@ -35,6 +36,8 @@ def evaluate(
         typer.Option(
             "--plan",
             "-p",
+            parser=user_path,
+            metavar="FILE",
             help="A plan.json; may be repeated. Its figures are written into it as they come.",
         ),
     ] = None,
@@ -58,7 +61,12 @@ def evaluate(
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option("--text", help="Text file for perplexity and next-token accuracy, or 'demo'."),
+        typer.Option(
+            "--text",
+            parser=as_meant,
+            metavar="FILE",
+            help="Text file for perplexity and next-token accuracy, or 'demo'.",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
@@ -112,7 +120,7 @@ def evaluate(
     """
     benchmark = Benchmark(
         text=text,
-        tasks=tuple(part.strip() for part in tasks.split(",")) if tasks else (),
+        tasks=tuple(map(as_meant, tasks.split(","))) if tasks else (),
         limit=limit,
         window_tokens=window,
         speed=DecodeLoad(context, batch, new_tokens) if speed else None,
@@ -175,7 +183,7 @@ def _measure_here(
         if is_converted(model) and not plans:
             rows = [
                 evaluate_converted(
-                    Path(model).expanduser(),
+                    user_path(model),
                     benchmark,
                     device=device,
                     dtype=dtype,

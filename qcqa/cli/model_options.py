@@ -4,9 +4,16 @@ from typing import Annotated
 
 import typer
 
+from qcqa.user_path import as_meant
+
 ModelArgument = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        parser=as_meant,
+        help="Local folder, Hub id, or 'demo'.",
+        show_default=False,
+    ),
 ]
 RevisionOption = Annotated[
     str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
@@ -23,6 +30,7 @@ ModelInsteadArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
+        parser=as_meant,
         help="Local folder, Hub id, or 'demo'; instead of --run.",
         show_default=False,
     ),

@@ -35,13 +35,9 @@ def input_device(model: PreTrainedModel) -> torch.device:
     return next(model.get_input_embeddings().parameters()).device
 
 
-def context_limit(model: PreTrainedModel) -> int | None:
-    """Return the longest context of a model in tokens, or None where its config names none."""
-    return context_limit_of_config(model.config)
-
-
-def context_limit_of_config(config: PreTrainedConfig) -> int | None:
-    """Return the longest context of a config's model in tokens, or None where it names none."""
+def context_limit(model: PreTrainedModel | PreTrainedConfig) -> int | None:
+    """Return the longest context in tokens, or None where the model's config names none."""
+    config = model if isinstance(model, PreTrainedConfig) else model.config
     text_config = config.get_text_config()
     for name in _CONTEXT_LIMITS:
         limit = getattr(text_config, name, None)

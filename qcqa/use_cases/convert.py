@@ -14,14 +14,12 @@ from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.checkpoint.safetensors_file import SafetensorsFile
 from qcqa.converted import Converted
-from qcqa.errors import PlanError
 from qcqa.files import remove_leftovers
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
-from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress, OnLayer, silent
 from qcqa.use_cases.calibrate import calibration_of_plan
-from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes
+from qcqa.use_cases.convert_preflight import free_memory_bytes, is_made_by, opening_bytes
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import load_float32
@@ -134,7 +132,7 @@ def convert_and_measure(
         report(replace(progress, fraction=_WRITTEN * progress.fraction))
 
     remove_leftovers(folder)
-    if not _is_made_by(plan, folder):
+    if not is_made_by(plan, folder):
         convert_by_plan(
             model,
             plan,
@@ -164,14 +162,6 @@ def convert_and_measure(
             promised_cache(load(folder), plan, str(folder)) if can_be_opened else None
         ),
     )
-
-
-def _is_made_by(plan: GroupingPlan, folder: Path) -> bool:
-    """Return whether a folder, which appears when it is whole, holds what a plan makes."""
-    try:
-        return load_plan(folder / "plan.json").digest == plan.digest
-    except PlanError:
-        return False
 
 
 @dataclass(eq=False)
