@@ -11,6 +11,7 @@ failed, 2 if a package is missing. Without CUDA all sizes are tiny: the script i
 """
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -91,6 +92,8 @@ def _measure(options: argparse.Namespace, started: float) -> int:
     seconds = 60 * options.minutes - (perf_counter() - started)
     for outcome in run_parts(parts, seconds=seconds, on_row=_print):
         outcomes.append(outcome)
+        # What failed may hold models in its frames.
+        gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
         if options.json:

@@ -18,7 +18,7 @@ _BATCH_TOKENS = 4096
 _MOST_ERROR = 1e-4
 
 
-def text_batches(
+def random_batches(
     model: PreTrainedModel, num_tokens: int, window_tokens: int, *, batch_tokens: int
 ) -> list[TokenBatch]:
     """Return a text of random tokens on the model's device; its windows differ in length."""
@@ -38,7 +38,7 @@ def moments_are_right(sizes: Sizes, device: torch.device) -> Iterator[Row]:
         list(
             second_moments(
                 one,
-                text_batches(one, 2 * _BATCH_TOKENS, sizes.window_tokens, batch_tokens=1024),
+                random_batches(one, 2 * _BATCH_TOKENS, sizes.window_tokens, batch_tokens=1024),
                 with_bias=False,
             )
         )
@@ -54,7 +54,7 @@ def moments_take_seconds(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     """Time the moments of a large model."""
     shape = sizes.calibrated
     model = build(shape, dtype=torch.float32, device=device)
-    batches = text_batches(
+    batches = random_batches(
         model, sizes.calibration_tokens, sizes.window_tokens, batch_tokens=_BATCH_TOKENS
     )
     started = perf_counter()

@@ -22,8 +22,8 @@ from qcqa.plan import GroupingPlan
 _CACHE_SHARE = 0.35
 #: A context that is what fits is a multiple of this.
 _CONTEXT_STEP = 16
-#: The allocator hands out memory in blocks of so many bytes: a tensor may take one more.
-_BLOCK = 512
+#: The allocator leaves a rest of up to so many bytes of a large block with the tensor in it.
+_REST = 2**20
 #: Tokens read one by one after the prompt.
 _STEPS = 4
 
@@ -107,7 +107,7 @@ class Decoding:
                 figure = "this device does not tell what is allocated"
                 yield Row(f"{name}, allocated", "not applicable", figure)
                 continue
-            taken, slack = after - before, 2 * plan.model.num_layers * _BLOCK
+            taken, slack = after - before, 2 * plan.model.num_layers * _REST
             figure = f"{taken} bytes, promised {promised}"
             passed = promised <= taken <= promised + slack
             yield checked(

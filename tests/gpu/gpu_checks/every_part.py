@@ -6,7 +6,7 @@ import torch
 
 from gpu_checks.calibration import moments_are_right, moments_take_seconds
 from gpu_checks.decoding import Decoding
-from gpu_checks.fits import KINDS, fits_lower_the_loss
+from gpu_checks.fits import KINDS, fits_of_a_large_model, fits_of_the_demo
 from gpu_checks.parity import logits_agree, texts_agree
 from gpu_checks.parts import Part
 from gpu_checks.sizes import FULL, TINY
@@ -16,6 +16,7 @@ _ATTENTIONS = {
     torch.bfloat16: ("eager", "sdpa", "flash_attention_2"),
     torch.float32: ("eager", "sdpa"),
 }
+_MERGES = ("mean", "svd")
 #: What a tiny part may take.
 _TINY_SECONDS = 1.0
 
@@ -43,12 +44,15 @@ def every_part(device: torch.device, *, tiny: bool) -> list[Part]:
     for batch, context in sizes.loads:
         run = partial(decoding.speed, batch, context)
         parts.append(Part(f"decoding, batch {batch}", 60 if context is None else 30, run))
-    parts.append(Part("calibration, figures", 10, partial(moments_are_right, sizes, device)))
+    parts.append(Part("calibration, figures", 20, partial(moments_are_right, sizes, device)))
     parts.append(Part("calibration, seconds", 45, partial(moments_take_seconds, sizes, device)))
-    for merge in ("mean", "svd"):
+    for merge in _MERGES:
         for kind in KINDS:
-            run = partial(fits_lower_the_loss, sizes, device, merge, kind)
-            parts.append(Part(f"fits, {merge}, {kind}", 15, run))
+            run = partial(fits_of_the_demo, sizes, device, merge, kind)
+            parts.append(Part(f"fits, demo, {merge}, {kind}", 20, run))
+    for merge in _MERGES:
+        run = partial(fits_of_a_large_model, sizes, device, merge)
+        parts.append(Part(f"fits, large, {merge}", 40, run))
     # Last, as it compiles.
     run = partial(logits_agree, sizes, device, torch.bfloat16, "flex_attention")
     parts.append(Part("logits, bfloat16, flex_attention", 60, run))

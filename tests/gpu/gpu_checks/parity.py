@@ -49,7 +49,7 @@ def logits_agree(
     yield checked(
         "dense twin",
         # If the source came as near, the rows below would say nothing.
-        rounding < 0.05 and apart > 10 * limit,
+        rounding < 0.1 and apart > 5 * limit,
         f"rounding {rounding:.1e}; the source is {apart:.1e} away",
         rounding=rounding,
         source_error=apart,

@@ -1,6 +1,5 @@
 """Parts that are run one after another: each is guarded, and none begins that would not fit."""
 
-import gc
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,8 +119,6 @@ def _outcome(part: Part, seconds: float, on_row: Callable[[str, Row], None]) -> 
     if error is not None:
         rows.append(Row("", "failed", error))
         on_row(part.name, rows[-1])
-    # Frames of a part that failed may hold models.
-    gc.collect()
     return Outcome(
         part.name, _state(rows), perf_counter() - started, tuple(rows), error=error, trace=trace
     )

@@ -33,8 +33,8 @@ class Sizes:
     calibration_tokens, window_tokens : int
         Of the calibrations.
     fitted : Shape
-        Whose rises and refits are measured.
-    fit_tokens, refit_steps : int
+        Whose rises and refits are timed.
+    fit_tokens, fit_window_tokens, fit_batch_tokens, refit_steps : int
         Of rises and refits.
     decoding : Shape
         Whose speed and cache are measured.
@@ -56,6 +56,8 @@ class Sizes:
     window_tokens: int
     fitted: Shape
     fit_tokens: int
+    fit_window_tokens: int
+    fit_batch_tokens: int
     refit_steps: int
     decoding: Shape
     loads: tuple[tuple[int, int | None], ...]
@@ -72,8 +74,10 @@ FULL = Sizes(
     calibrated=Shape(layers=16, hidden=2048, heads=16, vocabulary=32000),
     calibration_tokens=16384,
     window_tokens=512,
-    fitted=Shape(layers=4, hidden=1024, heads=16, vocabulary=8192),
-    fit_tokens=16384,
+    fitted=Shape(layers=4, hidden=2048, heads=16, vocabulary=8192),
+    fit_tokens=32768,
+    fit_window_tokens=512,
+    fit_batch_tokens=1024,
     refit_steps=100,
     decoding=Shape(layers=16, hidden=4096, heads=32, vocabulary=32000),
     loads=((1, 2048), (16, 2048), (512, None)),
@@ -92,8 +96,10 @@ TINY = Sizes(
     calibration_tokens=1024,
     window_tokens=32,
     fitted=_TINY,
-    fit_tokens=8192,
-    refit_steps=20,
+    fit_tokens=2048,
+    fit_window_tokens=64,
+    fit_batch_tokens=256,
+    refit_steps=10,
     decoding=_TINY,
     loads=((1, 32), (4, 32), (8, None)),
     longest_context=16,
