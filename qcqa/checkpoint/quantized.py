@@ -57,9 +57,10 @@ def quantized_layout(tensors: Collection[str]) -> str | None:
 
 
 def quantizers_mark(files: Collection[str]) -> str | None:
-    """Return the file by which a folder of odd weights is known to be quantized, or None."""
-    named = (name for name in sorted(files) if re.search(r"gptq|awq|exl[23]|bnb", name, re.I))
-    return next((name for name in _MARKS if name in files), None) or next(named, None)
+    """Return the file by which a folder without weights of the usual name is known, or None."""
+    by_name = re.compile(r"(?:gptq|awq|exl[23]).*\.(?:safetensors|bin|pt)$", re.IGNORECASE)
+    found = (name for name in sorted(files) if name in _MARKS or by_name.search(name))
+    return next(found, None)
 
 
 def quantized(source: str, how: str) -> UnsupportedModelError:

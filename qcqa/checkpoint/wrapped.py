@@ -42,7 +42,7 @@ def refuse_wrapped(tensors: Collection[str], wanted: Sequence[str], source: str)
         names = " and ".join(repr(piece) for piece in pieces)
         raise CheckpointError(
             f"the names of the tensors of {source} hold {names}, which a wrapper put there",
-            expected=f"{wanted[0]}",
+            expected=wanted[0],
             remedy=f"remove {names} from every name with load_file and save_file of "
             "safetensors.torch, and from the index if there is one; opening it with transformers "
             "as it is would fill in random weights",
@@ -54,10 +54,9 @@ def _pieces(tensors: Iterable[str], wanted: Sequence[str]) -> list[str]:
     by_length = sorted(wanted, key=len, reverse=True)
     for name in tensors:
         if _PIECE.sub("", name) in wanted:
-            before = _PIECE.match(name)
             pieces = _PIECE.findall(name)
-            joined = "".join(pieces)
-            return [joined] if before and name.startswith(joined) else list(dict.fromkeys(pieces))
+            before = "".join(pieces)
+            return [before] if name.startswith(before) else list(dict.fromkeys(pieces))
         for one in by_length:
             if name.endswith(f".{one}"):
                 return [name.removesuffix(one)]
