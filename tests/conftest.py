@@ -1,5 +1,6 @@
 """What several tests need: tiny models, awkward paths, and a home for runs that is nobody's."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -57,6 +58,9 @@ def outgrown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "outgrown"
     shutil.copytree(demo_model_folder(), folder, ignore=shutil.ignore_patterns("run", "tasks"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    # The rows are a few more than the words, as is usual.
+    rows = json.loads((folder / "config.json").read_text())["vocab_size"]
+    tokenizer.add_tokens([f"word{number}" for number in range(rows - len(tokenizer))])
     tokenizer.add_tokens(["zebra"])
     tokenizer.save_pretrained(folder)
     return folder

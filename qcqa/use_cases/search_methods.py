@@ -60,7 +60,7 @@ def calibration_of(
         return calibration
     found = existing_path(
         calibration,
-        expected="a calibration text, the folder of a calibration, or 'demo'",
+        expected="a file, the folder of a calibration, or 'demo'",
     )
     return str(found.resolve())
 

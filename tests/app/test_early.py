@@ -196,7 +196,7 @@ def test_jobs_that_can_only_fail_have_no_resume(
         app = open_app(page, run=run.id)
         assert not {f"resume_{job.id}", "resume_run"} & {button.key for button in app.button}
         assert "It cannot go on: " in _captions(app)
-        assert "text.txt cannot be read: there is no file" in _captions(app)
+        assert "there is no file of that name" in _captions(app)
 
 
 @pytest.fixture

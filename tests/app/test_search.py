@@ -217,11 +217,12 @@ def test_more_effort_takes_more_time(form: AppTest) -> None:
 
 
 def test_the_form_is_in_the_address_and_comes_back_from_it(
-    form: AppTest, open_app: OpenApp, started: list[Run], tiny_llama: Path
+    form: AppTest, open_app: OpenApp, started: list[Run]
 ) -> None:
+    model, text = str(demo_model_folder()), str(demo_model_folder() / "calibration.txt")
     assert not form.query_params
     form.button_group(key="new_model").set_value("folder").run()
-    form.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    form.text_input(key="new_folder").set_value(model).run()
     form.radio(key="new_preset").set_value("own").run()
     form.selectbox(key="new_fitness").set_value("output-error").run()
     form.selectbox(key="new_merge").set_value("aligned").run()
@@ -230,11 +231,11 @@ def test_the_form_is_in_the_address_and_comes_back_from_it(
     form.button_group(key="new_methods").set_value(["qcqa-ec"]).run()
     form.number_input(key="new_seed").set_value(7).run()
     form.text_input(key="new_name").set_value("Mine & yours").run()
-    form.text_input(key="new_calibration").set_value(str(tiny_llama / "config.json")).run()
+    form.text_input(key="new_calibration").set_value(text).run()
     address = {name: form.query_params[name] for name in form.query_params}
     assert address == {
         "model": "folder",
-        "folder": str(tiny_llama),
+        "folder": model,
         "preset": "own",
         "fitness": "output-error",
         "merge": "aligned",
@@ -243,13 +244,13 @@ def test_the_form_is_in_the_address_and_comes_back_from_it(
         "methods": "qcqa-ec",
         "seed": "7",
         "name": "Mine & yours",
-        "calibration": str(tiny_llama / "config.json"),
+        "calibration": text,
     }
     again = open_app("search", **address)
     again.button(key="start_search").click().run()
     assert not again.exception
     (run,) = started
-    assert (run.search.model, run.search.methods) == (str(tiny_llama), ("qcqa-ec",))
+    assert (run.search.model, run.search.methods) == (model, ("qcqa-ec",))
     assert run.config.name == "Mine & yours"
     assert run.search.calibration == address["calibration"]
     settings = run.search.settings

@@ -167,6 +167,8 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
         return searched
 
     monkeypatch.setattr(search, "create_run", keep)
+    # The tiny model has no tokenizer that would read the text.
+    monkeypatch.setattr(search, "require_calibration", lambda *_a, **_k: None)
     monkeypatch.setattr(search, "start_or_carry_out", lambda *_a, **_k: None)
     monkeypatch.setattr(evaluate, "find_run", lambda _name: searched)
     monkeypatch.setattr(evaluate, "create_evaluation", keep)
