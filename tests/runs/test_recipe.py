@@ -122,7 +122,7 @@ def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
 def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
     recipe = _recipe(_bundled(), 36, "best")
     assert shell_recipe(recipe).splitlines()[0] == (
-        "qcqa search demo --preset best --name 'Demo model' --out demo-model"
+        "qcqa search demo --device cpu --preset best --name 'Demo model' --out demo-model"
     )
     assert "--budgets 0.375 --text demo" in shell_recipe(recipe)
     assert "--tasks demo_minimal_pairs,demo_recall --limit 400" in shell_recipe(recipe)
