@@ -28,6 +28,8 @@ KINDS = ("shared", "key", "value")
 
 #: Steps of a rise, as in a search.
 _SHORT = 40
+#: One batch in so many tells the loss of the whole model.
+_MEASURED_EVERY = 4
 #: The layer whose rise is measured.
 _LAYER = 1
 
@@ -104,12 +106,13 @@ def _fits(
     yield _fell("a rise", rises, perf_counter() - started, most)
 
     model = merged([grouping] * num_layers)
-    before = _divergence(source, model, batches)
+    measured = batches[::_MEASURED_EVERY]
+    before = _divergence(source, model, measured)
     started = perf_counter()
     # In the end the host asks whether a fit is to be kept: nothing is under way any more.
     refit(source, model, batches, RefitSettings(steps=steps), layers=range(num_layers))
     seconds = perf_counter() - started
-    yield _fell("a refit", [before, _divergence(source, model, batches)], seconds, most)
+    yield _fell("a refit", [before, _divergence(source, model, measured)], seconds, most)
 
 
 def _fell(what: str, losses: Sequence[float], seconds: float, most: float) -> Row:
