@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.attention import convert_checkpoint, load
+from qcqa.attention.companions import Companions
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
@@ -41,7 +42,8 @@ def convert_by_plan(
     fitted: FittedFolder | None = None,
     revision: str | None = None,
     on_progress: OnJobProgress | None = None,
-) -> None:
+    with_source_code: bool = False,
+) -> Companions:
     """Write the checkpoint that a plan makes of a model.
 
     A plan that rests on the weights alone is carried out tensor by tensor. One with a calibration
@@ -66,6 +68,14 @@ def convert_by_plan(
         Branch, tag or commit on the Hub; that of the plan by default.
     on_progress : callable, optional
         Called often; raising from it ends the conversion, and nothing is left.
+    with_source_code : bool
+        Whether code of the source's own comes along, see
+        :func:`~qcqa.attention.convert_checkpoint`.
+
+    Returns
+    -------
+    Companions
+        What came along from the source beside its weights, and what did not.
 
     Raises
     ------
@@ -88,7 +98,7 @@ def convert_by_plan(
             fraction = rest.done + (1 - share) * written / max(1, total)
             report(JobProgress("writing weights, MiB", written >> 20, total >> 20, fraction))
 
-        convert_checkpoint(
+        return convert_checkpoint(
             model,
             plan,
             folder,
@@ -96,6 +106,7 @@ def convert_by_plan(
             moments=rest.moment if rests_on_text else None,
             fitted=rest.fitted if plan.refit else None,
             on_bytes=on_bytes,
+            with_source_code=with_source_code,
         )
 
 

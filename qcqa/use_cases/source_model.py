@@ -1,4 +1,4 @@
-"""A checkpoint as transformers opens it: config, tokenizer and model."""
+"""A checkpoint as transformers opens it: config, tokenizer and model; no code of its own runs."""
 
 import torch
 from transformers import (
@@ -18,7 +18,9 @@ from qcqa.use_cases.device import usable_device
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """Return a checkpoint's config, with the defaults of its family."""
     location = _location(checkpoint)
-    config: PreTrainedConfig = AutoConfig.from_pretrained(location, revision=_revision(checkpoint))
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        location, revision=_revision(checkpoint), trust_remote_code=False
+    )
     return config
 
 
@@ -33,12 +35,20 @@ def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenize
     Raises
     ------
     EvaluationError
-        If there is none that can be loaded.
+        If there is none that can be loaded, or only by running code that comes with it.
     """
     try:
-        return AutoTokenizer.from_pretrained(location, revision=revision)
+        # Not to be left unsaid: transformers would ask on standard input.
+        return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
     # Whatever its class makes of files that are missing or are another model's.
     except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, ValueError) and "trust_remote_code" in str(error):
+            raise EvaluationError(
+                f"the tokenizer of {location} is code of its own, which is not run here",
+                expected="a tokenizer that transformers has",
+                remedy="if you trust it, write it as tokenizer.json with save_pretrained, "
+                "and take auto_map out of tokenizer_config.json",
+            ) from error
         raise EvaluationError(
             f"{location} has no tokenizer that can be loaded ({error})",
             expected="the tokenizer's files beside the weights",
@@ -63,7 +73,11 @@ def load_model(checkpoint: Checkpoint, *, device: str, dtype: str) -> PreTrained
     """
     checkpoint.require_language_model()
     model = AutoModelForCausalLM.from_pretrained(
-        _location(checkpoint), revision=_revision(checkpoint), dtype=dtype, use_safetensors=True
+        _location(checkpoint),
+        revision=_revision(checkpoint),
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
     return model

@@ -53,13 +53,23 @@ class Handler(BaseHTTPRequestHandler):
             self.send(404, b"")
             return
         if parts[0] == "api":
+            if parts[1] != "models":
+                # What else the client asks for it would keep beside the user's models.
+                self.send(404, b"")
+                return
             files = [
-                {"type": "file", "path": path.name, "oid": "0", "size": 1}
-                for path in self.server.folder.iterdir()
+                {
+                    "type": "file",
+                    "path": path.relative_to(self.server.folder).as_posix(),
+                    "oid": "0",
+                    "size": 1,
+                }
+                for path in self.server.folder.rglob("*")
+                if path.is_file()
             ]
             self.send(200, json.dumps(files).encode())
             return
-        repo, (revision, name) = "/".join(parts[:2]), parts[3:5]
+        repo, revision, name = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
         byte_range = self.headers.get("Range")
         self.server.asked.append((self.command, name, byte_range))
         path = self.server.folder / name
@@ -146,6 +156,16 @@ def test_cached_model_needs_no_network(hub: FakeHub, monkeypatch: pytest.MonkeyP
     assert read_grams(open_checkpoint("org/model")).fingerprint == expected.fingerprint
     assert read_grams(open_checkpoint("org/model", revision=COMMIT)).spec.revision == COMMIT
     assert len(hub.asked) == asked
+
+
+def test_files_in_folders_are_listed_and_found(hub: FakeHub) -> None:
+    (hub.folder / "chat_templates").mkdir()
+    (hub.folder / "chat_templates" / "rag.jinja").write_text("{{ messages }}")
+    storage = open_checkpoint("org/model").storage
+    assert "chat_templates/rag.jinja" in storage.names()
+    found = storage.find("chat_templates/rag.jinja")
+    assert found
+    assert found.read_text() == "{{ messages }}"
 
 
 def test_single_file_without_index(hub: FakeHub, hand_made: Any) -> None:
