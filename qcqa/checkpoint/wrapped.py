@@ -53,8 +53,8 @@ def _pieces(tensors: Iterable[str], wanted: Sequence[str]) -> list[str]:
     """Return what must go from the names, in the order in which it is there."""
     by_length = sorted(wanted, key=len, reverse=True)
     for name in tensors:
-        if _PIECE.sub("", name) in wanted:
-            pieces = _PIECE.findall(name)
+        pieces = _PIECE.findall(name)
+        if pieces and _PIECE.sub("", name) in wanted:
             before = "".join(pieces)
             return [before] if name.startswith(before) else list(dict.fromkeys(pieces))
         for one in by_length:
