@@ -53,8 +53,10 @@ def _pieces(tensors: Iterable[str], wanted: Sequence[str]) -> list[str]:
     """Return what must go from the names, in the order in which it is there."""
     by_length = sorted(wanted, key=len, reverse=True)
     for name in tensors:
+        if name in wanted:
+            continue  # an index may name what its files do not hold
+        pieces = _PIECE.findall(name)
         if _PIECE.sub("", name) in wanted:
-            pieces = _PIECE.findall(name)
             before = "".join(pieces)
             return [before] if name.startswith(before) else list(dict.fromkeys(pieces))
         for one in by_length:
