@@ -49,14 +49,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         parts = self.path.strip("/").split("/")
         if parts[0] == "api" and parts[1] != "models":
-            # Clients ask for more than models.
+            # What else the client asks for it would keep beside the user's models.
             self.send(404, b"")
             return
         if parts[0] == "api":
-            if parts[1] != "models":
-                # What else the client asks for it would keep beside the user's models.
-                self.send(404, b"")
-                return
             files = [
                 {
                     "type": "file",
