@@ -134,7 +134,7 @@ def test_a_generation_whose_model_is_gone_fails_in_one_line(search: Run) -> None
     generation = _create(search)
     (search.folder / "config.json").write_text(json.dumps(config | {"model": "./gone"}))
     with pytest.raises(CheckpointError, match=r"no folder \./gone"):
-        _create(search)
+        _create(open_run(search.folder))
     assert generations_of(search) == [generation]
     with pytest.raises(CheckpointError, match=r"no folder \./gone"):
         work(generation)
