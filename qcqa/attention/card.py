@@ -48,8 +48,11 @@ model = AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=Tr
 ```
 
 `trust_remote_code` runs `modeling_qcqa.py` and the files that it imports, which lie beside the
-weights and need nothing but torch and transformers 5. {source_code} With QCQA Explorer installed,
-`qcqa.load("this folder")` does without them. The licence of the source applies.
+weights and need nothing but torch and transformers 5.
+{source_code}
+
+With QCQA Explorer installed, `qcqa.load("this folder")` runs no code of this folder. The licence of
+the source applies.
 {left_out}
 ## How it was made
 
@@ -73,8 +76,7 @@ the model before you use it."""
 
 _NO_CODE = "Nothing else here is code."
 _WITH_CODE = """\
-For the tokenizer, and where one of transformers' processors is opened with it, it also runs code of
-the source's own: {files}."""
+Passed to `AutoTokenizer` or `AutoProcessor` it also runs code of the source's own: {files}."""
 
 
 def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:

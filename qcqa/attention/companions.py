@@ -6,14 +6,13 @@ that is opened with ``trust_remote_code=True`` runs this project's code and no o
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from transformers.dynamic_module_utils import get_relative_imports
-
-from qcqa.checkpoint.storage import Storage
+from qcqa.attention.source_code import modules_of, processors_of, pruned, references
+from qcqa.checkpoint.storage import Storage, own_file
 from qcqa.errors import CheckpointError
 
 #: Data that transformers' tokenizers and processors read, of any family.
@@ -36,14 +35,6 @@ TEMPLATE_FOLDERS = ("additional_chat_templates", "chat_templates")
 
 _LEGAL_WORDS = {"copying", "copyright", "licence", "license", "notice", "notices", "policy"}
 _LEGAL_ENDINGS = {"", ".md", ".pdf", ".rst", ".txt"}
-
-#: What ``auto_map`` can name beside models and their configs.
-_PROCESSORS = (
-    "AutoTokenizer", "AutoProcessor", "AutoImageProcessor", "AutoVideoProcessor",
-    "AutoFeatureExtractor",
-)  # fmt: skip
-#: Entries of a model's config that name code.
-_NAMES_OF_CODE = ("auto_map", "custom_pipelines")
 
 
 @dataclass(frozen=True)
@@ -98,19 +89,17 @@ def companions_of(
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
     links: list[str] = []
-    own_map = _processors_of(config.get("auto_map"))
-    named = {"config.json": list(_strings(own_map))}
+    own_map = processors_of(config.get("auto_map"))
+    named = {"config.json": references({"auto_map": own_map})}
     for name in _names(storage):
-        path = storage.find(name)
-        if path is None or not _is_inside(path, storage.folder):
-            # A folder of such a name is no companion; a link to nothing is one that is missing.
-            if path is not None or (storage.folder / name).is_symlink():
-                links.append(name)
+        path = own_file(storage, name)
+        if path is None:
+            links += [name] if _is_missed(storage, name) else []
             continue
         _require_readable(path)
         content = _json(path) if name.endswith("config.json") else None
-        named[name] = [text for one in _auto_maps(content) for text in _strings(one)]
-        kept = _pruned(content, with_source_code=with_source_code)
+        named[name] = references(content)
+        kept = pruned(content, with_source_code=with_source_code)
         if kept == content:
             files[name] = path
         else:
@@ -118,14 +107,14 @@ def companions_of(
     code: dict[str, Path] = {}
     left_out = []
     if with_source_code:
-        for name, references in named.items():
-            for reference in references:
-                code |= _modules(storage, reference, name)
+        for name, classes in named.items():
+            for reference in classes:
+                code |= modules_of(storage, reference, name)
     elif any(named.values()):
         listed = (f"{reference} in {name}" for name in named for reference in named[name])
         left_out.append(
             "code of the source's tokenizer or processor "
-            f"({' '.join(', '.join(listed).split())}); --with-source-code takes it along"
+            f"({', '.join(listed)}); --with-source-code takes it along"
         )
     if links:
         left_out.append(f"{', '.join(links)}: links out of the model's folder, or to no file")
@@ -134,7 +123,7 @@ def companions_of(
         texts=texts,
         auto_map=own_map if with_source_code else {},
         code=tuple(sorted(code)),
-        left_out=tuple(left_out),
+        left_out=tuple(" ".join(line.split()) for line in left_out),
     )
 
 
@@ -144,11 +133,6 @@ def is_companion(name: str) -> bool:
     if folder:
         return folder in TEMPLATE_FOLDERS and name.endswith(".jinja")
     return name in NAMES or _KINDS.fullmatch(name) is not None or _is_legal(name)
-
-
-def without_foreign_code(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's config without the code that it names: none of it fits shared heads."""
-    return {name: _pruned(part) for name, part in config.items() if name not in _NAMES_OF_CODE}
 
 
 def _is_legal(name: str) -> bool:
@@ -167,17 +151,10 @@ def _names(storage: Storage) -> list[str]:
     return sorted(filter(is_companion, here | storage.names()))
 
 
-def _is_inside(path: Path, folder: Path) -> bool:
-    """Return whether a file lies in the model's folder, links followed.
-
-    The Hub's cache keeps ``models--org--name/blobs`` and ``.../snapshots/<commit>``; the files of
-    a snapshot are links to blobs.
-    """
-    inside = [folder.resolve()]
-    repository = inside[0].parent.parent
-    if inside[0].parent.name == "snapshots" and repository.name.startswith("models--"):
-        inside.append(repository / "blobs")
-    return any(path.resolve().is_relative_to(one) for one in inside)
+def _is_missed(storage: Storage, name: str) -> bool:
+    """Return whether what is no file of the model would be one but for a link."""
+    path = storage.folder / name
+    return path.is_file() or path.is_symlink()
 
 
 def _require_readable(path: Path) -> None:
@@ -193,76 +170,3 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
-
-
-def _auto_maps(content: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield what each ``auto_map`` in a JSON value names: processors nest."""
-    if isinstance(content, dict):
-        yield _processors_of(content.get("auto_map"))
-    parts = content.values() if isinstance(content, dict) else content
-    for part in parts if isinstance(content, dict | list) else ():
-        yield from _auto_maps(part)
-
-
-def _pruned(content: Any, *, with_source_code: bool = False) -> Any:
-    """Return a JSON value whose every ``auto_map`` names at most tokenizers and processors."""
-    if isinstance(content, list):
-        return [_pruned(part, with_source_code=with_source_code) for part in content]
-    if not isinstance(content, dict):
-        return content
-    pruned = {
-        name: _pruned(part, with_source_code=with_source_code)
-        for name, part in content.items()
-        if name != "auto_map"
-    }
-    entries = _processors_of(content.get("auto_map")) if with_source_code else {}
-    return pruned | ({"auto_map": entries} if entries else {})
-
-
-def _processors_of(auto_map: Any) -> dict[str, Any]:
-    """Return the entries of an ``auto_map`` that are no models and no configs."""
-    if isinstance(auto_map, list):  # of a tokenizer, as early releases wrote it
-        return {"AutoTokenizer": auto_map}
-    entries = auto_map if isinstance(auto_map, dict) else {}
-    return {name: entries[name] for name in _PROCESSORS if entries.get(name)}
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield the texts in a JSON value: an entry is a name, a pair of them, or one per backend."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
-
-
-def _modules(storage: Storage, reference: str, config: str) -> dict[str, Path]:
-    """Return the file that a reference as ``module.Class`` names, and those that it imports.
-
-    Raises
-    ------
-    CheckpointError
-        If one of them is not in the source's folder.
-    """
-    found: dict[str, Path] = {}
-    wanted = [reference.rpartition(".")[0] + ".py"]
-    while wanted:
-        name = wanted.pop()
-        if name in found:
-            continue
-        place = PurePosixPath(name)
-        is_plain = not place.is_absolute() and ".." not in place.parts and "--" not in name
-        path = storage.find(name) if is_plain else None
-        if path is None or not _is_inside(path, storage.folder):
-            raise CheckpointError(
-                f"{config} names the code {reference}, of which {name} is no file of the model",
-                expected="all of it inside the model's folder",
-                remedy="convert without the source's code, or put it there and name it so",
-            )
-        found[name] = path
-        try:
-            imports = get_relative_imports(path)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error})") from error
-        wanted += [(place.parent / f"{module}.py").as_posix() for module in imports]
-    return found

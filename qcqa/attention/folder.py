@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.attention.card import model_card
-from qcqa.attention.companions import Companions, companions_of, without_foreign_code
+from qcqa.attention.companions import Companions, companions_of
 from qcqa.attention.layout import Layout, Moments
 from qcqa.attention.remote import (
     cache_qcqa,
@@ -19,6 +19,7 @@ from qcqa.attention.remote import (
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
+from qcqa.attention.source_code import without_foreign_code
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.checkpoint.checkpoint import read_json
 from qcqa.converted import SMALL_FILES_BYTES

@@ -20,6 +20,7 @@ from transformers.models.auto.tokenization_auto import (
 
 from qcqa.attention import convert_checkpoint, load
 from qcqa.attention.companions import is_companion
+from qcqa.attention.folder import code_texts
 from qcqa.checkpoint import known_architectures, open_checkpoint
 from qcqa.errors import CheckpointError
 from qcqa.packaged import demo_model_folder
@@ -121,11 +122,7 @@ def test_folders_of_chat_templates_come_along(llama: Any, tmp_path: Path) -> Non
     beside = written(tmp_path / "out")
     assert {"additional_chat_templates/rag.jinja", "chat_templates/rag.jinja"} <= beside
     assert "vocab.txt" in beside
-    assert {one for one in beside if one.endswith((".py", ".pkl"))} == {
-        "cache_qcqa.py",
-        "modeling_qcqa.py",
-        "section_qcqa.py",
-    }
+    assert {one for one in beside if one.endswith((".py", ".pkl"))} == set(code_texts())
 
 
 # Links --------------------------------------------------------------------------------------
@@ -265,8 +262,7 @@ def test_code_stays_behind_and_so_does_all_that_names_it(odd: Any, tmp_path: Pat
     out = tmp_path / "out"
     came = convert_checkpoint(str(odd.folder), odd.plan, out)
 
-    ours = {"cache_qcqa.py", "modeling_qcqa.py", "section_qcqa.py"}
-    assert {one for one in written(out) if one.endswith(".py")} == ours
+    assert {one for one in written(out) if one.endswith(".py")} == set(code_texts())
     for path in out.glob("*config.json"):
         assert "_odd" not in path.read_text()
     kept = json.loads((out / "processor_config.json").read_text())
@@ -317,9 +313,8 @@ def test_what_a_stranger_runs_is_what_the_card_says(odd: Any, tmp_path: Path) ->
     code = ("deeper.py", "processing_odd.py", "tokenization_odd.py", "words_of_model.py")
     assert came.code == code
     assert came.left_out == ()
-    assert {one for one in written(with_code) if one.endswith(".py")} == {
-        *code, "cache_qcqa.py", "modeling_qcqa.py", "section_qcqa.py",
-    }  # fmt: skip
+    beside = {one for one in written(with_code) if one.endswith(".py")}
+    assert beside == {*code, *code_texts()}
     card = (with_code / "README.md").read_text()
     assert all(f"`{name}`" in card for name in code)
     assert "Nothing else here is code" not in card
