@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qcqa.attention.companions import Companions
+from qcqa.attention.remote.releases_qcqa import SUPPORTED
 from qcqa.budget import GIB
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
@@ -48,7 +49,7 @@ model = AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=Tr
 ```
 
 `trust_remote_code` runs `modeling_qcqa.py` and the files that it imports, which lie beside the
-weights and need nothing but torch and transformers 5.
+weights and need nothing but torch and {releases}.
 {source_code}
 
 With QCQA Explorer installed, `qcqa.load("this folder")` runs no code of this folder. The licence of
@@ -101,6 +102,7 @@ def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:
     source_bytes = spec.kv_bytes_per_token()
     return _CARD.format(
         base_model=f"base_model: {name}\n" if is_hub_id else "",
+        releases=SUPPORTED,
         name=name,
         source=f"{name} (revision {spec.revision})" if is_hub_id else name,
         method=plan.method,

@@ -17,7 +17,7 @@ from qcqa.attention.remote import (
     section_qcqa,
 )
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.attention.section import section_of
+from qcqa.attention.section import config_entry, section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.attention.source_code import without_foreign_code
 from qcqa.checkpoint import Checkpoint, open_checkpoint
@@ -139,7 +139,7 @@ def _write_beside(
     """Write all that is beside the weights."""
     config = without_foreign_code(config) | {
         "auto_map": companions.auto_map | modeling_qcqa.auto_map(),
-        "qcqa": section.to_config(),
+        "qcqa": config_entry(section),
     }
     texts = companions.texts | {
         "config.json": json.dumps(config, indent=2) + "\n",

@@ -17,7 +17,7 @@ from qcqa.attention.remote.modeling_qcqa import (
     watch_cache,
 )
 from qcqa.attention.same_weights import require_same_weights
-from qcqa.attention.section import section_of
+from qcqa.attention.section import config_entry, section_of
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
 from qcqa.checkpoint.families import architecture_of, refuse_converted
@@ -79,7 +79,7 @@ def convert(
         for name, tensor in tensors.items():
             model.get_parameter(read.prefix + name).copy_(tensor)
     watch_cache(model, section)
-    model.config.qcqa = section.to_config()
+    model.config.qcqa = config_entry(section)
     model.config.auto_map = auto_map()
     model.__class__ = shared_heads_class(type(model))
     return model

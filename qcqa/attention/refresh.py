@@ -6,6 +6,7 @@ from pathlib import Path
 from qcqa.attention.folder import code_texts
 from qcqa.attention.loading import converted_config
 from qcqa.attention.remote.modeling_qcqa import auto_map
+from qcqa.attention.section import config_entry
 from qcqa.checkpoint.checkpoint import read_json
 from qcqa.errors import CheckpointError, ConversionError
 from qcqa.files import require_writable, write_text_atomically
@@ -45,7 +46,7 @@ def refresh_converted(folder: str | Path) -> tuple[str, ...]:
     named = config.get("auto_map")
     now = config | {
         "auto_map": (named if isinstance(named, dict) else {}) | auto_map(),
-        "qcqa": json.loads(json.dumps(section.to_config())),
+        "qcqa": json.loads(json.dumps(config_entry(section))),
     }
     texts = {name: text for name, text in code_texts().items() if _text(folder / name) != text} | (
         {path.name: json.dumps(now, indent=2) + "\n"} if now != config else {}
