@@ -7,7 +7,7 @@ from the wheels that ``prepare.py`` has fetched, and nothing is downloaded::
 
 Prints a row for everything that was measured. A part that fails says so in one row and the others
 go on; a part that would not fit into the time is skipped, and said to be. Exit code 1 if anything
-failed, 2 if a package or a part is missing. Without CUDA all sizes are tiny: the script is tried out.
+failed, 2 if a package or a part is missing. Without CUDA all sizes are tiny: it is tried out.
 """
 
 import argparse
