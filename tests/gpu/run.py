@@ -7,7 +7,7 @@ from the wheels that ``prepare.py`` has fetched, and nothing is downloaded::
 
 Prints a row for everything that was measured. A part that fails says so in one row and the others
 go on; a part that would not fit into the time is skipped, and said to be. Exit code 1 if anything
-failed, 2 if a package is missing. Without CUDA all sizes are tiny: the script is tried out.
+failed, 2 if a package or a part is missing. Without CUDA all sizes are tiny: it is tried out.
 """
 
 import argparse
@@ -81,6 +81,9 @@ def _measure(options: argparse.Namespace, started: float) -> int:
         # A machine on which the script is tried out need not have a compiler.
         torch.compiler.set_stance("force_eager")
     parts = [part for part in every_part(device, tiny=tiny) if options.only in part.name]
+    if not parts:
+        print(f"no part has {options.only!r} in its name", file=sys.stderr)
+        return 2
     report: dict[str, Any] = {
         "format": "qcqa-gpu-1",
         "tiny": tiny,

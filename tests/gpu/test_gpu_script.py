@@ -149,6 +149,12 @@ def test_without_time_every_part_is_said_to_be_skipped() -> None:
     assert "0 s are left" in done.stdout
 
 
+def test_a_name_that_no_part_has_is_refused() -> None:
+    done = run_script("--only", "fast")
+    assert done.returncode == 2
+    assert "no part has 'fast' in its name" in done.stderr
+
+
 def test_a_wrong_conversion_fails(tmp_path: Path) -> None:
     """One head of a group in place of the mean of all."""
     wrong = (

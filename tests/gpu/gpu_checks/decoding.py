@@ -100,9 +100,12 @@ class Decoding:
             held = cache_bytes(cache)
             figure = f"{held} bytes, promised {promised}"
             yield checked(
-                f"{name}, tensors", held == promised, figure, held_bytes=held,
+                f"{name}, tensors",
+                held == promised,
+                figure,
+                held_bytes=held,
                 promised_bytes=promised,
-            )  # fmt: skip
+            )
             if before is None or after is None:
                 figure = "this device does not tell what is allocated"
                 yield Row(f"{name}, allocated", "not applicable", figure)
@@ -111,9 +114,8 @@ class Decoding:
             figure = f"{taken} bytes, promised {promised}"
             passed = promised <= taken <= promised + slack
             yield checked(
-                f"{name}, allocated", passed, figure, allocated_bytes=taken,
-                promised_bytes=promised,
-            )  # fmt: skip
+                f"{name}, allocated", passed, figure, allocated_bytes=taken, promised_bytes=promised
+            )
             del cache
 
     def _allocated(self) -> int | None:
