@@ -14,7 +14,8 @@ Shapes, everywhere in this package:
 The way of the data: checkpoint -> Grams -> search -> front -> plan -> model. In code:
 :func:`search_model` does all up to the fronts, :func:`plan_of_result` picks the plan for a budget,
 :func:`convert`, :func:`convert_checkpoint` and, with all that a plan rests on,
-:func:`convert_by_plan` make a model of it, :func:`load` opens such a model, and
+:func:`convert_by_plan` make a model of it, :func:`load` opens such a model,
+:func:`refresh_converted` brings one of an earlier release up to this one, and
 :func:`evaluate_plans` measures what plans cost in quality.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qcqa.attention.folder import convert_checkpoint as convert_checkpoint
     from qcqa.attention.live import convert as convert
     from qcqa.attention.loading import load as load
+    from qcqa.attention.refresh import refresh_converted as refresh_converted
     from qcqa.budget import CacheLoad as CacheLoad
     from qcqa.budget import heads_within_gib as heads_within_gib
     from qcqa.budget import heads_within_ratio as heads_within_ratio
@@ -92,6 +94,7 @@ _HOME = {
     "model_size": "qcqa.use_cases.model_size",
     "plan_of_result": "qcqa.use_cases.plan",
     "preflight": "qcqa.use_cases.preflight",
+    "refresh_converted": "qcqa.attention.refresh",
     "save_plan": "qcqa.plan_file",
     "search_model": "qcqa.use_cases.search",
 }

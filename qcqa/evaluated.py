@@ -110,7 +110,7 @@ class Evaluated:
     wse, relative_wse : float
         Weight-sharing error of the plan.
     device, dtype : str
-        Where, and in which type, the model ran, as it was asked for.
+        Where the model ran, and in which type it was asked to run.
     plan_digest : str
         :attr:`GroupingPlan.digest` of the plan; empty for the source.
     benchmark : Benchmark

@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from qcqa.errors import ConversionError
+from qcqa.user_path import is_folder
 
 _GIB = 2**30
 
@@ -72,9 +73,10 @@ def require_empty(folder: Path) -> None:
     ConversionError
         If it is neither new nor empty.
     """
-    if folder.exists() and not folder.is_dir():
+    found = is_folder(folder, ConversionError)
+    if found is False:
         raise ConversionError(f"{folder} is a file", expected="a new or an empty folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if found and any(folder.iterdir()):
         raise ConversionError(
             f"{folder} is not empty",
             expected="a new or an empty folder",
@@ -129,7 +131,8 @@ def _size(num_bytes: int) -> str:
 
 def _existing(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that is there."""
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    places = (folder.absolute(), *folder.absolute().parents)
+    return next(one for one in places if is_folder(one, ConversionError) is not None)
 
 
 def _is_alive(pid: int) -> bool:

@@ -13,6 +13,7 @@ from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import CalibrationText, GroupingPlan, Measurement, Prediction
 from qcqa.terms import Fitness, Merge
+from qcqa.user_path import existing_file
 
 FORMAT = "qcqa-plan"
 VERSION = 1
@@ -136,10 +137,11 @@ def load_plan(path: Path) -> GroupingPlan:
     PlanError
         If the file is missing, is not JSON, or does not fit the schema or its own model.
     """
+    path = existing_file(path, expected="a plan.json", refusal=PlanError)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PlanError(f"cannot read {path} ({error.strerror})") from error
+        raise PlanError(f"{path} cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise PlanError(f"{path} is not JSON ({error})", expected="a plan.json") from error
     return plan_from_json(content, name=str(path))

@@ -1,13 +1,18 @@
-"""What several tests need: a tiny model on disk, and a home for runs that is nobody's own."""
+"""What several tests need: tiny models, awkward paths, and a home for runs that is nobody's."""
 
+import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
 
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.model_spec import ModelSpec
+from qcqa.packaged import demo_model_folder
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import work
 from qcqa.search.config import SearchSettings
@@ -47,6 +52,20 @@ def searched_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def outgrown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the demo model with a tokenizer that knows one word more than its embedding: zebra."""
+    folder = tmp_path_factory.mktemp("models") / "outgrown"
+    shutil.copytree(demo_model_folder(), folder, ignore=shutil.ignore_patterns("run", "tasks"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # The rows are a few more than the words, as is usual.
+    rows = json.loads((folder / "config.json").read_text())["vocab_size"]
+    tokenizer.add_tokens([f"word{number}" for number in range(rows - len(tokenizer))])
+    tokenizer.add_tokens(["zebra"])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def random_grams() -> ModelGrams:
     """Return the Grams of 3 layers of 8 random heads."""
@@ -69,3 +88,78 @@ def random_grams() -> ModelGrams:
     )
     layers = tuple(HeadGram(key=gram(), value=gram()) for _ in range(3))
     return ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
+
+
+#: Each makes a path that cannot be read, below a folder, without ever opening it.
+_UNREADABLE: dict[str, Callable[[Path], str]] = {
+    "too long": lambda folder: str(folder / ("x" * 300)),
+    "long in all": lambda folder: str(folder.joinpath(*["x" * 200] * 30)),
+    "nothing there": lambda folder: str(folder / "nothing.txt"),
+    "a folder": lambda folder: str(_made(folder / "folder")),
+    "below a file": lambda folder: str(_file(folder) / "below.txt"),
+    "a loop": lambda folder: str(_loop(folder)),
+    "a pipe": lambda folder: str(_pipe(folder)),
+    "a device": lambda _: "/dev/zero",
+    "a null byte": lambda folder: f"{folder}/a\0b.txt",
+    "of another machine": lambda _: "file://server/share/a.txt",
+    "of nobody's home": lambda _: "~nobody-of-this-name/a.txt",
+    "a link to nothing": lambda folder: str(_link(folder)),
+    "an empty path": lambda _: " ",
+}
+
+#: Each makes of a path what is pasted for it.
+_PASTED: dict[str, Callable[[Path], str]] = {
+    "double quotes": lambda path: f'"{path}"',
+    "single quotes": lambda path: f"'{path}'",
+    "curly quotes": lambda path: (
+        f"\N{LEFT DOUBLE QUOTATION MARK}{path}\N{RIGHT DOUBLE QUOTATION MARK}"
+    ),
+    "blanks and a line break": lambda path: f"  {path} \n",
+    "a quoted path with blanks": lambda path: f' "{path} " ',
+    "an address": lambda path: path.as_uri(),
+    "a quoted address": lambda path: f'"{path.as_uri()}"',
+    "from home": lambda path: f"~/{path.name}",
+}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _file(folder: Path) -> Path:
+    (folder / "file.txt").write_text("text")
+    return folder / "file.txt"
+
+
+def _loop(folder: Path) -> Path:
+    (folder / "one").symlink_to(folder / "other")
+    (folder / "other").symlink_to(folder / "one")
+    return folder / "one"
+
+
+def _pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+def _link(folder: Path) -> Path:
+    (folder / "link").symlink_to(folder / "gone")
+    return folder / "link"
+
+
+@pytest.fixture(params=_UNREADABLE)
+def unreadable(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a path, as it is typed, at which no text can be read."""
+    folder = tmp_path / "awkward"
+    folder.mkdir()
+    return _UNREADABLE[request.param](folder)
+
+
+@pytest.fixture(params=_PASTED)
+def pasted(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], str]:
+    """Return what makes of a path below ``tmp_path`` what is pasted for it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return _PASTED[request.param]

@@ -1,13 +1,15 @@
 """What is measured on each model: a text and tasks, or the load of speed and memory."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import streamlit as st
 
+from qcqa.errors import EvaluationError, QCQAError
 from qcqa.evaluated import INSTALL_HARNESS, Benchmark, DecodeLoad
 from qcqa.packaged import demo_model_folder
 from qcqa.runs.run import Run
+from qcqa.user_path import as_meant, existing_file
+from ui.looks import look_at_text
 
 STORIES, FILE, NO_TEXT = "Held-out stories", "Text file", "No text"
 
@@ -65,7 +67,7 @@ def ask_quality(run: Run) -> Benchmark | None:
             help="For perplexity and next-token accuracy. The held-out stories are the demo "
             "model's own; it never saw them.",
         )
-        text = "demo" if kind == STORIES else _file() if kind == FILE else None
+        place = st.container()
     with middle:
         tasks = st.multiselect(
             "Tasks",
@@ -88,6 +90,8 @@ def ask_quality(run: Run) -> Benchmark | None:
             key="measure_limit",
             help="Documents of the text, and questions of each task; empty for all.",
         )
+    with place:
+        text = "demo" if kind == STORIES else _file(run, limit) if kind == FILE else None
     if tasks and not _has_harness():
         st.warning(
             f"Tasks need lm-evaluation-harness: `{INSTALL_HARNESS}`",
@@ -99,26 +103,37 @@ def ask_quality(run: Run) -> Benchmark | None:
         return None
     if text == "":
         return None
-    return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
+    try:
+        return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
+    except QCQAError as error:
+        middle.error(error.one_line(), icon=":material/error:")
+        return None
 
 
-def _file() -> str:
-    """Ask for a text file; return its whole path, empty while there is none."""
+def _file(run: Run, limit: int | None) -> str:
+    """Ask for a text file; return its whole path, empty while there is none that can be read."""
     file = st.text_input(
         "Text file", placeholder="path of a text file in UTF-8", key="measure_file"
     ).strip()
     if not file:
         st.caption("Enter the path of a text file, or choose no text.")
         return ""
-    path = Path(file).expanduser()
-    if not path.is_file():
-        st.error(f"There is no file {file}", icon=":material/error:")
+    try:
+        path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
+        look_at_text(run, str(path.resolve()), limit)
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
         return ""
     return str(path.resolve())
 
 
 def _whole_path(task: str) -> str:
-    return str(Path(task).expanduser().resolve()) if task.endswith((".yaml", ".yml")) else task
+    """Return a task with the whole path of its file, where it has one."""
+    task = as_meant(task, EvaluationError)
+    if not task.endswith((".yaml", ".yml")):
+        return task
+    found = existing_file(task, expected="the YAML file of a task", refusal=EvaluationError)
+    return str(found.resolve())
 
 
 def _has_harness() -> bool:

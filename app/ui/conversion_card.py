@@ -8,7 +8,7 @@ from pandas import isna
 
 from qcqa.budget import GIB
 from qcqa.converted import Converted
-from qcqa.errors import QCQAError
+from qcqa.errors import ConversionError, QCQAError
 from qcqa.files import zipped
 from qcqa.plan import GroupingPlan
 from qcqa.report.conversions_table import conversions_table
@@ -24,6 +24,8 @@ from qcqa.use_cases.convert_preflight import (
     conversion_source,
     preflight_conversion,
 )
+from qcqa.use_cases.texts_there import require_text_there
+from qcqa.user_path import user_path
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
@@ -112,9 +114,10 @@ def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
         key=f"convert_folder_{default}",
         help="On the machine on which the dashboard runs; new or empty.",
     ).strip()
-    folder = Path(text or default).expanduser()
-    needs = None
+    needs, folder = None, Path(default)
     try:
+        folder = user_path(text or default, ConversionError)
+        require_text_there(plan, run.fitted_folder)
         needs = preflight_conversion(_source(run.search.model, run.search.revision), plan, folder)
     except QCQAError as error:
         st.error(error.one_line(), icon=":material/error:")

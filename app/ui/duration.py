@@ -6,6 +6,7 @@ from qcqa.evaluated import Benchmark
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import Run
+from ui.device import probable_device
 
 
 def seconds_per_model(run: Run, benchmark: Benchmark, device: str) -> float | None:
@@ -18,7 +19,7 @@ def seconds_per_model(run: Run, benchmark: Benchmark, device: str) -> float | No
         config, status = evaluation.config, evaluation.status()
         if not isinstance(config, EvaluationConfig) or status.state != "finished":
             continue
-        if (config.benchmark, config.device) != (benchmark, device):
+        if config.benchmark != benchmark or not config.may_run_on(probable_device(device)):
             continue
         if status.started and status.finished:
             taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)

@@ -10,10 +10,12 @@ from qcqa.runs.generations import create_generation, plans_side_by_side
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, points_at, points_to_compare
+from qcqa.use_cases.texts_there import require_text_there
 from ui import workers
 from ui.budget import budget_field
 from ui.device import choose_device
 from ui.errors import shown_in_place
+from ui.looks import look_at_prompt, require_model
 from ui.state import choose, redrawn_alone
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
@@ -53,7 +55,11 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
         with right:
             points = _points(result)
             settings, device = _settings()
-        _start(run, result, points, settings, device, is_at_work=is_at_work)
+        is_possible = False
+        with left, shown_in_place():
+            _require_possible(run, result, points, settings.prompt)
+            is_possible = True
+        _start(run, result, points, settings, device, can_start=is_possible and not is_at_work)
 
 
 def _begin_with(run: Run, last: Run | None) -> None:
@@ -99,6 +105,21 @@ def _points(result: SearchResult) -> Points:
     return tuple((method, heads) for method in chosen)
 
 
+def _require_possible(run: Run, result: SearchResult, points: Points, prompt: str) -> None:
+    """Refuse what could only fail: without the model, a plan's text, or with such a prompt.
+
+    Raises
+    ------
+    QCQAError
+        Which says why.
+    """
+    require_model(run)
+    for plan in plans_side_by_side(result, points):
+        require_text_there(plan, run.fitted_folder)
+    if (run.search.model, prompt) != ("demo", _DEMO_PROMPT):
+        look_at_prompt(run, prompt)
+
+
 def _settings() -> tuple[GenerationSettings, str]:
     """Ask how much is generated and how; return it with the device."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -136,7 +157,7 @@ def _start(
     settings: GenerationSettings,
     device: str,
     *,
-    is_at_work: bool,
+    can_start: bool,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
     left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
@@ -147,7 +168,7 @@ def _start(
         icon=":material/play_arrow:",
         width="stretch",
         key="start_generation",
-        disabled=is_at_work,
+        disabled=not can_start,
     )
     if is_asked:
         workers.start(create_generation(run, points=points, settings=settings, device=device))

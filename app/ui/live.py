@@ -12,8 +12,10 @@ from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES, RunStatus
 from ui import workers
 from ui.errors import shown_in_place
+from ui.looks import why_it_cannot_go_on
 from ui.results import Stamp, stamp_of
 from ui.state import redrawn_alone
+from ui.wording import plain
 
 SECONDS_BETWEEN_LOOKS = 1.0
 _PROBLEM = "problem_with_run"
@@ -87,6 +89,9 @@ def stopped(
             f"Its worker process ended without a word. {kept}",
             title=f"This {kind} stopped unexpectedly",
         )
+    if problem := why_it_cannot_go_on(run):
+        st.caption(f":material/block: It cannot go on: {plain(problem)}")
+        return
     st.button(
         again,
         icon=":material/resume:",

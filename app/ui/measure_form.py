@@ -1,11 +1,12 @@
 """The form that starts an evaluation: which plans, and what to measure on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isfinite
 
 import streamlit as st
 
 from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.plan import GroupingPlan
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.duration import about
 from qcqa.report.palette import method_style
@@ -14,13 +15,15 @@ from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
+from qcqa.use_cases.texts_there import require_text_there
 from ui import workers
 from ui.benchmark_form import FORM_COLUMNS
 from ui.budget import budget_field
 from ui.cards import best_points
-from ui.device import choose_device
+from ui.device import choose_device, probable_device
 from ui.duration import seconds_per_model
 from ui.errors import shown_in_place
+from ui.looks import require_model
 from ui.state import choices, redrawn_alone, widget
 
 ONE, ALL, FRONT = "One plan", "All methods", "Whole front"
@@ -89,6 +92,16 @@ def _points(result: SearchResult) -> Points | None:
     return points
 
 
+def _is_possible(run: Run, plans: Iterable[GroupingPlan]) -> bool:
+    """Return whether the model is there, and the texts that plans rest on; say so where not."""
+    with shown_in_place():
+        require_model(run)
+        for plan in plans:
+            require_text_there(plan, run.fitted_folder)
+        return True
+    return False
+
+
 def _method(result: SearchResult, points: Points, max_cached_heads: int) -> str:
     """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
     fitting = [method for method, _ in points]
@@ -145,12 +158,14 @@ def _start(
     device: str,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
+    how = (benchmark, probable_device(device), "auto")
     there = {
         (row.method, row.plan_digest)
         for row in rows
-        if (row.benchmark, row.device, row.dtype) == (benchmark, device, "auto")
+        if (row.benchmark, row.device, row.dtype) == how
     }
-    wanted = {(plan.method, plan.digest) for plan in plans_of_points(result, points)}
+    asked = {(plan.method, plan.digest): plan for plan in plans_of_points(result, points)}
+    wanted = asked.keys()
     missing = wanted - there
     # Two methods may have found the same plan: it makes one model.
     plans = {digest for _, digest in missing} - {digest for _, digest in wanted & there}
@@ -165,6 +180,7 @@ def _start(
             said.append(f"About {about(seconds * (len(plans) + (not has_source)))}.")
         if wanted & there:
             said.append("What is measured already is kept.")
+    is_possible = _is_possible(run, (asked[one] for one in missing))
     left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
     left.caption(" ".join(said))
     is_asked = right.button(
@@ -173,7 +189,7 @@ def _start(
         icon=":material/play_arrow:",
         width="stretch",
         key="start_evaluation",
-        disabled=not missing,
+        disabled=not missing or not is_possible,
     )
     if is_asked:
         workers.start(create_evaluation(run, points=points, benchmark=benchmark, device=device))

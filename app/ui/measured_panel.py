@@ -61,8 +61,11 @@ def _conditions(rows: tuple[Evaluated, ...], metric: str, newest: Run | None) ->
     first = 0
     if newest is not None and isinstance(newest.config, EvaluationConfig):
         asked = newest.config
-        wanted = conditions_under(asked.benchmark, metric, device=asked.device, dtype=asked.dtype)
-        first = offered.index(wanted) if wanted in offered else 0
+        wanted = [
+            conditions_under(asked.benchmark, metric, device=device, dtype=asked.dtype)
+            for device in {one.device for one in offered if asked.may_run_on(one.device)}
+        ]
+        first = next((place for place, one in enumerate(offered) if one in wanted), 0)
     chosen: Conditions | None = st.selectbox(
         "Measured on",
         offered,

@@ -3,11 +3,9 @@
 Which one is open is kept, as a page that follows a run at work draws itself anew now and then.
 """
 
-from pathlib import Path
-
 import streamlit as st
 
-from qcqa.errors import QCQAError
+from qcqa.errors import QCQAError, RunError
 from qcqa.report.runs_table import bytes_text
 from qcqa.report.wording import counted
 from qcqa.runs.jobs import jobs_of
@@ -15,6 +13,7 @@ from qcqa.runs.label import MOST_OF_NAME, MOST_OF_NOTE
 from qcqa.runs.loading import load_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
+from qcqa.user_path import user_path
 from ui.run_picker import run_id
 from ui.state import choices, choose
 from ui.wording import plain
@@ -69,7 +68,7 @@ def _load() -> None:
         return
     try:
         with st.spinner("Checking and copying …"):
-            loaded = load_run(file or Path(path).expanduser())
+            loaded = load_run(file or user_path(path, RunError))
     except QCQAError as error:
         st.error(error.one_line(), icon=":material/error:")
         return

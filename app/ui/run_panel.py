@@ -16,6 +16,7 @@ from qcqa.runs.store import DamagedRun
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, attempt, progress_row, stopped
+from ui.looks import why_it_cannot_go_on
 from ui.run_dialogs import open_dialog
 from ui.runs_list import outcome_of_run
 from ui.state import redrawn_alone
@@ -145,6 +146,8 @@ def _jobs(jobs: list[Run]) -> None:
     st.markdown("**Jobs of this search**")
     for job in jobs:
         state, problem = _state(job)
+        is_stopped = state in ("cancelled", "failed", "dead")
+        hindrance = why_it_cannot_go_on(job) if is_stopped else None
         with st.container(gap=None):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(
@@ -152,7 +155,7 @@ def _jobs(jobs: list[Run]) -> None:
                     f"{when(job.config.created)}",
                     width="stretch",
                 )
-                if state in ("cancelled", "failed", "dead"):
+                if is_stopped and hindrance is None:
                     st.button(
                         "Resume",
                         icon=":material/resume:",
@@ -170,6 +173,8 @@ def _jobs(jobs: list[Run]) -> None:
                     )
             if problem:
                 st.caption(plain(problem))
+            if hindrance and hindrance != problem:
+                st.caption(f"It cannot go on: {plain(hindrance)}")
 
 
 def _state(job: Run) -> tuple[str, str | None]:

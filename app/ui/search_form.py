@@ -15,6 +15,7 @@ from qcqa.use_cases.search_methods import calibration_of, with_baselines
 from ui import workers
 from ui.draft import SOURCES
 from ui.errors import shown_in_place
+from ui.looks import look_at_calibration
 from ui.search_model import choose_model, look_at
 from ui.search_settings import Asked, choose_settings
 from ui.state import choose, draft, field, redrawn_alone
@@ -26,11 +27,13 @@ def search_form() -> None:
     """Ask what to search and how, say what it takes, and start it in a process of its own."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        source, revision = choose_model()
+        source, revision = "", None
+        with shown_in_place():
+            source, revision = choose_model()
         asked = choose_settings()
         is_ready, calibration = False, None
         with shown_in_place():
-            is_ready, calibration = _calibration(source, asked)
+            is_ready, calibration = _calibration(source, revision, asked)
     with right, st.container(border=True, key="preflight"), shown_in_place():
         st.markdown("**Before it starts**")
         model = look_at(source, revision) if source else None
@@ -55,13 +58,13 @@ def search_form() -> None:
             _start(source, revision, asked, calibration)
 
 
-def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
+def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool, str | None]:
     """Ask for a calibration text where one is of use; return whether all is there, and the text.
 
     Raises
     ------
-    SettingsError
-        If there is no such file.
+    QCQAError
+        If there is no such file, or the model could not read it.
     """
     wanted = with_baselines(asked.methods)
     if source == "demo" or not wants_calibration(wanted, asked.settings):
@@ -75,7 +78,11 @@ def _calibration(source: str, asked: Asked) -> tuple[bool, str | None]:
     )
     if typed := draft().calibration.strip():
         # At once, not when the search is started.
-        return True, calibration_of(source, typed, methods=wanted, settings=asked.settings)
+        text = calibration_of(source, typed, methods=wanted, settings=asked.settings)
+        # A model that cannot be opened is told beside the form.
+        if text and text != "demo" and isinstance(look_at(source, revision), ModelReport):
+            look_at_calibration(source, revision, text)
+        return True, text
     try:
         calibration_of(source, None, methods=wanted, settings=asked.settings)
     except QCQAError:

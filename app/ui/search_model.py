@@ -4,14 +4,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from qcqa.errors import QCQAError
+from qcqa.errors import CheckpointError, QCQAError
 from qcqa.use_cases.inspect import ModelReport, inspect_model
+from qcqa.user_path import as_meant, user_path
 from ui.draft import SOURCES
 from ui.state import draft, field
 
 
 def choose_model() -> tuple[str, str | None]:
-    """Ask for a model; return its source, "" while none is named, and its revision on the Hub."""
+    """Ask for a model; return its source, "" while none is named, and its revision on the Hub.
+
+    Raises
+    ------
+    CheckpointError
+        If what was typed can be no path.
+    """
     asked = draft()
     st.segmented_control(
         "Model",
@@ -29,9 +36,10 @@ def choose_model() -> tuple[str, str | None]:
             placeholder="folder with config.json and *.safetensors",
             **field("folder", asked.folder),
         )
-        folder = asked.folder.strip()
+        if not asked.folder.strip():
+            return "", None
         # Absolute, so that a folder that is not there is never taken for the id of a model.
-        return str(Path(folder).expanduser().absolute()) if folder else "", None
+        return str(user_path(asked.folder, CheckpointError).absolute()), None
     left, right = st.columns([3, 2])
     left.text_input("Id on the Hub", placeholder="org/name", **field("hub", asked.hub))
     right.text_input(
@@ -40,12 +48,13 @@ def choose_model() -> tuple[str, str | None]:
         help="Branch, tag or commit.",
         **field("revision", asked.revision),
     )
-    return asked.hub.strip(), asked.revision.strip() or None
+    source = as_meant(asked.hub, CheckpointError) if asked.hub.strip() else ""
+    return source, asked.revision.strip() or None
 
 
 def look_at(source: str, revision: str | None) -> ModelReport | QCQAError:
     """Return what a model is, or why it cannot be searched; loads no weights."""
-    is_elsewhere = source != "demo" and not Path(source).exists()
+    is_elsewhere = source != "demo" and not Path(source).is_absolute()
     return _asked_of_the_hub(source, revision) if is_elsewhere else _inspected(source, revision)
 
 

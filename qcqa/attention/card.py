@@ -1,8 +1,11 @@
 """The model card of a converted checkpoint."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from qcqa.attention.companions import Companions
+from qcqa.attention.remote.releases_qcqa import SUPPORTED
 from qcqa.budget import GIB
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
@@ -41,17 +44,20 @@ pipeline_tag: text-generation
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("this folder")
+tokenizer = AutoTokenizer.from_pretrained("this folder"{trusted})
 model = AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)
 ```
 
-`trust_remote_code` runs `modeling_qcqa.py` and the two files that it imports, which lie beside the
-weights and need nothing but torch and transformers 5. With QCQA Explorer installed,
-`qcqa.load("this folder")` does without them. The licence of the source applies.
+`trust_remote_code` runs `modeling_qcqa.py` and the files that it imports, which lie beside the
+weights and need nothing but torch and {releases}.
+{source_code}
 
+With QCQA Explorer installed, `qcqa.load("this folder")` runs no code of this folder. The licence of
+the source applies.
+{left_out}
 ## How it was made
 
-`qcqa convert {name} --plan plan.json`, with the `plan.json` that lies beside this card.
+`qcqa convert {name} --plan plan.json{option}`, with the `plan.json` that lies beside this card.
 
 | layer | key heads kept: heads that share one | value heads kept: heads that share one |
 |---|---|---|
@@ -69,8 +75,22 @@ Nothing was measured on this plan. WSE is a distance between weights, not an acc
 the model before you use it."""
 
 
-def model_card(plan: GroupingPlan) -> str:
-    """Return the text of the model card: what it is, what it costs, how to load and remake it."""
+_NO_CODE = "Nothing else here is code."
+_WITH_CODE = """\
+Passed to `AutoTokenizer` or `AutoProcessor` it also runs code of the source's own: {files}."""
+
+
+def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:
+    """Return the text of the model card: what it is, what it costs, how to load and remake it.
+
+    Parameters
+    ----------
+    plan : GroupingPlan
+        By which the model was made.
+    companions : Companions, optional
+        What came along from the source; by default data alone.
+    """
+    companions = companions or Companions()
     spec = plan.model
     is_hub_id = spec.revision is not None
     # A local folder's path means nothing to others.
@@ -82,6 +102,7 @@ def model_card(plan: GroupingPlan) -> str:
     source_bytes = spec.kv_bytes_per_token()
     return _CARD.format(
         base_model=f"base_model: {name}\n" if is_hub_id else "",
+        releases=SUPPORTED,
         name=name,
         source=f"{name} (revision {spec.revision})" if is_hub_id else name,
         method=plan.method,
@@ -98,8 +119,18 @@ def model_card(plan: GroupingPlan) -> str:
         ratio=f"{plan.kv_ratio:.4g}",
         quality=_quality(plan),
         layers="\n".join(layers),
+        trusted=", trust_remote_code=True" if companions.code else "",
+        source_code=_source_code(companions.code),
+        option=" --with-source-code" if companions.code else "",
+        left_out="".join(f"\nNot taken along: {line}.\n" for line in companions.left_out),
         provenance=json.dumps(dict(plan.provenance), indent=2),
     )
+
+
+def _source_code(files: Sequence[str]) -> str:
+    """Return what runs beside this project's code, for people."""
+    names = ", ".join(f"`{name}`" for name in files)
+    return _WITH_CODE.format(files=names) if files else _NO_CODE
 
 
 def _calibrated(plan: GroupingPlan) -> str:

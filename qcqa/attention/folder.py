@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from fnmatch import fnmatch
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qcqa.attention.card import model_card
+from qcqa.attention.companions import Companions, companions_of
 from qcqa.attention.layout import Layout, Moments
 from qcqa.attention.remote import (
     cache_qcqa,
@@ -16,8 +17,9 @@ from qcqa.attention.remote import (
     section_qcqa,
 )
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.attention.section import section_of
+from qcqa.attention.section import config_entry, section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes
+from qcqa.attention.source_code import without_foreign_code
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.checkpoint.checkpoint import read_json
 from qcqa.converted import SMALL_FILES_BYTES
@@ -27,12 +29,6 @@ from qcqa.merge import merge_named
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import plan_text
 
-#: Files that belong to a model beside config and weights.
-_COMPANIONS = (
-    "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json",
-    "*.model", "*.tiktoken", "chat_template*", "generation_config.json",
-    "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*", "USE_POLICY*",
-)  # fmt: skip
 #: The code that runs a converted model.
 _CODE = (modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, releases_qcqa)
 
@@ -46,12 +42,16 @@ def convert_checkpoint(
     moments: Moments | None = None,
     fitted: Fitted | None = None,
     on_bytes: OnBytes | None = None,
-) -> None:
+    with_source_code: bool = False,
+) -> Companions:
     """Write a checkpoint that stores and caches only the plan's shared heads.
 
     The folder holds all that the model needs: weights, config, the source's tokenizer files, the
     plan, a model card, and the code with which transformers opens it where this library is not
     installed. It appears when it is complete. Memory holds one layer's attention at a time.
+
+    The source's weights and config may be links to anywhere. What else is copied must lie inside
+    the source's folder, so that no link brings in a file that is not the model's.
 
     Parameters
     ----------
@@ -71,13 +71,22 @@ def convert_checkpoint(
         merge's; called when the layer's turn comes.
     on_bytes : callable, optional
         Called with the bytes of weights that are written and those of all.
+    with_source_code : bool
+        Whether code of the source's own, which its tokenizer or processor names by ``auto_map``,
+        comes along; otherwise it stays behind, and so do the entries that name it.
+
+    Returns
+    -------
+    Companions
+        What came along from the source beside its weights, and what did not.
 
     Raises
     ------
     PlanError
         If the plan is for another model.
     CheckpointError
-        If the source cannot be read, is of an unknown family or was converted already.
+        If the source cannot be read, is of an unknown family or was converted already, or its
+        code is to come along and is not in its folder.
     ConversionError
         If the folder holds something or the disk has no room.
     """
@@ -85,19 +94,22 @@ def convert_checkpoint(
     if revision is None and source == plan.model.source:
         revision = plan.model.revision
     checkpoint = open_checkpoint(source, revision=revision)
+    checkpoint.require_language_model()
     # Geometry first: that is told from the config, before any weight is read or fetched.
     plan.require_model(checkpoint.spec, plan.fingerprint)
     merge = merge_named(plan.merge)
     section = section_of(checkpoint.architecture, checkpoint.config, plan.model, plan.layers)
     layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)
     shards = ConvertedShards(checkpoint, layout, merge, plan, fitted)
-    require_room(folder, shards.num_bytes + SMALL_FILES_BYTES)
+    config = _config_of(checkpoint)
+    companions = companions_of(checkpoint.storage, config, with_source_code=with_source_code)
+    require_room(folder, shards.num_bytes + companions.num_bytes + SMALL_FILES_BYTES)
     plan.require_model(checkpoint.spec, checkpoint.fingerprint())
     temporary = temporary_beside(folder.absolute())
     try:
         temporary.mkdir(parents=True)
         shards.write(temporary, on_bytes)
-        _write_companions(checkpoint, section, plan, temporary)
+        _write_beside(companions, config, section, plan, temporary)
         if folder.is_dir():
             folder.rmdir()
         temporary.replace(folder)
@@ -108,28 +120,36 @@ def convert_checkpoint(
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return companions
 
 
-def _write_companions(
-    checkpoint: Checkpoint, section: Section, plan: GroupingPlan, folder: Path
+def code_texts() -> dict[str, str]:
+    """Return the code that runs a converted model, by the names of its files."""
+    code = [Path(str(module.__file__)) for module in _CODE]
+    return {path.name: path.read_text(encoding="utf-8") for path in code}
+
+
+def _write_beside(
+    companions: Companions,
+    config: Mapping[str, Any],
+    section: Section,
+    plan: GroupingPlan,
+    folder: Path,
 ) -> None:
     """Write all that is beside the weights."""
-    config = _config_of(checkpoint) | {
-        "auto_map": modeling_qcqa.auto_map(),
-        "qcqa": section.to_config(),
+    config = without_foreign_code(config) | {
+        "auto_map": companions.auto_map | modeling_qcqa.auto_map(),
+        "qcqa": config_entry(section),
     }
-    code = [Path(str(module.__file__)) for module in _CODE]
-    texts = {
+    texts = companions.texts | {
         "config.json": json.dumps(config, indent=2) + "\n",
         "plan.json": plan_text(plan),
-        "README.md": model_card(plan),
-    } | {path.name: path.read_text(encoding="utf-8") for path in code}
-    for name in sorted(checkpoint.storage.names()):
-        if name not in texts and any(fnmatch(name, pattern) for pattern in _COMPANIONS):
-            path = checkpoint.storage.find(name)
-            if path is not None:
-                shutil.copyfile(path, folder / name)
-    for name, text in texts.items():
+        "README.md": model_card(plan, companions),
+    }
+    for name, path in companions.files.items():
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copyfile(path, folder / name)
+    for name, text in (texts | code_texts()).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 

@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.attention.layout import Layout, Moments, Read, changed_modules
+from qcqa.attention.layout import Layout, Moments, changed_modules
+from qcqa.attention.ready import model_name, refuse_odd_layers, refuse_unready
 from qcqa.attention.remote.modeling_qcqa import (
     auto_map,
     share_heads,
     shared_heads_class,
     watch_cache,
 )
-from qcqa.attention.section import section_of
+from qcqa.attention.same_weights import require_same_weights
+from qcqa.attention.section import config_entry, section_of
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
 from qcqa.checkpoint.families import architecture_of, refuse_converted
-from qcqa.checkpoint.fingerprint import Fingerprint
 from qcqa.checkpoint.geometry import geometry_of
-from qcqa.errors import CheckpointError, UnsupportedModelError
+from qcqa.errors import CheckpointError
 from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.merge import LayerContext, LayerWeights, Role, merge_named
 from qcqa.model_spec import ModelSpec
@@ -34,7 +35,8 @@ def convert(
 ) -> PreTrainedModel:
     """Turn a transformers model into one that stores and caches only the plan's shared heads.
 
-    The model is changed in place, layer by layer, so that no second copy of it is needed.
+    The model is changed in place, layer by layer, so that no second copy of it is needed; before
+    the first, all are looked at.
     ``save_pretrained`` then writes a checkpoint that opens with ``trust_remote_code=True``.
 
     Parameters
@@ -57,15 +59,19 @@ def convert(
     PlanError
         If the plan is for another model.
     CheckpointError
-        If the model's family is unknown, or it is quantized, on the meta device or converted
-        already. In all these cases the model is as it was.
+        If the model's family is unknown, it has adapters or no language-model head, or it is
+        quantized, offloaded or converted already.
+    QCQAError
+        If a layer cannot be merged, or its moments cannot be had. In all these cases the model is
+        as it was.
     """
     architecture, config, spec, read = _opened(model)
     plan.require_model(spec, plan.fingerprint)
     merge = merge_named(plan.merge)
     section = section_of(architecture, config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, config, moments)
-    plan.require_model(spec, _fingerprint(layout, read))
+    refuse_odd_layers(layout, read, merge)
+    require_same_weights(plan, layout, read, opened=model.name_or_path or "")
     for layer, grouping in enumerate(plan.layers):
         tensors = layout.merged(layer, read, merge, grouping)
         # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
@@ -73,7 +79,7 @@ def convert(
         for name, tensor in tensors.items():
             model.get_parameter(read.prefix + name).copy_(tensor)
     watch_cache(model, section)
-    model.config.qcqa = section.to_config()
+    model.config.qcqa = config_entry(section)
     model.config.auto_map = auto_map()
     model.__class__ = shared_heads_class(type(model))
     return model
@@ -171,7 +177,7 @@ class _Reader:
             self.prefix = prefix
             weight = self(first)
             if weight is not None:
-                self.dtype, self.device = weight.dtype, weight.device
+                self.dtype = weight.dtype
                 return
         raise CheckpointError(
             f"{source} has no parameter {architecture.prefixes[0]}{first}",
@@ -196,19 +202,13 @@ def _opened(model: PreTrainedModel) -> tuple[Architecture, Config, ModelSpec, _R
         If its family is unknown, it was converted already, or its weights cannot be merged:
         quantized, or not there.
     """
-    source = model.name_or_path or type(model).__name__
+    source = model_name(model)
+    refuse_unready(model)
     config = model.config.to_dict()
     refuse_converted(config, source)
     architecture, decoder_config = architecture_of(config, source=source)
     read = _Reader(model, architecture, source)
     dtype = str(read.dtype).removeprefix("torch.")
-    is_wide_float = read.dtype.is_floating_point and read.dtype.itemsize > 1
-    if not is_wide_float or read.device.type == "meta":
-        raise UnsupportedModelError(
-            f"{source} has weights of type {dtype} on {read.device}",
-            expected="float32, float16 or bfloat16 weights in memory",
-            remedy="load the model without quantization, convert it, then quantize",
-        )
     spec = ModelSpec(
         source=source,
         revision=None,
@@ -221,16 +221,3 @@ def _opened(model: PreTrainedModel) -> tuple[Architecture, Config, ModelSpec, _R
         dtype=dtype,
     )
     return architecture, decoder_config, spec, read
-
-
-def _fingerprint(layout: Layout, read: Read) -> str:
-    """Return the fingerprint of a live model, as that of its checkpoint."""
-    sample = Fingerprint()
-    for layer in range(layout.spec.num_layers):
-        heads = layout.heads(layer, read, needs=())
-        key, value = (
-            part[:, :1].detach().to("cpu", torch.float32).numpy()
-            for part in (heads.key, heads.value)
-        )
-        sample.add(key, value)
-    return sample.hexdigest()

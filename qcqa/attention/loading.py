@@ -1,12 +1,13 @@
 """Opening a converted checkpoint with this library: nothing in its folder is executed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from qcqa.attention.remote.modeling_qcqa import QCQAForCausalLM
-from qcqa.attention.remote.section_qcqa import Section
+from qcqa.attention.remote.section_qcqa import SECTION_VERSION, Section
 from qcqa.errors import CheckpointError
 
 
@@ -30,21 +31,41 @@ def load(source: str | Path, **options: Any) -> PreTrainedModel:
     CheckpointError
         If there is no such model, or it has not been converted.
     """
+    config, _ = converted_config(source)
+    # Nothing in the folder is to run, whatever else is asked for.
+    options = {"dtype": "auto", "use_safetensors": True, **options, "trust_remote_code": False}
+    return QCQAForCausalLM.from_pretrained(source, config=config, **options)
+
+
+def converted_config(source: str | Path) -> tuple[PreTrainedConfig, Section]:
+    """Return the config of a converted model, and its section ``qcqa``.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model, it has not been converted, or by a later release.
+    """
     try:
-        config = AutoConfig.from_pretrained(source)
-    except OSError as error:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{source} cannot be opened ({error})", expected="a converted model"
         ) from error
-    if getattr(config, "qcqa", None) is None:
+    content = getattr(config, "qcqa", None)
+    if content is None:
         raise CheckpointError(
             f"{source} has not been converted",
             expected="a model that qcqa convert wrote",
             remedy="open it with transformers' AutoModelForCausalLM",
         )
+    version = content.get("version") if isinstance(content, Mapping) else None
+    if isinstance(version, int) and version > SECTION_VERSION:
+        raise CheckpointError(
+            f"{source} was converted by a later release (section 'qcqa' of version {version})",
+            expected=f"version {SECTION_VERSION}",
+            remedy="update QCQA Explorer",
+        )
     try:
-        Section.from_config(config)
-    except ValueError as error:
-        raise CheckpointError(f"{source}: {error}") from error
-    options = {"dtype": "auto", "use_safetensors": True, **options}
-    return QCQAForCausalLM.from_pretrained(source, config=config, **options)
+        return config, Section.from_config(config)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{source} has a damaged section 'qcqa' ({error})") from error

@@ -1,7 +1,10 @@
 """From a model's architecture and a plan to the section ``qcqa`` of the converted config."""
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
+from qcqa.attention.remote.releases_qcqa import SUPPORTED
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
@@ -57,6 +60,16 @@ def section_of(
         key_norm=names.key_norm,
         layers=tuple((layer.key.labels, layer.value.labels) for layer in layers),
     )
+
+
+def config_entry(section: Section) -> dict[str, Any]:
+    """Return what a config holds of a section, with who wrote it and what it was tested with."""
+    try:
+        release = version("qcqa-explorer")
+    except PackageNotFoundError:
+        release = "source"  # run from a source tree
+    written_by = f"qcqa-explorer {release}"
+    return {**section.to_config(), "written_by": written_by, "tested_with": SUPPORTED}
 
 
 def _takes_fewer_heads(config: Config) -> bool:

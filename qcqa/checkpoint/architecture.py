@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from qcqa.checkpoint.config_keys import Config, first_of
+from qcqa.checkpoint.config_keys import Config, first_of, nested
 from qcqa.subspace.tied import KeyNorm
 
 
@@ -40,8 +40,29 @@ class Modules(_Data):
     key_norm: str | None = None
 
 
+class TypeFacts(_Data):
+    """What is particular to one ``model_type`` of a family.
+
+    Parameters
+    ----------
+    defaults : dict
+        Values of the config keys that a config may leave out, as transformers' class fills them
+        in. A key that is there and null has no default.
+    kv_bias : str or bool
+        Config key that holds whether key and value projections have a bias, or whether they do.
+    inside : tuple of str
+        Multimodal models whose language model is of this type where their config names none.
+    """
+
+    defaults: dict[str, Any]
+    kv_bias: str | bool
+    inside: tuple[str, ...] = ()
+
+
 class GeometryKeys(_Data):
     """Keys of ``config.json`` that hold the geometry; the first that is there counts.
+
+    Other spellings of a key come before the key itself, as transformers has them win.
 
     Parameters
     ----------
@@ -72,18 +93,22 @@ class Position(_Data):
         ``2 p`` and ``2 p + 1``.
     rotary_dim : tuple of str
         Config keys that hold the number of dimensions that rotate.
-    fraction : tuple of str
-        Config keys that hold the share of ``head_dim`` that rotates, dots for nesting; all of
-        it where no key is there.
-    layers : tuple of str
-        Config keys that hold, for each layer, whether it rotates; all do where no key is there.
+    fraction : str, optional
+        Config key that holds the share of ``head_dim`` that rotates, where the config's rotary
+        parameters do not hold it; all of it where there is none.
+    layers : str, optional
+        Config key that holds, for each layer, whether it rotates.
+    still_interval : str, optional
+        Config key of a number ``n``: every ``n``-th layer does not rotate, where ``layers`` is not
+        there.
     """
 
     scheme: Literal["rotary", "alibi", "none"]
     pairing: Literal["half", "adjacent"] | None = None
     rotary_dim: tuple[str, ...] = ()
-    fraction: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
+    fraction: str | None = None
+    layers: str | None = None
+    still_interval: str | None = None
 
 
 class Variant(_Data):
@@ -112,7 +137,7 @@ class Architecture(_Data):
     ----------
     family : str
         Name of the family.
-    model_types : tuple of str
+    model_types : dict of str to TypeFacts
         Values of ``model_type`` in ``config.json`` that it covers.
     prefixes : tuple of str
         What module names may begin with: checkpoints are saved with the head and without.
@@ -130,7 +155,7 @@ class Architecture(_Data):
     """
 
     family: str
-    model_types: tuple[str, ...]
+    model_types: dict[str, TypeFacts]
     prefixes: tuple[str, ...]
     layout: Literal["separate", "concatenated", "grouped"]
     transposed: bool = False
@@ -191,6 +216,19 @@ class Architecture(_Data):
             )
         return None
 
+    def config_keys(self) -> frozenset[str]:
+        """Return the config keys that decide over shapes of heads and over positions."""
+        keys = set[str]()
+        for names in self.geometry.model_dump().values():
+            keys.update(() if isinstance(names, int) else names)
+        keys.update(self.position.rotary_dim, ("rope_parameters", "rope_scaling"))
+        return frozenset(keys)
+
+    def has_kv_bias(self, config: Config) -> bool:
+        """Return whether key and value projections have a bias, by the config."""
+        key = self.model_types[config["model_type"]].kv_bias
+        return key if isinstance(key, bool) else bool(config.get(key))
+
     def rotary_dim(self, config: Config, head_dim: int) -> int:
         """Return how many of a key head's dimensions the rotary embedding turns; 0 for none."""
         if self.position.scheme != "rotary":
@@ -198,17 +236,30 @@ class Architecture(_Data):
         dim = first_of(config, self.position.rotary_dim)
         if dim is not None:
             return int(dim)
-        fraction = first_of(config, self.position.fraction)
-        return head_dim if fraction is None else int(head_dim * float(fraction))
+        if self.position.fraction is None:
+            return head_dim
+        # As in transformers, where the older spelling wins over the newer.
+        parameters = nested(config, "rope_scaling") or nested(config, "rope_parameters")
+        fraction = parameters.get("partial_rotary_factor", config.get(self.position.fraction))
+        dim = head_dim if fraction is None else int(head_dim * float(fraction))
+        return dim + dim % 2  # an odd one is rounded up, in transformers too
 
     def rotary_planes(
         self, config: Config, head_dim: int, layer: int
     ) -> tuple[tuple[int, int], ...]:
         """Return the pairs of a key head's dimensions that a layer turns together."""
-        rotates = first_of(config, self.position.layers)
-        if rotates is not None and not rotates[layer]:
+        if not self._rotates(config, layer):
             return ()
         num_planes = self.rotary_dim(config, head_dim) // 2
         if self.position.pairing == "adjacent":
             return tuple((2 * plane, 2 * plane + 1) for plane in range(num_planes))
         return tuple((plane, plane + num_planes) for plane in range(num_planes))
+
+    def _rotates(self, config: Config, layer: int) -> bool:
+        layers, interval = (
+            None if key is None else config.get(key)
+            for key in (self.position.layers, self.position.still_interval)
+        )
+        if layers is not None:
+            return bool(layers[layer])
+        return not interval or bool((layer + 1) % interval)

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from qcqa.checkpoint.architecture import Architecture
 from qcqa.checkpoint.config_keys import Config
-from qcqa.checkpoint.fingerprint import Fingerprint
-from qcqa.checkpoint.heads import LayerHeads, RowRanges, row_ranges
+from qcqa.checkpoint.fingerprint import fingerprint
+from qcqa.checkpoint.heads import LayerHeads, Role, RowRanges, row_ranges
+from qcqa.checkpoint.language_head import require_head
 from qcqa.checkpoint.safetensors_file import SafetensorsFile, StoredTensor
 from qcqa.checkpoint.storage import Storage
 from qcqa.errors import CheckpointError
 from qcqa.model_spec import ModelSpec
+
+_ROLES: tuple[Role, Role] = ("key", "value")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +45,8 @@ class Checkpoint:
         Weights of all tensors in the files that hold keys and values, and those of the layers.
     storage : Storage
         Where the files come from.
+    missing_head : str or None
+        Why this is no language model, in words, where it is none.
     """
 
     spec: ModelSpec
@@ -53,6 +58,7 @@ class Checkpoint:
     num_weights: int
     num_layer_weights: int
     storage: Storage
+    missing_head: str | None = None
     _open_files: dict[str, SafetensorsFile] = field(default_factory=dict, repr=False)
 
     @property
@@ -72,6 +78,16 @@ class Checkpoint:
                 wanted = rows
             total += tensor.num_bytes * wanted // rows
         return total
+
+    def require_language_model(self) -> None:
+        """Refuse to run or write a model that has no language-model head.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If it has none: an embedder, a classifier, a reward model.
+        """
+        require_head(self.missing_head, self.spec.source)
 
     def headers(self) -> Iterator[tuple[str, Mapping[str, StoredTensor]]]:
         """Yield the name of every file of weights, and the tensors in it by name.
@@ -133,21 +149,20 @@ class Checkpoint:
 
     def fingerprint(self) -> str:
         """Return the fingerprint of the model, reading no more than the sample that it is of."""
-        result = Fingerprint()
-        first_rows = {
-            role: [
+        return fingerprint(self.first_rows())
+
+    def first_rows(self) -> Iterator[LayerHeads]:
+        """Yield the first row of every head, layer by layer: what the fingerprint is of."""
+        keys, values = (
+            [
                 (row, row + 1)
                 for first, last in row_ranges(self.architecture, self.spec, role)
                 for row in range(first, last, self.spec.head_dim)
             ]
-            for role in ("key", "value")
-        }
+            for role in _ROLES
+        )
         for layer in range(self.spec.num_layers):
-            sample = self._read_heads(
-                layer, first_rows["key"], first_rows["value"], self._empty_heads(1)
-            )
-            result.add(sample.key, sample.value)
-        return result.hexdigest()
+            yield self._read_heads(layer, keys, values, self._empty_heads(1))
 
     def _empty_heads(self, rows_per_head: int) -> NDArray[np.float32]:
         width = self.spec.hidden_size + self.spec.has_kv_bias

@@ -15,3 +15,9 @@ def first_of(config: Config, keys: tuple[str, ...]) -> Any:
         if value is not None:
             return value
     return None
+
+
+def nested(config: Config, key: str) -> Config:
+    """Return the mapping that a key holds; an empty one where it holds none."""
+    value = config.get(key)
+    return value if isinstance(value, Mapping) else {}

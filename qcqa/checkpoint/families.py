@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 from qcqa.checkpoint.architecture import Architecture
-from qcqa.checkpoint.config_keys import Config
+from qcqa.checkpoint.config_keys import Config, nested
 from qcqa.errors import UnsupportedModelError
 
 #: Where a multimodal checkpoint keeps its language model.
@@ -39,7 +39,8 @@ def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Confi
     architecture : Architecture
         Variants applied, prefixes as the config's nesting wants them.
     decoder_config : mapping
-        ``config`` itself, or its ``text_config`` in a multimodal model.
+        ``config`` itself, or its ``text_config`` in a multimodal model, with what it leaves out
+        filled in as transformers does.
 
     Raises
     ------
@@ -49,14 +50,13 @@ def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Confi
     known = known_architectures()
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in known:
-        _refuse_cross_attention(config, source)
-        return known[model_type].for_config(config), config
-    text_config = config.get("text_config")
-    if isinstance(text_config, Mapping) and text_config.get("model_type") in known:
-        _refuse_cross_attention(text_config, source)
-        architecture = known[text_config["model_type"]].for_config(text_config)
+        return _of_type(model_type, config, source)
+    text_config = nested(config, "text_config")
+    text_type = text_config.get("model_type") or _types_inside().get(str(model_type))
+    if isinstance(text_type, str) and text_type in known:
+        architecture, filled = _of_type(text_type, text_config, source)
         prefixes = tuple(dict.fromkeys(_nested_prefixes(architecture)))
-        return architecture.model_copy(update={"prefixes": prefixes}), text_config
+        return architecture.model_copy(update={"prefixes": prefixes}), filled
     raise UnsupportedModelError(
         f"model_type {model_type!r} of {source} is not known",
         expected=f"one of {', '.join(sorted(known))}",
@@ -79,6 +79,23 @@ def refuse_converted(config: Config, source: str) -> None:
             expected="a model whose heads do not share yet",
             remedy="use its source",
         )
+
+
+@cache
+def _types_inside() -> Mapping[str, str]:
+    """Return the ``model_type`` of the language model in every multimodal one that has a usual."""
+    return {
+        outer: name
+        for name, one in known_architectures().items()
+        for outer in one.model_types[name].inside
+    }
+
+
+def _of_type(model_type: str, config: Config, source: str) -> tuple[Architecture, Config]:
+    architecture = known_architectures()[model_type]
+    filled = {**architecture.model_types[model_type].defaults, **config, "model_type": model_type}
+    _refuse_cross_attention(filled, source)
+    return architecture.for_config(filled), filled
 
 
 def _refuse_cross_attention(config: Config, source: str) -> None:

@@ -1,7 +1,7 @@
 """A short hash by which a plan knows the model that it was made for."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from qcqa.checkpoint.heads import LayerHeads
 
 _HEX_DIGITS = 32
+
+_Rounding = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Fingerprint:
@@ -42,8 +44,54 @@ def fingerprint(layers: Iterable[LayerHeads]) -> str:
     return result.hexdigest()
 
 
+def equal_when_rounded(first: Iterable[LayerHeads], second: Iterable[LayerHeads]) -> bool:
+    """Return whether two models' samples are copies of one, in whatever float types they are.
+
+    They are if all numbers are the same once both are rounded to one of the types in which models
+    are kept, or to one after the other.
+
+    Parameters
+    ----------
+    first, second : iterable of LayerHeads
+        The sample of each model, layer by layer.
+    """
+    roundings = list(_ROUNDINGS)
+    for one, other in zip(first, second, strict=True):
+        pairs = ((one.key[:, 0], other.key[:, 0]), (one.value[:, 0], other.value[:, 0]))
+        roundings = [
+            way
+            for way in roundings
+            if all(np.array_equal(_rounded(a, way), _rounded(b, way)) for a, b in pairs)
+        ]
+    return bool(roundings)
+
+
 def _bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Round to the nearest bfloat16, ties to even, and return its bits, little-endian."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return (bits >> np.uint32(16)).astype("<u2")
+
+
+def _rounded(values: NDArray[np.float32], way: Iterable[_Rounding]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        for rounding in way:
+            values = rounding(values)
+    return values
+
+
+def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (_bfloat16_bits(values).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _float16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.astype(np.float16).astype(np.float32)
+
+
+#: The types through which a model may have come, in their order.
+_ROUNDINGS: tuple[tuple[_Rounding, ...], ...] = (
+    (_bfloat16,),
+    (_float16,),
+    (_float16, _bfloat16),
+    (_bfloat16, _float16),
+)

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from qcqa.checkpoint.architecture import Architecture
-from qcqa.checkpoint.config_keys import Config, first_of
+from qcqa.checkpoint.config_keys import Config, first_of, nested
 from qcqa.errors import CheckpointError, UnsupportedModelError
+
+UNEVEN_REMEDY = "use a model whose layers have equal shapes"
+#: Config keys by which some models give layers shapes of their own.
+_BY_LAYER = ("block_configs", "num_key_value_heads_per_layer", "num_attention_heads_per_layer")
 
 
 class Geometry(BaseModel):
@@ -30,18 +34,14 @@ def geometry_of(architecture: Architecture, config: Config, *, source: str) -> G
         If a number is missing, differs between layers or is none, or heads do not divide.
     """
     keys = architecture.geometry
+    _refuse_uneven(architecture, config, source)
 
     def number(names: tuple[str, ...]) -> int | None:
         value = first_of(config, names)
         if value is None:
             return None
         if isinstance(value, list | Mapping):
-            raise UnsupportedModelError(
-                f"{names[0]} in the config of {source} is {type(value).__name__}: "
-                "the geometry differs between layers",
-                expected="one number for all layers",
-                remedy="use a model whose layers have equal shapes",
-            )
+            raise _uneven(source, f"{names[0]} in its config is a {type(value).__name__}")
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CheckpointError(
                 f"{names[0]} = {value!r} in the config of {source}",
@@ -82,4 +82,23 @@ def geometry_of(architecture: Architecture, config: Config, *, source: str) -> G
         num_kv_heads=num_kv_heads,
         head_dim=head_dim,
         hidden_size=hidden_size,
+    )
+
+
+def _refuse_uneven(architecture: Architecture, config: Config, source: str) -> None:
+    """Refuse a config that gives layers of their own shape, or leaves attention out of some."""
+    for key in _BY_LAYER:
+        if config.get(key):
+            raise _uneven(source, f"{key} in its config")
+    of_geometry = {"skip", *architecture.config_keys()}
+    for layer, overrides in nested(config, "per_layer_config").items():
+        if not isinstance(overrides, Mapping) or of_geometry & overrides.keys():
+            raise _uneven(source, f"per_layer_config in its config, for layer {layer}")
+
+
+def _uneven(source: str, where: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"the geometry of {source} differs between layers ({where})",
+        expected="one number for all layers",
+        remedy=UNEVEN_REMEDY,
     )

@@ -54,3 +54,20 @@ class LocalFolder:
     def names(self) -> frozenset[str]:
         """Return the names of all files in the folder."""
         return frozenset(path.name for path in self.folder.iterdir() if path.is_file())
+
+
+def own_file(storage: Storage, name: str) -> Path | None:
+    """Return the path of a file that lies in the model's folder, links followed, or None.
+
+    Weights may be anywhere. A file that is copied as it is must be the model's own, lest a link
+    in a folder that somebody else made brings in one of the user's.
+    """
+    path = storage.find(name)
+    if path is None:
+        return None
+    inside = [storage.folder.resolve()]
+    # In the Hub's cache <repository>/snapshots/<commit> holds links into <repository>/blobs.
+    repository = inside[0].parent.parent
+    if inside[0].parent.name == "snapshots" and repository.name.startswith("models--"):
+        inside.append(repository / "blobs")
+    return path if any(path.resolve().is_relative_to(one) for one in inside) else None

@@ -9,6 +9,7 @@ import typer
 from qcqa.errors import SettingsError
 from qcqa.packaged import app_folder
 from qcqa.runs.home import RUNS_VARIABLE
+from qcqa.user_path import is_folder, user_path
 
 
 def app(
@@ -19,7 +20,13 @@ def app(
         str, typer.Option("--host", help="Address to listen on; only this machine by default.")
     ] = "127.0.0.1",
     runs: Annotated[
-        Path | None, typer.Option("--runs", help="Folder of the runs; your own by default.")
+        Path | None,
+        typer.Option(
+            "--runs",
+            parser=user_path,
+            metavar="PATH",
+            help="Folder of the runs; your own by default.",
+        ),
     ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Do not open a browser.")
@@ -34,7 +41,7 @@ def app(
         qcqa app --port 8600 --runs ./runs --no-browser
     """
     if runs is not None:
-        if runs.exists() and not runs.is_dir():
+        if is_folder(runs) is False:
             raise SettingsError(f"--runs {runs}", expected="a folder")
         os.environ[RUNS_VARIABLE] = str(runs.resolve())
     # In this process, which has imported most of what the pages need: signals and the exit code

@@ -9,6 +9,7 @@ import typer
 from qcqa.cli.model_options import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
 from qcqa.use_cases.method_seconds import CALIBRATION_TOKENS
+from qcqa.user_path import as_meant, user_path
 
 
 def calibrate(
@@ -16,14 +17,26 @@ def calibrate(
     text: Annotated[
         str,
         typer.Option(
-            "--text", help="A plain text file in UTF-8, or 'demo'; never the evaluation text."
+            "--text",
+            parser=as_meant,
+            metavar="FILE",
+            help="A plain text file in UTF-8, or 'demo'; never the evaluation text.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to keep the calibration in.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=user_path,
+            metavar="PATH",
+            help="Folder to keep the calibration in.",
+        ),
+    ],
     tokens: Annotated[
         int, typer.Option("--tokens", min=256, help="Tokens to read, at most, evenly from all.")
     ] = CALIBRATION_TOKENS,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,7 +1,6 @@
 """``qcqa capacity``: how long contexts may get on a GPU, before and after."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +19,7 @@ from qcqa.runs.store import find_run
 from qcqa.use_cases.inspect import inspect_model
 from qcqa.use_cases.model_size import ModelSize, model_size, size_on_this_machine
 from qcqa.use_cases.plan import plan_of_result
+from qcqa.user_path import as_meant, is_plain_file, user_path
 
 
 def capacity(
@@ -27,6 +27,7 @@ def capacity(
         str,
         typer.Argument(
             metavar="RUN|MODEL",
+            parser=as_meant,
             help="Run directory or its id; or a local folder or Hub id of a model.",
             show_default=False,
         ),
@@ -149,7 +150,7 @@ def _run_named(name: str) -> Run | None:
         return find_run(name)
     except RunError:
         # A run that is damaged is told as such; what is no run may be a model.
-        if (Path(name) / "status.json").exists():
+        if is_plain_file(user_path(name) / "status.json"):
             raise
         return None
 

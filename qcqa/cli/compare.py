@@ -13,13 +13,17 @@ from qcqa.errors import SettingsError
 from qcqa.runs.store import find_run
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.search import search_model
+from qcqa.user_path import as_meant
 
 
 def compare(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False
+            metavar="MODEL",
+            parser=as_meant,
+            help="Local folder, Hub id, or 'demo'.",
+            show_default=False,
         ),
     ] = None,
     run: Annotated[

@@ -22,7 +22,6 @@ from qcqa.use_cases.plan import best_method
 
 
 def convert(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; new or empty.")],
     model: Annotated[
         str | None,
         typer.Argument(
@@ -30,6 +29,9 @@ def convert(
             help="Local folder, Hub id, or 'demo'; that of the run if unset.",
             show_default=False,
         ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write; new or empty.")
     ] = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", "-p", help="The plan: a plan.json.")
@@ -53,6 +55,21 @@ def convert(
         bool,
         typer.Option("--detach", help="With --run: convert in the background, and measure."),
     ] = False,
+    with_source_code: Annotated[
+        bool,
+        typer.Option(
+            "--with-source-code",
+            help="Take along the code that the source's tokenizer or processor names.",
+        ),
+    ] = False,
+    refresh: Annotated[
+        Path | None,
+        typer.Option(
+            "--refresh",
+            metavar="DIR",
+            help="Instead: give a converted folder of an earlier release the code of this one.",
+        ),
+    ] = None,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,6 +83,9 @@ def convert(
     the end the checkpoint is opened and its live KV cache is compared with the promised one.
     `qcqa runs show` tells what came of it, and cancel and resume work as with any job.
 
+    With --refresh nothing is converted: in a folder that an earlier release converted, the code
+    and the form of its config become those of this release; weights and plan stay.
+
     Examples
     --------
         qcqa convert ./Llama-2-7b-hf --plan plan.json -o ./Llama-2-7b-qcqa
@@ -73,7 +93,17 @@ def convert(
         qcqa convert --run runs/llama --budget 0.5 -o ./Llama-2-7b-half
 
         qcqa convert --run runs/llama --budget 0.5 -m best -o ./Llama-2-7b-half --detach
+
+        qcqa convert --refresh ./Llama-2-7b-half
     """
+    if refresh is not None:
+        others = (out, model, plan, run, budget, method, calibration, revision)
+        if any(others) or detach or with_source_code:
+            raise ConversionError("--refresh with more than a folder", expected="--refresh DIR")
+        _refresh(refresh, as_json=as_json)
+        return
+    if out is None:
+        raise ConversionError("no folder to write", expected="--out FOLDER")
     if (plan is None) == (run is None) or (run is None and model is None):
         raise ConversionError(
             "what to convert is not clear",
@@ -81,9 +111,9 @@ def convert(
         )
     found = find_run(run) if run else None
     if detach:
-        if found is None or model or calibration or revision:
+        if found is None or model or calibration or revision or with_source_code:
             raise ConversionError(
-                "--detach without a run, or with a model, a calibration or a revision",
+                "--detach without a run, or with a model, a calibration, a revision or code",
                 expected="--run and --budget: the run names its model",
             )
         result = found.result()
@@ -102,7 +132,7 @@ def convert(
     from qcqa.use_cases.convert import convert_by_plan
 
     with progress_bar() as show:
-        convert_by_plan(
+        companions = convert_by_plan(
             model or (found.search.model if found else ""),
             chosen,
             out,
@@ -111,6 +141,7 @@ def convert(
             fitted=found.fitted_folder if found else None,
             revision=revision or (found.search.revision if found else None),
             on_progress=show,
+            with_source_code=with_source_code,
         )
     if as_json:
         print_json(
@@ -119,6 +150,8 @@ def convert(
                 "method": chosen.method,
                 "kv_ratio": chosen.kv_ratio,
                 "kv_bytes_per_token": chosen.kv_bytes_per_token,
+                "source_code": companions.code,
+                "left_out": companions.left_out,
             }
         )
         return
@@ -126,10 +159,32 @@ def convert(
         f"{out}: KV cache {chosen.kv_bytes_per_token / 1024:g} KiB per token, "
         f"{chosen.kv_ratio:.4g} of the source's"
     )
+    if companions.code:
+        _print_line(f"With code of the source's own: {', '.join(companions.code)}")
+    for line in companions.left_out:
+        _print_line(f"Left out: {line}")
     console.print(
         "Open it with qcqa.load, or with transformers' AutoModelForCausalLM.from_pretrained"
         "(folder, trust_remote_code=True)."
     )
+
+
+def _refresh(folder: Path, *, as_json: bool) -> None:
+    # Here, for the same reason.
+    from qcqa.attention.refresh import refresh_converted
+
+    changed = refresh_converted(folder)
+    if as_json:
+        print_json({"folder": str(folder), "changed": changed})
+    elif changed:
+        _print_line(f"{folder}: {', '.join(changed)} written anew; all else is as it was")
+    else:
+        _print_line(f"{folder}: up to date, nothing changed")
+
+
+def _print_line(text: str) -> None:
+    """Print a line that holds names of files: as they are, and not broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _plan_of(run: Run, budget: str | None, method: str | None) -> GroupingPlan:

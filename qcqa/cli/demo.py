@@ -17,17 +17,23 @@ from qcqa.runs.launch import requeue
 from qcqa.runs.run import open_run
 from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.search import search_model
+from qcqa.user_path import user_path
 
 
 def demo(
     budget: Annotated[
         str, typer.Option("--budget", help="Share of the source's KV cache.")
     ] = "0.5",
-    out: Annotated[Path, typer.Option("--out", "-o", help="File of the plan.")] = Path("plan.json"),
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=user_path, metavar="PATH", help="File of the plan."),
+    ] = Path("plan.json"),
     run: Annotated[
         Path | None,
         typer.Option(
             "--run",
+            parser=user_path,
+            metavar="PATH",
             help="Make in this folder the run again that the dashboard shows first: a search by "
             "the preset best, and all its methods measured. Takes some ten minutes.",
         ),

@@ -24,6 +24,7 @@ from qcqa.plan_file import load_plan, save_plan
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.store import find_run
 from qcqa.use_cases.points import points_along
+from qcqa.user_path import as_meant, user_path
 
 _DEFAULT_BUDGETS = "0.75,0.5,0.25"
 
@@ -35,6 +36,8 @@ def evaluate(
         typer.Option(
             "--plan",
             "-p",
+            parser=user_path,
+            metavar="FILE",
             help="A plan.json; may be repeated. Its figures are written into it as they come.",
         ),
     ] = None,
@@ -58,7 +61,12 @@ def evaluate(
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option("--text", help="Text file for perplexity and next-token accuracy, or 'demo'."),
+        typer.Option(
+            "--text",
+            parser=as_meant,
+            metavar="FILE",
+            help="Text file for perplexity and next-token accuracy, or 'demo'.",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
@@ -85,7 +93,7 @@ def evaluate(
     new_tokens: Annotated[
         int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
     ] = 32,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",
     detach: Annotated[
         bool, typer.Option("--detach", help="With --run: measure in the background.")
@@ -106,13 +114,13 @@ def evaluate(
 
         qcqa evaluate --run runs/llama -m qcqa-ac -m gqa --tasks hellaswag,arc_easy --detach
 
-        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --speed --device cuda
+        qcqa evaluate ./Llama-2-7b-hf --plan plan.json --text wiki.txt --speed --device cpu
 
         qcqa evaluate demo --tasks demo_minimal_pairs,demo_recall --json
     """
     benchmark = Benchmark(
         text=text,
-        tasks=tuple(part.strip() for part in tasks.split(",")) if tasks else (),
+        tasks=tuple(map(as_meant, tasks.split(","))) if tasks else (),
         limit=limit,
         window_tokens=window,
         speed=DecodeLoad(context, batch, new_tokens) if speed else None,
@@ -175,7 +183,7 @@ def _measure_here(
         if is_converted(model) and not plans:
             rows = [
                 evaluate_converted(
-                    Path(model).expanduser(),
+                    user_path(model),
                     benchmark,
                     device=device,
                     dtype=dtype,

@@ -23,10 +23,13 @@ from qcqa.runs.recipe import recipe_of
 from qcqa.runs.recipe_python import python_recipe
 from qcqa.runs.recipe_shell import shell_recipe
 from qcqa.runs.store import find_run
+from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)
 
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", parser=user_path, metavar="PATH", help="File to write.")
+]
 RatioOption = Annotated[
     str, typer.Option("--budget", "-b", help="Share of the source's KV cache: 0.5 or 50%.")
 ]

@@ -24,13 +24,20 @@ from qcqa.plan_file import load_plan
 from qcqa.runs.generations import create_generation
 from qcqa.runs.store import find_run
 from qcqa.use_cases.points import points_to_compare
+from qcqa.user_path import user_path
 
 
 def generate(
     model: ModelInsteadArgument = None,
     plan: Annotated[
         list[Path] | None,
-        typer.Option("--plan", "-p", help="A plan.json, with MODEL; may be repeated."),
+        typer.Option(
+            "--plan",
+            "-p",
+            parser=user_path,
+            metavar="PATH",
+            help="A plan.json, with MODEL; may be repeated.",
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", help="A search, whose plans at --budget are compared.")
@@ -61,7 +68,7 @@ def generate(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Of the draws, the same for all models.")
     ] = 0,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",
     revision: RevisionOption = None,
     as_json: JsonOption = False,

@@ -19,7 +19,7 @@ def inspect(
         qcqa inspect ./Llama-2-7b-hf --json
     """
     report = inspect_model(model, revision=revision)
-    spec = report.spec
+    spec, missing = report.spec, report.missing_head
     if as_json:
         print_json(
             {
@@ -28,6 +28,7 @@ def inspect(
                 "bytes_to_read": report.bytes_to_read,
                 "kv_bytes_per_token": spec.kv_bytes_per_token(),
                 "svd_limits": report.svd_limits,
+                "missing_head": missing,
             }
         )
         return
@@ -46,5 +47,6 @@ def inspect(
             "KV cache": f"{spec.kv_bytes_per_token() / 1024:g} KiB per token",
             "a search reads": f"{report.bytes_to_read / 2**20:,.1f} MiB of K/V projections",
             **({"merge svd": report.svd_limits} if report.svd_limits else {}),
+            **({"language-model head": f"none: {missing}"} if missing else {}),
         }
     )

@@ -15,6 +15,7 @@ from qcqa.cli import (
     compare,
     convert,
     demo,
+    doctor,
     evaluate,
     export,
     generate,
@@ -46,6 +47,7 @@ cli.command("evaluate")(evaluate.evaluate)
 cli.command("generate")(generate.generate)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)
+cli.command("doctor")(doctor.doctor)
 cli.command("app")(app.app)
 cli.command("worker", hidden=True)(worker.worker)
 cli.add_typer(export.cli, name="export")

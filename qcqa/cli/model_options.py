@@ -4,14 +4,24 @@ from typing import Annotated
 
 import typer
 
+from qcqa.user_path import as_meant
+
 ModelArgument = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="Local folder, Hub id, or 'demo'.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        parser=as_meant,
+        help="Local folder, Hub id, or 'demo'.",
+        show_default=False,
+    ),
 ]
 RevisionOption = Annotated[
     str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 …")]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1 …; auto is CUDA where there is one."),
+]
 ModelDtypeOption = Annotated[
     str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
 ]
@@ -20,6 +30,7 @@ ModelInsteadArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
+        parser=as_meant,
         help="Local folder, Hub id, or 'demo'; instead of --run.",
         show_default=False,
     ),

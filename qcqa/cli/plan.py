@@ -18,6 +18,7 @@ from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.plan_file import plan_text, plan_to_json, save_plan
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.store import find_run
+from qcqa.user_path import user_path
 
 
 def plan(
@@ -37,7 +38,13 @@ def plan(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="File to write; standard output by default."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=user_path,
+            metavar="PATH",
+            help="File to write; standard output by default.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ from qcqa.errors import RunError
 from qcqa.report.run_settings import compare_settings, setting_text
 from qcqa.report.runs_table import bytes_text
 from qcqa.runs import archive, loading, store
+from qcqa.user_path import is_folder, user_path
 
 
 def rename(
@@ -87,7 +88,15 @@ def compare(
 def pack(
     run: RunArgument,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Zip file to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=user_path,
+            metavar="PATH",
+            help="Zip file to write.",
+            show_default=False,
+        ),
     ],
     with_calibration: Annotated[
         bool,
@@ -104,7 +113,7 @@ def pack(
 
         qcqa runs pack 20260131 -o llama.zip
     """
-    if out.exists():
+    if is_folder(out) is not None:
         raise RunError(f"{out} exists", expected="a new file", remedy="choose another name")
     found = store.find_run(run)
     archive.pack_run(found, out, with_calibration=with_calibration)
@@ -119,7 +128,10 @@ def load(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE|FOLDER", help="Zip of a run, or a run directory.", show_default=False
+            metavar="FILE|FOLDER",
+            parser=user_path,
+            help="Zip of a run, or a run directory.",
+            show_default=False,
         ),
     ],
     as_json: JsonOption = False,

@@ -24,8 +24,10 @@ from qcqa.use_cases.search_methods import (
     ALL_SEARCHED,
     SEARCHED_METHODS,
     calibration_of,
+    require_calibration,
     with_baselines,
 )
+from qcqa.user_path import as_meant, user_path
 
 _DEFAULTS = SearchSettings()
 
@@ -53,6 +55,7 @@ def search(
         typer.Option(
             "--calibration",
             metavar="FILE",
+            parser=as_meant,
             help="Text that the model reads for all but WSE; the demo model has its own.",
         ),
     ] = None,
@@ -76,7 +79,13 @@ def search(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run directory; a new one among your runs by default."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=user_path,
+            metavar="PATH",
+            help="Run directory; a new one among your runs by default.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Title of the run.")] = None,
     population: Annotated[
@@ -109,9 +118,11 @@ def search(
     device: Annotated[
         str,
         typer.Option(
-            "--device", help="Where the model reads its calibration text: cpu, cuda, cuda:1 …"
+            "--device",
+            help="Where the model reads its calibration text: auto, cpu, cuda, cuda:1 …; auto is "
+            "CUDA where there is one.",
         ),
-    ] = "cpu",
+    ] = "auto",
     detach: Annotated[
         bool, typer.Option("--detach", help="Search in the background and return at once.")
     ] = False,
@@ -164,6 +175,8 @@ def search(
     # Refuse what cannot be searched before a run directory for it lies around.
     text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
     report = inspect_model(model, revision=revision)
+    if text is not None:
+        require_calibration(model, text, methods=methods, settings=settings, revision=revision)
     check = preflight(report, methods=methods, settings=settings, folder=out or runs_folder())
     if dry_run:
         _print_preflight(check, as_json=as_json)

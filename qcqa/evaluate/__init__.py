@@ -15,7 +15,13 @@ from qcqa.evaluate.statistics import Spread
 from qcqa.evaluate.task_files import demo_task_files, task_content
 from qcqa.evaluate.task_scores import TaskScores, load_task_scores, save_task_scores
 from qcqa.evaluate.tasks import evaluate_tasks
-from qcqa.evaluate.text import DEMO_TEXT, demo_documents, evaluate_text, read_documents
+from qcqa.evaluate.text import (
+    DEMO_TEXT,
+    demo_documents,
+    evaluate_text,
+    read_documents,
+    text_windows,
+)
 from qcqa.evaluate.text_scores import TextScores, load_text_scores
 from qcqa.evaluated import DecodeLoad
 from qcqa.metric import METRICS, Metric, data_of, metric_of
@@ -45,4 +51,5 @@ __all__ = [
     "read_documents",
     "save_task_scores",
     "task_content",
+    "text_windows",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
@@ -18,6 +18,7 @@ from qcqa.evaluate.running import (
     generating_options,
     input_device,
 )
+from qcqa.evaluate.token_ids import require_embedded
 from qcqa.evaluate.windows import encode_prompt, first_token, special_prefix
 from qcqa.generated import Ending, GenerationFigures, GenerationSettings
 
@@ -53,6 +54,28 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     return ids
 
 
+def require_prompt(
+    model: PreTrainedModel | PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Sequence[int],
+) -> None:
+    """Refuse a prompt that a model cannot read; its config will do, before weights are read.
+
+    Raises
+    ------
+    EvaluationError
+        If it leaves no room in the model's context, or the model has no embedding for a token.
+    """
+    limit = context_limit(model)
+    if limit is not None and len(prompt) >= limit:
+        raise EvaluationError(
+            f"a prompt of {len(prompt)} tokens",
+            expected=f"at most {limit - 1}, as the model's context is {limit}",
+            remedy="shorten the prompt",
+        )
+    require_embedded([prompt], tokenizer, model, what="the prompt")
+
+
 def generate_text(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -83,11 +106,12 @@ def generate_text(
     Raises
     ------
     EvaluationError
-        If the prompt leaves no room in the model's context, or the model yields no numbers.
+        As :func:`require_prompt`, or if the model yields no numbers.
     """
+    require_prompt(model, tokenizer, prompt)
     most = _room(model, len(prompt), settings.max_new_tokens)
     device, options = input_device(model), generating_options(model)
-    argument = cache_argument(model)
+    argument = cache_argument()
     ends, choose = _end_tokens(model, tokenizer), _Choice(settings)
     text = _Text(tokenizer, prompt)
     times: list[float] = []
@@ -188,15 +212,7 @@ class _Text:
 def _room(model: PreTrainedModel, prompt_tokens: int, wanted: int) -> int:
     """Return how many tokens can follow a prompt, at most the wanted ones."""
     limit = context_limit(model)
-    if limit is None:
-        return wanted
-    if prompt_tokens >= limit:
-        raise EvaluationError(
-            f"a prompt of {prompt_tokens} tokens",
-            expected=f"at most {limit - 1}, as the model's context is {limit}",
-            remedy="shorten the prompt",
-        )
-    return min(wanted, limit - prompt_tokens)
+    return wanted if limit is None else min(wanted, limit - prompt_tokens)
 
 
 def _ending_at(most: int, settings: GenerationSettings) -> Ending:

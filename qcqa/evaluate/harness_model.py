@@ -5,7 +5,7 @@ whole text, and text that goes on from a prompt. It asks for no base class, and 
 own wrapper for transformers needs more packages, and tells nobody how far it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +19,8 @@ from transformers import (
 
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit, evaluating, input_device
-from qcqa.evaluate.scoring import Query, answer_queries
+from qcqa.evaluate.scoring import Answer, Query, answer_queries, tokens_of
+from qcqa.evaluate.token_ids import require_embedded
 from qcqa.evaluate.windows import (
     cut_windows,
     encode,
@@ -83,13 +84,7 @@ class HarnessModel:
 
         Contexts that are too long lose their beginning.
         """
-        queries = [self._query(*request.args) for request in requests]
-        answers = answer_queries(
-            self._model,
-            queries,
-            batch_tokens=self._batch_tokens,
-            on_answered=lambda done: self._tell(done, len(queries)),
-        )
+        answers = self._answers([self._query(*request.args) for request in requests])
         return [(-float(one.nll.sum(dtype=float)), bool(one.is_right.all())) for one in answers]
 
     def loglikelihood_rolling(self, requests: Sequence[Request]) -> list[float]:
@@ -101,12 +96,7 @@ class HarnessModel:
         # One token more than the model reads: the last is only predicted.
         prefix = (self._first_token(),)
         windows = list(cut_windows(texts, prefix, length=self._limit + 1, stride=None))
-        answers = answer_queries(
-            self._model,
-            [window.query for window in windows],
-            batch_tokens=self._batch_tokens,
-            on_answered=lambda done: self._tell(done, len(windows)),
-        )
+        answers = self._answers([window.query for window in windows])
         sums = [0.0] * len(texts)
         for window, answer in zip(windows, answers, strict=True):
             sums[window.document] -= float(answer.nll.sum(dtype=float))
@@ -117,11 +107,25 @@ class HarnessModel:
 
         One at a time: in a batch, padding would change what is generated.
         """
+        prompts = [self._prompt(*request.args) for request in requests]
+        self._require_embedded(prompts)
         texts = []
-        for request in requests:
-            texts.append(self._generate(*request.args))
+        for prompt, request in zip(prompts, requests, strict=True):
+            texts.append(self._generate(prompt, request.args[1]))
             self._tell(len(texts), len(requests))
         return texts
+
+    def _answers(self, queries: Sequence[Query]) -> list[Answer]:
+        self._require_embedded(tokens_of(queries))
+        return answer_queries(
+            self._model,
+            queries,
+            batch_tokens=self._batch_tokens,
+            on_answered=lambda done: self._tell(done, len(queries)),
+        )
+
+    def _require_embedded(self, texts: Iterable[Iterable[int]]) -> None:
+        require_embedded(texts, self._tokenizer, self._model, what="the tasks")
 
     def _query(self, context: str, continuation: str) -> Query:
         if not context:
@@ -144,10 +148,13 @@ class HarnessModel:
     def _first_token(self) -> int:
         return first_token(self._tokenizer) or 0
 
-    def _generate(self, context: str, settings: Mapping[str, Any]) -> str:
-        new_tokens = int(settings.get("max_gen_toks", _DEFAULT_NEW_TOKENS))
-        new_tokens = min(new_tokens, self._limit - 1)
-        prompt = self._encode_prompt(context)[-(self._limit - new_tokens) :]
+    def _new_tokens(self, settings: Mapping[str, Any]) -> int:
+        return min(int(settings.get("max_gen_toks", _DEFAULT_NEW_TOKENS)), self._limit - 1)
+
+    def _prompt(self, context: str, settings: Mapping[str, Any]) -> list[int]:
+        return self._encode_prompt(context)[-(self._limit - self._new_tokens(settings)) :]
+
+    def _generate(self, prompt: list[int], settings: Mapping[str, Any]) -> str:
         stops = settings.get("until") or []
         stops = [stops] if isinstance(stops, str) else list(stops)
         options: dict[str, Any] = {"do_sample": bool(settings.get("do_sample", False))}
@@ -162,7 +169,7 @@ class HarnessModel:
             generated = model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
-                max_new_tokens=new_tokens,
+                max_new_tokens=self._new_tokens(settings),
                 pad_token_id=self._first_token(),
                 **options,
             )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache
 
 #: Names under which configs keep the longest context; families without one have none of them.
@@ -35,13 +35,9 @@ def input_device(model: PreTrainedModel) -> torch.device:
     return next(model.get_input_embeddings().parameters()).device
 
 
-def context_limit(model: PreTrainedModel) -> int | None:
-    """Return the longest context of a model in tokens, or None where its config names none."""
-    return context_limit_of_config(model.config)
-
-
-def context_limit_of_config(config: PreTrainedConfig) -> int | None:
-    """Return the longest context of a config's model in tokens, or None where it names none."""
+def context_limit(model: PreTrainedModel | PreTrainedConfig) -> int | None:
+    """Return the longest context in tokens, or None where the model's config names none."""
+    config = model if isinstance(model, PreTrainedConfig) else model.config
     text_config = config.get_text_config()
     for name in _CONTEXT_LIMITS:
         limit = getattr(text_config, name, None)
@@ -69,9 +65,12 @@ def cache_of(output: Mapping[str, Any]) -> Cache:
     return next(value for value in output.values() if isinstance(value, Cache))
 
 
-def cache_argument(model: PreTrainedModel) -> str:
-    """Return the name by which a model takes the cache that it is to go on with."""
-    parameters = inspect.signature(model.forward).parameters
+def cache_argument() -> str:
+    """Return the name by which models of this release take the cache that they are to go on with.
+
+    It is the one that generation hands over, which every model has to know.
+    """
+    parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
     return next(name for name, one in parameters.items() if Cache.__name__ in str(one.annotation))
 
 

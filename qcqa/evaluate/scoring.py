@@ -1,6 +1,6 @@
 """Log-likelihoods of given tokens: what perplexity and multiple-choice tasks both come down to."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,13 @@ class Answer:
     is_right: NDArray[np.bool_]
     kl: NDArray[np.float32]
     is_same: NDArray[np.bool_]
+
+
+def tokens_of(queries: Iterable[Query]) -> Iterator[Iterable[int]]:
+    """Yield all that is read or predicted in queries."""
+    for query in queries:
+        yield query.token_ids
+        yield query.targets
 
 
 def answer_queries(

@@ -5,7 +5,7 @@ from time import perf_counter
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
@@ -17,10 +17,10 @@ from qcqa.evaluate.running import (
     evaluating,
     generating_options,
     input_device,
-    vocabulary_size,
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
 from qcqa.evaluate.statistics import FEWEST_CLUSTERS
+from qcqa.evaluate.token_ids import embedding_rows
 from qcqa.evaluated import DecodeLoad
 from qcqa.progress import silent
 
@@ -70,7 +70,7 @@ def measure_decode_speed(
             expected="at least one model, one round, and no negative number",
         )
     for name, model in models.items():
-        _require_context(name, model, load)
+        require_context(model, load, name=name)
     ids = _random_tokens(models, load)
     names = list(models)
     found: dict[str, list[Round]] = {name: [] for name in names}
@@ -99,7 +99,7 @@ def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
     device = input_device(model)
     ids = ids.to(device)  # (batch, context + new)
     prompt = ids[:, : load.context_tokens]
-    options, argument = generating_options(model), cache_argument(model)
+    options, argument = generating_options(model), cache_argument()
     before = _start_of_peak(device)
     _wait_for(device)
     started = perf_counter()
@@ -137,12 +137,21 @@ def _wait_for(device: torch.device) -> None:
 
 def _random_tokens(models: Mapping[str, PreTrainedModel], load: DecodeLoad) -> Tensor:
     """Return the same tokens at every call, shape (batch, context + new)."""
-    vocabulary = min(vocabulary_size(model) for model in models.values())
+    vocabulary = min(map(embedding_rows, models.values()))
     shape = (load.batch_size, load.context_tokens + load.new_tokens)
     return torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))
 
 
-def _require_context(name: str, model: PreTrainedModel, load: DecodeLoad) -> None:
+def require_context(
+    model: PreTrainedModel | PreTrainedConfig, load: DecodeLoad, *, name: str
+) -> None:
+    """Refuse a load beyond a model's context; its config will do, before weights are read.
+
+    Raises
+    ------
+    EvaluationError
+        Which says how many tokens fit.
+    """
     limit = context_limit(model)
     needed = load.context_tokens + load.new_tokens
     if limit is not None and needed > limit:

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit
-from qcqa.evaluate.scoring import answer_queries
+from qcqa.evaluate.scoring import answer_queries, tokens_of
 from qcqa.evaluate.text_scores import TextScores
+from qcqa.evaluate.token_ids import require_embedded
 from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
 from qcqa.packaged import demo_model_folder
 from qcqa.progress import silent
+from qcqa.user_path import existing_file
 
 #: Tokens of a window unless the model's context is shorter: that of most published perplexities.
 DEFAULT_WINDOW_TOKENS = 2048
@@ -23,13 +25,13 @@ DEFAULT_WINDOW_TOKENS = 2048
 DEMO_TEXT = "heldout"
 
 
-def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
+def read_documents(path: str | Path, *, separator: str | None = None) -> list[str]:
     """Return the documents of a text file in UTF-8.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : str or Path
+        The file, as :func:`~qcqa.user_path.existing_file` takes it.
     separator : str, optional
         What parts documents, such as a blank line (two line breaks). By default the file is one
         document, as is usual for perplexity.
@@ -39,6 +41,7 @@ def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
     EvaluationError
         If the file cannot be read, is no text or holds none.
     """
+    path = existing_file(path, expected="a text file", refusal=EvaluationError)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -47,6 +50,8 @@ def read_documents(path: Path, *, separator: str | None = None) -> list[str]:
         raise EvaluationError(
             f"{path} cannot be read ({error.strerror})", expected="a text file"
         ) from error
+    if "\0" in text:
+        raise EvaluationError(f"{path} is no text: it holds null bytes", expected="text in UTF-8")
     parts = [text] if separator is None else text.split(separator)
     documents = [part.strip() for part in parts if part.strip()]
     if not documents:
@@ -117,14 +122,17 @@ def evaluate_text(
     EvaluationError
         If there is nothing to score, a number is out of range, or a batch does not fit.
     """
-    _require_positive(max_documents=max_documents, max_tokens=max_tokens, batch_tokens=batch_tokens)
-    chosen = _evenly(documents, max_documents)
-    ids = [encode(tokenizer, document) for document in chosen]
-    length = _window_length(model, window_tokens)
-    cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
-    windows = list(first_tokens(cut, max_tokens))
-    if not windows:
-        raise EvaluationError(f"{data} has no token to score", expected="a longer text")
+    _require_positive(batch_tokens=batch_tokens)
+    windows = text_windows(
+        model,
+        tokenizer,
+        documents,
+        data=data,
+        window_tokens=window_tokens,
+        stride=stride,
+        max_documents=max_documents,
+        max_tokens=max_tokens,
+    )
     counts = np.array([len(window.query.targets) for window in windows])
     answers = answer_queries(
         model,
@@ -145,7 +153,37 @@ def evaluate_text(
     )
 
 
-def _window_length(model: PreTrainedModel, wanted: int | None) -> int:
+def text_windows(
+    model: PreTrainedModel | PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    documents: Sequence[str],
+    *,
+    data: str,
+    window_tokens: int | None = None,
+    stride: int | None = None,
+    max_documents: int | None = None,
+    max_tokens: int | None = None,
+) -> list[Window]:
+    """Return what :func:`evaluate_text` scores; the config alone will do, before weights are read.
+
+    Raises
+    ------
+    EvaluationError
+        If there is nothing to score, a number is out of range, or the model has no embedding for
+        a token of the text.
+    """
+    _require_positive(max_documents=max_documents, max_tokens=max_tokens)
+    ids = [encode(tokenizer, document) for document in _evenly(documents, max_documents)]
+    length = _window_length(model, window_tokens)
+    cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
+    windows = list(first_tokens(cut, max_tokens))
+    if not windows:
+        raise EvaluationError(f"{data} has no token to score", expected="a longer text")
+    require_embedded(tokens_of([one.query for one in windows]), tokenizer, model, what=data)
+    return windows
+
+
+def _window_length(model: PreTrainedModel | PreTrainedConfig, wanted: int | None) -> int:
     limit = context_limit(model)
     if wanted is None:
         return min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS)

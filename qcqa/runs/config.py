@@ -49,7 +49,7 @@ class SearchConfig(_Config):
     calibration : str or None
         Absolute path of the calibration text, or ``demo``, for what looks at more than weights.
     device : str
-        Where the model reads that text: ``cpu``, ``cuda`` …
+        Where the model reads that text: ``auto``, ``cpu``, ``cuda`` …
     """
 
     kind: Literal["search"] = "search"
@@ -58,6 +58,7 @@ class SearchConfig(_Config):
     methods: tuple[str, ...] = Field(min_length=1)
     settings: SearchSettings
     calibration: str | None = None
+    # Files that do not say it are from before other devices could be asked for.
     device: str = "cpu"
 
 
@@ -73,7 +74,8 @@ class EvaluationConfig(_Config):
     benchmark : Benchmark
         What is measured on each.
     device, dtype : str
-        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -81,6 +83,10 @@ class EvaluationConfig(_Config):
     benchmark: Benchmark
     device: str = "cpu"
     dtype: str = "auto"
+
+    def may_run_on(self, device: str) -> bool:
+        """Return whether a device is, or may be, the one that is asked for."""
+        return self.device in ("auto", device)
 
 
 class ConversionConfig(_Config):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qcqa.converted import Converted, load_converted
 from qcqa.errors import ConversionError, RunError
+from qcqa.files import require_empty
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import ConversionConfig
@@ -14,6 +15,8 @@ from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.use_cases.convert_preflight import conversion_source, preflight_conversion
+from qcqa.use_cases.texts_there import require_text_there
+from qcqa.user_path import user_path
 
 #: File in a conversion's directory with what came of it.
 CONVERTED = "converted.json"
@@ -38,8 +41,7 @@ def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
         :func:`~qcqa.use_cases.convert_preflight.preflight_conversion`, or the run's directory
         cannot be written.
     """
-    method, max_cached_heads = point
-    folder = folder.expanduser().absolute()
+    folder = user_path(folder, ConversionError).absolute()
     config = ConversionConfig(name=folder.name, created=utc_now(), point=point, folder=str(folder))
     for other in conversions_of(run):
         is_same = isinstance(other.config, ConversionConfig) and other.config.folder == str(folder)
@@ -47,10 +49,42 @@ def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
             raise ConversionError(
                 f"{other.id} is writing to {folder} now", remedy="wait for it, or cancel it first"
             )
-    plan = plan_of_run(run, max_cached_heads, method=method)
-    source = conversion_source(run.search.model, revision=run.search.revision)
-    preflight_conversion(source, plan, folder)
+    require_empty(folder)
+    require_possible(run, config)
     return write_new_job(run, config)
+
+
+def require_possible(run: Run, config: ConversionConfig) -> None:
+    """Refuse a conversion that cannot come to an end; loads no weights.
+
+    Raises
+    ------
+    QCQAError
+        As :func:`preflight_of`, or if the plan's calibration text is another by now.
+    """
+    plan = preflight_of(run, config)
+    if plan.calibration is not None and not run.fitted_folder.holds(plan):
+        # Here, because it loads torch, as the worker will.
+        from qcqa.use_cases.calibrate import require_text_of_plan
+
+        require_text_of_plan(plan, run.search.model, revision=run.search.revision)
+
+
+def preflight_of(run: Run, config: ConversionConfig) -> GroupingPlan:
+    """Look at a conversion from headers alone, and return its plan.
+
+    Raises
+    ------
+    QCQAError
+        If there is no such plan, its calibration text is gone, or as
+        :func:`~qcqa.use_cases.convert_preflight.preflight_conversion`.
+    """
+    method, max_cached_heads = config.point
+    plan = plan_of_run(run, max_cached_heads, method=method)
+    require_text_there(plan, run.fitted_folder)
+    source = conversion_source(run.search.model, revision=run.search.revision)
+    preflight_conversion(source, plan, Path(config.folder), may_be_made=True)
+    return plan
 
 
 def conversions_of(run: Run) -> list[Run]:

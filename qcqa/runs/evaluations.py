@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.evaluated import INSTALL_HARNESS, Benchmark, Evaluated
+from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import Points, plans_of_points
-from qcqa.use_cases.texts_apart import refuse_calibration_text
+from qcqa.user_path import existing_file
 
 
 def create_evaluation(
@@ -20,7 +20,7 @@ def create_evaluation(
     *,
     points: Points,
     benchmark: Benchmark,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
 ) -> Run:
     """Make an evaluation of a search, ready for a worker.
@@ -43,7 +43,6 @@ def create_evaluation(
             "no plan to measure", expected="at least one method with a plan within the budget"
         )
     plans = plans_of_points(run.result(), points)
-    refuse_calibration_text(plans, benchmark)
     config = EvaluationConfig(
         name="1 plan" if len(plans) == 1 else f"{len(plans)} plans",
         created=utc_now(),
@@ -52,7 +51,45 @@ def create_evaluation(
         device=device,
         dtype=dtype,
     )
+    require_possible(run, config)
     return write_new_job(run, config)
+
+
+def require_possible(run: Run, config: EvaluationConfig) -> None:
+    """Refuse an evaluation that cannot come to an end; loads no weights.
+
+    Raises
+    ------
+    QCQAError
+        If a plan, the model, or a text is not there, or cannot be used.
+    """
+    # Here, because it loads torch, as the worker will.
+    from qcqa.use_cases.evaluate import require_evaluable
+
+    require_evaluable(
+        run.search.model,
+        plans_to_measure(run, config),
+        config.benchmark,
+        revision=run.search.revision,
+        fitted=run.fitted_folder,
+    )
+
+
+def plans_to_measure(search: Run, config: EvaluationConfig) -> list[GroupingPlan]:
+    """Return the plans of an evaluation that were not measured in this way before."""
+    plans = plans_of_points(search.result(), config.points)
+    measured = {(row.method, row.plan_digest) for row in _rows_of(search, config)}
+    return [plan for plan in plans if (plan.method, plan.digest) not in measured]
+
+
+def _rows_of(search: Run, config: EvaluationConfig) -> list[Evaluated]:
+    """Return what was measured in the same way."""
+    how = (config.benchmark, config.dtype)
+    return [
+        row
+        for row in search.measured()
+        if (row.benchmark, row.dtype) == how and config.may_run_on(row.device)
+    ]
 
 
 def require_harness(benchmark: Benchmark) -> None:
@@ -89,12 +126,7 @@ def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
     search = search_of(evaluation)
     plans = plans_of_points(search.result(), config.points)
     wanted = {("mha", ""), *((plan.method, plan.digest) for plan in plans)}
-    how = (config.benchmark, config.device, config.dtype)
-    return tuple(
-        row
-        for row in search.measured()
-        if (row.method, row.plan_digest) in wanted and (row.benchmark, row.device, row.dtype) == how
-    )
+    return tuple(row for row in _rows_of(search, config) if (row.method, row.plan_digest) in wanted)
 
 
 def _from_anywhere(benchmark: Benchmark) -> Benchmark:
@@ -118,7 +150,5 @@ def _from_anywhere(benchmark: Benchmark) -> Benchmark:
 
 
 def _existing(file: str) -> str:
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        raise EvaluationError(f"there is no file {file}", expected="a file that can be read")
-    return str(path)
+    found = existing_file(file, expected="a file with text", refusal=EvaluationError)
+    return str(found.resolve())

@@ -29,7 +29,7 @@ def create_generation(
     *,
     points: Points,
     settings: GenerationSettings,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
 ) -> Run:
     """Make a generation of a search, ready for a worker; the oldest of many are deleted.
@@ -50,8 +50,6 @@ def create_generation(
         raise EvaluationError(
             f"{len(points)} plans beside the source", expected=f"at most {MOST_GENERATED_PLANS}"
         )
-    # Quick to fail: a plan that is not there is told now.
-    plans_side_by_side(run.result(), points)
     config = GenerationConfig(
         name=_title(settings.prompt),
         created=utc_now(),
@@ -60,11 +58,32 @@ def create_generation(
         device=device,
         dtype=dtype,
     )
+    require_possible(run, config)
     made = write_new_job(run, config)
     for old in generations_of(run)[MOST_KEPT:]:
         if old.status().state not in LIVE_STATES:
             delete_run(old)
     return made
+
+
+def require_possible(run: Run, config: GenerationConfig) -> None:
+    """Refuse a generation that cannot come to an end; loads no weights.
+
+    Raises
+    ------
+    QCQAError
+        If a plan, the model, or a text is not there, or the prompt cannot be read.
+    """
+    # Here, because it loads torch, as the worker will.
+    from qcqa.use_cases.generate import require_generatable
+
+    require_generatable(
+        run.search.model,
+        plans_side_by_side(run.result(), config.points),
+        config.settings,
+        revision=run.search.revision,
+        fitted=run.fitted_folder,
+    )
 
 
 def plans_side_by_side(result: SearchResult, points: Points) -> list[GroupingPlan]:

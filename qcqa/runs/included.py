@@ -30,6 +30,7 @@ def create_included_search(folder: Path) -> Run:
         methods=preset.methods,
         settings=preset.settings(SearchSettings()),
         calibration="demo",
+        device="cpu",
         folder=folder,
     )
 
@@ -43,4 +44,4 @@ def create_included_evaluation(search: Run) -> Run:
         As :func:`~qcqa.runs.evaluations.create_evaluation`.
     """
     points = points_along(search.result(), MEASURED_AT)
-    return create_evaluation(search, points=points, benchmark=BENCHMARK)
+    return create_evaluation(search, points=points, benchmark=BENCHMARK, device="cpu")

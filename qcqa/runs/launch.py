@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from qcqa.errors import RunError
 from qcqa.runs.clock import utc_now
+from qcqa.runs.resumable import require_resumable
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES, RunStatus
 
@@ -63,15 +64,11 @@ def requeue(run: Run) -> None:
 
     Raises
     ------
-    RunError
-        If it is at work, finished, or came with the package.
+    QCQAError
+        As :func:`~qcqa.runs.resumable.require_resumable`.
     """
+    require_resumable(run)
     status = run.status()
-    state = status.state
-    if run.bundled or state in LIVE_STATES or state == "finished":
-        raise RunError(
-            f"{run.id} is {state}", expected="a run that was cancelled, failed or whose worker died"
-        )
     reached = max(status.fraction, status.own_from)
     run.write_status(RunStatus(state="queued", queued=utc_now(), own_from=reached))
 
@@ -81,7 +78,7 @@ def resume(run: Run) -> "subprocess.Popen[bytes]":
 
     Raises
     ------
-    RunError
+    QCQAError
         As :func:`requeue`.
     """
     requeue(run)

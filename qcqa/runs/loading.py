@@ -16,6 +16,7 @@ from qcqa.runs.new import new_id
 from qcqa.runs.run import BUNDLED_ID, Run, open_run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.search_result import ResultFolder
+from qcqa.user_path import existing_path, is_folder
 
 
 def load_run(source: Path | BinaryIO) -> Run:
@@ -35,9 +36,11 @@ def load_run(source: Path | BinaryIO) -> Run:
         If it is no run, damaged, of a newer format or too large, holds links or names that lead
         elsewhere, or cannot be written.
     """
+    if isinstance(source, Path):
+        source = existing_path(source, expected="a zip or folder of a run", refusal=RunError)
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the file"))
     with _new_folder() as folder:
-        if isinstance(source, Path) and source.is_dir():
+        if isinstance(source, Path) and is_folder(source, RunError):
             title = _copy(source.resolve(), folder)
         else:
             title = unpack(source, folder, name)

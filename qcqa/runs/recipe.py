@@ -86,7 +86,7 @@ def recipe_of(
         # Other models' texts are not known; the speed needs none.
         is_demo = run.search.model == "demo"
         benchmark = Benchmark("demo", limit=200) if is_demo else Benchmark(speed=DecodeLoad(512))
-        device, dtype = "cpu", "auto"
+        device, dtype = "auto", "auto"
     return Recipe(
         search=run.search,
         method=plan.method,

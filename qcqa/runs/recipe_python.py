@@ -25,7 +25,7 @@ def python_recipe(recipe: Recipe) -> str:
         _source(search.calibration) or "",
         _CALIBRATION,
         revision=revision,
-        device=None if search.device == "cpu" else _source(search.device),
+        device=None if search.device == "auto" else _source(search.device),
     )
     lines = [
         f"model = {_source(search.model)}",
@@ -56,7 +56,7 @@ def python_recipe(recipe: Recipe) -> str:
     if recipe.is_source:
         lines.append(save)
     else:
-        where = {"device": (recipe.device, "cpu"), "dtype": (recipe.dtype, "auto")}
+        where = {"device": recipe.device, "dtype": recipe.dtype}
         lines += [
             f"benchmark = {_benchmark_call(recipe.benchmark)}",
             "source, measured = "
@@ -66,7 +66,7 @@ def python_recipe(recipe: Recipe) -> str:
                 "[plan]",
                 "benchmark",
                 revision=revision,
-                **{name: _source(own) for name, (own, usual) in where.items() if own != usual},
+                **{name: _source(own) for name, own in where.items() if own != "auto"},
                 calibrations=kept,
             ),
             "plan = replace(plan, measured=measured.measured)",

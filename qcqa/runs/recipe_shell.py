@@ -35,7 +35,8 @@ def shell_recipe(recipe: Recipe) -> str:
     search = ["search", recipe.search.model, *_search_options(recipe.search), "--out", run]
     evaluate = ["evaluate", "--run", run, "--method", recipe.method, "--budgets", recipe.ratio]
     evaluate += _benchmark_options(recipe.benchmark)
-    evaluate += _option("--device", recipe.device, "cpu") + _option("--dtype", recipe.dtype, "auto")
+    evaluate += _option("--device", recipe.device, "auto")
+    evaluate += _option("--dtype", recipe.dtype, "auto")
     plan = ["plan", run, *point, "--out", f"{out}.json"]
     convert = ["convert", "--run", run, *point, "--out", out]
     commands = [search, plan] if recipe.is_source else [search, evaluate, plan, convert]
@@ -46,7 +47,7 @@ def _search_options(search: SearchConfig) -> list[str]:
     preset = PRESETS["best"]
     settings = changed_settings(search.settings)
     options = _option("--revision", search.revision, None)
-    options += _option("--device", search.device, "cpu")
+    options += _option("--device", search.device, "auto")
     if set(search.methods) == set(preset.methods) and not set(preset.fixed) & set(settings):
         options += ["--preset", preset.name]
     elif search.methods != SEARCHED_METHODS:

@@ -16,6 +16,7 @@ from qcqa.runs.label import checked_name, checked_note, write_label
 from qcqa.runs.new import new_id, write_new_run
 from qcqa.runs.run import Run, is_held, open_run, worker_lock
 from qcqa.search.config import SearchSettings
+from qcqa.user_path import as_meant, is_folder, is_plain_file, shown, user_path
 
 #: Characters of an id that are its time: ``20260131-101500``.
 _TIME_IN_ID = 15
@@ -36,7 +37,7 @@ def create_run(
     settings: SearchSettings,
     revision: str | None = None,
     calibration: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     name: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -97,8 +98,9 @@ def find_run(name: str) -> Run:
     RunError
         If there is none, or more than one.
     """
-    path = Path(name)
-    if (path / "config.json").is_file():
+    name = as_meant(name, RunError)
+    path = user_path(name, RunError)
+    if is_plain_file(path / "config.json"):
         # The folder of a checkpoint has a config.json too: opening tells them apart.
         return open_run(path)
     search, _, job = name.rpartition("/")
@@ -139,7 +141,7 @@ def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
         return matches[0]
     if not matches:
         raise RunError(
-            f"no run {name!r} in {where}",
+            f"no run {shown(name)!r} in {where}",
             expected="a run directory or the id of a run",
             remedy="list them with: qcqa runs list",
         )
@@ -228,5 +230,6 @@ def _created(run: Run | DamagedRun) -> str:
 
 def _from_anywhere(model: str) -> str:
     """Return the path of a local model so that a worker started in another folder finds it."""
-    is_folder = model != "demo" and Path(model).expanduser().is_dir()
-    return str(Path(model).expanduser().resolve()) if is_folder else model
+    model = as_meant(model)
+    path = user_path(model)
+    return str(path.resolve()) if model != "demo" and is_folder(path) else model

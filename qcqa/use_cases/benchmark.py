@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.evaluate import (
     DEMO_TEXT,
@@ -20,10 +20,12 @@ from qcqa.evaluate import (
     read_documents,
     save_task_scores,
     task_content,
+    text_windows,
 )
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluated import Benchmark
 from qcqa.plan import Measurement
+from qcqa.user_path import user_path
 
 DEMO = "demo"
 
@@ -51,6 +53,16 @@ class Part(ABC):
 
     name: str
     content: dict[str, Any]
+
+    @abstractmethod
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Refuse what a model cannot read, by its config, as far as that can be known early.
+
+        Raises
+        ------
+        EvaluationError
+            If it cannot.
+        """
 
     @abstractmethod
     def score(
@@ -97,8 +109,8 @@ class TextPart(Part):
 
     def __init__(self, text: str, benchmark: Benchmark):
         is_demo = text == DEMO
-        self.name = DEMO_TEXT if is_demo else Path(text).stem
-        self._documents = demo_documents() if is_demo else read_documents(Path(text))
+        self.name = DEMO_TEXT if is_demo else user_path(text).stem
+        self._documents = demo_documents() if is_demo else read_documents(text)
         self._window = benchmark.window_tokens
         self._limit = benchmark.limit
         self.content = {
@@ -107,6 +119,17 @@ class TextPart(Part):
             "window": self._window,
             "limit": self._limit,
         }
+
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Refuse a text that is too short, or has tokens that the model does not know."""
+        text_windows(
+            model,
+            tokenizer,
+            self._documents,
+            data=self.name,
+            window_tokens=self._window,
+            max_documents=self._limit,
+        )
 
     def score(
         self,
@@ -149,6 +172,9 @@ class TaskPart(Part):
         self._task = task
         self._limit = benchmark.limit
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}
+
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Leave it to the task: its questions are known once the harness has made them."""
 
     def score(
         self,

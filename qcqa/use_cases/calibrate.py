@@ -9,17 +9,19 @@ from transformers import PreTrainedModel
 from qcqa.attention import source_heads
 from qcqa.calibrate import calibration_windows, make_batches, second_moments
 from qcqa.calibrate.folder import CalibrationFolder, digest_of
-from qcqa.calibrate.windows import DEFAULT_TOKENS, DEFAULT_WINDOW_TOKENS
+from qcqa.calibrate.windows import DEFAULT_TOKENS, DEFAULT_WINDOW_TOKENS, IntArray
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import CalibrationError
 from qcqa.evaluate import DEMO_TEXT, read_documents
-from qcqa.evaluate.running import context_limit_of_config
+from qcqa.evaluate.running import context_limit
+from qcqa.evaluate.token_ids import require_embedded
 from qcqa.merge import MERGES
 from qcqa.merge.grams import layer_grams
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
 from qcqa.progress import OnLayer
 from qcqa.use_cases.source_model import load_config, load_float32, load_tokenizer
+from qcqa.user_path import is_folder, is_plain_file, user_path
 
 DEMO = "demo"
 
@@ -34,7 +36,7 @@ def calibrate_model(
     *,
     revision: str | None = None,
     max_tokens: int = DEFAULT_TOKENS,
-    device: str = "cpu",
+    device: str = "auto",
     with_grams: bool = True,
     source: PreTrainedModel | None = None,
     on_layer: OnLayer | None = None,
@@ -58,7 +60,7 @@ def calibrate_model(
     max_tokens : int
         Tokens to read, at most.
     device : str
-        Where the model runs, unless it is at hand: ``cpu``, ``cuda`` …
+        Where the model runs, unless it is at hand: ``auto``, ``cpu``, ``cuda`` …
     with_grams : bool
         Whether to keep what a search needs of each layer, while its second moment is at hand.
     source : PreTrainedModel, optional
@@ -74,18 +76,14 @@ def calibrate_model(
         If the model, its tokenizer or the text cannot be read.
     """
     checkpoint = open_checkpoint(model, revision=revision)
-    if Path(text).is_dir():
-        return _reuse(checkpoint, Path(text), folder)
-    limit = context_limit_of_config(load_config(checkpoint))
-    windows = calibration_windows(
-        load_tokenizer(checkpoint),
-        _documents(text),
-        max_tokens=max_tokens,
-        window_tokens=min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS),
-    )
+    checkpoint.require_language_model()
+    if (earlier := _earlier(text)) is not None:
+        about = _whole(checkpoint, earlier)
+        if earlier.resolve() != folder.resolve():
+            shutil.copytree(earlier, folder, dirs_exist_ok=True)
+        return about
+    about, windows = _read_text(checkpoint, text, max_tokens)
     kept, fingerprint = CalibrationFolder(folder), checkpoint.fingerprint()
-    num_tokens = sum(map(len, windows))
-    about = CalibrationText(text, digest_of(windows), num_tokens, max_tokens)
     num_layers = checkpoint.spec.num_layers
     if kept.is_of(windows, fingerprint):
         if all(kept.has_moment(layer) for layer in range(num_layers)):
@@ -102,6 +100,51 @@ def calibrate_model(
         if on_layer:
             on_layer(layer + 1, num_layers)
     return about
+
+
+def look_at_calibration(
+    model: str, text: str, *, revision: str | None = None, max_tokens: int = DEFAULT_TOKENS
+) -> CalibrationText:
+    """Return what :func:`calibrate_model` would, and refuse what it would; loads no weights.
+
+    Raises
+    ------
+    CalibrationError
+        If the text is too short, or the folder of an earlier calibration cannot serve.
+    EvaluationError
+        If the text cannot be read, or the model has no embedding for one of its tokens.
+    QCQAError
+        If the model or its tokenizer cannot be opened.
+    """
+    checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
+    if (earlier := _earlier(text)) is not None:
+        return _whole(checkpoint, earlier)
+    return _read_text(checkpoint, text, max_tokens)[0]
+
+
+def _read_text(
+    checkpoint: Checkpoint, text: str, max_tokens: int
+) -> tuple[CalibrationText, tuple[IntArray, ...]]:
+    """Return what is said of a text, and its windows of tokens."""
+    documents = _documents(text)
+    config, tokenizer = load_config(checkpoint), load_tokenizer(checkpoint)
+    limit = context_limit(config)
+    windows = calibration_windows(
+        tokenizer,
+        documents,
+        max_tokens=max_tokens,
+        window_tokens=min(DEFAULT_WINDOW_TOKENS, limit or DEFAULT_WINDOW_TOKENS),
+    )
+    require_embedded(windows, tokenizer, config, what="the calibration text")
+    num_tokens = sum(map(len, windows))
+    return CalibrationText(text, digest_of(windows), num_tokens, max_tokens), windows
+
+
+def _earlier(text: str) -> Path | None:
+    """Return the folder of an earlier calibration, where that is named in place of a text."""
+    path = user_path(text, CalibrationError)
+    return path if text != DEMO and is_folder(path, CalibrationError) else None
 
 
 @torch.no_grad()
@@ -122,8 +165,8 @@ def save_grams(source: PreTrainedModel, layer: int, calibration: CalibrationFold
     layer_grams(weights, context).save(calibration.grams(layer), mark=calibration.mark())
 
 
-def _reuse(checkpoint: Checkpoint, kept: Path, folder: Path) -> CalibrationText:
-    """Take over an earlier calibration.
+def _whole(checkpoint: Checkpoint, kept: Path) -> CalibrationText:
+    """Return what an earlier calibration has read.
 
     Raises
     ------
@@ -140,8 +183,6 @@ def _reuse(checkpoint: Checkpoint, kept: Path, folder: Path) -> CalibrationText:
             expected="what qcqa calibrate has written for this model",
             remedy=f"qcqa calibrate {checkpoint.spec.source} --text FILE -o FOLDER",
         )
-    if kept.resolve() != folder.resolve():
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
     num_tokens = sum(map(len, windows))
     return CalibrationText(str(kept), digest_of(windows), num_tokens, num_tokens)
 
@@ -176,20 +217,8 @@ def calibration_of_plan(
     QCQAError
         If the text or the model cannot be read.
     """
-    wanted = plan.calibration
-    if wanted is None:
-        raise CalibrationError(
-            "a plan that refits and names no calibration text",
-            remedy="search again with --calibration FILE",
-        )
-    place = text or wanted.text
-    if place != DEMO and not Path(place).expanduser().exists():
-        raise CalibrationError(
-            f"no calibration text at {place}",
-            expected="the text that the plan was made with",
-            remedy="say where it is with --calibration FILE",
-        )
-    found = calibrate_model(
+    place, wanted = require_text_of_plan(plan, model, text=text, revision=revision)
+    calibrate_model(
         model,
         place,
         folder,
@@ -199,21 +228,55 @@ def calibration_of_plan(
         source=source,
         on_layer=on_layer,
     )
+    return CalibrationFolder(folder)
+
+
+def require_text_of_plan(
+    plan: GroupingPlan, model: str, *, text: str | None = None, revision: str | None = None
+) -> tuple[str, CalibrationText]:
+    """Return where the text is that a plan was made with, and what was read; loads no weights.
+
+    Parameters
+    ----------
+    plan, model, text, revision
+        As in :func:`calibration_of_plan`.
+
+    Raises
+    ------
+    CalibrationError
+        If the plan names no text, or it is gone, or another by now.
+    QCQAError
+        If the text or the model cannot be read.
+    """
+    wanted = plan.calibration
+    if wanted is None:
+        raise CalibrationError(
+            "a plan that refits and names no calibration text",
+            remedy="search again with --calibration FILE",
+        )
+    place = text or wanted.text
+    if place != DEMO and is_folder(user_path(place, CalibrationError), CalibrationError) is None:
+        raise CalibrationError(
+            f"no calibration text at {place}",
+            expected="the text that the plan was made with",
+            remedy="say where it is with --calibration FILE",
+        )
+    found = look_at_calibration(model, place, revision=revision, max_tokens=wanted.max_tokens)
     if found.digest != wanted.digest:
         raise CalibrationError(
             f"{place} gives other tokens than the plan was made with",
             expected=f"the text with the digest {wanted.digest}",
             remedy="give that text with --calibration FILE, or search again",
         )
-    return CalibrationFolder(folder)
+    return place, wanted
 
 
 def _documents(text: str) -> list[str]:
     if text == DEMO:
         return read_documents(demo_model_folder() / "calibration.txt", separator="\n\n")
-    path = Path(text).expanduser()
+    path = user_path(text, CalibrationError)
     held_out = demo_model_folder() / f"{DEMO_TEXT}.txt"
-    if path.is_file() and path.resolve() == held_out.resolve():
+    if is_plain_file(path) and path.resolve() == held_out.resolve():
         raise CalibrationError(
             f"{text} is the text on which plans of the demo model are evaluated",
             expected="another text",

@@ -9,19 +9,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.attention import convert_checkpoint, load
+from qcqa.attention.companions import Companions
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.checkpoint import open_checkpoint
 from qcqa.checkpoint.safetensors_file import SafetensorsFile
 from qcqa.converted import Converted
-from qcqa.errors import PlanError
 from qcqa.files import remove_leftovers
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
-from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress, OnLayer, silent
 from qcqa.use_cases.calibrate import calibration_of_plan
-from qcqa.use_cases.convert_preflight import free_memory_bytes, opening_bytes
+from qcqa.use_cases.convert_preflight import free_memory_bytes, is_made_by, opening_bytes
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import load_float32
@@ -43,7 +42,8 @@ def convert_by_plan(
     fitted: FittedFolder | None = None,
     revision: str | None = None,
     on_progress: OnJobProgress | None = None,
-) -> None:
+    with_source_code: bool = False,
+) -> Companions:
     """Write the checkpoint that a plan makes of a model.
 
     A plan that rests on the weights alone is carried out tensor by tensor. One with a calibration
@@ -68,6 +68,14 @@ def convert_by_plan(
         Branch, tag or commit on the Hub; that of the plan by default.
     on_progress : callable, optional
         Called often; raising from it ends the conversion, and nothing is left.
+    with_source_code : bool
+        Whether code of the source's own comes along, see
+        :func:`~qcqa.attention.convert_checkpoint`.
+
+    Returns
+    -------
+    Companions
+        What came along from the source beside its weights, and what did not.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def convert_by_plan(
             fraction = rest.done + (1 - share) * written / max(1, total)
             report(JobProgress("writing weights, MiB", written >> 20, total >> 20, fraction))
 
-        convert_checkpoint(
+        return convert_checkpoint(
             model,
             plan,
             folder,
@@ -98,6 +106,7 @@ def convert_by_plan(
             moments=rest.moment if rests_on_text else None,
             fitted=rest.fitted if plan.refit else None,
             on_bytes=on_bytes,
+            with_source_code=with_source_code,
         )
 
 
@@ -134,7 +143,7 @@ def convert_and_measure(
         report(replace(progress, fraction=_WRITTEN * progress.fraction))
 
     remove_leftovers(folder)
-    if not _is_made_by(plan, folder):
+    if not is_made_by(plan, folder):
         convert_by_plan(
             model,
             plan,
@@ -164,14 +173,6 @@ def convert_and_measure(
             promised_cache(load(folder), plan, str(folder)) if can_be_opened else None
         ),
     )
-
-
-def _is_made_by(plan: GroupingPlan, folder: Path) -> bool:
-    """Return whether a folder, which appears when it is whole, holds what a plan makes."""
-    try:
-        return load_plan(folder / "plan.json").digest == plan.digest
-    except PlanError:
-        return False
 
 
 @dataclass(eq=False)

@@ -6,10 +6,12 @@ from pathlib import Path
 from qcqa.budget import GIB
 from qcqa.checkpoint import open_checkpoint
 from qcqa.converted import SMALL_FILES_BYTES
-from qcqa.errors import ConversionError
+from qcqa.errors import ConversionError, PlanError
 from qcqa.files import free_bytes, require_empty, require_room, require_writable
 from qcqa.model_spec import ModelSpec, dtype_bytes
 from qcqa.plan import GroupingPlan
+from qcqa.plan_file import load_plan
+from qcqa.user_path import is_plain_file
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
 _MEMORY_BESIDE_WEIGHTS = GIB // 2
@@ -84,6 +86,7 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
         If it is gone, damaged, or of an unknown family.
     """
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     tensors = [one for _, header in checkpoint.headers() for one in header.values()]
     return ConversionSource(
         spec=checkpoint.spec,
@@ -94,7 +97,7 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
 
 
 def preflight_conversion(
-    source: ConversionSource, plan: GroupingPlan, folder: Path
+    source: ConversionSource, plan: GroupingPlan, folder: Path, *, may_be_made: bool = False
 ) -> ConversionPreflight:
     """Refuse a conversion that cannot end well; otherwise say what it needs.
 
@@ -106,6 +109,8 @@ def preflight_conversion(
         Made for this model.
     folder : Path
         Where the converted checkpoint is to be.
+    may_be_made : bool
+        Whether it may be there already, from a worker that was stopped in the end.
 
     Raises
     ------
@@ -115,7 +120,8 @@ def preflight_conversion(
     PlanError
         If the model is not the one that was searched (any more).
     """
-    require_empty(folder)
+    if not (may_be_made and is_made_by(plan, folder)):
+        require_empty(folder)
     require_writable(folder)
     if plan.num_cached_heads == plan.model.num_cached_heads:
         raise ConversionError(
@@ -144,6 +150,15 @@ def preflight_conversion(
         opening_bytes=opening_bytes(weight_bytes),
         memory_free_bytes=free,
     )
+
+
+def is_made_by(plan: GroupingPlan, folder: Path) -> bool:
+    """Return whether a folder, which appears when it is whole, holds what a plan makes."""
+    file = folder / "plan.json"
+    try:
+        return is_plain_file(file) and load_plan(file).digest == plan.digest
+    except PlanError:
+        return False
 
 
 def opening_bytes(weight_bytes: int) -> int:

@@ -8,14 +8,37 @@ from qcqa.errors import EvaluationError
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
-def require_usable(device: str, dtype: str) -> None:
+#: Asks for :func:`default_device`.
+AUTO_DEVICE = "auto"
+
+
+def default_device() -> str:
+    """Return where models run unless they are asked to run elsewhere: a GPU that torch can use."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def usable_device(device: str, dtype: str) -> str:
     """Refuse a device or a type that torch does not have, before a model is read.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``, or torch's name of it.
+    dtype : str
+        ``auto``, or torch's name of it.
+
+    Returns
+    -------
+    str
+        Torch's name of the device.
 
     Raises
     ------
     EvaluationError
         If it is one.
     """
+    if device == AUTO_DEVICE:
+        device = default_device()
     try:
         # What torch raises depends on the kind of device that it lacks.
         torch.empty(0, device=device)
@@ -26,3 +49,4 @@ def require_usable(device: str, dtype: str) -> None:
         ) from error
     if dtype not in _DTYPES:
         raise EvaluationError(f"dtype {dtype!r}", expected=f"one of {', '.join(_DTYPES)}")
+    return device

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
+from qcqa.evaluate.speed import require_context
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
@@ -29,7 +31,7 @@ def evaluate_plans(
     benchmark: Benchmark,
     *,
     revision: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     folder: MeasuredFolder | None = None,
     calibrations: Path | None = None,
@@ -53,7 +55,8 @@ def evaluate_plans(
     revision : str, optional
         Branch, tag or commit on the Hub.
     device, dtype : str
-        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     folder : MeasuredFolder, optional
         Where figures are kept as they come, and the source's scores; what was measured there by
         the same benchmark is not measured again.
@@ -101,6 +104,43 @@ def evaluate_plans(
     return rows
 
 
+def require_evaluable(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    benchmark: Benchmark,
+    *,
+    revision: str | None = None,
+    fitted: FittedFolder | None = None,
+) -> None:
+    """Refuse, before weights are read, what :func:`evaluate_plans` could not bring to an end.
+
+    Parameters
+    ----------
+    model, plans, benchmark, revision, fitted
+        As in :func:`evaluate_plans`.
+
+    Raises
+    ------
+    QCQAError
+        If the model cannot be opened, the text has too few tokens or such as it does not know,
+        the load is beyond its context, or a plan's calibration text is gone.
+    """
+    refuse_calibration_text(plans, benchmark)
+    checkpoint = open_checkpoint(model, revision=revision)
+    # Nothing runs, and nothing is kept.
+    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    _require_readable(models, benchmark, list(parts_of(benchmark)))
+    for plan in plans:
+        models.require_text(plan)
+
+
+def _require_readable(models: PlanModels, benchmark: Benchmark, parts: Sequence[Part]) -> None:
+    for part in parts:
+        part.require_readable(models.config, models.tokenizer)
+    if benchmark.speed:
+        require_context(models.config, benchmark.speed, name=_SOURCE)
+
+
 class _Bench:
     """A source model, and what it and its plans' models are put through.
 
@@ -135,16 +175,20 @@ class _Bench:
 
     def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
         """Yield the source's row, then those of plans, each when it has been measured."""
+        for plan in plans:
+            if self._kept(plan.method, plan.digest) is None:
+                self._models.require_text(plan)
         yield self.row_of_source()
         for number, plan in enumerate(plans, start=1):
             yield self.row_of_plan(number, plan)
 
     def row_of_source(self) -> Evaluated:
         """Return the source's row, from the folder if it is there."""
-        key = self._key("mha", "")
-        kept = self._folder.row(key) if self._folder else None
-        if kept is not None:
+        if (kept := self._kept("mha", "")) is not None:
             return kept
+        # Quick to fail, unlike the weights.
+        _require_readable(self._models, self._benchmark, self._parts)
+        key = self._key("mha", "")
         figures = _unique(self._measure_source())
         spec = self._models.checkpoint.spec
         return self._keep(key, Evaluated.of_source(spec, self._benchmark, figures, **self._where))
@@ -152,8 +196,7 @@ class _Bench:
     def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
         """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
         key = self._key(plan.method, plan.digest)
-        kept = self._folder.row(key) if self._folder else None
-        if kept is not None:
+        if (kept := self._kept(plan.method, plan.digest)) is not None:
             self._figures[plan.digest] = kept.measured
             return kept
         if plan.digest not in self._figures:
@@ -162,9 +205,6 @@ class _Bench:
         return self._keep(key, Evaluated.of_plan(plan, self._benchmark, figures, **self._where))
 
     def _measure_source(self) -> Iterator[Measurement]:
-        if self._parts:
-            # Quick to fail, unlike the weights.
-            _ = self._models.tokenizer
         yield _cache_figure(cache_bytes_per_token(self._models.source))
         for place, part in enumerate(self._parts):
             yield from _own_figures(self._source_on(part, 0, place))
@@ -223,6 +263,10 @@ class _Bench:
         if self._folder:
             self._folder.save(key, row)
         return row
+
+    def _kept(self, method: str, plan_digest: str) -> Evaluated | None:
+        """Return the row of a model that was measured before."""
+        return self._folder.row(self._key(method, plan_digest)) if self._folder else None
 
     def _key(self, method: str, plan_digest: str) -> str:
         """Return a name for a row: the same model, benchmark and data, the same name."""

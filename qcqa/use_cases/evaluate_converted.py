@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from transformers import AutoConfig
 
 from qcqa.attention import load
 from qcqa.evaluate import OnProgress, measure_decode_speed
@@ -13,20 +14,23 @@ from qcqa.plan import Measurement
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import parts_of
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.device import usable_device
 from qcqa.use_cases.plan_models import plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import tokenizer_of
 from qcqa.use_cases.texts_apart import refuse_calibration_text
+from qcqa.user_path import is_plain_file, user_path
 
 
 def is_converted(model: str) -> bool:
     """Return whether a model is a folder that ``qcqa convert`` wrote."""
-    path = Path(model).expanduser() / "config.json"
+    path = user_path(model) / "config.json"
+    if not is_plain_file(path):
+        # Opening it as a source says what is wrong.
+        return False
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")).get("qcqa"))
     except (OSError, ValueError, AttributeError):
-        # Opening it as a source says what is wrong.
         return False
 
 
@@ -34,7 +38,7 @@ def evaluate_converted(
     folder: Path,
     benchmark: Benchmark,
     *,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     on_progress: OnJobProgress | None = None,
 ) -> Evaluated:
@@ -47,7 +51,8 @@ def evaluate_converted(
     benchmark : Benchmark
         What is measured.
     device, dtype : str
-        Where, and in which type, the model runs: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the model runs: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     on_progress : callable, optional
         Called often; raising from it ends the evaluation.
 
@@ -58,7 +63,7 @@ def evaluate_converted(
     QCQAError
         If the folder cannot be opened, or has no plan.
     """
-    require_usable(device, dtype)
+    device = usable_device(device, dtype)
     plan = load_plan(folder / "plan.json")
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
@@ -73,11 +78,16 @@ def evaluate_converted(
 
         return report
 
+    tokenizer = tokenizer_of(str(folder)) if parts else None
+    if tokenizer is not None:
+        # Quick to fail, unlike the weights.
+        config = AutoConfig.from_pretrained(folder)
+        for part in parts:
+            part.require_readable(config, tokenizer)
     model = load(folder, dtype=dtype)
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
-    if parts:
-        tokenizer = tokenizer_of(str(folder))
+    if tokenizer is not None:
         for place, part in enumerate(parts):
             scores = part.score(model, tokenizer, reporter(part.name, place))
             figures += [figure for one in scores.values() for figure in one.measurements()]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from qcqa.evaluate.generate import generate_text, prompt_ids
+from qcqa.checkpoint import open_checkpoint
+from qcqa.evaluate.generate import generate_text, prompt_ids, require_prompt
 from qcqa.fitted import FittedFolder
 from qcqa.generated import (
     GeneratedText,
@@ -34,7 +35,7 @@ def generate_side_by_side(
     settings: GenerationSettings,
     *,
     revision: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     dtype: str = "auto",
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
@@ -56,7 +57,8 @@ def generate_side_by_side(
     revision : str, optional
         Branch, tag or commit on the Hub.
     device, dtype : str
-        Where, and in which type, the models run: ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
     calibrations : Path, optional
         Where the calibration that plans rest on is looked for, and kept.
     fitted : FittedFolder, optional
@@ -86,9 +88,47 @@ def generate_side_by_side(
         fitted=fitted,
     ) as models:
         stage = _Stage(models, settings, 1 + len(plans), on_progress)
+        for plan in plans:
+            models.require_text(plan)
         for place, one in enumerate((None, *plans)):
             stage.generate(place, one)
     return texts_of(stage.events)
+
+
+def require_generatable(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    settings: GenerationSettings,
+    *,
+    revision: str | None = None,
+    fitted: FittedFolder | None = None,
+) -> None:
+    """Refuse, before weights are read, what :func:`generate_side_by_side` could not end.
+
+    Parameters
+    ----------
+    model, plans, settings, revision, fitted
+        As in :func:`generate_side_by_side`.
+
+    Raises
+    ------
+    QCQAError
+        If the model cannot be opened, the prompt is too long or has tokens that the model does
+        not know, or a plan's calibration text is gone.
+    """
+    checkpoint = open_checkpoint(model, revision=revision)
+    # Nothing runs, and nothing is kept.
+    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    _readable_prompt(models, settings)
+    for plan in plans:
+        models.require_text(plan)
+
+
+def _readable_prompt(models: PlanModels, settings: GenerationSettings) -> list[int]:
+    """Return the tokens of a prompt that the source can read."""
+    prompt = prompt_ids(models.tokenizer, settings.prompt)
+    require_prompt(models.config, models.tokenizer, prompt)
+    return prompt
 
 
 class _Stage:
@@ -118,7 +158,7 @@ class _Stage:
         self._num_models = num_models
         self._on_progress = on_progress
         # Quick to fail, unlike the weights.
-        self._prompt = prompt_ids(models.tokenizer, settings.prompt)
+        self._prompt = _readable_prompt(models, settings)
         self.events: list[GenerationEvent] = []
 
     def generate(self, place: int, plan: GroupingPlan | None) -> None:

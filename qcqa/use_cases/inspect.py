@@ -25,6 +25,8 @@ class ModelReport:
         Tokens that it tells apart, where its config says so.
     svd_limits : str or None
         Why the merge ``svd`` cannot do all that it does elsewhere, in a sentence.
+    missing_head : str or None
+        Why it is no language model, so that plans cannot be carried out on it, if it is none.
     """
 
     spec: ModelSpec
@@ -34,6 +36,7 @@ class ModelReport:
     num_layer_weights: int
     vocab_size: int | None
     svd_limits: str | None
+    missing_head: str | None
 
 
 def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
@@ -61,4 +64,5 @@ def inspect_model(source: str, *, revision: str | None = None) -> ModelReport:
         num_layer_weights=checkpoint.num_layer_weights,
         vocab_size=vocab_size if isinstance(vocab_size, int) else None,
         svd_limits=checkpoint.architecture.svd_limits(checkpoint.config),
+        missing_head=checkpoint.missing_head,
     )

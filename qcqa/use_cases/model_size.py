@@ -6,6 +6,7 @@ from pathlib import Path
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import CheckpointError
 from qcqa.model_spec import ModelSpec
+from qcqa.user_path import is_folder, user_path
 
 #: Where configs say how many positions a model was made for; the first counts, as in an evaluation.
 _POSITIONS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")
@@ -53,10 +54,10 @@ def size_on_this_machine(spec: ModelSpec) -> ModelSize | None:
     spec : ModelSpec
         As a search kept it.
     """
-    folder = _local_source(spec)
-    if folder is None:
-        return None
     try:
+        folder = _local_source(spec)
+        if folder is None:
+            return None
         checkpoint = open_checkpoint(folder)
         # Another model may lie there by now.
         is_same = replace(checkpoint.spec, source=spec.source, revision=spec.revision) == spec
@@ -74,7 +75,7 @@ def _size(checkpoint: Checkpoint) -> ModelSize:
 
 
 def _local_source(spec: ModelSpec) -> str | None:
-    if spec.source == "demo" or Path(spec.source).expanduser().is_dir():
+    if spec.source == "demo" or is_folder(user_path(spec.source, CheckpointError), CheckpointError):
         return spec.source
     if spec.revision is None:
         return None

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TypedDict
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.attention import converted_copy
 from qcqa.calibrate.merged import merged_model, set_attention
@@ -18,10 +18,10 @@ from qcqa.fitted import FittedFolder
 from qcqa.methods import METHODS
 from qcqa.plan import GroupingPlan
 from qcqa.progress import OnLayer
-from qcqa.use_cases.calibrate import calibration_of_plan
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.calibrate import calibration_of_plan, require_text_of_plan
+from qcqa.use_cases.device import usable_device
 from qcqa.use_cases.fitted_attention import fitted_attention
-from qcqa.use_cases.source_model import load_float32, load_model, load_tokenizer
+from qcqa.use_cases.source_model import load_config, load_float32, load_model, load_tokenizer
 
 #: Takes what is being done to make a model, the layers done and the number of all, and the share of
 #: the whole work that is done.
@@ -71,8 +71,9 @@ def models_of(
     QCQAError
         If the model cannot be opened, or a plan is for another one.
     """
-    require_usable(device, dtype)
+    device = usable_device(device, dtype)
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
     with TemporaryDirectory() as temporary:
@@ -141,6 +142,24 @@ class PlanModels:
             If it has none that can be loaded.
         """
         return load_tokenizer(self.checkpoint)
+
+    @cached_property
+    def config(self) -> PreTrainedConfig:
+        """The source's config."""
+        return load_config(self.checkpoint)
+
+    def require_text(self, plan: GroupingPlan) -> None:
+        """Refuse a plan whose calibration text is needed and is gone, or another by now.
+
+        Raises
+        ------
+        CalibrationError
+            If it is.
+        """
+        if plan.calibration is None or (self._fitted is not None and self._fitted.holds(plan)):
+            return
+        spec = self.checkpoint.spec
+        require_text_of_plan(plan, spec.source, revision=spec.revision)
 
     def model_of(self, plan: GroupingPlan, on_making: OnMaking | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcqa.checkpoint.language_head import require_head
 from qcqa.files import free_bytes
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
@@ -68,10 +69,14 @@ def preflight(
     ------
     SettingsError
         If a method is unknown.
+    UnsupportedModelError
+        If the search needs a language model, and this is none.
     """
     # In the order in which they are searched.
     searched = [name for name in with_baselines(methods) if METHODS[name].needs_search]
     with_text = wants_calibration(searched, settings)
+    if with_text:
+        require_head(model.missing_head, model.spec.source)
     memory = _memory_bytes(model, settings, with_text=with_text)
     disk = _disk_bytes(model, with_text=with_text)
     return Preflight(
@@ -79,7 +84,7 @@ def preflight(
         time=estimate_time(model, methods=searched, settings=settings),
         memory_bytes=memory,
         disk_bytes=disk,
-        warnings=tuple(_warnings(memory, disk, folder)),
+        warnings=tuple(_warnings(model, memory, disk, folder)),
     )
 
 
@@ -111,8 +116,13 @@ def _disk_bytes(model: ModelReport, *, with_text: bool) -> int:
     return _SMALL_FILES_BYTES + spec.num_layers * per_layer
 
 
-def _warnings(memory: int, disk: int, folder: Path | None) -> list[str]:
+def _warnings(model: ModelReport, memory: int, disk: int, folder: Path | None) -> list[str]:
     found = []
+    if model.missing_head is not None:
+        found.append(
+            f"It has no language-model head ({model.missing_head}): heads can be compared, but no "
+            "plan can be measured or carried out."
+        )
     there = machine_memory_bytes()
     if there is not None and memory > there:
         found.append(

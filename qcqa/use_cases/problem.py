@@ -40,7 +40,7 @@ class CalibratedModel:
     revision : str, optional
         Branch, tag or commit on the Hub.
     device : str
-        Where the model runs: ``cpu``, ``cuda`` …
+        Where the model runs: ``auto``, ``cpu``, ``cuda`` …
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CalibratedModel:
         folder: Path,
         *,
         revision: str | None = None,
-        device: str = "cpu",
+        device: str = "auto",
     ):
         self._model = model
         self._text = text

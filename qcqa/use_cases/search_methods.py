@@ -1,11 +1,11 @@
 """Which methods a search runs, and the calibration text that they need."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from qcqa.errors import SettingsError
-from qcqa.methods import METHODS
+from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
+from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
@@ -58,13 +58,43 @@ def calibration_of(
         return None
     if calibration == "demo":
         return calibration
-    path = Path(calibration).expanduser().resolve()
-    if not path.exists():
-        raise SettingsError(
-            f"calibration {calibration}",
-            expected="a file, the folder of a calibration, or 'demo'",
-        )
-    return str(path)
+    found = existing_path(
+        calibration,
+        expected="a file, the folder of a calibration, or 'demo'",
+    )
+    return str(found.resolve())
+
+
+def require_calibration(
+    model: str,
+    calibration: str,
+    *,
+    methods: Iterable[str],
+    settings: SearchSettings,
+    revision: str | None = None,
+) -> None:
+    """Refuse a calibration text that a search could not use; tokenizes it, and loads no weights.
+
+    Parameters
+    ----------
+    model, revision : str
+        The model.
+    calibration : str
+        As :func:`calibration_of` returns it.
+    methods, settings
+        Of the search; where they need no text, none is read.
+
+    Raises
+    ------
+    QCQAError
+        If it is no text, is too short, or the model has no embedding for one of its tokens.
+    """
+    if not wants_calibration(methods, settings):
+        return
+    # Here, because it loads torch: a search of the weights alone does without.
+    from qcqa.use_cases.calibrate import look_at_calibration
+
+    look_at_calibration(model, calibration, revision=revision)
 
 
 def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:

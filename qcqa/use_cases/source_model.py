@@ -1,4 +1,4 @@
-"""A checkpoint as transformers opens it: config, tokenizer and model."""
+"""A checkpoint as transformers opens it: config, tokenizer and model; no code of its own runs."""
 
 import torch
 from transformers import (
@@ -12,13 +12,15 @@ from transformers import (
 
 from qcqa.checkpoint import Checkpoint
 from qcqa.errors import EvaluationError
-from qcqa.use_cases.device import require_usable
+from qcqa.use_cases.device import usable_device
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     """Return a checkpoint's config, with the defaults of its family."""
     location = _location(checkpoint)
-    config: PreTrainedConfig = AutoConfig.from_pretrained(location, revision=_revision(checkpoint))
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        location, revision=_revision(checkpoint), trust_remote_code=False
+    )
     return config
 
 
@@ -33,12 +35,20 @@ def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenize
     Raises
     ------
     EvaluationError
-        If there is none that can be loaded.
+        If there is none that can be loaded, or only by running code that comes with it.
     """
     try:
-        return AutoTokenizer.from_pretrained(location, revision=revision)
+        # Not to be left unsaid: transformers would ask on standard input.
+        return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
     # Whatever its class makes of files that are missing or are another model's.
     except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, ValueError) and "trust_remote_code" in str(error):
+            raise EvaluationError(
+                f"the tokenizer of {location} is code of its own, which is not run here",
+                expected="a tokenizer that transformers has",
+                remedy="if you trust it, write it as tokenizer.json with save_pretrained, "
+                "and take auto_map out of tokenizer_config.json",
+            ) from error
         raise EvaluationError(
             f"{location} has no tokenizer that can be loaded ({error})",
             expected="the tokenizer's files beside the weights",
@@ -54,10 +64,20 @@ def load_model(checkpoint: Checkpoint, *, device: str, dtype: str) -> PreTrained
         The source.
     device, dtype : str
         Where, and in which type, it is to run, see
-        :func:`~qcqa.use_cases.device.require_usable`.
+        :func:`~qcqa.use_cases.device.usable_device`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If it is no language model.
     """
+    checkpoint.require_language_model()
     model = AutoModelForCausalLM.from_pretrained(
-        _location(checkpoint), revision=_revision(checkpoint), dtype=dtype, use_safetensors=True
+        _location(checkpoint),
+        revision=_revision(checkpoint),
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
     return model
@@ -71,8 +91,8 @@ def load_float32(checkpoint: Checkpoint, device: str = "cpu") -> PreTrainedModel
     EvaluationError
         If torch does not have the device.
     """
-    require_usable(device, "float32")
-    return load_model(checkpoint, device=device, dtype="float32")
+    where = usable_device(device, "float32")
+    return load_model(checkpoint, device=where, dtype="float32")
 
 
 def _location(checkpoint: Checkpoint) -> str:

@@ -7,6 +7,7 @@ from qcqa.errors import EvaluationError
 from qcqa.evaluated import Benchmark
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import GroupingPlan
+from qcqa.user_path import is_plain_file, user_path
 
 #: In the demo model's folder: what ``demo`` means as either text.
 _CALIBRATION, _HELD_OUT = "calibration.txt", "heldout.txt"
@@ -44,11 +45,11 @@ def _text_of(plan: GroupingPlan) -> str | None:
 
 
 def _file(text: str, of_demo: str) -> Path:
-    return demo_model_folder() / of_demo if text == "demo" else Path(text).expanduser()
+    return demo_model_folder() / of_demo if text == "demo" else user_path(text, EvaluationError)
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    if not (one.is_file() and other.is_file()):
+    if not (is_plain_file(one) and is_plain_file(other)):
         return False
     return one.samefile(other) or (
         one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()

@@ -141,7 +141,7 @@ def test_text_file_must_be_there(
     app.button_group(key="measure_text").set_value("Text file").run()
     assert "start_evaluation" not in [button.key for button in app.button]
     app.text_input(key="measure_file").set_value(str(tmp_path / "none.txt")).run()
-    assert "There is no file" in app.error[0].value
+    assert "there is no file of that name" in app.error[0].value
     text = tmp_path / "some.txt"
     text.write_text("Some words.")
     app.text_input(key="measure_file").set_value(str(text)).run()
@@ -169,8 +169,8 @@ def test_task_file_that_is_missing_is_refused_in_place(
     make_run()
     app = open_app("evaluate")
     app.multiselect(key="measure_tasks").set_value(["/nowhere/task.yaml"]).run()
-    app.button(key="start_evaluation").click().run()
     assert not app.exception
+    assert "start_evaluation" not in [button.key for button in app.button]
     assert "/nowhere/task.yaml" in app.error[0].value
     assert not started
 

@@ -251,14 +251,16 @@ def test_conversion_at_work_shows_its_progress(
     ],
 )
 def test_conversion_that_stopped_can_be_resumed(
-    make_run: MakeRun,
+    demo: Run,
     open_app: OpenApp,
     convert: Callable[..., Run],
     monkeypatch: pytest.MonkeyPatch,
     state: State,
     said: str,
 ) -> None:
-    conversion = convert(make_run(), state, error="disk full" if state == "failed" else None)
+    conversion = convert(
+        demo, state, error="disk full" if state == "failed" else None, point=("gqa", 48)
+    )
     resumed: list[str] = []
     monkeypatch.setattr("ui.workers.start_again", lambda run: resumed.append(run.id))
     app = open_app("export")

@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from qcqa.packaged import demo_model_folder
 from qcqa.runs.run import Run
 from qcqa.runs.status import State
 from qcqa.runs.store import list_runs
@@ -117,11 +118,12 @@ def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: lis
 
 
 def test_best_search_of_another_model_asks_for_a_text(
-    form: AppTest, started: list[Run], tiny_llama: Path, tmp_path: Path
+    form: AppTest, started: list[Run], tmp_path: Path
 ) -> None:
     app = form
+    model = str(demo_model_folder())
     app.button_group(key="new_model").set_value("folder").run()
-    app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    app.text_input(key="new_folder").set_value(model).run()
     app.radio(key="new_preset").set_value("best").run()
     assert not app.error
     assert app.button(key="start_search").disabled
@@ -133,9 +135,16 @@ def test_best_search_of_another_model_asks_for_a_text(
     text = tmp_path / "text.txt"
     text.write_text("Some words.")
     app.text_input(key="new_calibration").set_value(str(text)).run()
+    (error,) = app.error
+    assert "expected at least 256" in error.value
+    assert app.button(key="start_search").disabled
+    assert not list_runs()
+    text.write_text("Marco likes eggs. " * 100)
+    app.text_input(key="new_calibration").set_value(f'"{text}"').run()
+    assert not app.error
     app.button(key="start_search").click().run()
     (run,) = started
-    assert run.config.model == str(tiny_llama)
+    assert run.config.model == model
     assert set(run.config.methods) == set(PRESETS["best"].methods)
     assert run.config.calibration == str(text)
 
@@ -208,11 +217,12 @@ def test_more_effort_takes_more_time(form: AppTest) -> None:
 
 
 def test_the_form_is_in_the_address_and_comes_back_from_it(
-    form: AppTest, open_app: OpenApp, started: list[Run], tiny_llama: Path
+    form: AppTest, open_app: OpenApp, started: list[Run]
 ) -> None:
+    model, text = str(demo_model_folder()), str(demo_model_folder() / "calibration.txt")
     assert not form.query_params
     form.button_group(key="new_model").set_value("folder").run()
-    form.text_input(key="new_folder").set_value(str(tiny_llama)).run()
+    form.text_input(key="new_folder").set_value(model).run()
     form.radio(key="new_preset").set_value("own").run()
     form.selectbox(key="new_fitness").set_value("output-error").run()
     form.selectbox(key="new_merge").set_value("aligned").run()
@@ -221,11 +231,11 @@ def test_the_form_is_in_the_address_and_comes_back_from_it(
     form.button_group(key="new_methods").set_value(["qcqa-ec"]).run()
     form.number_input(key="new_seed").set_value(7).run()
     form.text_input(key="new_name").set_value("Mine & yours").run()
-    form.text_input(key="new_calibration").set_value(str(tiny_llama / "config.json")).run()
+    form.text_input(key="new_calibration").set_value(text).run()
     address = {name: form.query_params[name] for name in form.query_params}
     assert address == {
         "model": "folder",
-        "folder": str(tiny_llama),
+        "folder": model,
         "preset": "own",
         "fitness": "output-error",
         "merge": "aligned",
@@ -234,13 +244,13 @@ def test_the_form_is_in_the_address_and_comes_back_from_it(
         "methods": "qcqa-ec",
         "seed": "7",
         "name": "Mine & yours",
-        "calibration": str(tiny_llama / "config.json"),
+        "calibration": text,
     }
     again = open_app("search", **address)
     again.button(key="start_search").click().run()
     assert not again.exception
     (run,) = started
-    assert (run.search.model, run.search.methods) == (str(tiny_llama), ("qcqa-ec",))
+    assert (run.search.model, run.search.methods) == (model, ("qcqa-ec",))
     assert run.config.name == "Mine & yours"
     assert run.search.calibration == address["calibration"]
     settings = run.search.settings

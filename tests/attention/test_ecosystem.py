@@ -69,7 +69,7 @@ def test_static_cache_that_was_allocated_by_the_config(
     for one in (dense, model):
         cache = StaticCache(config=one.config, max_cache_len=12)
         cache.early_initialization(2, num_heads, spec.head_dim, torch.float32, torch.device("cpu"))
-        argument = {cache_argument(one): cache}
+        argument = {cache_argument(): cache}
         first = one(tokens[0][:, :5], **argument).logits
         logits.append(torch.cat((first, one(tokens[0][:, 5:], **argument).logits), dim=1))
 
@@ -107,7 +107,7 @@ def test_cache_of_another_model_is_refused(name: str, make_case: MakeCase, token
     model = convert(case.model, case.plan)
 
     with pytest.raises((ValueError, RuntimeError), match=r"holds . key heads; expected") as error:
-        model(tokens[0][:, :1], **{cache_argument(model): of_source})
+        model(tokens[0][:, :1], **{cache_argument(): of_source})
     assert "\n" not in str(error.value)
 
 
@@ -135,7 +135,7 @@ def test_low_rank_adapters(name: str, make_case: MakeCase, tokens: Tokens) -> No
     with torch.no_grad():
         assert not torch.allclose(logits, source, atol=1e-3)
         first = adapted(tokens[0][:, :5], use_cache=True)
-        cache = {cache_argument(model): cache_of(first)}
+        cache = {cache_argument(): cache_of(first)}
         rest = adapted(tokens[0][:, 5:], **cache)
         cached = torch.cat((first.logits, rest.logits), dim=1)
         torch.testing.assert_close(cached, logits, rtol=1e-4, atol=1e-4)

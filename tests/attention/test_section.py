@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from qcqa.attention.remote.releases_qcqa import NEWEST_TRANSFORMERS, OLDEST_TRANSFORMERS
 from qcqa.attention.remote.section_qcqa import Section
-from qcqa.attention.section import section_of
+from qcqa.attention.section import config_entry, section_of
 from qcqa.checkpoint import row_ranges
 
 MakeCase = Callable[[str], Any]
@@ -28,6 +29,21 @@ def test_there_and_back(case: Any) -> None:
     before = section(case)
 
     assert Section.from_config(SimpleNamespace(qcqa=before.to_config())) == before
+
+
+def test_config_says_who_wrote_it_and_what_it_was_tested_with(case: Any) -> None:
+    entry = config_entry(section(case))
+
+    assert entry["written_by"].startswith("qcqa-explorer ")
+    assert entry["tested_with"] == f"transformers {OLDEST_TRANSFORMERS} to {NEWEST_TRANSFORMERS}"
+    assert Section.from_config(SimpleNamespace(qcqa=entry)) == section(case)
+
+
+def test_section_of_an_earlier_release_names_no_norm(case: Any) -> None:
+    entry = section(case).to_config()
+    del entry["key_norm"]
+
+    assert Section.from_config(SimpleNamespace(qcqa=entry)).key_norm is None
 
 
 def test_groupings_are_a_line_each(case: Any) -> None:

@@ -48,14 +48,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         parts = self.path.strip("/").split("/")
+        if parts[0] == "api" and parts[1] != "models":
+            # What else the client asks for it would keep beside the user's models.
+            self.send(404, b"")
+            return
         if parts[0] == "api":
             files = [
-                {"type": "file", "path": path.name, "oid": "0", "size": 1}
-                for path in self.server.folder.iterdir()
+                {
+                    "type": "file",
+                    "path": path.relative_to(self.server.folder).as_posix(),
+                    "oid": "0",
+                    "size": 1,
+                }
+                for path in self.server.folder.rglob("*")
+                if path.is_file()
             ]
             self.send(200, json.dumps(files).encode())
             return
-        repo, (revision, name) = "/".join(parts[:2]), parts[3:5]
+        repo, revision, name = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
         byte_range = self.headers.get("Range")
         self.server.asked.append((self.command, name, byte_range))
         path = self.server.folder / name
@@ -97,6 +107,10 @@ def hub(hand_made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # Some releases keep there what they are answered to other questions.
+    monkeypatch.setattr(
+        constants, "AGENT_HARNESSES_PATH", str(tmp_path / "harnesses"), raising=False
+    )
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
@@ -138,6 +152,16 @@ def test_cached_model_needs_no_network(hub: FakeHub, monkeypatch: pytest.MonkeyP
     assert read_grams(open_checkpoint("org/model")).fingerprint == expected.fingerprint
     assert read_grams(open_checkpoint("org/model", revision=COMMIT)).spec.revision == COMMIT
     assert len(hub.asked) == asked
+
+
+def test_files_in_folders_are_listed_and_found(hub: FakeHub) -> None:
+    (hub.folder / "chat_templates").mkdir()
+    (hub.folder / "chat_templates" / "rag.jinja").write_text("{{ messages }}")
+    storage = open_checkpoint("org/model").storage
+    assert "chat_templates/rag.jinja" in storage.names()
+    found = storage.find("chat_templates/rag.jinja")
+    assert found
+    assert found.read_text() == "{{ messages }}"
 
 
 def test_single_file_without_index(hub: FakeHub, hand_made: Any) -> None:

@@ -55,6 +55,68 @@ def test_quantized(hand_made: Any, nested: bool) -> None:
     assert "quantized from" in message
 
 
+@pytest.mark.parametrize("key", ["compression_config", "quantization"])
+def test_quantized_by_a_key_of_another_tool(hand_made: Any, key: str) -> None:
+    hand_made.config[key] = {"bits": 4, "group_size": 64}
+    message = refusal(hand_made.write(), UnsupportedModelError)
+    assert f"is quantized ({key} in its config)" in message
+
+
+#: What quantizers make of ``x.weight``, and what that is called.
+PACKED = [
+    (("qweight", "qzeros", "scales", "g_idx"), "GPTQ"),
+    (("qweight", "qzeros", "scales"), "GPTQ or AWQ"),
+    (("weight_packed", "weight_scale", "weight_shape"), "compressed-tensors"),
+    (("weight", "weight.absmax", "weight.quant_map"), "bitsandbytes, 4 bits"),
+    (("weight", "weight.quant_state.bitsandbytes__nf4"), "bitsandbytes, 4 bits"),
+    (("weight", "SCB"), "bitsandbytes, 8 bits"),
+    (("weight", "weight_scale_inv"), "FP8"),
+    (("weight", "weight_scale", "input_scale"), "FP8"),
+    (("W_q", "scale", "zero"), "HQQ"),
+    (("weight", "scales", "biases"), "MLX"),
+    (("weight._data", "weight._scale"), "Quanto"),
+    (("q_weight", "q_scale", "q_invperm"), "EXL2"),
+]
+
+
+@pytest.mark.parametrize(("tensors", "layout"), PACKED, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize("first", [0, 1])
+def test_quantized_by_its_tensors(
+    hand_made: Any, tensors: tuple[str, ...], layout: str, first: int
+) -> None:
+    for shard in list(hand_made.shards.values())[first:]:
+        for name in list(shard):
+            stem = name.removesuffix("weight")
+            del shard[name]
+            shard |= {stem + one: ("I32", np.ones((2, 8), "<i4")) for one in tensors}
+    message = refusal(hand_made.write(), UnsupportedModelError)
+    assert f"is quantized ({layout}" in message
+    assert "quantized from" in message
+
+
+@pytest.mark.parametrize(
+    ("file", "mark"),
+    [
+        ("gptq_model-4bit-128g.safetensors", "gptq_model-4bit-128g.safetensors"),
+        ("model_int4.safetensors", "GPTQ"),
+        ("pytorch_model.bin", "quantize_config.json"),
+    ],
+)
+def test_quantized_in_a_file_of_another_name(hand_made: Any, file: str, mark: str) -> None:
+    names = ("qweight", "qzeros", "scales", "g_idx")
+    packed = {
+        f"model.layers.0.self_attn.k_proj.{name}": ("I32", np.ones((2, 8), "<i4")) for name in names
+    }
+    hand_made.shards = {file: packed}
+    folder = hand_made.write()
+    (hand_made.folder / "model.safetensors.index.json").unlink()
+    if mark == "quantize_config.json":
+        (hand_made.folder / mark).write_text('{"bits": 4}')
+    message = refusal(folder, UnsupportedModelError)
+    assert "is quantized" in message
+    assert mark in message
+
+
 def test_integer_weights(hand_made: Any) -> None:
     name = hand_made.change(1, "v", lambda _code, weights: ("I8", weights.astype(np.int8)))
     message = refusal(hand_made.write(), UnsupportedModelError)
@@ -92,6 +154,71 @@ def test_other_names_than_the_familys(hand_made: Any) -> None:
     assert "the llama family" in message
 
 
+#: What wrappers make of ``model.layers.0.x``, and what is to be removed from that.
+WRAPPED = [
+    ("_orig_mod.model.layers.{}.x", "'_orig_mod.'"),
+    ("module.model.layers.{}.x", "'module.'"),
+    ("base_model.model.model.layers.{}.x", "'base_model.model.'"),
+    ("_fsdp_wrapped_module.model.layers.{}.x", "'_fsdp_wrapped_module.'"),
+    ("module._orig_mod.model.layers.{}.x", "'module._orig_mod.'"),
+    ("_orig_mod.layers.{}.x", "'_orig_mod.'"),
+    ("student.model.layers.{}.x", "'student.'"),
+    ("model.layers.{}._orig_mod.x", "'_orig_mod.'"),
+    ("model.layers.{}._checkpoint_wrapped_module.x", "'_checkpoint_wrapped_module.'"),
+    (
+        "_fsdp_wrapped_module.model.layers.{}._fsdp_wrapped_module.x",
+        "'_fsdp_wrapped_module.'",
+    ),
+    (
+        "module.model.layers.{}._checkpoint_wrapped_module.x",
+        "'module.' and '_checkpoint_wrapped_module.'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("template", "pieces"), WRAPPED, ids=[one for one, _ in WRAPPED])
+@pytest.mark.parametrize("from_layer", [0, 1])
+def test_names_that_a_wrapper_put_something_into(
+    hand_made: Any, template: str, pieces: str, from_layer: int
+) -> None:
+    for layer, shard in list(enumerate(hand_made.shards.values()))[from_layer:]:
+        renamed = {
+            template.format(layer).replace(".x", name.partition(f".{layer}")[2]): tensor
+            for name, tensor in shard.items()
+        }
+        shard.clear()
+        shard.update(renamed)
+    message = refusal(hand_made.write())
+    assert f"hold {pieces}, which a wrapper put there" in message
+    assert f"remove {pieces} from every name" in message
+    assert "random weights" in message
+
+
+def test_names_are_right_once_the_advice_was_followed(hand_made: Any) -> None:
+    expected = open_checkpoint(hand_made.write()).fingerprint()
+    whole = {name: dict(shard) for name, shard in hand_made.shards.items()}
+    for shard in hand_made.shards.values():
+        for name in list(shard):
+            shard[f"module._orig_mod.{name}"] = shard.pop(name)
+    removed = refusal(hand_made.write()).partition("remove '")[2].partition("'")[0]
+    hand_made.shards = {
+        file: {name.removeprefix(removed): tensor for name, tensor in shard.items()}
+        for file, shard in hand_made.shards.items()
+    }
+    assert hand_made.shards.keys() == whole.keys()
+    assert open_checkpoint(hand_made.write()).fingerprint() == expected
+
+
+@pytest.mark.parametrize("ending", ["base_layer.weight", "lora_A.default.weight"])
+def test_adapter_that_is_not_merged(hand_made: Any, ending: str) -> None:
+    for shard in hand_made.shards.values():
+        for name in list(shard):
+            shard[f"base_model.model.{name.removesuffix('weight')}{ending}"] = shard.pop(name)
+    message = refusal(hand_made.write())
+    assert "an adapter that is not merged" in message
+    assert "merge_and_unload" in message
+
+
 def test_bias_of_some_layers_only(hand_made: Any) -> None:
     name = "model.layers.0.self_attn.k_proj.bias"
     hand_made.shards[FIRST][name] = ("F32", np.ones(6, "<f4"))
@@ -105,6 +232,86 @@ def test_wrong_shape(hand_made: Any) -> None:
     assert "(5, 8)" in message
     assert "(6, 8)" in message
     assert "2 key/value heads of 3" in message
+
+
+@pytest.mark.parametrize(("role", "rows"), [("k", 3), ("v", 3), ("q", 6)])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_layers_of_other_shapes(hand_made: Any, role: str, rows: int, layer: int) -> None:
+    name = hand_made.change(layer, role, lambda code, weights: (code, weights[:rows]))
+    message = refusal(hand_made.write(), UnsupportedModelError)
+    assert "the geometry differs between layers" in message
+    assert f"self_attn.{role}_proj.weight" in message
+    assert name.rpartition(".self_attn")[0].rpartition(".")[2] in message
+    assert "equal shapes" in message
+
+
+@pytest.mark.parametrize(
+    "by_layer",
+    [
+        {"per_layer_config": {"1": {"num_key_value_heads": 1}}},
+        {"per_layer_config": {"1": {"head_dim": 4}}},
+        {"per_layer_config": {"0": {"skip": ["self_attn"]}}},
+        {"block_configs": [{"attention": {"n_heads_in_group": 2}}, {"attention": None}]},
+        {"num_key_value_heads_per_layer": [2, 1]},
+        {"num_attention_heads": {"0": 4, "1": 2}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_configs_that_say_that_layers_differ(
+    hand_made: Any, by_layer: dict[str, Any], nested: bool
+) -> None:
+    hand_made.config |= by_layer
+    if nested:
+        hand_made.config = {"model_type": "vlm", "text_config": hand_made.config}
+    message = refusal(hand_made.write(), UnsupportedModelError)
+    assert "differs between layers" in message
+    assert next(iter(by_layer)) in message
+
+
+def test_layers_that_differ_in_their_windows_alone(hand_made: Any) -> None:
+    hand_made.config["per_layer_config"] = {"1": {"sliding_window": 4}}
+    assert open_checkpoint(hand_made.write()).spec.num_kv_heads == 2
+
+
+def test_biases_that_the_config_does_not_name(hand_made: Any) -> None:
+    for layer, shard in enumerate(hand_made.shards.values()):
+        for role in ("k", "v"):
+            name = f"model.layers.{layer}.self_attn.{role}_proj.bias"
+            shard[name] = ("F32", np.ones(6, "<f4"))
+    message = refusal(hand_made.write())
+    assert "have biases; expected none, by its config" in message
+    hand_made.config["attention_bias"] = True
+    assert open_checkpoint(hand_made.write()).spec.has_kv_bias
+
+
+def test_biases_that_the_config_names_in_vain(hand_made: Any) -> None:
+    hand_made.config["attention_bias"] = True
+    assert "have no biases; expected biases, by its config" in refusal(hand_made.write())
+
+
+def test_key_norms_that_the_config_names_in_vain(hand_made: Any) -> None:
+    hand_made.config["model_type"] = "qwen3"
+    assert "no tensor model.layers.0.self_attn.k_norm.weight and 1 more" in refusal(
+        hand_made.write()
+    )
+
+
+def test_more_layers_than_a_config_without_a_number_has(hand_made: Any) -> None:
+    hand_made.config = {"model_type": "bloom", "hidden_size": 8, "n_head": 4}
+    hand_made.shards = {
+        FIRST: {
+            f"transformer.h.{layer}.self_attention.query_key_value.{kind}": (
+                "F32",
+                np.ones(shape, "<f4"),
+            )
+            for layer in range(3)
+            for kind, shape in (("weight", (24, 8)), ("bias", (24,)))
+        }
+    }
+    assert "has a layer 2, and its config names no number of layers" in refusal(hand_made.write())
+    hand_made.config["num_hidden_layers"] = 3
+    assert open_checkpoint(hand_made.write()).spec.num_layers == 3
 
 
 def test_query_heads_that_do_not_fit_the_query_weights(hand_made: Any) -> None:
@@ -173,6 +380,45 @@ def test_shards_without_an_index(hand_made: Any) -> None:
     folder = hand_made.write()
     (hand_made.folder / "model.safetensors.index.json").unlink()
     assert "no model.safetensors.index.json" in refusal(folder)
+
+
+def test_adapter_beside_the_weights(hand_made: Any) -> None:
+    folder = hand_made.write()
+    (hand_made.folder / "adapter_config.json").write_text("{}")
+    (hand_made.folder / "adapter_model.safetensors").write_bytes(b"")
+    message = refusal(folder)
+    assert "an adapter beside its weights" in message
+    assert "merge_and_unload" in message
+    assert "remove the adapter's files" in message
+
+
+def test_adapter_with_a_config_of_its_base_model(hand_made: Any) -> None:
+    folder = hand_made.write()
+    for path in hand_made.folder.glob("model*"):
+        path.unlink()
+    (hand_made.folder / "adapter_config.json").write_text("{}")
+    (hand_made.folder / "adapter_model.safetensors").write_bytes(b"")
+    message = refusal(folder)
+    assert "an adapter without its base model" in message
+    assert "merge_and_unload" in message
+
+
+@pytest.mark.parametrize("name", ["model.fp16.safetensors", "consolidated.safetensors"])
+def test_weights_under_another_name(hand_made: Any, name: str) -> None:
+    hand_made.shards = {name: hand_made.shards[FIRST] | hand_made.shards[SECOND]}
+    folder = hand_made.write()
+    (hand_made.folder / "model.safetensors.index.json").unlink()
+    message = refusal(folder)
+    assert f"({name})" in message
+    assert "expected model.safetensors" in message
+    assert "rename" in message
+
+
+@pytest.mark.parametrize("named", ["elsewhere.safetensors", "../model.safetensors", "x.bin"])
+def test_weights_that_the_config_names_in_vain(hand_made: Any, named: str) -> None:
+    hand_made.config["transformers_weights"] = named
+    message = refusal(hand_made.write())
+    assert f"no safetensors file {named}" in message
 
 
 @pytest.mark.parametrize(

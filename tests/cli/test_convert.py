@@ -116,9 +116,71 @@ def test_detach_wants_a_run_alone(
         (tiny_llama, "--plan", "plan.json"),
         (tiny_llama, *of_run),
         (*of_run, "--calibration", "demo"),
+        (*of_run, "--with-source-code"),
         ("--run", run_folder),
     ):
         refused = qcqa("convert", *wrong, "--detach", "-o", tmp_path / "out")
         assert refused.code == 2
         assert refused.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_code_of_the_source_comes_along_when_asked_for(
+    qcqa: Qcqa, run_folder: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    source, plan = tmp_path / "source", tmp_path / "plan.json"
+    shutil.copytree(tiny_llama, source)
+    entry = {"auto_map": {"AutoTokenizer": ["tok_odd.Tok", None]}}
+    (source / "tokenizer_config.json").write_text(json.dumps(entry))
+    (source / "tok_odd.py").write_text("class Tok: pass")
+    qcqa("plan", run_folder, "--budget", "0.5", "-o", plan)
+
+    asked = ("convert", source, "--plan", plan)
+    plain = qcqa(*asked, "-o", tmp_path / "plain")
+    assert plain.code == 0, plain.err
+    [line] = [line for line in plain.out.splitlines() if line.startswith("Left out: ")]
+    assert "tok_odd.Tok in tokenizer_config.json" in line
+    assert not (tmp_path / "plain" / "tok_odd.py").exists()
+
+    called = qcqa(*asked, "-o", tmp_path / "with", "--with-source-code", "--json")
+    assert called.code == 0, called.err
+    came = json.loads(called.out)
+    assert (came["source_code"], came["left_out"]) == (["tok_odd.py"], [])
+    assert (tmp_path / "with" / "tok_odd.py").exists()
+
+    (source / "tok_odd.py").unlink()
+    refused = qcqa(*asked, "-o", tmp_path / "none", "--with-source-code")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_refresh_says_what_it_changed(qcqa: Qcqa, run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "converted"
+    qcqa("convert", "--run", run_folder, "--budget", "0.5", "-m", "gqa", "-o", folder)
+    (folder / "modeling_qcqa.py").write_text("old")
+
+    called = qcqa("convert", "--refresh", folder)
+
+    assert called.code == 0, called.err
+    assert called.out.startswith(f"{folder}: modeling_qcqa.py written anew")
+    again = qcqa("convert", "--refresh", folder, "--json")
+    assert json.loads(again.out) == {"folder": str(folder), "changed": []}
+    assert "nothing changed" in qcqa("convert", "--refresh", folder).out
+
+
+def test_refresh_refuses_all_but_a_converted_folder(
+    qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
+) -> None:
+    for wrong in (
+        ("--refresh", tiny_llama),
+        ("--refresh", tmp_path / "gone"),
+        ("--refresh", tmp_path, "-o", tmp_path / "out"),
+        (tiny_llama, "--refresh", tmp_path),
+        ("--refresh", tmp_path, "--with-source-code"),
+        (tiny_llama, "--plan", "plan.json"),
+    ):
+        refused = qcqa("convert", *wrong)
+        assert refused.code == 2
+        assert refused.err.startswith("qcqa: ")
+        assert refused.err.count("\n") == 1

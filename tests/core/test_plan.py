@@ -93,7 +93,7 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(plan, change, says):
 
 def test_files_that_are_no_json_are_refused(tmp_path):
     path = tmp_path / "plan.json"
-    with pytest.raises(PlanError, match="cannot read"):
+    with pytest.raises(PlanError, match="cannot be read"):
         load_plan(path)
     path.write_text("{")
     with pytest.raises(PlanError, match="not JSON"):

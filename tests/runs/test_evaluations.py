@@ -85,8 +85,16 @@ def test_a_damaged_evaluation_is_left_out(search: Run) -> None:
         ({"points": ()}, EvaluationError, "no plan to measure"),
         ({"points": (("magic", 48),)}, BudgetError, "method 'magic'; expected one that was"),
         ({"points": (("optimal", 3),)}, BudgetError, "expected at least 12"),
-        ({"benchmark": Benchmark(text="./none.txt")}, EvaluationError, "no file ./none.txt"),
-        ({"benchmark": Benchmark(tasks=("./x.yaml",))}, EvaluationError, "no file ./x.yaml"),
+        (
+            {"benchmark": Benchmark(text="./none.txt")},
+            EvaluationError,
+            "none.txt cannot be read: there is no file",
+        ),
+        (
+            {"benchmark": Benchmark(tasks=("./x.yaml",))},
+            EvaluationError,
+            "x.yaml cannot be read: there is no file",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_and_leaves_no_folder(

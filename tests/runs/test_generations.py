@@ -131,10 +131,16 @@ def test_a_killed_worker_shows_as_dead(search: Run) -> None:
 
 def test_a_generation_whose_model_is_gone_fails_in_one_line(search: Run) -> None:
     config = json.loads((search.folder / "config.json").read_text())
-    (search.folder / "config.json").write_text(json.dumps(config | {"model": "./gone"}))
     generation = _create(search)
+    (search.folder / "config.json").write_text(json.dumps(config | {"model": "./gone"}))
+    with pytest.raises(CheckpointError, match=r"no folder \./gone"):
+        _create(open_run(search.folder))
+    assert generations_of(search) == [generation]
     with pytest.raises(CheckpointError, match=r"no folder \./gone"):
         work(generation)
+    assert generation.status().state == "failed"
+    with pytest.raises(CheckpointError, match=r"no folder \./gone"):
+        requeue(generation)
     assert generation.status().state == "failed"
     (search.folder / "config.json").write_text(json.dumps(config))
     requeue(generation)

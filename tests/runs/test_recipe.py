@@ -122,7 +122,7 @@ def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
 def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
     recipe = _recipe(_bundled(), 36, "best")
     assert shell_recipe(recipe).splitlines()[0] == (
-        "qcqa search demo --preset best --name 'Demo model' --out demo-model"
+        "qcqa search demo --device cpu --preset best --name 'Demo model' --out demo-model"
     )
     assert "--budgets 0.375 --text demo" in shell_recipe(recipe)
     assert "--tasks demo_minimal_pairs,demo_recall --limit 400" in shell_recipe(recipe)
@@ -167,6 +167,8 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
         return searched
 
     monkeypatch.setattr(search, "create_run", keep)
+    # The tiny model has no tokenizer that would read the text.
+    monkeypatch.setattr(search, "require_calibration", lambda *_a, **_k: None)
     monkeypatch.setattr(search, "start_or_carry_out", lambda *_a, **_k: None)
     monkeypatch.setattr(evaluate, "find_run", lambda _name: searched)
     monkeypatch.setattr(evaluate, "create_evaluation", keep)

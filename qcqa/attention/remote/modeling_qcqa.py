@@ -212,7 +212,7 @@ class QCQAForCausalLM:
     ) -> PreTrainedModel:
         """Open a converted model; arguments as those of ``PreTrainedModel.from_pretrained``."""
         if config is None:
-            config = AutoConfig.from_pretrained(source)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         return _class_of(config).from_pretrained(source, *args, config=config, **kwargs)
 
     @classmethod

@@ -1,0 +1,116 @@
+"""Texts that are looked at before anything is started, and why a run cannot go on."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from qcqa.errors import EvaluationError, QCQAError
+from qcqa.evaluated import Benchmark
+from qcqa.generated import GenerationSettings
+from qcqa.runs.resumable import require_all_there
+from qcqa.runs.run import Run
+from qcqa.user_path import existing_path
+from ui.search_model import look_at
+
+#: Where a file is, when it was written last, and its size.
+_Stamp = tuple[str, int, int]
+
+
+def require_model(run: Run) -> None:
+    """Refuse a run whose model cannot be opened any more.
+
+    Raises
+    ------
+    QCQAError
+        Which says why.
+    """
+    found = look_at(run.search.model, run.search.revision)
+    if isinstance(found, QCQAError):
+        raise found.with_traceback(None)
+
+
+def look_at_text(run: Run, text: str, limit: int | None) -> None:
+    """Refuse a text that a run's model could not be measured on.
+
+    Raises
+    ------
+    QCQAError
+        If it is no text, is too short, or has tokens that the model does not know.
+    """
+    model, revision = run.search.model, run.search.revision
+
+    def look() -> None:
+        # Here, because it loads torch: pages without a text do without.
+        from qcqa.use_cases.evaluate import require_evaluable
+
+        require_evaluable(model, [], Benchmark(text=text, limit=limit), revision=revision)
+
+    _look_once(("text", model, revision, _stamp(text), limit), look)
+
+
+def look_at_prompt(run: Run, prompt: str) -> None:
+    """Refuse a prompt that a run's model could not go on from.
+
+    Raises
+    ------
+    QCQAError
+        If it is too long, or has tokens that the model does not know.
+    """
+    model, revision = run.search.model, run.search.revision
+
+    def look() -> None:
+        # Here, because it loads torch: pages without a prompt do without.
+        from qcqa.use_cases.generate import require_generatable
+
+        require_generatable(model, [], GenerationSettings(prompt), revision=revision)
+
+    _look_once(("prompt", model, revision, prompt), look)
+
+
+def look_at_calibration(model: str, revision: str | None, text: str) -> None:
+    """Refuse a calibration text that a model could not read.
+
+    Raises
+    ------
+    QCQAError
+        If it is no text, is too short, or has tokens that the model does not know.
+    """
+
+    def look() -> None:
+        # Here, because it loads torch: searches of weights alone do without.
+        from qcqa.use_cases.calibrate import look_at_calibration
+
+        look_at_calibration(model, text, revision=revision)
+
+    _look_once(("calibration", model, revision, _stamp(text)), look)
+
+
+def why_it_cannot_go_on(run: Run) -> str | None:
+    """Return in one line why a run that stopped early cannot be resumed; None if it can."""
+    try:
+        require_all_there(run)
+    except QCQAError as error:
+        return error.one_line()
+    return None
+
+
+def _stamp(text: str) -> _Stamp:
+    path = existing_path(text, expected="a text file", refusal=EvaluationError)
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
+
+
+def _look_once(at: tuple[object, ...], look: Callable[[], None]) -> None:
+    """Look once for as long as nothing has changed: reading a text may take seconds."""
+    error = _refusal(at, look)
+    if error is not None:
+        raise error.with_traceback(None)
+
+
+@st.cache_resource(ttl=60, max_entries=32, show_spinner="Looking at the text …")
+def _refusal(at: tuple[object, ...], _look: Callable[[], None]) -> QCQAError | None:  # noqa: ARG001  # the key
+    try:
+        _look()
+    except QCQAError as error:
+        return error
+    return None

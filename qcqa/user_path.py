@@ -1,0 +1,159 @@
+"""Paths that people type, paste or drop: cleaned in one way, and refused in one line.
+
+All that a user names comes through here before anything is started: a path may be quoted, longer
+than the system takes, lead through a file or round in a circle, or be a pipe that never ends.
+"""
+
+import os
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from qcqa.errors import QCQAError, SettingsError
+
+#: A quoted path, as file managers and shells of Windows copy it.
+_QUOTES = ('""', "''", "``", "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
+
+#: Longer paths are shown by their ends.
+_MOST_SHOWN = 100
+
+
+def as_meant(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> str:
+    """Return what a user means: without blanks and quotes around it, and no ``file://`` address.
+
+    Parameters
+    ----------
+    typed : str or Path
+        As it was typed or pasted: a path, or a name such as ``demo``.
+    refusal : type of QCQAError
+        What is raised.
+
+    Raises
+    ------
+    QCQAError
+        If nothing is left, it is an address of another machine, or holds a null byte.
+    """
+    text = str(typed).strip()
+    while len(text) > 1 and text[0] + text[-1] in _QUOTES:
+        text = text[1:-1].strip()
+    if text.lower().startswith("file:"):
+        address = urlsplit(text)
+        if address.netloc not in ("", "localhost"):
+            raise refusal(f"{shown(text)} is a file of another machine", expected="a path here")
+        text = url2pathname(address.path)
+    if not text:
+        raise refusal("an empty path", expected="the path of a file or folder")
+    if "\0" in text:
+        raise refusal(f"{shown(text)!r} holds a null byte", expected="a path")
+    return text
+
+
+def user_path(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> Path:
+    """Return the path that a user means, see :func:`as_meant`, with ``~`` filled in.
+
+    Raises
+    ------
+    QCQAError
+        If it can be no path.
+    """
+    text = as_meant(typed, refusal)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise refusal(f"{shown(text)} begins with no user's home", expected="a path") from error
+
+
+def is_folder(path: Path, refusal: type[QCQAError] = SettingsError) -> bool | None:
+    """Return whether a folder is at a path; None where nothing is.
+
+    Raises
+    ------
+    QCQAError
+        If that cannot be known: the path is too long, leads through a file or round in a circle,
+        or may not be followed.
+    """
+    mode = _mode(path, refusal)
+    return None if mode is None else S_ISDIR(mode)
+
+
+def is_plain_file(path: Path) -> bool:
+    """Return whether a file that can be read to its end is at a path; no path is refused."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def existing_file(
+    typed: str | Path, *, expected: str, refusal: type[QCQAError] = SettingsError
+) -> Path:
+    """Return the path of a file that can be read.
+
+    Parameters
+    ----------
+    typed : str or Path
+        As :func:`as_meant` takes it.
+    expected : str
+        What is wanted, for people.
+    refusal : type of QCQAError
+        What is raised.
+
+    Raises
+    ------
+    QCQAError
+        If there is none, or something else is there: a folder, a pipe, a device.
+    """
+    path = user_path(typed, refusal)
+    mode = _mode(path, refusal)
+    if mode is None:
+        reason = "there is no file of that name"
+    elif S_ISDIR(mode):
+        reason = "it is a folder"
+    elif not S_ISREG(mode):
+        # A pipe or a device may have no end.
+        reason = "it is no plain file"
+    elif not os.access(path, os.R_OK):
+        reason = "its permissions forbid it"
+    else:
+        return path
+    raise refusal(f"{shown(path)} cannot be read: {reason}", expected=expected)
+
+
+def existing_path(
+    typed: str | Path, *, expected: str, refusal: type[QCQAError] = SettingsError
+) -> Path:
+    """Return the path of a folder, or of a file as :func:`existing_file` does."""
+    path = user_path(typed, refusal)
+    return (
+        path
+        if is_folder(path, refusal)
+        else existing_file(path, expected=expected, refusal=refusal)
+    )
+
+
+def shown(path: str | Path) -> str:
+    """Return a path as messages show it: the middle of a long one is left out."""
+    text = str(path)
+    if len(text) <= _MOST_SHOWN:
+        return text
+    half = _MOST_SHOWN // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
+
+
+def _mode(path: Path, refusal: type[QCQAError]) -> int | None:
+    """Return what kind of thing is at a path, as ``stat`` tells it; None where nothing is."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        file = next((one for one in path.parents if is_plain_file(one)), path.parent)
+        raise refusal(
+            f"{shown(file)} is a file", expected=f"a folder, for {shown(path)}"
+        ) from error
+    except OSError as error:
+        raise refusal(f"{shown(path)} cannot be used: {str(error.strerror).lower()}") from error
+    except ValueError as error:
+        # Letters that no name of a file can have.
+        raise refusal(f"{shown(path)!r} cannot be used: {error}") from error
