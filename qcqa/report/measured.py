@@ -12,10 +12,13 @@ from qcqa.report.kv_axis import significant
 from qcqa.report.palette import MethodStyle, in_order, method_style
 
 #: Metrics of a text, as :func:`qcqa.evaluate.evaluate_text` names them.
-_OF_TEXTS = ("perplexity", "accuracy", "nll")
+_OF_TEXTS = ("perplexity", "accuracy", "nll", "kl", "same_top")
 
 #: Metrics of speed and memory.
 _OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_bytes")
+
+#: Fewer tokens, or questions, say next to nothing of a model.
+_FEWEST_TOKENS, _FEWEST_QUESTIONS = 1000, 50
 
 #: Longer names of data are cut.
 _LONGEST_NAME = 48
@@ -89,11 +92,15 @@ class Series:
 def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     """Return the measured metrics and short names for them: those of texts first, then tasks.
 
+    What was measured on a small sample only comes last, and its name says so.
+
     Differences and ratios to the source are left out, bytes of the cache, which are the other
     axis, speed (see :mod:`qcqa.report.speed`), and the log-likelihood where there is perplexity,
     which says the same.
     """
-    names = list(dict.fromkeys(figure.metric for row in rows for figure in row.measured))
+    figures = [figure for row in rows for figure in row.measured]
+    names = list(dict.fromkeys(figure.metric for figure in figures))
+    telling = {figure.metric for figure in figures if not is_small(figure)}
     kinds = {name: metric_of(name).name for name in names}
     # Only the evaluation of a text yields a log-likelihood.
     texts = {data_of(name) for name in names if kinds[name] == "nll"}
@@ -107,7 +114,7 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     ]
     metrics_per_task = Counter(data_of(name) for name in shown)
     labels = {}
-    for name in sorted(shown, key=lambda one: data_of(one) not in texts):
+    for name in sorted(shown, key=lambda one: (one not in telling, data_of(one) not in texts)):
         data, label = short_name(data_of(name)), metric_of(name).label
         if data_of(name) in texts:
             labels[name] = _capital(label) + (f", {data}" if len(texts) > 1 else "")
@@ -115,6 +122,8 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
             labels[name] = _capital(label)
         else:
             labels[name] = data if metrics_per_task[data_of(name)] == 1 else f"{data}, {label}"
+        if name not in telling:
+            labels[name] += " (small sample)"
     return labels
 
 
@@ -129,6 +138,12 @@ def metric_title(name: str) -> str:
 def is_of_text(name: str) -> bool:
     """Return whether a metric counts tokens of a text, not questions of a task."""
     return metric_of(name).name in _OF_TEXTS
+
+
+def is_small(figure: Measurement) -> bool:
+    """Return whether a figure rests on so few tokens or questions that it says next to nothing."""
+    fewest = _FEWEST_TOKENS if is_of_text(figure.metric) else _FEWEST_QUESTIONS
+    return figure.sample_count is not None and figure.sample_count < fewest
 
 
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
@@ -146,9 +161,20 @@ def direction_text(name: str) -> str:
 
 
 def conditions_of(rows: Iterable[Evaluated], metric: str) -> list[Conditions]:
-    """Return under which conditions a metric was measured, those of the most rows first."""
-    found = Counter(_conditions(row, metric) for row in rows if row.figure(metric))
-    return [conditions for conditions, _ in found.most_common()]
+    """Return under which conditions a metric was measured, those of the most rows first.
+
+    Small samples come last: a text of a few words must not stand for a model.
+    """
+    found = Counter[Conditions]()
+    telling = set()
+    for row in rows:
+        figure = row.figure(metric)
+        if figure is not None:
+            conditions = _conditions(row, metric)
+            found[conditions] += 1
+            if not is_small(figure):
+                telling.add(conditions)
+    return sorted(found, key=lambda one: (one not in telling, -found[one]))
 
 
 def conditions_under(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from qcqa.evaluated import Evaluated
+from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import (
     change_of,
@@ -55,6 +55,27 @@ def test_two_texts_and_a_log_likelihood_alone_keep_their_names(measure: Measure)
         "Negative log-likelihood, code",
     ]
     assert metrics_of([]) == {}
+
+
+def test_a_small_sample_comes_last_and_is_named(measure: Measure) -> None:
+    """A text of 20 bytes once became the default view for good."""
+    junk = [
+        replace(
+            measure(),
+            benchmark=Benchmark(text="/tmp/junk.txt"),
+            plan_digest=str(number),
+            measured=(Measurement("junk/accuracy", 1.0, None, 4),),
+        )
+        for number in range(5)
+    ]
+    assert metrics_of([*junk, measure()]) == {
+        "heldout/accuracy": "heldout",
+        "junk/accuracy": "junk (small sample)",
+    }
+    few = [replace(one, measured=(Measurement(ACCURACY, 1.0, None, 4),)) for one in junk]
+    first, second = conditions_of([*few, measure()], ACCURACY)
+    assert (first.text, second.text) == ("demo", "/tmp/junk.txt")
+    assert [row.method for row in rows_under([*few, measure()], ACCURACY)] == ["mha"]
 
 
 def test_long_names_fit_a_chart() -> None:
