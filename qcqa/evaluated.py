@@ -15,7 +15,7 @@ from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan, Measurement
 
 #: What installs the harness that tasks need: the extra ``eval``, without this project's name.
-INSTALL_HARNESS = "pip install 'lm_eval>=0.4.13,<0.5'"
+INSTALL_HARNESS = "pip install 'lm_eval>=0.4.13,<0.4.14'"
 
 _FORMAT = "qcqa-measured-2"
 
