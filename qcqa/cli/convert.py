@@ -19,6 +19,7 @@ from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import best_method
+from qcqa.user_path import user_path
 
 
 def convert(
@@ -31,10 +32,16 @@ def convert(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write; new or empty.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=user_path, metavar="PATH", help="Folder to write; new or empty."
+        ),
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option("--plan", "-p", help="The plan: a plan.json.")
+        Path | None,
+        typer.Option(
+            "--plan", "-p", parser=user_path, metavar="PATH", help="The plan: a plan.json."
+        ),
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", help="A run, whose best plan for --budget is taken.")
@@ -66,6 +73,7 @@ def convert(
         Path | None,
         typer.Option(
             "--refresh",
+            parser=user_path,
             metavar="DIR",
             help="Instead: give a converted folder of an earlier release the code of this one.",
         ),

@@ -176,6 +176,30 @@ def test_opening_in_four_bits(name: str, make_case: MakeCase, tokens: Tokens) ->
     torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
 
 
+@pytest.mark.parametrize("name", ["llama", "llama-gqa", "opt", "gpt_neox", "phi3"])
+@pytest.mark.filterwarnings("ignore")  # of bitsandbytes, about types that it casts
+@torch.no_grad()
+def test_opening_in_eight_bits(name: str, make_case: MakeCase, tokens: Tokens) -> None:
+    pytest.importorskip("bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    case = make_case(name)
+    out = case.folder / "converted"
+    convert_checkpoint(str(case.folder), case.plan, out)
+    quantized = load(
+        out,
+        attn_implementation="eager",
+        device_map="cpu",
+        quantization_config=BitsAndBytesConfig(load_in_8bit=True),
+    )
+
+    plain = load(out, attn_implementation="eager")
+    ours, theirs = (one(tokens[0]).logits.float() for one in (quantized, plain))
+    assert not torch.equal(ours, theirs)
+    # Rounding of weights and of inputs, over all layers of a model with large random weights.
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.15 * float(theirs.abs().max()))
+
+
 @pytest.mark.parametrize("name", KINDS)
 @torch.no_grad()
 def test_pickled_and_copied(name: str, make_case: MakeCase, tokens: Tokens, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_convert_refuses_a_folder_that_holds_something(
 
 def test_convert_straight_from_a_run(qcqa: Qcqa, run_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "converted"
-    called = qcqa("convert", "--run", run_folder, "--budget", "0.5", "-m", "gqa", "-o", folder)
+    # Quoted, as file managers copy paths.
+    out = f'"{folder}"'
+    called = qcqa("convert", "--run", run_folder, "--budget", "0.5", "-m", "gqa", "-o", out)
     assert called.code == 0, called.err
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     assert (plan["method"], plan["kv_ratio"]) == ("gqa", 0.5)
