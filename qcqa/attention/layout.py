@@ -77,7 +77,8 @@ class Layout:
         shapes: dict[str, tuple[int, ...]] = {}
         if self.section.is_left_as_it_was(layer):
             return shapes
-        for role, (num_rows, _) in self.section.rows_of_projections(layer).items():
+        for role, (num_heads, _) in self.section.heads_of_projections(layer).items():
+            num_rows = num_heads * self.spec.head_dim
             module = self.section.modules[role].format(layer=layer)
             weight = (num_rows, self.spec.hidden_size)
             shapes[f"{module}.weight"] = weight[::-1] if self.section.transposed else weight
@@ -137,7 +138,7 @@ class Layout:
         if names.fused is not None:
             if weights.query is None:
                 raise AssertionError("a merge must hand back the queries that it was given")
-            # In the order of Section.rows_of_projections: queries, shared keys, shared values.
+            # In the order of Section.heads_of_projections: queries, shared keys, shared values.
             parts = (weights.query, weights.key, weights.value)
             heads = {names.fused: torch.cat(parts)}
         else:

@@ -57,11 +57,13 @@ def share_heads(model: nn.Module, section: Section, layer: int) -> None:
     attention: Any = model.get_submodule(path)
     spreads: dict[str, Spread] = {}
     if not section.is_left_as_it_was(layer):
-        for role, (num_rows, row_of) in section.rows_of_projections(layer).items():
+        size = section.head_dim
+        for role, (num_heads, head_of) in section.heads_of_projections(layer).items():
             name = section.module_name(model, role, layer)
-            _keep_rows(model.get_submodule(name), num_rows, transposed=section.transposed)
+            _keep_rows(model.get_submodule(name), num_heads * size, transposed=section.transposed)
             if not is_gqa:
-                spreads[name.removeprefix(f"{path}.")] = Spread(Selection(row_of, dim=-1))
+                spread = Spread(Selection(head_of, dim=-2), head_dim=size)
+                spreads[name.removeprefix(f"{path}.")] = spread
     copies = section.heads_per_cached_head
     if is_gqa:
         num_stored = max(key) + 1
@@ -131,14 +133,11 @@ def _equalise_norm(attention: nn.Module, section: Section, layer: int) -> None:
     firsts = [labels.index(label) for label in labels]
     scales = getattr(norm, "weight", None)
     if scales is None:  # a norm for each head, from heads before tokens
-        entries, dim = firsts, 1
+        norm.register_forward_hook(Spread(Selection(firsts, dim=1)))
     elif scales.ndim == 2:
-        entries, dim = firsts, -2
+        norm.register_forward_hook(Spread(Selection(firsts, dim=-2)))
     elif len(scales) > section.head_dim:
-        entries, dim = section.rows_of_heads(firsts), -1
-    else:  # one for all heads
-        return
-    norm.register_forward_hook(Spread(Selection(entries, dim=dim)))
+        norm.register_forward_hook(Spread(Selection(firsts, dim=-2), head_dim=section.head_dim))
 
 
 _FAMILIES_CLASSES = {

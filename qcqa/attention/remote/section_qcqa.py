@@ -116,21 +116,21 @@ class Section:
             order += [("key", head), ("value", head)]
         return order
 
-    def rows_of_projections(self, layer: int) -> dict[str, tuple[int, list[int]]]:
+    def heads_of_projections(self, layer: int) -> dict[str, tuple[int, list[int]]]:
         """Return how a converted layer's projections are stored.
 
         Returns
         -------
         dict
-            For each of ``modules`` the number of output rows that are stored, and the stored row
-            of each row that the source's projection has. A fused projection stores all queries,
-            then the shared keys, then the shared values.
+            For each of ``modules`` the number of heads that are stored, of any role, and the stored
+            head of each head that the source's projection has. A fused projection stores all
+            queries, then the shared keys, then the shared values.
         """
         key, value = self.layers[layer]
         if self.layout == "separate":
             heads = {"key": key, "value": value}
             return {
-                role: (self._rows(max(labels) + 1), self.rows_of_heads(labels))
+                role: (max(labels) + 1, list(labels))
                 for role, labels in heads.items()
                 if len(set(labels)) < len(labels)
             }
@@ -141,16 +141,7 @@ class Section:
             "value": lambda head: before_values + value[head],
         }
         stored = [place[role](head) for role, head in self.head_order()]
-        num_rows = self._rows(before_values + max(value) + 1)
-        return {"fused": (num_rows, self.rows_of_heads(stored))}
-
-    def _rows(self, num_heads: int) -> int:
-        return num_heads * self.head_dim
-
-    def rows_of_heads(self, heads: Sequence[int]) -> list[int]:
-        """Return the rows of heads of keys or values, one head after another."""
-        size = self.head_dim
-        return [head * size + row for head in heads for row in range(size)]
+        return {"fused": (before_values + max(value) + 1, stored)}
 
 
 def _labels(text: str) -> tuple[int, ...]:
