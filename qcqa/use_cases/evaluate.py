@@ -122,11 +122,12 @@ def require_evaluable(
     Raises
     ------
     QCQAError
-        If the model cannot be opened, the text has too few tokens or such as it does not know,
-        the load is beyond its context, or a plan's calibration text is gone.
+        If the model cannot be opened or is no language model, the text has too few tokens or such
+        as it does not know, the load is beyond its context, or a plan's calibration text is gone.
     """
     refuse_calibration_text(plans, benchmark)
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     # Nothing runs, and nothing is kept.
     models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
     _require_readable(models, benchmark, list(parts_of(benchmark)))

@@ -113,10 +113,11 @@ def require_generatable(
     Raises
     ------
     QCQAError
-        If the model cannot be opened, the prompt is too long or has tokens that the model does
-        not know, or a plan's calibration text is gone.
+        If the model cannot be opened or is no language model, the prompt is too long or has tokens
+        that the model does not know, or a plan's calibration text is gone.
     """
     checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
     # Nothing runs, and nothing is kept.
     models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
     _readable_prompt(models, settings)
