@@ -360,7 +360,7 @@ def agree(folder: Path, source: Checkpoint, auto_class: Any) -> bool:
     }
     try:
         theirs = OpenedByTransformers.of(folder, auto_class)
-    except Exception:
+    except Exception:  # whatever transformers makes of a config that is none
         theirs = None
     if theirs is None or not theirs.fits(source, saved):
         if theirs is not None:
