@@ -72,6 +72,8 @@ def test_chosen_plan_is_measured_and_its_figures_appear(
     page.wait_for_selector(FRONT)
     expect(page.locator(ALERT)).to_have_count(0)
     expect(chart).to_contain_text("MHA, the source")
+    # The table stands below the chart, and is drawn after it.
+    page.wait_for_selector("[data-test-script-state=notRunning]")
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
