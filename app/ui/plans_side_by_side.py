@@ -21,7 +21,17 @@ from ui.state import choices, choose, controlled, redrawn_alone
 _MOST_PLANS = 4
 
 #: What to begin with: beside the selected plan what it is usually compared with.
-_FIRST = ("gqa", "qcqa-ec", "qcqa-ac", "best", "optimal", "mqa", "mha")
+_FIRST = (
+    "gqa",
+    "qcqa-ec-wse",
+    "qcqa-ac-wse",
+    "qcqa-ec",
+    "qcqa-ac",
+    "best",
+    "optimal",
+    "mqa",
+    "mha",
+)
 
 #: Narrower charts of this many heads, in pixels, would be no more than stripes.
 _PIXELS_PER_HEAD, _LEAST_PIXELS = 6, 230

@@ -34,6 +34,8 @@ def search_form() -> None:
         is_ready, calibration = False, None
         with shown_in_place():
             is_ready, calibration = _calibration(source, revision, asked)
+            if calibration is None:
+                asked = asked.by_weights()
     with right, st.container(border=True, key="preflight"), shown_in_place():
         st.markdown("**Before it starts**")
         model = look_at(source, revision) if source else None
@@ -61,6 +63,8 @@ def search_form() -> None:
 def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool, str | None]:
     """Ask for a calibration text where one is of use; return whether all is there, and the text.
 
+    The demo model brings its own.
+
     Raises
     ------
     QCQAError
@@ -68,7 +72,7 @@ def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool,
     """
     wanted = with_baselines(asked.methods)
     if source == "demo" or not wants_calibration(wanted, asked.settings):
-        return True, None
+        return True, "demo" if source == "demo" else None
     st.text_input(
         "Calibration text",
         placeholder="path of a plain text file",
@@ -83,11 +87,14 @@ def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool,
         if text and text != "demo" and isinstance(look_at(source, revision), ModelReport):
             look_at_calibration(source, revision, text)
         return True, text
-    try:
-        calibration_of(source, None, methods=wanted, settings=asked.settings)
-    except QCQAError:
+    by_weights = asked.by_weights()
+    if wants_calibration(with_baselines(by_weights.methods), by_weights.settings):
         st.caption(":material/info: This search needs a calibration text: give its path.")
         return False, None
+    st.caption(
+        ":material/info: Without a text QCQA's second stage looks at **weights alone**: WSE need "
+        "not stand for quality, and on some models stands against it."
+    )
     return True, None
 
 

@@ -1,7 +1,7 @@
 """How to search: a preset or a choice of one's own, and how thoroughly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import streamlit as st
@@ -11,7 +11,7 @@ from qcqa.report.wording import listed
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Merge
 from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search_methods import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS, names_today
 from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 from ui.wording import MERGES
@@ -49,6 +49,11 @@ class Asked:
     methods: tuple[str, ...]
     settings: SearchSettings
     name: str
+
+    def by_weights(self) -> "Asked":
+        """Return what is searched where no text is at hand."""
+        settings = self.settings.model_copy(update={"stage2_fitness": None})
+        return replace(self, methods=names_today(self.methods, settings), settings=settings)
 
 
 def choose_settings() -> Asked:
@@ -88,6 +93,7 @@ def choose_settings() -> Asked:
         numbers = _numbers(asked)
         st.text_input("Name of the run", placeholder="the model's own", **field("name", asked.name))
     settings = SearchSettings.model_validate({**numbers, **kind})
+    methods = names_today(methods, settings)
     return Asked((*methods, *always), settings, asked.name.strip())
 
 

@@ -22,9 +22,10 @@ from qcqa.use_cases.preflight import Preflight, preflight
 from qcqa.use_cases.presets import PRESETS, preset_named
 from qcqa.use_cases.search_methods import (
     ALL_SEARCHED,
-    SEARCHED_METHODS,
     calibration_of,
     require_calibration,
+    second_stage,
+    usual_methods,
     with_baselines,
 )
 from qcqa.user_path import as_meant, user_path
@@ -39,7 +40,8 @@ def search(
         typer.Option(
             "--method",
             "-m",
-            help=f"{', '.join(ALL_SEARCHED)}; may be repeated. All but best by default.",
+            help=f"{', '.join(ALL_SEARCHED)}; may be repeated. By default "
+            "optimal and QCQA as published, or by weights alone (-wse) without a text.",
             show_default=False,
         ),
     ] = None,
@@ -56,12 +58,17 @@ def search(
             "--calibration",
             metavar="FILE",
             parser=as_meant,
-            help="Text that the model reads for all but WSE; the demo model has its own.",
+            help="Text on which QCQA's second stage, and all but WSE, measures the model; the demo "
+            "model has its own.",
         ),
     ] = None,
     fitness: Annotated[
         Fitness | None,
-        typer.Option("--fitness", help="What the search minimises; wse if unset."),
+        typer.Option(
+            "--fitness",
+            help="What the search minimises in all stages; if unset wse, and in QCQA's "
+            "second stage, where a text is at hand, loss.",
+        ),
     ] = None,
     apart: Annotated[
         bool, typer.Option("--apart", help="Group keys and values apart from each other.")
@@ -144,10 +151,17 @@ def search(
 
         qcqa search ./Llama-2-7b-hf --method optimal --out runs/llama
 
-        qcqa search ./opt-1.3b -m qcqa-ac --population 200 --generations 300 --detach
+        qcqa search ./opt-1.3b -m qcqa-ac --calibration text.txt --generations 300 --detach
+
+        qcqa search ./opt-1.3b -m qcqa-ac-wse --population 200
 
         qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt --dry-run
     """
+    has_text = calibration is not None or model == "demo"
+    if method:
+        methods = tuple(method)
+    else:
+        methods = usual_methods(has_text=fitness != "wse" if fitness else has_text)
     settings = SearchSettings(
         population_size=population,
         generations=generations,
@@ -159,19 +173,18 @@ def search(
         seed=seed,
         workers=workers,
         fitness=fitness or "wse",
+        stage2_fitness=None if fitness else second_stage(methods, has_text=has_text),
         apart=apart,
         merge=merge or ("svd" if fitness == "output-error" else "mean"),
         refit=refit,
     )
-    methods = tuple(method or SEARCHED_METHODS)
     if preset:
         if method or fitness or apart or merge or refit:
             raise SettingsError(
                 f"--preset {preset} with options that it decides",
                 expected="none of --method, --fitness, --apart, --merge and --refit",
             )
-        chosen = preset_named(preset)
-        methods, settings = chosen.methods, chosen.settings(settings)
+        methods, settings = preset_named(preset).asked(settings, has_text=has_text)
     # Refuse what cannot be searched before a run directory for it lies around.
     text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
     report = inspect_model(model, revision=revision)

@@ -13,12 +13,20 @@ from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem
 from qcqa.search.progress import Progress
 
-_MODULES = (mha, gqa, mqa, qcqa_ac, qcqa_ec, optimal, best)
+_METHODS = (
+    mha.METHOD,
+    gqa.METHOD,
+    mqa.METHOD,
+    qcqa_ac.METHOD,
+    qcqa_ec.METHOD,
+    qcqa_ac.BY_WEIGHTS,
+    qcqa_ec.BY_WEIGHTS,
+    optimal.METHOD,
+    best.METHOD,
+)
 
 #: Every method by its name, in the order of charts and tables.
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {module.METHOD.name: module.METHOD for module in _MODULES}
-)
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
 
 
 def run_method(
@@ -55,10 +63,10 @@ def run_method(
         raise SettingsError(f"method {name!r}", expected=f"one of {', '.join(METHODS)}")
     chosen = METHODS[name]
     effective = chosen.settings(settings)
-    if effective.fitness != problem.fitness:
+    if effective.judged_by != problem.fitness:
         raise SettingsError(
             f"a problem of fitness {problem.fitness} for {chosen.label}",
-            expected=f"one of fitness {effective.fitness}",
+            expected=f"one of fitness {effective.judged_by}",
         )
     return chosen.run(problem, effective, progress or silent, scratch)
 
@@ -66,7 +74,7 @@ def run_method(
 def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:
     """Return whether any of the methods has use for a calibration text."""
     all_settings = [METHODS[name].settings(settings) for name in names]
-    return any(one.fitness != "wse" or one.merge == "svd" or one.refit for one in all_settings)
+    return any(one.judged_by != "wse" or one.merge == "svd" or one.refit for one in all_settings)
 
 
 __all__ = ["METHODS", "Method", "Progress", "run_method", "wants_calibration"]

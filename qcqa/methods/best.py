@@ -24,5 +24,7 @@ METHOD = Method(
     description="Keys and values grouped apart by measured loss, merged as subspaces and refitted.",
     needs_search=True,
     run=run,
-    insists=MappingProxyType({"fitness": "loss", "apart": True, "merge": "svd", "refit": True}),
+    insists=MappingProxyType(
+        {"fitness": "loss", "stage2_fitness": None, "apart": True, "merge": "svd", "refit": True}
+    ),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from qcqa.front import Front
@@ -12,6 +13,10 @@ from qcqa.search.progress import OnProgress
 
 #: The problem, settings, whom to tell of progress, and a folder for finished slots (or None).
 Run = Callable[[Problem, SearchSettings, OnProgress, Path | None], Front]
+
+
+#: Of QCQA where no text is at hand: its second stage judges layers by WSE, as its first does heads.
+BY_WEIGHTS_ALONE = MappingProxyType({"fitness": "wse", "stage2_fitness": None})
 
 
 @dataclass(frozen=True, slots=True)

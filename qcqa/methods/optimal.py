@@ -1,6 +1,7 @@
 """The optimal front: the best grouping known for every group count, then exact allocation."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 from qcqa.front import Front
 from qcqa.methods.method import Method
@@ -23,4 +24,6 @@ METHOD = Method(
     description="The best grouping known for every group count, spread exactly over the layers.",
     needs_search=True,
     run=run,
+    # It has no second stage: its layers are allocated exactly.
+    insists=MappingProxyType({"stage2_fitness": None}),
 )

@@ -41,6 +41,8 @@ METHOD_STYLES: dict[str, MethodStyle] = {
     "best": MethodStyle(METHODS["best"].label, "#7A5FB5", "solid", "hexagon"),
     "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle", 4.5),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
+    "qcqa-ac-wse": MethodStyle(METHODS["qcqa-ac-wse"].label, "#5DA0D5", "dash", "circle-open"),
+    "qcqa-ec-wse": MethodStyle(METHODS["qcqa-ec-wse"].label, "#57B894", "dot", "square-open"),
     "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star", 1.6),
     "gqa": MethodStyle(METHODS["gqa"].label, "#D55E00", "dot", "triangle-up"),
     "mqa": MethodStyle(METHODS["mqa"].label, "#B07D00", "dot", "diamond"),

@@ -19,7 +19,7 @@ Events = Sequence[Mapping[str, Any]]
 #: Ends the name of a stage that only searches of few heads have.
 _TABLES = ": tables for stage 1"
 #: Methods that choose over layers by NSGA-II as well.
-_TWO_STAGE = ("qcqa-ac", "qcqa-ec")
+_TWO_STAGE = ("qcqa-ac", "qcqa-ec", "qcqa-ac-wse", "qcqa-ec-wse")
 
 _DONE_COLOUR, _WAITING_COLOUR = "#1B75BC", "rgba(127, 133, 141, 0.25)"
 
@@ -63,7 +63,7 @@ def stage_names(methods: Iterable[str], settings: SearchSettings) -> list[str]:
         if not method.needs_search:
             continue
         stages = ["stage 1"]
-        if method.settings(settings).fitness == "loss":
+        if method.settings(settings).judged_by == "loss":
             stages.append("measuring the loss")
         if name in _TWO_STAGE:
             stages.append("stage 2")

@@ -14,6 +14,7 @@ from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, search_model
+from qcqa.use_cases.search_methods import with_baselines
 
 
 def carry_out(run: Run, on_progress: OnJobProgress) -> None:
@@ -57,7 +58,9 @@ def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
 
 
 def _calibrated(run: Run, config: SearchConfig) -> Calibrated | None:
-    if config.calibration is None or not wants_calibration(config.methods, config.settings):
+    if config.calibration is None or not wants_calibration(
+        with_baselines(config.methods), config.settings
+    ):
         return None
     # Here, because it loads torch: a search of the weights alone does without.
     from qcqa.use_cases.problem import CalibratedModel

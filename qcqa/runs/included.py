@@ -23,12 +23,12 @@ def create_included_search(folder: Path) -> Run:
     RunError
         If ``folder`` exists and holds anything, or cannot be written.
     """
-    preset = preset_named("best")
+    methods, settings = preset_named("best").asked(SearchSettings(), has_text=True)
     return create_run(
         model="demo",
         name="Demo model",
-        methods=preset.methods,
-        settings=preset.settings(SearchSettings()),
+        methods=methods,
+        settings=settings,
         calibration="demo",
         device="cpu",
         folder=folder,

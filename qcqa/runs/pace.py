@@ -59,7 +59,7 @@ def _pace(run: Run) -> float | None:
     by_weights = [
         name
         for name in run.search.methods
-        if name in METHODS and METHODS[name].settings(settings).fitness == "wse"
+        if name in METHODS and METHODS[name].settings(settings).judged_by == "wse"
     ]
     taken = sum(seconds for name, seconds in _seconds_of(events).items() if name in by_weights)
     if taken < _SHORTEST_SECONDS:

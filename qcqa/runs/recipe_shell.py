@@ -5,8 +5,7 @@ import shlex
 from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.runs.config import SearchConfig
 from qcqa.runs.recipe import LONGEST_LINE, Recipe, changed_settings
-from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search_methods import SEARCHED_METHODS
+from qcqa.use_cases.presets import PRESETS, Preset
 
 #: Options of ``qcqa search`` by the setting that they set.
 _OPTIONS = {
@@ -44,22 +43,33 @@ def shell_recipe(recipe: Recipe) -> str:
 
 
 def _search_options(search: SearchConfig) -> list[str]:
-    preset = PRESETS["best"]
     settings = changed_settings(search.settings)
     options = _option("--revision", search.revision, None)
     options += _option("--device", search.device, "auto")
-    if set(search.methods) == set(preset.methods) and not set(preset.fixed) & set(settings):
+    preset = _preset_of(search)
+    if preset is not None:
         options += ["--preset", preset.name]
-    elif search.methods != SEARCHED_METHODS:
+        settings = {name: value for name, value in settings.items() if name not in preset.fixed}
+    else:
         options += [word for method in search.methods for word in ("--method", method)]
-    # Another fitness has another merge by default: named, it needs no rule here.
-    if "fitness" in settings:
-        settings["merge"] = search.settings.merge
+        # Another fitness has another merge by default: named, it needs no rule here.
+        if "fitness" in settings:
+            settings["merge"] = search.settings.merge
+        # It is what a search does by itself where it may.
+        settings.pop("stage2_fitness", None)
     for name, value in settings.items():
         options += [_OPTIONS[name]] if value is True else [_OPTIONS[name], str(value)]
     if search.model != "demo" or search.calibration != "demo":
         options += _option("--calibration", search.calibration, None)
     return [*options, "--name", search.name]
+
+
+def _preset_of(search: SearchConfig) -> Preset | None:
+    for preset in PRESETS.values():
+        methods, settings = preset.asked(search.settings, has_text=search.calibration is not None)
+        if (set(methods), settings) == (set(search.methods), search.settings):
+            return preset
+    return None
 
 
 def _benchmark_options(benchmark: Benchmark) -> list[str]:

@@ -1,7 +1,7 @@
 """Settings of a search: typed, checked, and the same after a round trip through JSON."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,6 +30,9 @@ class SearchSettings(BaseModel):
         Processes for stage 1, by default one per CPU; the result does not depend on it.
     fitness : Fitness
         What the search minimises.
+    stage2_fitness : "loss" or None
+        What QCQA's second stage, over layers, minimises, and by what the baselines are judged, if
+        not ``fitness``. The paper's is the model's accuracy (arXiv 2406.10247, section 3).
     apart : bool
         Whether keys and values are grouped apart from each other.
     merge : Merge
@@ -55,9 +58,15 @@ class SearchSettings(BaseModel):
     seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     fitness: Fitness = "wse"
+    stage2_fitness: Literal["loss"] | None = None
     apart: bool = False
     merge: Merge = "mean"
     refit: bool = False
+
+    @property
+    def judged_by(self) -> Fitness:
+        """What the errors of the plans are."""
+        return self.stage2_fitness or self.fitness
 
     @model_validator(mode="wrap")
     @classmethod

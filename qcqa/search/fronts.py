@@ -38,7 +38,7 @@ def front_of(
         method=method,
         layers=layers,
         choices=choice_of_layer,
-        fitness=settings.fitness,
+        fitness=settings.judged_by,
         total=sum(totals) if len(totals) == len(slots) else None,
         merge=settings.merge,
         refit=settings.refit,

@@ -29,7 +29,8 @@ class Problem:
     grams : ModelGrams
         Of the model.
     make_objective : callable
-        Called when a layer's turn comes, so that not all need to be in memory.
+        What guides the search within layers. Called when a layer's turn comes, so that not all need
+        to be in memory.
     fitness : Fitness
         What the errors of the fronts are.
     rescore : callable, optional

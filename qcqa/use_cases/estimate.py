@@ -14,6 +14,7 @@ from qcqa.use_cases.method_seconds import (
     objective_seconds,
     wse_bound_seconds,
 )
+from qcqa.use_cases.search_methods import with_baselines
 
 #: Right to such a factor, either way: by weights alone, and where a model is run.
 _SPREAD, _SPREAD_OF_MODEL = 1.6, 2.5
@@ -112,12 +113,13 @@ def estimate_time(
         What :func:`~qcqa.use_cases.inspect.inspect_model` said of it. Downloading it is not
         counted.
     methods : sequence of str
-        Searched methods, in their order; the baselines and the lower bound take no time beside.
+        Searched methods, in their order; the lower bound and, where they are measured, the
+        baselines are counted as well.
     settings : SearchSettings
         Of the search.
     """
     spec = model.spec
-    with_text = wants_calibration(methods, settings)
+    with_text = wants_calibration(with_baselines(methods), settings)
     parts = [
         TimedPart("start", _START_MODEL_SECONDS if with_text else _START_SECONDS, _SPREAD),
         TimedPart("read", _read_seconds(model), _SPREAD_OF_MODEL),
@@ -126,7 +128,7 @@ def estimate_time(
         seconds = calibration_seconds(spec, model.num_weights)
         parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", wse_bound_seconds(spec), _SPREAD))
-    for name in methods:
+    for name in with_baselines(methods):
         its = METHODS[name].settings(settings)
         seconds = method_seconds(
             name,
@@ -135,8 +137,9 @@ def estimate_time(
             layer_weights=model.num_layer_weights,
             other_weights=model.num_weights - model.num_layer_weights,
         )
-        spread = _SPREAD if its.fitness == "wse" else _SPREAD_OF_MODEL
-        parts.append(TimedPart(name, seconds, spread))
+        spread = _SPREAD if its.judged_by == "wse" else _SPREAD_OF_MODEL
+        if seconds > 0:
+            parts.append(TimedPart(name, seconds, spread))
     return TimeEstimate(tuple(parts))
 
 
@@ -150,7 +153,7 @@ def searched_seconds(
     spec : ModelSpec
         Geometry.
     methods : sequence of str
-        Any; those that need no search take nothing.
+        Any.
     settings : SearchSettings
         Of the search.
     """

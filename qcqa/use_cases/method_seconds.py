@@ -18,6 +18,7 @@ from qcqa.search.cost import (
     exact_seconds,
     optimal_seconds,
 )
+from qcqa.search.encodings import divisors
 from qcqa.search.exact import EXACT_HEADS
 from qcqa.search.measured import most_measured
 from qcqa.search.parallel import WORTH_PROCESSES_SECONDS
@@ -51,7 +52,7 @@ def method_seconds(
     Parameters
     ----------
     name : str
-        Any method; those that need no search take nothing.
+        Any method; those that need no search only take time where their plans are measured.
     spec : ModelSpec
         Geometry of the model.
     settings : SearchSettings
@@ -59,17 +60,26 @@ def method_seconds(
     layer_weights, other_weights : int
         Weights in the model's layers, and beside them.
     """
+    measured = 0.0
+    if settings.judged_by == "loss":
+        operations = _rise_operations(spec, settings, layer_weights, other_weights)
+        groupings = _measured_groupings(name, spec)
+        measured = _num_slots(spec, settings) * groupings * operations / _model_speed()
     if not METHODS[name].needs_search:
-        return 0.0
+        return measured
     # What telling other errors takes is counted by itself.
     seconds = weights_seconds(name, spec, settings.model_copy(update={"fitness": "wse"}))
     if settings.fitness != "wse":
         seconds += objective_seconds(spec, settings)
-    if settings.fitness == "loss":
-        measured = _num_slots(spec, settings) * most_measured(spec.num_kv_heads)
-        operations = _rise_operations(spec, settings, layer_weights, other_weights)
-        seconds += measured * operations / _model_speed()
-    return seconds
+    return seconds + measured
+
+
+def _measured_groupings(name: str, spec: ModelSpec) -> int:
+    """Return how many groupings of a slot a method measures at most."""
+    if METHODS[name].needs_search:
+        return most_measured(spec.num_kv_heads)
+    # MQA's only one is among GQA's, and the source's own heads lose nothing.
+    return len(divisors(spec.num_kv_heads)) - 1 if name == "gqa" else 0
 
 
 def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> float:
@@ -85,9 +95,9 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
         As the method has them.
     """
     slots = _num_slots(spec, settings)
-    if name == "qcqa-ac":
+    if name.startswith("qcqa-ac"):
         per_slot, after = arbitrary_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
-    elif name == "qcqa-ec":
+    elif name.startswith("qcqa-ec"):
         per_slot, after = equal_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
     else:
         per_slot, after = optimal_seconds(spec.num_kv_heads, settings), 0.0

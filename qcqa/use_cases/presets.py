@@ -7,7 +7,7 @@ from typing import Any
 
 from qcqa.errors import SettingsError
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search_methods import SEARCHED_METHODS
+from qcqa.use_cases.search_methods import SEARCHED_METHODS, by_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Preset:
     methods : tuple of str
         Searched methods.
     fixed : mapping
-        Settings that the preset decides.
+        Settings that the preset decides, where a calibration text is at hand.
     """
 
     name: str
@@ -31,13 +31,27 @@ class Preset:
     methods: tuple[str, ...]
     fixed: Mapping[str, Any]
 
-    def settings(self, others: SearchSettings) -> SearchSettings:
-        """Return these settings with those that the preset decides in their place."""
-        return others.model_copy(update=dict(self.fixed))
+    def asked(
+        self, others: SearchSettings, *, has_text: bool
+    ) -> tuple[tuple[str, ...], SearchSettings]:
+        """Return the methods, and these settings with those that the preset decides.
+
+        Without a calibration text QCQA's second stage looks at weights alone, by another name.
+        """
+        settings = others.model_copy(update=dict(self.fixed))
+        if has_text:
+            return self.methods, settings
+        return by_weights(self.methods), settings.model_copy(update={"stage2_fitness": None})
 
 
 _AS_PUBLISHED = MappingProxyType(
-    {"fitness": "wse", "apart": False, "merge": "mean", "refit": False}
+    {
+        "fitness": "wse",
+        "stage2_fitness": "loss",
+        "apart": False,
+        "merge": "mean",
+        "refit": False,
+    }
 )
 
 #: Every preset by its name.
@@ -45,14 +59,15 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "paper": Preset(
             name="paper",
-            description="QCQA as published: weights alone decide which heads share their mean.",
+            description="QCQA as published: weights say which heads share their mean, and what the "
+            "model is measured to lose on a calibration text says in which layers.",
             methods=SEARCHED_METHODS,
             fixed=_AS_PUBLISHED,
         ),
         "best": Preset(
             name="best",
-            description="QCQA as published, and beside it the plans that lose least on a "
-            "calibration text.",
+            description="QCQA as published, and beside it the plans that lose least: keys and "
+            "values apart, as subspaces, and refitted.",
             methods=(*SEARCHED_METHODS, "best"),
             fixed=_AS_PUBLISHED,
         ),

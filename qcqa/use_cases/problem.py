@@ -15,7 +15,7 @@ from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.progress import OnLayer
 from qcqa.search.config import SearchSettings
-from qcqa.search.problem import Problem
+from qcqa.search.problem import Problem, wse_problem
 from qcqa.subspace.grams import are_grams_of, stored_objective
 from qcqa.subspace.objective import SubspaceObjective
 from qcqa.terms import Kind
@@ -84,7 +84,7 @@ class CalibratedModel:
         return self._read
 
     def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
-        """Return the problem that settings ask for, of the fitness ``output-error`` or ``loss``.
+        """Return the problem that settings ask for, judged by ``output-error`` or ``loss``.
 
         Raises
         ------
@@ -101,8 +101,8 @@ class CalibratedModel:
                 save_grams(self._source, layer, kept)
             return stored_objective(kept.grams(layer), kind)
 
-        rescore = None
-        if settings.fitness == "loss":
+        by_weights, rescore = wse_problem(grams), None
+        if settings.judged_by == "loss":
             rescore = RiseMeter(
                 self._source,
                 make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
@@ -111,7 +111,10 @@ class CalibratedModel:
                 KnownRises(self._folder / _rises_file(settings, text)),
             )
         return Problem(
-            grams=grams, make_objective=objective, fitness=settings.fitness, rescore=rescore
+            grams=grams,
+            make_objective=by_weights.make_objective if settings.fitness == "wse" else objective,
+            fitness=settings.judged_by,
+            rescore=rescore,
         )
 
     @cached_property

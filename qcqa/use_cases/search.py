@@ -19,8 +19,10 @@ from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder, SearchResult
 from qcqa.use_cases.estimate import bound_seconds, searched_seconds, text_seconds
 from qcqa.use_cases.search_methods import (
-    SEARCHED_METHODS,
+    refuse_other_names,
     refuse_without_calibration,
+    second_stage,
+    usual_methods,
     with_baselines,
 )
 
@@ -78,7 +80,7 @@ def search_model(
     model: str,
     *,
     revision: str | None = None,
-    methods: Iterable[str] = SEARCHED_METHODS,
+    methods: Iterable[str] | None = None,
     settings: SearchSettings | None = None,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
@@ -93,9 +95,11 @@ def search_model(
     revision : str, optional
         Branch, tag or commit on the Hub.
     methods : iterable of str
-        Searched methods; the baselines MHA, GQA and MQA and the lower bound always come along.
+        Searched methods; by default :func:`~qcqa.use_cases.search_methods.usual_methods`. The
+        baselines MHA, GQA and MQA and the lower bound always come along.
     settings : SearchSettings, optional
-        Of the search.
+        Of the search; by default QCQA as published where a calibration text is at hand, else what
+        weights alone can decide.
     folder : Path, optional
         Where results are kept as they come; what lies there from an earlier call with the same
         arguments is not computed again, and the result is the same as without.
@@ -116,9 +120,12 @@ def search_model(
     SettingsError
         If a method is unknown, or needs a calibration text that there is none of.
     """
-    settings = settings or SearchSettings()
     report = on_progress or silent
-    wanted = with_baselines(methods)
+    has_text = calibrated is not None
+    wanted = with_baselines(usual_methods(has_text=has_text) if methods is None else methods)
+    if settings is None:
+        settings = SearchSettings(stage2_fitness=second_stage(wanted, has_text=has_text))
+    refuse_other_names(wanted, settings)
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
     kept = ResultFolder(folder) if folder else None
@@ -194,14 +201,14 @@ class _Problems:
         self._grams = grams
         self._source = calibrated
         self.by_weights = wse_problem(grams)
-        self._calibrated: dict[tuple[str, str, bool], Problem] = {}
+        self._calibrated: dict[tuple[str, str, str, bool], Problem] = {}
 
     def of(self, settings: SearchSettings) -> Problem:
         """Return the problem of these settings."""
-        if settings.fitness == "wse" or self._source is None:
+        if settings.judged_by == "wse" or self._source is None:
             return self.by_weights
         # What is measured depends on how heads are merged.
-        key = (settings.fitness, settings.merge, settings.refit)
+        key = (settings.fitness, settings.judged_by, settings.merge, settings.refit)
         if key not in self._calibrated:
             self._calibrated[key] = self._source.problem(self._grams, settings)
         return self._calibrated[key]

@@ -1,6 +1,7 @@
 """Which methods a search runs, and the calibration text that they need."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from qcqa.errors import SettingsError
 from qcqa.methods import METHODS, wants_calibration
@@ -9,9 +10,57 @@ from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
-#: Methods that a search runs unless it is told otherwise.
+#: Methods that a search runs unless it is told otherwise, where a text is at hand.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
-ALL_SEARCHED = (*SEARCHED_METHODS, "best")
+#: What stands for QCQA as published where only weights are at hand.
+_BY_WEIGHTS = {"qcqa-ac": "qcqa-ac-wse", "qcqa-ec": "qcqa-ec-wse"}
+ALL_SEARCHED = (*SEARCHED_METHODS, *_BY_WEIGHTS.values(), "best")
+
+
+def by_weights(methods: Iterable[str]) -> tuple[str, ...]:
+    """Return the methods that weights alone can decide in the place of these."""
+    return tuple(_BY_WEIGHTS.get(name, name) for name in methods)
+
+
+def usual_methods(*, has_text: bool) -> tuple[str, ...]:
+    """Return the methods that a search runs unless it is told otherwise."""
+    return SEARCHED_METHODS if has_text else by_weights(SEARCHED_METHODS)
+
+
+def second_stage(methods: Iterable[str], *, has_text: bool) -> Literal["loss"] | None:
+    """Return what QCQA's second stage minimises in the place of WSE, unless it is told otherwise.
+
+    It is what the baselines are judged by, too, if there is such a method.
+    """
+    return "loss" if has_text and not _BY_WEIGHTS.keys().isdisjoint(methods) else None
+
+
+def names_today(methods: Iterable[str], settings: SearchSettings) -> tuple[str, ...]:
+    """Return names of methods as a search of such settings has to call them."""
+    return tuple(_BY_WEIGHTS[name] if _is_by_weights(name, settings) else name for name in methods)
+
+
+def _is_by_weights(name: str, settings: SearchSettings) -> bool:
+    """Return whether it is QCQA, and its second stage would look at weights alone."""
+    return name in _BY_WEIGHTS and METHODS[name].settings(settings).judged_by == "wse"
+
+
+def refuse_other_names(methods: Iterable[str], settings: SearchSettings) -> None:
+    """Raise if QCQA is asked for and would be judged by WSE: that has a name of its own.
+
+    Raises
+    ------
+    SettingsError
+        Which tells the name.
+    """
+    for name in methods:
+        if _is_by_weights(name, settings):
+            raise SettingsError(
+                f"{METHODS[name].label} judged by weights alone",
+                expected="a second stage that measures the model, as published",
+                remedy="give a text with --calibration FILE, "
+                f"or take the method {_BY_WEIGHTS[name]}",
+            )
 
 
 def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings) -> None:
@@ -24,8 +73,8 @@ def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings)
     """
     for name in methods:
         its = METHODS[name].settings(settings)
-        if its.fitness != "wse" or its.refit:
-            reason = f"by {its.fitness}" if its.fitness != "wse" else "with a refit"
+        if its.judged_by != "wse" or its.refit:
+            reason = f"by {its.judged_by}" if its.judged_by != "wse" else "with a refit"
             raise SettingsError(
                 f"{METHODS[name].label} {reason} needs a calibration text",
                 remedy="give one with --calibration FILE",
@@ -49,8 +98,11 @@ def calibration_of(
     Raises
     ------
     SettingsError
-        If there is no such file, or one is needed and none was named.
+        If there is no such file, or one is needed and none was named; as
+        :func:`refuse_other_names`.
     """
+    methods = tuple(methods)
+    refuse_other_names(methods, settings)
     if calibration is None:
         if model == "demo":
             return "demo"
