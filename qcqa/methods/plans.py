@@ -10,6 +10,7 @@ from qcqa.errors import BudgetError
 from qcqa.front import Front, LowerBound
 from qcqa.front_wse import front_wse
 from qcqa.gram import ModelGrams
+from qcqa.methods import METHODS
 from qcqa.plan import CalibrationText, GroupingPlan, Prediction
 from qcqa.search.config import SearchSettings
 
@@ -82,14 +83,10 @@ def _origin(
     """Return versions, settings and text with which a front was found."""
     origin: dict[str, Any] = {"versions": dict(installed_versions())}
     if settings is not None:
+        # The method may have insisted on others than the run's.
+        effective = METHODS[front.method].settings(settings)
         # How many processes found it says nothing of the plan.
-        origin["settings"] = settings.model_dump(mode="json", exclude={"workers"}) | {
-            # The method may have insisted on others than the run's.
-            "fitness": front.fitness,
-            "apart": front.apart,
-            "merge": front.merge,
-            "refit": front.refit,
-        }
+        origin["settings"] = effective.model_dump(mode="json", exclude={"workers"})
     if calibration is not None and front.fitness != "wse":
         # What the groups rest on, even where the merge does not.
         origin["calibration"] = calibration.text

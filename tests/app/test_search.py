@@ -156,8 +156,21 @@ def test_published_search_of_another_model_needs_no_text(
     app.button_group(key="new_model").set_value("folder").run()
     app.text_input(key="new_folder").set_value(str(tiny_llama)).run()
     app.button(key="start_search").click().run()
-    assert [run.config.calibration for run in started] == [None]
-    assert set(started[0].config.methods) == set(PRESETS["paper"].methods)
+    (run,) = started
+    assert run.search.calibration is None
+    assert set(run.search.methods) == {"optimal", "qcqa-ac-wse", "qcqa-ec-wse"}
+    assert run.search.settings.stage2_fitness is None
+    assert any("weights alone" in caption.value for caption in app.caption)
+
+
+def test_published_search_measures_its_second_stage_where_a_text_is_at_hand(
+    form: AppTest, started: list[Run]
+) -> None:
+    form.button(key="start_search").click().run()
+    (run,) = started
+    assert set(run.search.methods) == set(PRESETS["paper"].methods)
+    assert run.search.calibration == "demo"
+    assert run.search.settings.stage2_fitness == "loss"
 
 
 def test_own_choice_is_what_is_searched(form: AppTest, started: list[Run]) -> None:

@@ -29,7 +29,9 @@ def test_inspect_shows_the_geometry(qcqa: Qcqa, tiny_llama: Path) -> None:
 def test_search_leaves_a_finished_run(run_folder: Path) -> None:
     run = open_run(run_folder)
     assert run.status().state == "finished"
-    assert set(run.result().fronts) == {"mha", "gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec"}
+    # No text was at hand.
+    by_weights = {"optimal", "qcqa-ac-wse", "qcqa-ec-wse"}
+    assert set(run.result().fronts) == {"mha", "gqa", "mqa", *by_weights}
 
 
 def test_search_with_one_method_runs_that_one_beside_the_baselines(
@@ -49,6 +51,8 @@ def test_search_with_one_method_runs_that_one_beside_the_baselines(
         ("{model}", "--preset", "magic"),
         ("{model}", "--preset", "paper", "--apart"),
         ("{model}", "--preset", "best"),
+        ("{model}", "-m", "qcqa-ac"),
+        ("demo", "-m", "qcqa-ac", "--fitness", "wse"),
         ("{model}", "--fitness", "output-error"),
         ("{model}", "--calibration", "./nowhere.txt"),
         ("{model}", "--merge", "median"),
@@ -80,7 +84,7 @@ def test_a_preset_decides_what_it_is_about_and_no_more(
     options = ("--preset", "paper", "--generations", "3", "--stage2-generations", "3", "--seed", 5)
     assert qcqa("search", tiny_llama, *options, "--out", tmp_path / "r").code == 0
     config = open_run(tmp_path / "r").config
-    assert config.methods == ("optimal", "qcqa-ac", "qcqa-ec")
+    assert config.methods == ("optimal", "qcqa-ac-wse", "qcqa-ec-wse")
     assert (config.settings.seed, config.settings.generations) == (5, 3)
     assert (config.settings.fitness, config.calibration) == ("wse", None)
 
@@ -142,7 +146,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
 def test_compare_lists_every_method_at_every_budget(qcqa: Qcqa, run_folder: Path) -> None:
     rows = json.loads(qcqa("compare", "--run", run_folder, "--budgets", "0.5,25%", "--json").out)
     at_half = {row["method"]: row for row in rows if row["budget"] == 0.5}
-    assert set(at_half) == {"gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec"}
+    assert set(at_half) == {"gqa", "mqa", "optimal", "qcqa-ac-wse", "qcqa-ec-wse"}
     assert at_half["optimal"]["wse"] <= min(row["wse"] for row in at_half.values())
     assert at_half["optimal"]["wse"] >= at_half["optimal"]["wse_lower_bound"]
     assert {row["budget"] for row in rows} == {0.5, 0.25}

@@ -50,7 +50,7 @@ def searched(tiny_llama: Path, tmp_path: Path) -> Run:
     shutil.copytree(tiny_llama, model)
     run = create_run(
         model=str(model),
-        methods=("qcqa-ac", "optimal"),
+        methods=("qcqa-ac-wse", "optimal"),
         settings=SearchSettings(**SETTINGS),
         name="A `title`; with $signs",
         folder=tmp_path / "run",
@@ -89,13 +89,13 @@ def _content(plan: GroupingPlan) -> Mapping[str, Any]:
 
 
 def test_both_make_the_same_plan_and_checkpoint(searched: Run, tmp_path: Path) -> None:
-    recipe = _recipe(searched, 37, "qcqa-ac")
+    recipe = _recipe(searched, 37, "qcqa-ac-wse")
     command = f'set -eu; qcqa() {{ {sys.executable} -m qcqa "$@"; }}\n{shell_recipe(recipe)}'
     _do(tmp_path / "shell", "bash", "-c", command)
     script = tmp_path / "again.py"
     script.write_text(python_recipe(recipe), encoding="utf-8")
     _do(tmp_path / "python", sys.executable, str(script))
-    wanted = plan_of_run(searched, 37, method="qcqa-ac")
+    wanted = plan_of_run(searched, 37, method="qcqa-ac-wse")
     for way in ("shell", "python"):
         file, folder = (tmp_path / way / f"{recipe.out}{suffix}" for suffix in (".json", ""))
         plan = load_plan(file)
@@ -110,7 +110,7 @@ def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
     recipe = _recipe(searched, 48, "optimal")
     shell, python = shell_recipe(recipe), python_recipe(recipe)
     assert "--crossover 0.75" in shell
-    assert "--method qcqa-ac --method optimal" in shell.replace(" \\\n   ", "")
+    assert "--method qcqa-ac-wse --method optimal" in shell.replace(" \\\n   ", "")
     assert "--workers" not in shell
     assert "workers" not in python
     assert "seed=7" in python

@@ -32,7 +32,7 @@ class _Calibrated:
         return self.text
 
     def problem(self, grams, settings):
-        self.asked.append((settings.fitness, settings.merge))
+        self.asked.append((settings.judged_by, settings.merge))
 
         def rescore(layer, groupings):
             return np.array([24.0 - g.num_cached_heads + layer for g in groupings])
@@ -40,8 +40,8 @@ class _Calibrated:
         return Problem(
             grams,
             wse_problem(grams).make_objective,
-            fitness=settings.fitness,
-            rescore=rescore if settings.fitness == "loss" else None,
+            fitness=settings.judged_by,
+            rescore=rescore if settings.judged_by == "loss" else None,
         )
 
 
@@ -51,7 +51,11 @@ def test_presets_are_what_they_are_called():
         assert preset.name == name
         assert preset.description.endswith(".")
         assert set(preset.methods) <= set(METHODS)
-        assert preset.settings(asked) == SearchSettings(seed=3)
+        measured = SearchSettings(seed=3, stage2_fitness="loss")
+        assert preset.asked(asked, has_text=True) == (preset.methods, measured)
+        without, settings = preset.asked(asked, has_text=False)
+        assert settings == SearchSettings(seed=3)
+        assert without[:3] == ("optimal", "qcqa-ac-wse", "qcqa-ec-wse")
     assert "best" not in PRESETS["paper"].methods
     assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best")
     with pytest.raises(SettingsError, match="'quick'; expected one of paper, best"):
@@ -86,21 +90,20 @@ def test_without_calibration_only_weights_can_be_looked_at(methods, fitness, say
 
 def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_llama, tmp_path):
     calibrated = _Calibrated()
-    preset = PRESETS["best"]
+    methods, settings = PRESETS["best"].asked(SETTINGS, has_text=True)
     result = search_model(
         str(tiny_llama),
-        methods=preset.methods,
-        settings=preset.settings(SETTINGS),
+        methods=methods,
+        settings=settings,
         folder=tmp_path,
         calibrated=calibrated,
     )
-    assert calibrated.asked == [("loss", "svd")]
+    assert calibrated.asked == [("loss", "mean"), ("loss", "svd")]
     assert {name: front.fitness for name, front in result.fronts.items()} == {
-        name: "loss" if name == "best" else "wse" for name in ("mha", "gqa", "mqa", *preset.methods)
+        name: "wse" if name == "optimal" else "loss" for name in ("mha", "gqa", "mqa", *methods)
     }
-    assert best_method(result, 48) == "best"
-    plan = plan_of_result(result, 48)
-    assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
+    plan = plan_of_result(result, 48, method="best")
+    assert (plan.merge, plan.refit) == ("svd", True)
     assert plan.calibration == calibrated.text
     assert plan_of_result(result, 48, method="gqa").calibration is None
     assert plan.predicted.wse_lower_bound is None  # it is of plans that group alike
