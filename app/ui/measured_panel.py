@@ -107,7 +107,7 @@ def _proxy(rows: tuple[Evaluated, ...]) -> None:
         config={"displayModeBar": False},
         alt="Relative WSE of each plan against the loss that was measured",
     )
-    st.markdown(f"**Does WSE stand for quality?** {check.sentence}")
+    st.markdown(f"{check.sentence}")
     st.caption(f"{check.figures}. Over all sizes it is high in any case: smaller caches lose more.")
 
 

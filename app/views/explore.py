@@ -19,10 +19,12 @@ from ui.results import measured_of, result_of, stamp_of
 from ui.state import choices, redrawn_alone
 from ui.wording import when
 
+from qcqa.evaluated import Evaluated
 from qcqa.report.comparison import comparison_table, points_at_budget
 from qcqa.report.kv_axis import significant
 from qcqa.report.measured import metrics_of
 from qcqa.report.plan_figures import best_measured, figures_at
+from qcqa.report.proxy import check_proxy, proxy_metric
 from qcqa.report.wording import geometry_text
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
@@ -51,6 +53,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
                 figures = figures_at(points, rows, metric, metrics[metric])
                 if sentence := best_measured(points, figures, metric):
                     st.markdown(f":material/science: {sentence}")
+            _tell_of_wse(rows)
         selected = selected_point(points, result, max_cached_heads)
         left, right = st.columns([3, 2], gap="medium")
         with left:
@@ -77,6 +80,17 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
                         figures[name].value if name in figures else None for name in table.index
                     ]
                 figures_table(table, result, points, selected)
+
+
+def _tell_of_wse(rows: tuple[Evaluated, ...]) -> None:
+    """Say whether WSE, which a search by weights minimises, stands for this model's quality."""
+    metric = proxy_metric(rows)
+    said = (
+        check_proxy(rows, metric).sentence
+        if metric
+        else "Whether WSE stands for quality on this model is not known: nothing was measured yet."
+    )
+    st.caption(f":material/balance: {said}")
 
 
 def describe(run: Run, result: SearchResult) -> None:

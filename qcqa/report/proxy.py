@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import isfinite
+from math import hypot, isfinite
 
 import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.plan import Measurement
 from qcqa.report.kv_axis import size_text
-from qcqa.report.measured import bar_of, rows_under, series_of
+from qcqa.report.measured import bar_of, is_small, rows_under, series_of
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -44,7 +45,8 @@ class ProxyCheck:
         Mean over sizes of Spearman's correlation among plans of that size; sizes of three or more
         plans count.
     num_pairs, num_ordered : int
-        Pairs of plans of the same size, and those in which the plan of lower WSE lost less.
+        Pairs of plans of the same size whose losses differ by more than chance, and those in which
+        the plan of lower WSE lost less.
     """
 
     metric: str
@@ -59,16 +61,16 @@ class ProxyCheck:
         """What the figures say, for people."""
         if self.num_pairs < _FEWEST_PAIRS:
             return (
-                "Too few different plans of the same size were measured to say whether WSE orders "
-                "quality on this model."
+                "Whether WSE stands for quality on this model is not known: too few plans of the "
+                "same size were measured that differ by more than chance."
             )
         share = self.num_ordered / self.num_pairs
-        verb = "does not order"
+        verb = "does not stand"
         if share >= _ORDERS_IN_PART:
-            verb = "orders" if share >= _ORDERS else "only partly orders"
+            verb = "stands" if share >= _ORDERS else "stands only in part"
         return (
-            f"Among plans of the same size WSE {verb} quality on this model: of "
-            f"{self.num_pairs} pairs, the plan with the lower WSE lost less in "
+            f"WSE {verb} for quality on this model: of {self.num_pairs} pairs of plans of the same "
+            f"size that differ by more than chance, the one with the lower WSE lost less in "
             f"{self.num_ordered}."
         )
 
@@ -87,12 +89,14 @@ def proxy_metric(rows: Iterable[Evaluated]) -> str | None:
     """Return the measured loss to compare WSE with.
 
     The rise of the log-likelihood of a text where it was measured, else the first difference of
-    an accuracy; None where neither was.
+    an accuracy; None where neither was. What was measured on few samples comes last.
     """
-    names = list(dict.fromkeys(f.metric for row in rows for f in row.measured))
-    differences = [name for name in names if name.endswith(DIFFERENCE)]
-    of_text = [name for name in differences if metric_of(name).name == f"nll{DIFFERENCE}"]
-    return next(iter(of_text + differences), None)
+    figures = {f.metric: f for row in rows for f in row.measured if f.metric.endswith(DIFFERENCE)}
+    return min(figures, key=lambda name: _rank(figures[name]), default=None)
+
+
+def _rank(figure: Measurement) -> tuple[bool, bool]:
+    return is_small(figure), metric_of(figure.metric).name != f"nll{DIFFERENCE}"
 
 
 def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
@@ -121,13 +125,14 @@ def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
         )
         is not None
     ]
-    # Equal figures have no order to agree with.
+    # Equal figures have no order to agree with, nor have those that chance alone may have parted.
     pairs = [
         (one, other)
         for size in sizes
         for one, other in combinations(size, 2)
         if not np.isclose(one.relative_wse, other.relative_wse, rtol=1e-9)
-        and _loss(one, metric) != _loss(other, metric)
+        and abs(_loss(one, metric) - _loss(other, metric))
+        > hypot(_bar(one, metric), _bar(other, metric))
     ]
     ordered = [
         (one.relative_wse < other.relative_wse) == (_loss(one, metric) < _loss(other, metric))

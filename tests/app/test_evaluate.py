@@ -213,7 +213,7 @@ def test_figures_are_on_screen(make_run: MakeRun, open_app: OpenApp, measure: Me
     assert {"Optimal", "GQA", "MQA", "MHA"} <= {trace["name"] for trace in front["data"]}
     assert "next-token accuracy" in front["layout"]["yaxis"]["title"]["text"]
     assert "relative WSE" in proxy["layout"]["xaxis"]["title"]["text"]
-    assert "Does WSE stand for quality?" in _text(app)
+    assert "for quality on this model" in _text(app)
     table = app.dataframe[0].value
     assert table["method"].iloc[0] == "MHA"
     assert len(table) == len(run.measured())
