@@ -63,8 +63,11 @@ TERMS = {
     "mean. It needs no data, and is not an accuracy.",
     "Relative WSE": "WSE over the squared norm of all K and V weights, so that layers and models "
     "can be compared.",
-    "QCQA-AC, QCQA-EC": "Groups of arbitrary, or of equal, cardinality within a layer.",
-    "Optimal": "The best grouping known for every group count, spread exactly over the layers.",
+    "QCQA-AC, QCQA-EC": "Groups of arbitrary, or of equal, cardinality within a layer, found by "
+    "WSE; how far each layer is grouped is decided by what the model was measured to lose.",
+    "QCQA by WSE": "QCQA-AC or QCQA-EC where only weights are at hand: WSE decides all.",
+    "Optimal": "The lowest WSE: the best grouping known for every group count, spread exactly over "
+    "the layers. Of all plans the first by WSE, which need not be the first by quality.",
     "Best": "Keys and values apart, merged as subspaces, chosen by measured loss and refitted on "
     "a calibration text. No training.",
     "Merge": "How heads become one: their mean, or a subspace that all of them can use.",
@@ -83,14 +86,15 @@ batch, or a cache in 8 bits.
 """,
     "WSE says one thing and accuracy another. Which is right?": """
 The measured one. WSE looks at weights alone, and a lower WSE is not always a better model: on the
-demo model QCQA-EC has a lower WSE than GQA at half the cache, and a far lower accuracy. Search by
-WSE, then measure the plans that you consider on **Evaluate**.
+demo model Optimal has the lowest WSE of all at half the cache, and a lower accuracy than GQA. Give
+the search a text, so that QCQA measures which layers can be grouped, then measure the plans that
+you consider on **Evaluate**.
 """,
     "Which preset should I take?": """
-**As published** takes seconds to minutes, reads the weights alone, and can be compared with the
-paper. **Best quality** looks for the plan to serve: it needs a calibration text, memory for the
-model in float32, and time, because the model runs on this machine's CPU. **Search** says how much
-of each before it starts.
+**As published** is the paper's search: its second stage runs the model on a calibration text, which
+takes memory for the model in float32, and minutes. Without a text it looks at the weights alone and
+takes seconds; its plans are then named **by WSE**. **Best quality** looks for the plan to serve: it
+needs a text and more time. **Search** says how much of each before it starts.
 """,
     "When has a search run long enough?": """
 When the hypervolume has stayed the same for a hundred generations, more will hardly help. Where a
