@@ -76,10 +76,13 @@ def method_seconds(
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:
     """Return how many groupings of a slot a method measures at most."""
-    if METHODS[name].needs_search:
-        return most_measured(spec.num_kv_heads)
-    # MQA's only one is among GQA's, and the source's own heads lose nothing.
-    return len(divisors(spec.num_kv_heads)) - 1 if name == "gqa" else 0
+    if name in ("mha", "mqa"):
+        # The source's own heads lose nothing, and MQA's only grouping is among GQA's.
+        return 0
+    most = most_measured(spec.num_kv_heads)
+    if name == "gqa" or name.startswith("qcqa-ec"):
+        return min(most, len(divisors(spec.num_kv_heads)) - 1)
+    return most
 
 
 def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> float:
