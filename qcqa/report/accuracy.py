@@ -145,7 +145,7 @@ def accuracy_caption(
     samples = f" over {max(counts):,} {of}" if counts else ""
     text = f"Solid markers are measured{samples}; bars are 1.96 standard errors (95 %)."
     if any(trace.name == _ESTIMATED for trace in figure.data):
-        text += " Hollow ones are estimated, on the line between measured plans."
+        text += " Hollow ones were not measured: plans placed between their measured neighbours."
     if len(compared) > 1:
         text += (
             " All models answer the same samples, so differences are more certain than the bars"
