@@ -9,6 +9,7 @@ from qcqa.front import Front
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.pareto import pareto_figure
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.search_methods import BASELINES
 
 #: KV ratios at which the numbers stand: the budget, on a front, and below all fronts.
 _BUDGET, _FRONT, _BELOW = 0.5, 0.3, 0.4
@@ -30,7 +31,7 @@ def annotated_front(result: SearchResult) -> go.Figure:
     fronts = {
         name: front
         for name, front in result.fronts.items()
-        if front.fitness == "wse" and not front.apart
+        if not front.apart and (front.fitness == "wse" or name in BASELINES)
     }
     shown = replace(result, fronts=fronts)
     spec, trace = result.spec, result.grams.trace
@@ -40,14 +41,15 @@ def annotated_front(result: SearchResult) -> go.Figure:
     def on(front: Front, ratio: float) -> tuple[float, float]:
         """Return where a front's plan for a KV ratio is drawn."""
         index = front.within(heads_within_ratio(spec, ratio)) or 0
-        return 100 * front.cost[index] / spec.num_cached_heads, front.error[index] / trace
+        error = result.wse(front.method)[index] / trace
+        return 100 * front.cost[index] / spec.num_cached_heads, error
 
     searched = max(fronts.values(), key=len)
     _number(figure, 1, 100, 0.0, x_shift=-14, y_shift=24)
     _number(figure, 2, *on(searched, _FRONT), y_shift=20)
     _number(figure, 3, *on(fronts["gqa"], _BUDGET), x_shift=18, y_shift=10)
     _number(figure, 4, 100 * _BELOW, 0.0, y_shift=14)
-    _number(figure, 5, 100 * _BUDGET, 0.95 * searched.error.max() / trace, x_shift=14)
+    _number(figure, 5, 100 * _BUDGET, 0.95 * result.wse(searched.method).max() / trace, x_shift=14)
     return figure
 
 

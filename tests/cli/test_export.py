@@ -65,7 +65,7 @@ def test_tables(qcqa: Qcqa, run_folder: Path, tmp_path: Path) -> None:
     called = qcqa("export", "table", run_folder, "--budget", "0.5", "-o", out)
     assert called.code == 0, called.err
     methods = pd.read_csv(out, index_col="name")
-    assert {"gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec", "mha"} == set(methods.index)
+    assert {"gqa", "mqa", "optimal", "qcqa-ac-wse", "qcqa-ec-wse", "mha"} == set(methods.index)
     assert methods.loc["optimal", "KV ratio"] == 0.5
     called = qcqa("export", "table", run_folder, "--show", "front", "-o", out)
     assert called.code == 0, called.err

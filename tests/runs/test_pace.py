@@ -19,7 +19,7 @@ SETTINGS = SearchSettings(
 
 @pytest.fixture
 def finished(tiny_llama: Path) -> Run:
-    run = create_run(model=str(tiny_llama), methods=("optimal", "qcqa-ac"), settings=SETTINGS)
+    run = create_run(model=str(tiny_llama), methods=("optimal", "qcqa-ac-wse"), settings=SETTINGS)
     work(run)
     return run
 
@@ -32,7 +32,7 @@ def _rewrite(run: Run, seconds: int, *more: dict[str, str]) -> None:
         {"event": "progress", "stage": "Optimal: stage 1", "method": "optimal"},
     ]
     rows = [{"time": "2026-01-01T00:00:00+00:00", **row} for row in (*more, *rows)]
-    end = {"event": "progress", "stage": "QCQA-AC: stage 1", "method": "qcqa-ac"}
+    end = {"event": "progress", "stage": "QCQA-AC by WSE: stage 1", "method": "qcqa-ac-wse"}
     rows.append({"time": f"2026-01-01T00:{seconds // 60:02}:{seconds % 60:02}+00:00", **end})
     (run.folder / "events.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
@@ -40,7 +40,7 @@ def _rewrite(run: Run, seconds: int, *more: dict[str, str]) -> None:
 def test_pace_is_what_a_search_took_over_its_estimate(finished: Run) -> None:
     assert machine_pace([finished])[1] == 0, "a search of a moment tells nothing"
     spec = finished.result().spec
-    expected = sum(weights_seconds(name, spec, SETTINGS) for name in ("optimal", "qcqa-ac"))
+    expected = sum(weights_seconds(name, spec, SETTINGS) for name in ("optimal", "qcqa-ac-wse"))
     _rewrite(finished, 8)
     pace, count = machine_pace([finished, finished])
     assert count == 2

@@ -21,7 +21,7 @@ from qcqa.runs.worker import Cancelled, work
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.search import search_model
 
-METHODS = ("optimal", "qcqa-ac")
+METHODS = ("optimal", "qcqa-ac-wse")
 #: Long enough to be interrupted on any machine, short enough to be finished by a test.
 SETTINGS = SearchSettings(
     population_size=40, generations=150, stage2_generations=20, seed=3, workers=1
@@ -85,7 +85,7 @@ def test_a_killed_worker_shows_as_dead_and_resume_finishes_with_the_same_result(
         assert process.wait(300) == 0
     assert run.status().state == "finished"
     undisturbed = search_model(str(tiny_llama), methods=METHODS, settings=SETTINGS)
-    assert _same(run.result().fronts["qcqa-ac"], undisturbed.fronts["qcqa-ac"])
+    assert _same(run.result().fronts["qcqa-ac-wse"], undisturbed.fronts["qcqa-ac-wse"])
 
 
 def _left(*, fraction: float, own_from: float, seconds: float) -> float | None:
