@@ -89,6 +89,7 @@ _HOME = {
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",
+    "layer_sensitivity": "qcqa.use_cases.sensitivity",
     "load": "qcqa.attention.loading",
     "load_plan": "qcqa.plan_file",
     "model_size": "qcqa.use_cases.model_size",
