@@ -39,7 +39,9 @@ class SensitivitySettings:
     def __post_init__(self) -> None:
         for name, least in (("num_windows", 1), ("window_tokens", 4)):
             if getattr(self, name) < least:
-                raise EvaluationError(f"{name} = {getattr(self, name)}", expected=f"at least {least}")
+                raise EvaluationError(
+                    f"{name} = {getattr(self, name)}", expected=f"at least {least}"
+                )
 
     @property
     def text_name(self) -> str:
@@ -53,9 +55,11 @@ class LayerEffect:
 
     Parameters
     ----------
+    is_measured : bool
+        Whether the plan reduces the layer: one that it leaves alone changes nothing, and is not
+        run.
     kl : float
-        Kullback-Leibler divergence from the source, nats per token; 0 for a layer that the plan
-        leaves alone, which is not run.
+        Kullback-Leibler divergence from the source, nats per token.
     same_top : float
         Share of tokens at which the most probable prediction is the source's.
     kl_error, same_top_error : float or None
@@ -65,6 +69,7 @@ class LayerEffect:
         on the same text.
     """
 
+    is_measured: bool
     kl: float
     same_top: float
     kl_error: float | None = None

@@ -367,12 +367,13 @@ class _Scores:
         enough = len(np.unique(self.document)) >= FEWEST_CLUSTERS
         clusters = self.document if enough else self.window
         largest = self.kl[self.kl.mean(axis=1, dtype=np.float64).argmax()].astype(np.float64)
-        effects = [LayerEffect(kl=0.0, same_top=1.0)] * num_layers
+        effects = [LayerEffect(is_measured=False, kl=0.0, same_top=1.0)] * num_layers
         for layer, layer_kl, layer_same in zip(layers, self.kl, self.is_same, strict=True):
             kl = clustered_mean(layer_kl, clusters)
             same = clustered_mean(layer_same, clusters)
             behind = clustered_mean(largest - layer_kl, clusters)
             effects[layer] = LayerEffect(
+                is_measured=True,
                 kl=kl.value,
                 same_top=same.value,
                 kl_error=kl.standard_error,

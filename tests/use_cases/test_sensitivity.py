@@ -39,7 +39,9 @@ def plan(search: Run) -> GroupingPlan:
     return replace(plan, layers=tuple(layers))
 
 
-def measured(plan: GroupingPlan, settings: SensitivitySettings = FEW, **more: object) -> LayerSensitivity:
+def measured(
+    plan: GroupingPlan, settings: SensitivitySettings = FEW, **more: object
+) -> LayerSensitivity:
     return qcqa.layer_sensitivity("demo", plan, settings, dtype="float32", **more)
 
 
@@ -64,9 +66,7 @@ def test_figures_are_those_of_dense_models_with_one_layer_replaced(plan: Groupin
 
     tokenizer = AutoTokenizer.from_pretrained(demo_model_folder())
     source = AutoModelForCausalLM.from_pretrained(demo_model_folder(), dtype=torch.float32).eval()
-    windows = text_windows(
-        source, tokenizer, demo_documents(), data="text", window_tokens=48
-    )
+    windows = text_windows(source, tokenizer, demo_documents(), data="text", window_tokens=48)
     windows = [windows[place * len(windows) // 12] for place in range(12)]
     document = np.repeat(
         [one.document for one in windows], [len(one.query.targets) for one in windows]
