@@ -62,7 +62,7 @@ def effects_figure(plan: GroupingPlan, found: LayerSensitivity) -> go.Figure:
     found : LayerSensitivity
         Of the same plan.
     """
-    layers = found.layers
+    layers, colour = found.layers, method_style(plan.method).colour
     has_numbers = len(layers) <= MOST_LAYERS_WITH_NUMBERS
     errors = [layer.kl_error or 0.0 for layer in layers]
     ends = [layer.kl + error for layer, error in zip(layers, errors, strict=True)]
@@ -83,8 +83,15 @@ def effects_figure(plan: GroupingPlan, found: LayerSensitivity) -> go.Figure:
             x=[layer.kl for layer in layers],
             y=list(range(len(layers))),
             orientation="h",
-            marker_color=method_style(plan.method).colour,
-            error_x={"type": "data", "array": errors, "thickness": 1, "width": 2},
+            # Pale, so that the inner half of the error is seen on it.
+            marker={"color": colour, "opacity": 0.55},
+            error_x={
+                "type": "data",
+                "array": errors,
+                "color": colour,
+                "thickness": 1.5,
+                "width": 3,
+            },
             customdata=[_hover(layer) for layer in layers],
             hovertemplate="layer %{y}: %{customdata}<extra></extra>",
             **axes_of(0),
