@@ -1,5 +1,6 @@
 """What each layer of a plan does alone: what was measured, what is being measured, and the form."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import streamlit as st
@@ -9,7 +10,7 @@ from qcqa.plan import GroupingPlan
 from qcqa.report.duration import about
 from qcqa.report.layer_effects import conditions_text, effects_sentence
 from qcqa.report.wording import counted
-from qcqa.runs.config import SensitivityConfig
+from qcqa.runs.config import JOB_FOLDERS, SensitivityConfig
 from qcqa.runs.run import Run
 from qcqa.runs.sensitivities import FOUND, create_sensitivity, found_before, sensitivities_of
 from qcqa.runs.status import LIVE_STATES
@@ -37,12 +38,7 @@ _STORIES, _FILE = "Held-out stories", "Text file"
 
 def effects_of(run: Run, plan: GroupingPlan) -> LayerSensitivity | None:
     """Return what was measured last of the layers of the very model that a plan makes, or None."""
-    found = (
-        _loaded(str(path), path.stat().st_mtime_ns)
-        for path in (run.additions / "sensitivity").glob(f"*/{FOUND}")
-    )
-    own = [one for one in found if one is not None and one.plan_digest == plan.digest]
-    return max(own, key=lambda one: one.finished, default=None)
+    return _newest(one for one in _all_found(run) if one.plan_digest == plan.digest)
 
 
 def effects_panel(
@@ -80,6 +76,18 @@ def effects_panel(
     if form.open:
         with form, shown_in_place():
             _form(run, plan)
+
+
+def _newest(found: Iterable[LayerSensitivity]) -> LayerSensitivity | None:
+    return max(found, key=lambda one: one.finished, default=None)
+
+
+def _all_found(run: Run) -> Iterator[LayerSensitivity]:
+    """Yield what was measured of any plan of a run."""
+    for path in (run.additions / JOB_FOLDERS["sensitivity"]).glob(f"*/{FOUND}"):
+        found = _loaded(str(path), path.stat().st_mtime_ns)
+        if found is not None:
+            yield found
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -198,7 +206,9 @@ def _expectation(run: Run, plan: GroupingPlan, settings: SensitivitySettings, de
     if isinstance(model, QCQAError):
         raise model.with_traceback(None)
     num_windows, num_tokens = _amount(run, plan, settings)
-    before = _newest_on(run, probable_device(device))
+    # Its pace is this machine's, as far as is known.
+    where = probable_device(device)
+    before = _newest(one for one in _all_found(run) if one.device.startswith(where))
     needs = sensitivity_needs(model, plan, num_tokens, before=before)
     said = (
         f"Reads {counted(num_tokens, 'token')} in {counted(num_windows, 'window')}, with the "
@@ -211,16 +221,6 @@ def _expectation(run: Run, plan: GroupingPlan, settings: SensitivitySettings, de
             " and twice the memory; it is kept for the next time."
         )
     return said
-
-
-def _newest_on(run: Run, device: str) -> LayerSensitivity | None:
-    """Return the newest measurement of a run's model on a device: its pace is this machine's."""
-    found = (
-        _loaded(str(path), path.stat().st_mtime_ns)
-        for path in (run.additions / "sensitivity").glob(f"*/{FOUND}")
-    )
-    own = [one for one in found if one is not None and one.device == device]
-    return max(own, key=lambda one: one.finished, default=None)
 
 
 def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> tuple[int, int]:

@@ -37,7 +37,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
 
 @pytest.fixture
-def measure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def measure() -> Callable[..., Run]:
     """Return a maker of measurements in any state, as their worker leaves them."""
 
     def make(run: Run, state: State, *, method: str = "gqa", kl: float = 0.1) -> Run:
