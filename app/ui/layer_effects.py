@@ -91,7 +91,7 @@ def _all_found(run: Run) -> Iterator[LayerSensitivity]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _loaded(path: str, _written: int) -> LayerSensitivity | None:
+def _loaded(path: str, written: int) -> LayerSensitivity | None:  # noqa: ARG001  # of the key
     try:
         return load_sensitivity(Path(path))
     except RunError:
