@@ -28,7 +28,7 @@ def test_a_runs_plan_is_measured_once_and_kept(qcqa: Qcqa, demo_run: Path) -> No
     shown = json.loads(qcqa("runs", "show", job.folder, "--json").out)
     assert shown["sensitivity"] == found
     listed = json.loads(qcqa("runs", "show", demo_run, "--json").out)["sensitivity"]
-    assert [one["id"] for one in listed] == [job.id]
+    assert [one["run"] for one in listed] == [job.id]
 
 
 def test_the_table_has_a_line_per_layer_and_says_which_moves_most(
