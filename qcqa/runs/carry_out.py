@@ -136,6 +136,7 @@ def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnJobProgr
         on_progress=on_progress,
     )
     save_sensitivity(found, run.folder / FOUND)
+    (run.folder / SCORES).unlink(missing_ok=True)
 
 
 def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> None:

@@ -9,9 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from qcqa.calibrate.layer_meter import LayerMeter
@@ -19,20 +16,18 @@ from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import demo_documents, read_documents, text_windows
 from qcqa.evaluate.running import context_limit, default_batch_tokens
-from qcqa.evaluate.statistics import FEWEST_CLUSTERS, clustered_mean
 from qcqa.evaluate.windows import Window
 from qcqa.evaluated import Benchmark
-from qcqa.files import write_bytes_atomically
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.sensitivity import (
-    LayerEffect,
     LayerSensitivity,
     SensitivitySettings,
     num_passes,
     reduced_layers,
 )
+from qcqa.use_cases.layer_scores import LayerScores, load_layer_scores
 from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.texts_apart import refuse_calibration_text
 
@@ -95,7 +90,7 @@ def layer_sensitivity(
         Where the attention of plans is kept that were merged or refitted by a calibration.
     kept : Path, optional
         A safetensors file in which batches are kept as they come: a measurement that stopped goes
-        on from there. It is removed in the end.
+        on from there. It is the caller's to remove.
     on_progress : callable, optional
         Called before every pass; raising from it ends the measurement.
 
@@ -238,7 +233,7 @@ class _Measurement:
     def carry_out(self) -> LayerSensitivity:
         """Measure what is not kept, and return what all comes to."""
         key = self._key()
-        scores = _load(self._kept, key) or _Scores.none(len(self._layers))
+        scores = load_layer_scores(self._kept, key) or LayerScores.none(len(self._layers))
         self._report("loading the model", 0, 0, 0.0)
         if scores.num_windows < len(self._windows):
             merged = self._models.model_of(self._plan, self._on_making)
@@ -247,12 +242,11 @@ class _Measurement:
                 scores = self._measure(meter, batch, scores)
                 if self._kept:
                     scores.save(self._kept, key)
-        found = self._result(scores)
-        if self._kept:
-            self._kept.unlink(missing_ok=True)
-        return found
+        return self._result(scores)
 
-    def _measure(self, meter: LayerMeter, batch: Sequence[Window], scores: "_Scores") -> "_Scores":
+    def _measure(
+        self, meter: LayerMeter, batch: Sequence[Window], scores: LayerScores
+    ) -> LayerScores:
         began = time.perf_counter()
         total, before = len(self._windows), scores.num_windows
         num_passes_done = 0
@@ -285,7 +279,7 @@ class _Measurement:
         told = [self._models.fingerprint, self._models.where, self._plan.digest, text]
         return sha256(json.dumps(told).encode()).hexdigest()[:24]
 
-    def _result(self, scores: "_Scores") -> LayerSensitivity:
+    def _result(self, scores: LayerScores) -> LayerSensitivity:
         plan, num_tokens = self._plan, len(scores.window)
         return LayerSensitivity(
             method=plan.method,
@@ -309,97 +303,3 @@ class _Measurement:
     def _report(self, stage: str, step: int, total: int, fraction: float) -> None:
         if self._on_progress:
             self._on_progress(JobProgress(stage, step, total, fraction))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scores:
-    """What was measured so far, token by token.
-
-    Parameters
-    ----------
-    kl, is_same : ndarray, shape (reduced layers, N)
-        As a :class:`~qcqa.calibrate.layer_meter.LayerMeter` returns them.
-    document, window : ndarray, shape (N,), int32
-        Where each token stands.
-    seconds : float
-        What it took.
-    """
-
-    kl: NDArray[np.float32]
-    is_same: NDArray[np.bool_]
-    document: NDArray[np.int32]
-    window: NDArray[np.int32]
-    seconds: float
-
-    @classmethod
-    def none(cls, num_layers: int) -> "_Scores":
-        """Return the scores of no window."""
-        nothing, nowhere = np.zeros((num_layers, 0), np.float32), np.zeros(0, np.int32)
-        return cls(nothing, nothing.astype(np.bool_), nowhere, nowhere, 0.0)
-
-    @property
-    def num_windows(self) -> int:
-        """Windows that are measured."""
-        return int(self.window[-1]) + 1 if len(self.window) else 0
-
-    def and_of(
-        self,
-        batch: Sequence[Window],
-        kl: NDArray[np.float32],
-        is_same: NDArray[np.bool_],
-        seconds: float,
-    ) -> "_Scores":
-        """Return these scores and those of another batch."""
-        counts = [len(one.query.targets) for one in batch]
-        first = self.num_windows
-        document = np.repeat([one.document for one in batch], counts)
-        window = np.repeat(np.arange(first, first + len(batch)), counts)
-        return _Scores(
-            np.concatenate([self.kl, kl], axis=1),
-            np.concatenate([self.is_same, is_same], axis=1),
-            np.concatenate([self.document, document]).astype(np.int32),
-            np.concatenate([self.window, window]).astype(np.int32),
-            self.seconds + seconds,
-        )
-
-    def effects(self, layers: Sequence[int], num_layers: int) -> tuple[LayerEffect, ...]:
-        """Return what comes of it for all layers of the model."""
-        enough = len(np.unique(self.document)) >= FEWEST_CLUSTERS
-        clusters = self.document if enough else self.window
-        largest = self.kl[self.kl.mean(axis=1, dtype=np.float64).argmax()].astype(np.float64)
-        effects = [LayerEffect(is_measured=False, kl=0.0, same_top=1.0)] * num_layers
-        for layer, layer_kl, layer_same in zip(layers, self.kl, self.is_same, strict=True):
-            kl = clustered_mean(layer_kl, clusters)
-            same = clustered_mean(layer_same, clusters)
-            behind = clustered_mean(largest - layer_kl, clusters)
-            effects[layer] = LayerEffect(
-                is_measured=True,
-                kl=kl.value,
-                same_top=same.value,
-                kl_error=kl.standard_error,
-                same_top_error=same.standard_error,
-                behind_error=behind.standard_error,
-            )
-        return tuple(effects)
-
-    def save(self, path: Path, key: str) -> None:
-        """Keep the scores, atomically; ``key`` says what they are of."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
-        about = {"key": key, "seconds": f"{self.seconds:.6f}"}
-        write_bytes_atomically(path, save(arrays, metadata=about))
-
-
-_ARRAYS = ("kl", "is_same", "document", "window")
-
-
-def _load(path: Path | None, key: str) -> _Scores | None:
-    """Return the scores that are kept, or None where they are missing, damaged or of others."""
-    if path is None:
-        return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-        return _Scores(**arrays, seconds=float(about["seconds"])) if about["key"] == key else None
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return None
