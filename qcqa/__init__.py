@@ -16,7 +16,8 @@ The way of the data: checkpoint -> Grams -> search -> front -> plan -> model. In
 :func:`convert`, :func:`convert_checkpoint` and, with all that a plan rests on,
 :func:`convert_by_plan` make a model of it, :func:`load` opens such a model,
 :func:`refresh_converted` brings one of an earlier release up to this one, and
-:func:`evaluate_plans` measures what plans cost in quality.
+:func:`evaluate_plans` measures what plans cost in quality, and :func:`layer_sensitivity` what each
+layer of a plan does alone.
 """
 
 from importlib import import_module
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from qcqa.plan_file import save_plan as save_plan
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
+    from qcqa.sensitivity import SensitivitySettings as SensitivitySettings
     from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from qcqa.use_cases.preflight import preflight as preflight
     from qcqa.use_cases.problem import CalibratedModel as CalibratedModel
     from qcqa.use_cases.search import search_model as search_model
+    from qcqa.use_cases.sensitivity import layer_sensitivity as layer_sensitivity
 
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
@@ -78,6 +81,7 @@ _HOME = {
     "QCQAError": "qcqa.errors",
     "SearchResult": "qcqa.search_result",
     "SearchSettings": "qcqa.search.config",
+    "SensitivitySettings": "qcqa.sensitivity",
     "Server": "qcqa.capacity",
     "capacity_of": "qcqa.capacity",
     "convert": "qcqa.attention.live",
@@ -89,6 +93,7 @@ _HOME = {
     "heads_within_gib": "qcqa.budget",
     "heads_within_ratio": "qcqa.budget",
     "inspect_model": "qcqa.use_cases.inspect",
+    "layer_sensitivity": "qcqa.use_cases.sensitivity",
     "load": "qcqa.attention.loading",
     "load_plan": "qcqa.plan_file",
     "model_size": "qcqa.use_cases.model_size",

@@ -7,6 +7,7 @@ from ui.cards import headline
 from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.heading import page_heading
+from ui.layer_effects import effects_of, effects_panel
 from ui.layer_panel import layer_panel
 from ui.live import tell_problem
 from ui.plan_choice import plan_choice
@@ -18,6 +19,7 @@ from ui.wording import merge_text
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
+from qcqa.report.layer_effects import effects_caption, effects_figure
 from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun
@@ -44,20 +46,31 @@ def groupings(run: Run, result: SearchResult) -> None:
             f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )
-        left, right = st.columns([7, 3], gap="small")
+        effects = effects_of(run, plan)
+        left, middle, *more = st.columns([7, 3] if effects is None else [11, 5, 4], gap="small")
         left.plotly_chart(
             legible(grouping_figure(plan)),
             key="grouping_chart",
             config={"displayModeBar": False},
             alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
         )
-        right.plotly_chart(
+        middle.plotly_chart(
             legible(layer_bars_figure(plan, errors)),
             key="layer_bars",
             config={"displayModeBar": False},
             alt="KV cache that each layer keeps, and error that it adds",
         )
-        st.caption(f"{grouping_caption(plan)} {layer_bars_caption(errors)}")
+        told = [grouping_caption(plan), layer_bars_caption(errors)]
+        if effects is not None:
+            more[0].plotly_chart(
+                legible(effects_figure(plan, effects)),
+                key="layer_effects",
+                config={"displayModeBar": False},
+                alt="How far each layer alone moves the predictions",
+            )
+            told.append(effects_caption())
+        st.caption(" ".join(told))
+        effects_panel(run, result, plan, effects)
         plans_side_by_side(result, points, axis, max_cached_heads, method)
         layer_panel(result, plan)
 

@@ -6,17 +6,25 @@ from typing import Annotated, Any
 import typer
 
 from qcqa.cli.generated import TextPrinter, texts_json
+from qcqa.cli.layers import print_layers
 from qcqa.cli.measured import print_measured
 from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
 from qcqa.converted import Converted
 from qcqa.errors import RunError
-from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
+from qcqa.runs.config import (
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+    SensitivityConfig,
+)
 from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
 from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.launch import start_worker
 from qcqa.runs.run import Run
+from qcqa.runs.sensitivities import found_of
 from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
 
@@ -52,6 +60,11 @@ def name_of(run: Run) -> str:
 def carry_out(run: Run, *, as_json: bool) -> None:
     """Work on a run in this process with its progress on the terminal; print what came out."""
     work_through(run, as_json=as_json)
+    print_outcome(run, as_json=as_json)
+
+
+def print_outcome(run: Run, *, as_json: bool) -> None:
+    """Print what came of a finished run."""
     if as_json:
         print_json(_outcome_json(run))
     else:
@@ -82,6 +95,8 @@ def _outcome_json(run: Run) -> Any:
             return asdict(converted_of(run))
         case GenerationConfig():
             return texts_json(texts_of_generation(run))
+        case SensitivityConfig():
+            return asdict(found_of(run))
 
 
 def _print_outcome(run: Run) -> None:
@@ -99,6 +114,9 @@ def _print_outcome(run: Run) -> None:
         case GenerationConfig():
             # Its texts were printed as they came.
             console.print(f"Generation {run.id} in {run.folder}")
+        case SensitivityConfig():
+            print_layers(found_of(run))
+            console.print(f"\nMeasurement {run.id} in {run.folder}")
 
 
 def conversion_pairs(converted: Converted) -> dict[str, str]:

@@ -24,6 +24,7 @@ from qcqa.cli import (
     plan,
     runs,
     search,
+    sensitivity,
     worker,
 )
 from qcqa.errors import QCQAError
@@ -44,6 +45,7 @@ cli.command("groups")(groups.groups)
 cli.command("capacity")(capacity.capacity)
 cli.command("convert")(convert.convert)
 cli.command("evaluate")(evaluate.evaluate)
+cli.command("sensitivity")(sensitivity.sensitivity)
 cli.command("generate")(generate.generate)
 cli.command("compare")(compare.compare)
 cli.command("demo")(demo.demo)

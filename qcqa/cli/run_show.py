@@ -5,6 +5,7 @@ from typing import Any
 
 from qcqa.cli.generated import print_texts, texts_json
 from qcqa.cli.jobs import RunArgument, conversion_pairs, name_of
+from qcqa.cli.layers import print_layers
 from qcqa.cli.measured import description, print_measured
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.run_rows import row_text, run_row
@@ -17,12 +18,14 @@ from qcqa.runs.config import (
     EvaluationConfig,
     GenerationConfig,
     SearchConfig,
+    SensitivityConfig,
 )
 from qcqa.runs.conversions import converted_of
 from qcqa.runs.evaluations import figures_of
 from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.jobs import jobs_of, search_of
 from qcqa.runs.run import Run
+from qcqa.runs.sensitivities import found_of
 from qcqa.use_cases.points import Points
 
 
@@ -43,6 +46,8 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
             _show_conversion(found, found.config, as_json=as_json)
         case GenerationConfig():
             _show_generation(found, found.config, as_json=as_json)
+        case SensitivityConfig():
+            _show_sensitivity(found, found.config, as_json=as_json)
 
 
 def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
@@ -121,6 +126,24 @@ def _show_generation(run: Run, config: GenerationConfig, *, as_json: bool) -> No
     }
     _print_state(run, about)
     print_texts(config.settings.prompt, texts)
+
+
+def _show_sensitivity(run: Run, config: SensitivityConfig, *, as_json: bool) -> None:
+    search = search_of(run)
+    layers = found_of(run) if run.status().state == "finished" else None
+    if as_json:
+        came = asdict(layers) if layers else None
+        print_json({**_with_details(run, of=search), "sensitivity": came})
+        return
+    about = {
+        "model": search.search.model,
+        "method, budget": _points_text((config.point,), search),
+        "text": config.settings.text,
+        "on": f"{config.device}, dtype {config.dtype}",
+    }
+    _print_state(run, about)
+    if layers:
+        print_layers(layers)
 
 
 def _points_text(points: Points, search: Run) -> str:

@@ -137,7 +137,7 @@ def _answer_batch(
             places += range(len(ids) - len(wanted), len(ids))
             targets += wanted
     of_source = None if source is None else _logits(source, batch)
-    found = _compared(_logits(model, batch), of_source, rows, places, targets)
+    found = compare_logits(_logits(model, batch), of_source, rows, places, targets)
     if np.isnan(found.nll).any():
         raise EvaluationError(
             f"the logits of {model.name_or_path or 'the model'} are not numbers",
@@ -167,14 +167,26 @@ def _logits(model: PreTrainedModel, batch: Sequence[tuple[int, ...]]) -> Tensor:
     return logits
 
 
-def _compared(
+def compare_logits(
     logits: Tensor,
     of_source: Tensor | None,
     rows: Sequence[int],
     places: Sequence[int],
     targets: Sequence[int],
 ) -> Answer:
-    """Return what the logits at some places say of the targets there, and against the source's."""
+    """Return what the logits at some places say of the targets there, and against the source's.
+
+    Memory beside the logits does not grow with the places: they are gone through piece by piece.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, T, V)
+        Of a batch.
+    of_source : Tensor or None, shape (B, T, V)
+        The source's, of the same batch; None for the source itself.
+    rows, places, targets : sequence of int
+        For each prediction its row and place in the batch, and the right token.
+    """
     row, place, target = (
         torch.tensor(one, dtype=torch.long, device=logits.device) for one in (rows, places, targets)
     )

@@ -15,10 +15,10 @@ from qcqa.report.wording import ERROR_NAMES, error_text
 from qcqa.terms import Fitness
 
 #: Narrower rows have no room for a number at their bar.
-_MOST_LAYERS_WITH_NUMBERS = 40
+MOST_LAYERS_WITH_NUMBERS = 40
 
 #: Length of the axis over that of the longest bar, so that numbers fit behind it.
-_ROOM_FOR_NUMBERS = 1.6
+ROOM_FOR_NUMBERS = 1.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
     percent = [50 * (k + v) / num_heads for k, v in kept]
     values = errors.per_layer.tolist()
     whole = sum(values)
-    room = _ROOM_FOR_NUMBERS if num_layers <= _MOST_LAYERS_WITH_NUMBERS else 1.0
+    room = ROOM_FOR_NUMBERS if num_layers <= MOST_LAYERS_WITH_NUMBERS else 1.0
     figure = layer_rows(
         [
             {
@@ -141,7 +141,7 @@ def layer_bars_caption(errors: LayerErrors) -> str:
 def _bars(
     lengths: list[float], words: list[str], hover: list[str], *, colour: str, place: int
 ) -> go.Bar:
-    has_numbers = len(lengths) <= _MOST_LAYERS_WITH_NUMBERS
+    has_numbers = len(lengths) <= MOST_LAYERS_WITH_NUMBERS
     return go.Bar(
         x=lengths,
         y=list(range(len(lengths))),

@@ -6,12 +6,20 @@ from pathlib import Path
 from qcqa.converted import save_converted
 from qcqa.methods import wants_calibration
 from qcqa.progress import OnJobProgress
-from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
+from qcqa.runs.config import (
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+    SensitivityConfig,
+)
 from qcqa.runs.conversions import CONVERTED
 from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
+from qcqa.runs.sensitivities import FOUND, SCORES, plan_to_measure
+from qcqa.sensitivity import save_sensitivity
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, search_model
 from qcqa.use_cases.search_methods import with_baselines
@@ -43,6 +51,8 @@ def carry_out(run: Run, on_progress: OnJobProgress) -> None:
             _convert(run, run.config, on_progress)
         case GenerationConfig():
             _generate(run, run.config, on_progress)
+        case SensitivityConfig():
+            _measure_layers(run, run.config, on_progress)
 
 
 def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
@@ -109,6 +119,27 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) ->
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
+
+
+def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnJobProgress) -> None:
+    # Here, because it loads torch: a search does without.
+    from qcqa.use_cases.sensitivity import layer_sensitivity
+
+    search = search_of(run)
+    found = layer_sensitivity(
+        search.search.model,
+        plan_to_measure(search, config),
+        config.settings,
+        revision=search.search.revision,
+        device=config.device,
+        dtype=config.dtype,
+        calibrations=search.calibration_folder,
+        fitted=search.fitted_folder,
+        kept=run.folder / SCORES,
+        on_progress=on_progress,
+    )
+    save_sensitivity(found, run.folder / FOUND)
+    (run.folder / SCORES).unlink(missing_ok=True)
 
 
 def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> None:

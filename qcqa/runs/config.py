@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from qcqa.evaluated import Benchmark
 from qcqa.generated import GenerationSettings
 from qcqa.search.config import SearchSettings
+from qcqa.sensitivity import SensitivitySettings
 from qcqa.use_cases.points import Points
 
 #: Version of the run directory's files; a newer one is refused, not guessed at.
@@ -133,14 +134,39 @@ class GenerationConfig(_Config):
     dtype: str = "auto"
 
 
+class SensitivityConfig(_Config):
+    """Measuring what each layer of a plan does alone; a run inside the search's directory.
+
+    Parameters
+    ----------
+    name, created
+        As of every run.
+    point : (str, int)
+        The plan: the best of a method within so many cached heads.
+    settings : SensitivitySettings
+        The text, and how much of it is read.
+    device, dtype : str
+        As of an evaluation.
+    """
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    point: tuple[str, int]
+    settings: SensitivitySettings
+    device: str = "auto"
+    dtype: str = "auto"
+
+
 #: Folders of the jobs that work on a search's plans, by kind, in the search's directory.
 JOB_FOLDERS = {
     "evaluation": "evaluations",
     "conversion": "conversions",
     "generation": "generations",
+    "sensitivity": "sensitivity",
 }
 
-_AnyConfig = SearchConfig | EvaluationConfig | ConversionConfig | GenerationConfig
+_AnyConfig = (
+    SearchConfig | EvaluationConfig | ConversionConfig | GenerationConfig | SensitivityConfig
+)
 
 #: Told apart by ``kind``.
 RunConfig = Annotated[_AnyConfig, Field(discriminator="kind")]

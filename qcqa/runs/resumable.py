@@ -4,8 +4,14 @@ from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.methods import wants_calibration
-from qcqa.runs import conversions, evaluations, generations
-from qcqa.runs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SearchConfig
+from qcqa.runs import conversions, evaluations, generations, sensitivities
+from qcqa.runs.config import (
+    ConversionConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    SearchConfig,
+    SensitivityConfig,
+)
 from qcqa.runs.jobs import search_of
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
@@ -43,6 +49,8 @@ def require_resumable(run: Run) -> None:
             conversions.require_possible(search_of(run), config)
         case GenerationConfig() as config:
             generations.require_possible(search_of(run), config)
+        case SensitivityConfig() as config:
+            sensitivities.require_possible(search_of(run), config)
 
 
 def require_all_there(run: Run) -> None:
@@ -74,6 +82,11 @@ def require_all_there(run: Run) -> None:
             _require_model(search.search.model)
             for plan in generations.plans_side_by_side(search.result(), config.points):
                 require_text_there(plan, search.fitted_folder)
+        case SensitivityConfig() as config:
+            search = search_of(run)
+            _require_model(search.search.model)
+            require_text_there(sensitivities.plan_to_measure(search, config), search.fitted_folder)
+            _require_text(config.settings.text)
 
 
 def _require_search(run: Run, config: SearchConfig) -> None:
@@ -98,7 +111,11 @@ def _require_model(model: str) -> None:
 
 def _require_files(config: EvaluationConfig) -> None:
     benchmark = config.benchmark
-    text = () if benchmark.text in (None, "demo") else (str(benchmark.text),)
     files = [one for one in benchmark.tasks if one.endswith((".yaml", ".yml"))]
-    for one in (*text, *files):
-        existing_file(one, expected="what is to be measured on", refusal=EvaluationError)
+    for one in (benchmark.text, *files):
+        _require_text(one)
+
+
+def _require_text(file: str | None) -> None:
+    if file not in (None, "demo"):
+        existing_file(str(file), expected="what is to be measured on", refusal=EvaluationError)

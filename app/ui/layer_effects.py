@@ -1,0 +1,262 @@
+"""What each layer of a plan does alone: what was measured, what is being measured, and the form."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import streamlit as st
+
+from qcqa.errors import EvaluationError, QCQAError, RunError
+from qcqa.plan import GroupingPlan
+from qcqa.report.duration import about
+from qcqa.report.layer_effects import conditions_text, effects_sentence
+from qcqa.report.wording import counted
+from qcqa.runs.config import JOB_FOLDERS, SensitivityConfig
+from qcqa.runs.run import Run
+from qcqa.runs.sensitivities import FOUND, create_sensitivity, found_before, sensitivities_of
+from qcqa.runs.status import LIVE_STATES
+from qcqa.search_result import SearchResult
+from qcqa.sensitivity import (
+    LayerSensitivity,
+    SensitivitySettings,
+    load_sensitivity,
+    reduced_layers,
+)
+from qcqa.use_cases.plan import plan_of_result
+from qcqa.use_cases.sensitivity_needs import sensitivity_needs
+from qcqa.use_cases.texts_there import require_text_there
+from qcqa.user_path import existing_file
+from ui import workers
+from ui.device import choose_device, probable_device
+from ui.errors import shown_in_place
+from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.looks import require_model
+from ui.search_model import look_at
+from ui.state import redrawn_alone
+
+_STORIES, _FILE = "Held-out stories", "Text file"
+
+
+def effects_of(run: Run, plan: GroupingPlan) -> LayerSensitivity | None:
+    """Return what was measured last of the layers of the very model that a plan makes, or None."""
+    return _newest(one for one in _all_found(run) if one.plan_digest == plan.digest)
+
+
+def effects_panel(
+    run: Run, result: SearchResult, plan: GroupingPlan, found: LayerSensitivity | None
+) -> None:
+    """Say what the layers of a plan do, follow what is being measured, and offer to measure.
+
+    Parameters
+    ----------
+    run : Run
+        A search.
+    result : SearchResult
+        Its fronts.
+    plan : GroupingPlan
+        One of its plans.
+    found : LayerSensitivity or None
+        What is known of it.
+    """
+    if not reduced_layers(plan):
+        return
+    if found is not None:
+        st.markdown(effects_sentence(found))
+        st.caption(f"Measured on {conditions_text(found)}.")
+    newest = next(iter(sensitivities_of(run)), None)
+    if newest is not None:
+        with shown_in_place():
+            status = newest.status()
+            if status.state in LIVE_STATES:
+                _live(newest)
+                return
+            if status.state != "finished" and _is_of(newest, result, plan):
+                stopped(newest, status, kind="measurement", kept="What was read is kept.")
+    label = "Measure what each layer does alone" if found is None else "Measure the layers again"
+    form = st.expander(label, icon=":material/add:", key="measure_layers", on_change="rerun")
+    if form.open:
+        with form, shown_in_place():
+            _form(run, plan)
+
+
+def _newest(found: Iterable[LayerSensitivity]) -> LayerSensitivity | None:
+    return max(found, key=lambda one: one.finished, default=None)
+
+
+def _all_found(run: Run) -> Iterator[LayerSensitivity]:
+    """Yield what was measured of any plan of a run."""
+    for path in (run.additions / JOB_FOLDERS["sensitivity"]).glob(f"*/{FOUND}"):
+        found = _loaded(str(path), path.stat().st_mtime_ns)
+        if found is not None:
+            yield found
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _loaded(path: str, written: int) -> LayerSensitivity | None:  # noqa: ARG001  # of the key
+    try:
+        return load_sensitivity(Path(path))
+    except RunError:
+        return None
+
+
+def _is_of(measurement: Run, result: SearchResult, plan: GroupingPlan) -> bool:
+    """Return whether a measurement is of this plan."""
+    config = measurement.config
+    if not isinstance(config, SensitivityConfig):
+        return False
+    method, max_cached_heads = config.point
+    return plan_of_result(result, max_cached_heads, method=method).digest == plan.digest
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+@redrawn_alone
+def _live(measurement: Run) -> None:
+    """Follow a measurement; the page is drawn anew when it has ended."""
+    workers.reap()
+    with shown_in_place():
+        status = measurement.status()
+        if status.state not in LIVE_STATES:
+            st.rerun()
+        with st.container(border=True, key="live_layers"):
+            st.caption(f"What each layer does alone: {measurement.name}")
+            progress_row(measurement, status, key="cancel_layers")
+
+
+def _form(run: Run, plan: GroupingPlan) -> None:
+    """Ask for the text and how much of it is read, and start the measurement on a click."""
+    st.caption(
+        "Each layer in turn is reduced as this plan has it, and all others stay the source's: how "
+        "far do the predictions move? That shows where the plan costs most."
+    )
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        text = _text(run)
+    with right:
+        st.session_state.setdefault("layers_windows", SensitivitySettings("").num_windows)
+        windows = st.number_input(
+            "Windows, at most",
+            min_value=1,
+            step=8,
+            key="layers_windows",
+            help="Passages of up to 512 tokens, evenly from the whole text. Below 10 there is no "
+            "standard error.",
+        )
+    device = choose_device("layers_device")
+    if text is None:
+        return
+    settings = SensitivitySettings(text, num_windows=int(windows))
+    said, is_possible = "", False
+    with shown_in_place():
+        require_model(run)
+        require_text_there(plan, run.fitted_folder)
+        said = _expectation(run, plan, settings, device)
+        is_possible = True
+    is_there = is_possible and found_before(run, plan, settings, device=device) is not None
+    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
+    left.caption("This is measured already." if is_there else said)
+    is_asked = right.button(
+        "Measure",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="start_layers",
+        disabled=is_there or not is_possible,
+    )
+    if is_asked:
+        point = (plan.method, plan.num_cached_heads)
+        workers.start(create_sensitivity(run, point=point, settings=settings, device=device))
+        st.rerun()
+
+
+def _text(run: Run) -> str | None:
+    """Ask for the text; return its whole path, or None while there is none that can be read."""
+    if run.search.model == "demo":
+        kind = st.segmented_control(
+            "Text",
+            [_STORIES, _FILE],
+            default=_STORIES,
+            required=True,
+            wrap=True,
+            key="layers_text",
+        )
+        if kind == _STORIES:
+            return "demo"
+    file = st.text_input(
+        "Text file", placeholder="path of a text file in UTF-8", key="layers_file"
+    ).strip()
+    if not file:
+        st.caption("Enter the path of a text file that the plan was not calibrated on.")
+        return None
+    try:
+        path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
+    except QCQAError as error:
+        st.error(error.one_line(), icon=":material/error:")
+        return None
+    return str(path.resolve())
+
+
+def _expectation(run: Run, plan: GroupingPlan, settings: SensitivitySettings, device: str) -> str:
+    """Say how much is read, how long it takes and how much memory.
+
+    Raises
+    ------
+    QCQAError
+        If the text cannot be used for this plan.
+    """
+    model = look_at(run.search.model, run.search.revision)
+    if isinstance(model, QCQAError):
+        raise model.with_traceback(None)
+    num_windows, num_tokens = _amount(run, plan, settings)
+    # Its pace is this machine's, as far as is known.
+    where = probable_device(device)
+    before = _newest(one for one in _all_found(run) if one.device.startswith(where))
+    needs = sensitivity_needs(model, plan, num_tokens, before=before)
+    said = (
+        f"Reads {counted(num_tokens, 'token')} in {counted(num_windows, 'window')}, with the "
+        f"source and {counted(len(reduced_layers(plan)), 'layer')} one at a time: about "
+        f"{about(needs.seconds)} and {needs.memory_bytes / 2**30:.1f} GiB of memory."
+    )
+    if plan.calibration is not None and not run.fitted_folder.holds(plan):
+        said += (
+            " Before that the plan is fitted on its calibration text, which takes minutes on a CPU"
+            " and twice the memory; it is kept for the next time."
+        )
+    return said
+
+
+def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> tuple[int, int]:
+    """Return how many windows and tokens are read.
+
+    Raises
+    ------
+    QCQAError
+        If the text cannot be used for this plan.
+    """
+    text = settings.text
+    stamp = (text, 0) if text == "demo" else (text, Path(text).stat().st_mtime_ns)
+    found = _looked_at((run.id, plan.digest, settings, stamp), run, plan, settings)
+    if isinstance(found, QCQAError):
+        raise found.with_traceback(None)
+    return found
+
+
+@st.cache_resource(ttl=60, max_entries=32, show_spinner="Looking at the text …")
+def _looked_at(
+    at: tuple[object, ...],  # noqa: ARG001  # the key
+    _run: Run,
+    _plan: GroupingPlan,
+    _settings: SensitivitySettings,
+) -> tuple[int, int] | QCQAError:
+    # Here, because it loads torch: the page does without until the form is opened.
+    from qcqa.use_cases.sensitivity import require_sensitivity
+
+    try:
+        amount = require_sensitivity(
+            _run.search.model,
+            _plan,
+            _settings,
+            revision=_run.search.revision,
+            fitted=_run.fitted_folder,
+        )
+    except QCQAError as error:
+        return error
+    return amount.num_windows, amount.num_tokens

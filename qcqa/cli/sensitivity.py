@@ -1,0 +1,151 @@
+"""``qcqa sensitivity``: what each layer of a plan does alone to the predictions."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcqa.budget import heads_within_ratio
+from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.jobs import print_outcome, start_or_carry_out
+from qcqa.cli.layers import print_layers
+from qcqa.cli.model_options import (
+    DeviceOption,
+    ModelDtypeOption,
+    ModelInsteadArgument,
+    RevisionOption,
+)
+from qcqa.cli.output import JsonOption, print_json, progress_bar
+from qcqa.errors import EvaluationError
+from qcqa.plan_file import load_plan
+from qcqa.runs.plans import plan_of_run
+from qcqa.runs.sensitivities import create_sensitivity, found_before
+from qcqa.runs.store import find_run
+from qcqa.sensitivity import SensitivitySettings
+from qcqa.user_path import as_meant, user_path
+
+
+def sensitivity(
+    model: ModelInsteadArgument = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan", "-p", parser=user_path, metavar="FILE", help="A plan.json, with MODEL."
+        ),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="A search, whose plan at --budget is measured.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            "-b",
+            help="Share of the source's KV cache; 0.5 if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", "-m", help="Method of the run; its best if unset.")
+    ] = None,
+    text: Annotated[
+        str,
+        typer.Option(
+            "--text",
+            parser=as_meant,
+            metavar="FILE",
+            help="Text file, or 'demo'; not the one that the plan was calibrated on.",
+            show_default=False,
+        ),
+    ] = "",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Windows of the text, at most, from all of it.")
+    ] = SensitivitySettings("").num_windows,
+    window: Annotated[
+        int, typer.Option("--window", min=4, help="Tokens of a window, at most.")
+    ] = SensitivitySettings("").window_tokens,
+    device: DeviceOption = "auto",
+    dtype: ModelDtypeOption = "auto",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --run: measure in the background.")
+    ] = False,
+    revision: RevisionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how far the predictions move when one layer alone is reduced as a plan has it.
+
+    All other layers are the source's. For each layer it tells the KL divergence from the source's
+    predictions and how often both think the same token the most probable. It takes minutes. With
+    --run it is a job inside the run, which keeps the figures; what is there already is not
+    measured again. Ctrl-C cancels, and `qcqa runs resume` goes on.
+
+    Examples
+    --------
+        qcqa sensitivity --run demo --budget 0.5 -m qcqa-ac --text demo
+
+        qcqa sensitivity --run runs/llama -m gqa --text wiki.txt --limit 32 --detach
+
+        qcqa sensitivity ./Llama-2-7b-hf --plan plan.json --text wiki.txt --json
+    """
+    if not text:
+        raise EvaluationError("no text to measure on", expected="--text FILE")
+    settings = SensitivitySettings(text, num_windows=limit, window_tokens=window)
+    if run is None:
+        if budget or method or detach:
+            raise EvaluationError(
+                "--budget, --method or --detach without a run", expected="--run RUN with them"
+            )
+        _measure_here(model, plan, settings, revision, device, dtype, as_json=as_json)
+        return
+    if model or plan or revision:
+        raise EvaluationError(
+            "--run with a model, a revision or a plan's file",
+            expected="either a run, which names its model, or a model with a plan",
+        )
+    search = find_run(run)
+    heads = heads_within_ratio(search.result().spec, parse_ratio(budget or "0.5"))
+    chosen = plan_of_run(search, heads, method=method)
+    before = found_before(search, chosen, settings, device=device, dtype=dtype)
+    if before is not None:
+        print_outcome(before, as_json=as_json)
+        return
+    measurement = create_sensitivity(
+        search, point=(chosen.method, heads), settings=settings, device=device, dtype=dtype
+    )
+    start_or_carry_out(measurement, detach=detach, as_json=as_json)
+
+
+def _measure_here(
+    model: str | None,
+    file: Path | None,
+    settings: SensitivitySettings,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure a plan from a file; nothing is kept."""
+    if model is None or file is None:
+        raise EvaluationError(
+            "neither a run nor a model with a plan", expected="--run RUN, or MODEL --plan FILE"
+        )
+    plan = load_plan(file)
+    # Here, because it loads torch: no other command should wait for that.
+    from qcqa.use_cases.sensitivity import layer_sensitivity
+
+    with progress_bar() as show:
+        found = layer_sensitivity(
+            model,
+            plan,
+            settings,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            on_progress=show,
+        )
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_layers(found)

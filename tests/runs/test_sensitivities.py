@@ -1,0 +1,156 @@
+"""Measurements of a plan's layers: made, carried out, stopped, resumed, and taken along."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qcqa.errors import BudgetError, EvaluationError, QCQAError, RunError
+from qcqa.packaged import demo_model_folder
+from qcqa.progress import JobProgress
+from qcqa.runs.archive import pack_run
+from qcqa.runs.config import SensitivityConfig
+from qcqa.runs.launch import requeue
+from qcqa.runs.loading import load_run
+from qcqa.runs.run import Run, open_run
+from qcqa.runs.sensitivities import (
+    FOUND,
+    create_sensitivity,
+    found_before,
+    found_of,
+    sensitivities_of,
+)
+from qcqa.runs.store import find_run
+from qcqa.runs.worker import Cancelled, work
+from qcqa.sensitivity import SensitivitySettings
+from qcqa.use_cases.plan import plan_of_result
+
+FEW = SensitivitySettings("demo", num_windows=3, window_tokens=32)
+POINT = ("gqa", 48)
+
+
+def create(run: Run, **changes: Any) -> Run:
+    return create_sensitivity(run, **{"point": POINT, "settings": FEW, **changes})
+
+
+def test_a_measurement_is_a_job_of_its_search(search: Run) -> None:
+    made = create(search, dtype="float32")
+    assert made.folder.parent == search.folder / "sensitivity"
+    assert open_run(made.folder).config == made.config
+    assert find_run(made.id).folder == made.folder
+    assert (made.name, made.status().state) == ("GQA at 50 %", "queued")
+    with pytest.raises(RunError, match="cannot be read"):
+        found_of(made)
+
+    work(made)
+
+    assert made.status().state == "finished"
+    plan = plan_of_result(search.result(), 48, method="gqa")
+    found = found_of(made)
+    assert found.plan_digest == plan.digest
+    assert (found.num_windows, len(found.layers), found.dtype) == (3, 6, "float32")
+    assert all(layer.kl > 0 for layer in found.layers)
+    assert not list(made.folder.glob("*.safetensors"))
+
+
+def test_what_was_found_before_is_found_by_what_was_asked(search: Run) -> None:
+    plan = plan_of_result(search.result(), 48, method="gqa")
+    made = create(search)
+    assert found_before(search, plan, FEW) is None
+    work(made)
+    before = found_before(search, plan, FEW)
+    assert before is not None
+    assert before.id == made.id
+    other = plan_of_result(search.result(), 12, method="gqa")
+    assert found_before(search, other, FEW) is None
+    assert found_before(search, plan, FEW, dtype="float32") is None
+    assert found_before(search, plan, SensitivitySettings("demo")) is None
+
+
+def test_what_cannot_be_measured_leaves_no_folder(search: Run) -> None:
+    for changes, error, message in (
+        ({"point": ("magic", 48)}, BudgetError, "method 'magic'"),
+        ({"point": ("gqa", 3)}, BudgetError, "expected at least 12"),
+        ({"point": ("mha", 96)}, EvaluationError, "no heads share"),
+        ({"settings": SensitivitySettings("./none.txt")}, EvaluationError, "there is no file"),
+    ):
+        with pytest.raises(error, match=message):
+            create(search, **changes)
+    assert sensitivities_of(search) == []
+
+
+def test_a_text_is_found_from_any_folder(
+    search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_text("The cat sat by the door and looked at the dog.")
+    monkeypatch.chdir(tmp_path)
+    config = create(search, settings=SensitivitySettings("text.txt")).config
+    assert isinstance(config, SensitivityConfig)
+    assert config.settings.text == str(tmp_path / "text.txt")
+
+
+def test_a_cancelled_measurement_goes_on_and_ends_with_the_same(
+    search: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qcqa.use_cases.sensitivity._BATCH_TOKENS", 1)
+    undisturbed, made = create(search), create(search)
+    work(undisturbed)
+
+    def cancel(progress: JobProgress) -> None:
+        if (progress.stage, progress.step) == ("layer 4 alone", 2):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        work(made, on_progress=cancel)
+    assert made.status().state == "cancelled"
+    assert 0 < made.status().fraction < 1
+    requeue(made)
+    told: list[JobProgress] = []
+    work(made, on_progress=told.append)
+    assert [one.step for one in told if one.stage == "source"] == [2, 3]
+    assert found_of(made).layers == found_of(undisturbed).layers
+
+
+def test_a_measurement_whose_text_is_gone_is_not_resumed(search: Run, tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("The cat sat by the door and looked at the dog.")
+    made = create(search, settings=SensitivitySettings(str(text)))
+    made.write_status(made.status().model_copy(update={"state": "cancelled"}))
+    text.unlink()
+    with pytest.raises(EvaluationError, match="there is no file"):
+        requeue(made)
+
+
+def test_figures_come_along_in_the_zip(
+    search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create(search)
+    work(made)
+    pack_run(search, tmp_path / "run.zip")
+    monkeypatch.setenv("QCQA_HOME", str(tmp_path / "elsewhere"))
+    loaded = load_run(tmp_path / "run.zip")
+    (there,) = sensitivities_of(loaded)
+    assert found_of(there) == found_of(made)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "other"}', '{"format": 1, "a": 2}'])
+def test_a_damaged_file_is_one_line(search: Run, content: str) -> None:
+    made = create(search)
+    (made.folder / FOUND).write_text(content)
+    with pytest.raises(QCQAError) as caught:
+        found_of(made)
+    assert FOUND in caught.value.one_line()
+    plan = plan_of_result(search.result(), 48, method="gqa")
+    assert found_before(search, plan, FEW) is None
+
+
+def test_other_jobs_and_searches_are_no_measurements(search: Run) -> None:
+    with pytest.raises(RunError, match="is of kind search"):
+        found_of(search)
+
+
+def test_the_calibration_text_is_refused() -> None:
+    included, text = find_run("demo"), str(demo_model_folder() / "calibration.txt")
+    with pytest.raises(EvaluationError, match="is the calibration text of a plan"):
+        create(included, point=("best", 48), settings=SensitivitySettings(text))
+    assert sensitivities_of(included) == []
