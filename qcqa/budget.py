@@ -1,7 +1,7 @@
 """KV-cache budgets: from a ratio or a size in GiB to the number of heads that may be cached."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, nan
 
 from qcqa.errors import BudgetError
 from qcqa.model_spec import ModelSpec, dtype_bytes
@@ -65,6 +65,37 @@ def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
             expected="a number above 0 and at most 1 (1 is the source's own cache)",
         )
     return int(kv_ratio * spec.num_cached_heads + _ROUNDING)
+
+
+def parse_ratio(text: str) -> float:
+    """Return a KV ratio written as ``50%`` or ``0.5``: in an address, or on a command line.
+
+    Raises
+    ------
+    BudgetError
+        If it is neither, or not above 0 and at most the whole cache.
+    """
+    number, sign, rest = text.strip().partition("%")
+    try:
+        value = float(number)
+    except ValueError:
+        value = nan
+    ratio = value / 100 if sign else value
+    if 0 < ratio <= 1 and not rest:
+        return ratio
+    remedy = None
+    if not sign and 1 < value <= 100:
+        remedy = f"write {budget_text(value / 100)} or {value / 100:.10g}"
+    raise BudgetError(
+        f"budget {text!r}",
+        expected="a share of the source's KV cache above 0 and at most 100%, such as 50% or 0.5",
+        remedy=remedy,
+    )
+
+
+def budget_text(kv_ratio: float) -> str:
+    """Return a KV ratio as :func:`parse_ratio` reads it, such as ``50%``."""
+    return f"{100 * kv_ratio:.10g}%"
 
 
 def ratio_of_heads(spec: ModelSpec, num_cached_heads: int) -> float:

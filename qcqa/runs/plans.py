@@ -6,6 +6,7 @@ from dataclasses import replace
 from qcqa.evaluated import Evaluated, figures_of_plan
 from qcqa.plan import GroupingPlan
 from qcqa.runs.run import Run
+from qcqa.runs.unfinished import unfinished
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 
@@ -20,6 +21,8 @@ def plan_of_run(
 ) -> GroupingPlan:
     """Return the best plan of a run for a budget, with what was measured of it.
 
+    Where the search did not finish, its provenance says so under ``search``.
+
     Parameters
     ----------
     run : Run
@@ -27,7 +30,7 @@ def plan_of_run(
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     method : str, optional
-        Whose plan; by default that of the method with the smallest error.
+        Whose plan; by default that of :func:`~qcqa.use_cases.best.best_method`.
     result, rows : optional
         The run's result and figures, where they are read already.
 
@@ -36,11 +39,20 @@ def plan_of_run(
     QCQAError
         If the run is no search, has no result yet, or no plan fits.
     """
+    result = run.result() if result is None else result
+    rows = run.measured() if rows is None else tuple(rows)
     plan = plan_of_result(
-        run.result() if result is None else result,
+        result,
         max_cached_heads,
         method=method,
+        rows=rows,
         settings=run.search.settings,
         run=run.id,
     )
-    return replace(plan, measured=figures_of_plan(plan, run.measured() if rows is None else rows))
+    lacks = unfinished(run)
+    origin = {"search": lacks.to_json()} if lacks else {}
+    return replace(
+        plan,
+        measured=figures_of_plan(plan, rows),
+        provenance={**plan.provenance, **origin},
+    )

@@ -9,7 +9,8 @@ from qcqa.plan import CalibrationText
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder
-from qcqa.use_cases.plan import best_method, plan_of_result
+from qcqa.use_cases.best import best_method
+from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.presets import PRESETS, preset_named
 from qcqa.use_cases.search import search_model
 from qcqa.use_cases.search_methods import calibration_of, with_baselines
@@ -98,7 +99,7 @@ def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_lla
     assert {name: front.fitness for name, front in result.fronts.items()} == {
         name: "loss" if name == "best" else "wse" for name in ("mha", "gqa", "mqa", *preset.methods)
     }
-    assert best_method(result, 48) == "best"
+    assert best_method(result, 48).method == "best"
     plan = plan_of_result(result, 48)
     assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
     assert plan.calibration == calibrated.text
