@@ -1,7 +1,7 @@
 """KV-cache budgets: from a ratio or a size in GiB to the number of heads that may be cached."""
 
 from dataclasses import dataclass
-from math import ceil, nan
+from math import ceil
 
 from qcqa.errors import BudgetError
 from qcqa.model_spec import ModelSpec, dtype_bytes
@@ -59,12 +59,7 @@ def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
     BudgetError
         If the ratio is not above 0 and at most 1.
     """
-    if not 0 < kv_ratio <= 1:
-        raise BudgetError(
-            f"KV ratio {kv_ratio:g}",
-            expected="a number above 0 and at most 1 (1 is the source's own cache)",
-        )
-    return int(kv_ratio * spec.num_cached_heads + _ROUNDING)
+    return int(_checked(kv_ratio) * spec.num_cached_heads + _ROUNDING)
 
 
 def parse_ratio(text: str) -> float:
@@ -73,29 +68,35 @@ def parse_ratio(text: str) -> float:
     Raises
     ------
     BudgetError
-        If it is neither, or not above 0 and at most the whole cache.
+        If it is neither, or not above 0 and at most 1.
     """
     number, sign, rest = text.strip().partition("%")
     try:
+        if rest:
+            raise ValueError
         value = float(number)
     except ValueError:
-        value = nan
-    ratio = value / 100 if sign else value
-    if 0 < ratio <= 1 and not rest:
-        return ratio
-    remedy = None
-    if not sign and 1 < value <= 100:
-        remedy = f"write {budget_text(value / 100)} or {value / 100:.10g}"
-    raise BudgetError(
-        f"budget {text!r}",
-        expected="a share of the source's KV cache above 0 and at most 100%, such as 50% or 0.5",
-        remedy=remedy,
-    )
+        raise BudgetError(f"budget {text!r}", expected="a share such as 50% or 0.5") from None
+    if sign:
+        return _checked(value / 100)
+    is_percent = 1 < value <= 100
+    remedy = f"write {budget_text(value / 100)} or {value / 100:.10g}" if is_percent else None
+    return _checked(value, remedy=remedy)
 
 
 def budget_text(kv_ratio: float) -> str:
     """Return a KV ratio as :func:`parse_ratio` reads it, such as ``50%``."""
     return f"{100 * kv_ratio:.10g}%"
+
+
+def _checked(kv_ratio: float, *, remedy: str | None = None) -> float:
+    if not 0 < kv_ratio <= 1:
+        raise BudgetError(
+            f"KV ratio {kv_ratio:g}",
+            expected="a number above 0 and at most 1 (1 is the source's own cache)",
+            remedy=remedy,
+        )
+    return kv_ratio
 
 
 def ratio_of_heads(spec: ModelSpec, num_cached_heads: int) -> float:

@@ -9,14 +9,14 @@ from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.cli.budget_options import DtypeOption, parse_ratio
 from qcqa.cli.model_options import RevisionOption
-from qcqa.cli.origin import origin_json, tell_origin
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError, SettingsError
 from qcqa.gpus import GPUS, gpu_named
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 from qcqa.report.capacity import capacity_sentence, capacity_table
-from qcqa.runs.plans import plan_of_run
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.inspect import inspect_model
@@ -119,7 +119,7 @@ def capacity(
                 **asdict(load),
                 "source": asdict(source),
                 "plan": {"kv_ratio": heads / spec.num_cached_heads, **asdict(plan)},
-                **(origin_json(taken[1]) if taken else {}),
+                **(origin_of(taken[1]) if taken else {}),
             }
         )
         return

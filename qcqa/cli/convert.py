@@ -10,14 +10,14 @@ from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import RevisionOption
-from qcqa.cli.origin import origin_json, tell_origin
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress
 from qcqa.runs.conversions import create_conversion
-from qcqa.runs.plans import plan_of_run
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.user_path import user_path
@@ -49,7 +49,7 @@ def convert(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", "-b", help="Share of the source's KV cache: 50% or 0.5."),
+        typer.Option("--budget", "-b", help="Share of the source's cache: 50% or 0.5."),
     ] = None,
     method: Annotated[
         str | None, typer.Option("--method", "-m", help="Method of the run; its best if unset.")
@@ -128,7 +128,7 @@ def convert(
             )
         chosen, heads = _plan_of(found, budget, method)
         conversion = create_conversion(
-            found, point=(chosen.method, heads), folder=out, origin=origin_json(chosen)
+            found, point=(chosen.method, heads), folder=out, origin=origin_of(chosen)
         )
         tell_origin(found, chosen)
         start_or_carry_out(conversion, detach=True, as_json=as_json)
@@ -170,7 +170,7 @@ def convert(
                 "kv_bytes_per_token": chosen.kv_bytes_per_token,
                 "source_code": companions.code,
                 "left_out": companions.left_out,
-                **origin_json(chosen),
+                **origin_of(chosen),
             }
         )
         return

@@ -8,7 +8,7 @@ import typer
 from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
 from qcqa.cli.jobs import RunArgument
-from qcqa.cli.origin import origin_json, tell_origin, tell_unfinished
+from qcqa.cli.origin import tell_origin, tell_unfinished
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import ExportError
 from qcqa.files import write_text_atomically
@@ -197,7 +197,6 @@ def _tell(run: Run, path: Path, plan: GroupingPlan | None = None, *, as_json: bo
     else:
         tell_origin(run, plan)
     if as_json:
-        origin = origin_json(plan) if plan else {}
-        print_json({"file": str(path), "bytes": path.stat().st_size, **origin})
+        print_json({"file": str(path), "bytes": path.stat().st_size})
     else:
         console.print(f"{path}: {path.stat().st_size / 1024:,.1f} KiB")

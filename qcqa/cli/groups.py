@@ -18,7 +18,7 @@ from qcqa.cli.budget_options import (
     heads_within_budget,
 )
 from qcqa.cli.jobs import RunArgument
-from qcqa.cli.origin import origin_json, tell_origin
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.cli.summary import print_groupings
 from qcqa.errors import SettingsError
@@ -27,7 +27,7 @@ from qcqa.report.differences import PlanDifference, difference_table, plan_diffe
 from qcqa.report.group_costs import LayerCost, group_cost_table, layer_cost_table, layer_costs
 from qcqa.report.layer_bars import LayerErrors, layer_errors
 from qcqa.report.palette import method_style
-from qcqa.runs.plans import plan_of_run
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.plan import plan_of_result
 
@@ -83,7 +83,7 @@ def groups(
         difference = plan_difference(plan, plan_of_result(result, heads, method=against))
     tell_origin(found, plan)
     if as_json:
-        told = _plan_json(plan, errors, layers) | origin_json(plan)
+        told = _plan_json(plan, errors, layers) | origin_of(plan)
         if costs:
             told["costs"] = [_cost_json(cost) for cost in costs]
         if difference is not None:

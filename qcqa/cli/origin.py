@@ -3,8 +3,6 @@
 It is said once nothing can be refused any more: a mistake is one line.
 """
 
-from typing import Any
-
 import typer
 
 from qcqa.cli.jobs import name_of
@@ -26,8 +24,3 @@ def tell_unfinished(run: Run) -> None:
     if lacks is not None:
         remedy = f" `qcqa runs resume {name_of(run)}` goes on." if lacks.can_resume else ""
         typer.echo(f"{lacks.sentence}{remedy}", err=True)
-
-
-def origin_json(plan: GroupingPlan) -> dict[str, Any]:
-    """Return the same two as JSON values, by their names in the plan's provenance."""
-    return {key: plan.provenance[key] for key in ("chosen", "search") if key in plan.provenance}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from qcqa.evaluated import Evaluated, figures_of_plan
 from qcqa.plan import GroupingPlan
@@ -56,3 +57,12 @@ def plan_of_run(
         measured=figures_of_plan(plan, rows),
         provenance={**plan.provenance, **origin},
     )
+
+
+def origin_of(plan: GroupingPlan) -> dict[str, Any]:
+    """Return why a plan of a run was taken and what its search lacked, as JSON values.
+
+    They are named as in the plan's provenance, and left out where there is nothing to say:
+    ``chosen`` and ``search``.
+    """
+    return {key: plan.provenance[key] for key in ("chosen", "search") if key in plan.provenance}
