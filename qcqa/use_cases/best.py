@@ -204,13 +204,14 @@ class _Comparison:
         return data_of(self.metric).replace("_", " ")
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        """Smaller the better it serves: figures of most plans, then the metric, then samples."""
+    def order(self) -> tuple[int, int, int, int]:
+        """Smaller the better it serves: most plans, most that were searched, metric, samples."""
         name = metric_of(self.metric).name
         is_telling = is_of_text(self.metric) and name in _TELLING
         place = _TELLING.index(name) if is_telling else len(_TELLING)
         samples = min(figure.sample_count or 0 for figure in self.figures.values())
-        return -len(self.figures), place, -samples
+        searched = len(set(self.figures) - set(BASELINES))
+        return -len(self.figures), -searched, place, -samples
 
     def best(self, plans: Mapping[str, _Plan]) -> list[str]:
         """Return the best method and those that are as good, the smaller caches first."""
