@@ -6,8 +6,18 @@ from qcqa.runs.run import Run
 from qcqa.runs.unfinished import unfinished
 
 
-def tell_unfinished(run: Run) -> None:
-    """Say which methods a search lacks that did not finish; nothing of one that did."""
+def tell_unfinished(run: Run, *, is_state_known: bool = False) -> None:
+    """Say which methods a search lacks that did not finish; nothing of one that did.
+
+    Parameters
+    ----------
+    run : Run
+        The search.
+    is_state_known : bool
+        Whether the page says already in which state it is.
+    """
     lacks = unfinished(run)
-    if lacks is not None:
-        st.warning(lacks.sentence, icon=":material/incomplete_circle:")
+    if lacks is None or (is_state_known and not lacks.missing):
+        return
+    said = lacks.lack if is_state_known else lacks.sentence
+    st.warning(said, icon=":material/incomplete_circle:")

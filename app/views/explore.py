@@ -39,7 +39,7 @@ _METHODS_AS_HIGH_AS_THE_CHART = 5
 def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
-        tell_unfinished(run)
+        tell_unfinished(run, is_state_known=True)
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
         rows = measured_of(run)

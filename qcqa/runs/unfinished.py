@@ -36,13 +36,17 @@ class Unfinished:
 
     @property
     def sentence(self) -> str:
+        """Its state and what is missing, for people."""
+        return f"This search {_SAID[self.state]}: {self.lack}"
+
+    @property
+    def lack(self) -> str:
         """What is missing, for people."""
-        said = f"This search {_SAID[self.state]}"
         if not self.missing:
-            return f"{said}: the methods that it was asked for have plans, but it did not end."
+            return "the methods that it was asked for have plans, but it did not end."
         labels = [METHODS[name].label if name in METHODS else name for name in self.missing]
         verb, whose = ("is", "its") if len(labels) == 1 else ("are", "their")
-        return f"{said}: {', '.join(labels)} {verb} missing; {whose} plans may be better."
+        return f"{', '.join(labels)} {verb} missing; {whose} plans may be better."
 
     @property
     def can_resume(self) -> bool:
