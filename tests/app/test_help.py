@@ -36,4 +36,4 @@ def test_chart_of_the_included_run_is_explained(
 def test_help_keeps_the_choices(make_run: Callable[..., Run], open_app: OpenApp) -> None:
     run = make_run()
     app = open_app("help", run=run.id, budget="30")
-    assert (app.query_params["run"], app.query_params["budget"]) == (run.id, "30%")
+    assert (app.query_params["run"], app.query_params["budget"]) == (run.id, "30")
