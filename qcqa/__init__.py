@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from qcqa.plan_file import save_plan as save_plan
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
+    from qcqa.use_cases.best import best_method as best_method
     from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
@@ -79,6 +80,7 @@ _HOME = {
     "SearchResult": "qcqa.search_result",
     "SearchSettings": "qcqa.search.config",
     "Server": "qcqa.capacity",
+    "best_method": "qcqa.use_cases.best",
     "capacity_of": "qcqa.capacity",
     "convert": "qcqa.attention.live",
     "convert_by_plan": "qcqa.use_cases.convert",

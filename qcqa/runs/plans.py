@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from qcqa.errors import BudgetError
 from qcqa.evaluated import Evaluated, figures_of_plan
 from qcqa.plan import GroupingPlan
 from qcqa.runs.run import Run
@@ -42,6 +43,13 @@ def plan_of_run(
     """
     result = run.result() if result is None else result
     rows = run.measured() if rows is None else tuple(rows)
+    lacks = unfinished(run)
+    if lacks is not None and method in lacks.missing:
+        raise BudgetError(
+            f"no plan of {method!r} yet",
+            expected=f"one of {', '.join(result.fronts)}",
+            remedy=f"qcqa runs resume {run.id}" if lacks.can_resume else "wait for the search",
+        )
     plan = plan_of_result(
         result,
         max_cached_heads,
@@ -50,7 +58,6 @@ def plan_of_run(
         settings=run.search.settings,
         run=run.id,
     )
-    lacks = unfinished(run)
     origin = {"search": lacks.to_json()} if lacks else {}
     return replace(
         plan,

@@ -67,6 +67,8 @@ class BestMethod:
         Other methods whose plans are as good by it.
     measured, unmeasured : tuple of str
         Methods with a plan within the budget that have a figure to compare, and those without.
+    has_other_figures : bool
+        Whether something was measured, if only of other plans or on too little.
     """
 
     method: str
@@ -77,6 +79,7 @@ class BestMethod:
     equals: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    has_other_figures: bool = False
 
     @property
     def ground(self) -> str:
@@ -106,6 +109,8 @@ class BestMethod:
         told = f"{_PREDICTIONS[self.by]}: "
         if self.measured:
             told += f"this plan was not measured, only {_labels(self.measured)}"
+        elif self.has_other_figures:
+            told += "no plan for this budget was measured on enough"
         else:
             told += "nothing was measured"
         return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
@@ -132,10 +137,15 @@ def best_method(
     """
     plans = _plans_within(result, max_cached_heads)
     predicted, *alike = _best_predicted(plans)
-    comparison = _comparison(plans, tuple(rows))
+    every = tuple(rows)
+    comparison = _comparison(plans, every)
     if comparison is None:
         return BestMethod(
-            predicted, plans[predicted].fitness, equals=tuple(alike), unmeasured=tuple(plans)
+            predicted,
+            plans[predicted].fitness,
+            equals=tuple(alike),
+            unmeasured=tuple(plans),
+            has_other_figures=bool(every),
         )
     best, *equals = comparison.best(plans)
     measured = tuple(name for name in plans if name in comparison.figures)
@@ -267,31 +277,27 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
 
 def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
-    names = dict.fromkeys(figure.metric for row in rows for figure in row.measured)
+    sizes = {name: plan.num_cached_heads for name, plan in plans.items()}
+    own = [row for row in rows if sizes.get(row.method) == row.num_cached_heads]
+    # Of several merges it is the method's own: the last counts.
+    own.sort(key=lambda row: row.merge == plans[row.method].merge)
+    names = dict.fromkeys(figure.metric for row in own for figure in row.measured)
     found = [
         comparison
         for metric in names
         if _is_of_quality(metric)
-        for conditions in conditions_of(rows, metric)
-        if (comparison := _compared(plans, rows, metric, conditions)).figures
+        for conditions in conditions_of(own, metric)
+        if (comparison := _compared(own, metric, conditions)).figures
     ]
     return min(found, key=lambda comparison: comparison.order, default=None)
 
 
-def _compared(
-    plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...], metric: str, conditions: Conditions
-) -> _Comparison:
+def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Comparison:
     """Return one figure of the plans, of those that have it."""
     figures, errors = {}, {}
-    # Of several merges it is the method's own.
-    for row in sorted(
-        rows_under(rows, metric, conditions),
-        key=lambda row: row.method in plans and row.merge == plans[row.method].merge,
-    ):
-        plan, figure = plans.get(row.method), row.figure(metric)
-        if plan is None or figure is None or plan.num_cached_heads != row.num_cached_heads:
-            continue
-        if is_small(figure) or not isfinite(figure.value):
+    for row in rows_under(rows, metric, conditions):
+        figure = row.figure(metric)
+        if figure is None or is_small(figure) or not isfinite(figure.value):
             continue
         # All were compared with the source sample by sample: that is surer than the figure alone.
         paired = row.figure(metric + DIFFERENCE) or figure

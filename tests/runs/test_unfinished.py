@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from qcqa.errors import BudgetError
 from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.run import Run, open_run
 from qcqa.runs.status import RunStatus, State
@@ -63,6 +64,12 @@ def test_a_state_that_cannot_be_read_is_not_taken_for_finished(run: Run) -> None
     assert lacks is not None
     assert (lacks.state, lacks.missing) == ("damaged", ())
     assert "does not say whether it finished" in lacks.sentence
+
+
+def test_a_method_that_is_missing_is_refused_with_the_remedy(run: Run) -> None:
+    _stop(run, "cancelled", without="optimal")
+    with pytest.raises(BudgetError, match="no plan of 'optimal' yet; .* qcqa runs resume run$"):
+        plan_of_run(run, 48, method="optimal")
 
 
 def test_its_plans_carry_it_along_whoever_asks_for_them(run: Run) -> None:

@@ -174,6 +174,7 @@ def test_small_samples_decide_nothing(result: SearchResult) -> None:
     rows = [_row("optimal", 0.3, samples=4), _row("gqa", 0.4, samples=4)]
     best = best_method(result, HALF, rows)
     assert (best.method, best.by, best.measured) == ("optimal", "wse", ())
+    assert "no plan for this budget was measured on enough, and WSE need not" in best.ground
 
 
 @pytest.mark.parametrize(
