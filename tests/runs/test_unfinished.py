@@ -68,7 +68,7 @@ def test_a_state_that_cannot_be_read_is_not_taken_for_finished(run: Run) -> None
 
 def test_a_method_that_is_missing_is_refused_with_the_remedy(run: Run) -> None:
     _stop(run, "cancelled", without="optimal")
-    with pytest.raises(BudgetError, match="no plan of 'optimal' yet; .* qcqa runs resume run$"):
+    with pytest.raises(BudgetError, match=r"no plan of 'optimal' yet; .* qcqa runs resume run$"):
         plan_of_run(run, 48, method="optimal")
 
 
