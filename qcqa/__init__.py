@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from qcqa.search.config import SearchSettings as SearchSettings
     from qcqa.search_result import SearchResult as SearchResult
     from qcqa.sensitivity import SensitivitySettings as SensitivitySettings
+    from qcqa.use_cases.best import best_method as best_method
     from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
     from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
     from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
@@ -83,6 +84,7 @@ _HOME = {
     "SearchSettings": "qcqa.search.config",
     "SensitivitySettings": "qcqa.sensitivity",
     "Server": "qcqa.capacity",
+    "best_method": "qcqa.use_cases.best",
     "capacity_of": "qcqa.capacity",
     "convert": "qcqa.attention.live",
     "convert_by_plan": "qcqa.use_cases.convert",

@@ -59,12 +59,44 @@ def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
     BudgetError
         If the ratio is not above 0 and at most 1.
     """
+    return int(_checked(kv_ratio) * spec.num_cached_heads + _ROUNDING)
+
+
+def parse_ratio(text: str) -> float:
+    """Return a KV ratio written as ``50%`` or ``0.5``: in an address, or on a command line.
+
+    Raises
+    ------
+    BudgetError
+        If it is neither, or not above 0 and at most 1.
+    """
+    number, sign, rest = text.strip().partition("%")
+    try:
+        if rest:
+            raise ValueError
+        value = float(number)
+    except ValueError:
+        raise BudgetError(f"budget {text!r}", expected="a share such as 50% or 0.5") from None
+    if sign:
+        return _checked(value / 100)
+    is_percent = 1 < value <= 100
+    remedy = f"write {budget_text(value / 100)} or {value / 100:.10g}" if is_percent else None
+    return _checked(value, remedy=remedy)
+
+
+def budget_text(kv_ratio: float) -> str:
+    """Return a KV ratio as :func:`parse_ratio` reads it, such as ``50%``."""
+    return f"{100 * kv_ratio:.10g}%"
+
+
+def _checked(kv_ratio: float, *, remedy: str | None = None) -> float:
     if not 0 < kv_ratio <= 1:
         raise BudgetError(
             f"KV ratio {kv_ratio:g}",
             expected="a number above 0 and at most 1 (1 is the source's own cache)",
+            remedy=remedy,
         )
-    return int(kv_ratio * spec.num_cached_heads + _ROUNDING)
+    return kv_ratio
 
 
 def ratio_of_heads(spec: ModelSpec, num_cached_heads: int) -> float:

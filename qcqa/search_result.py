@@ -118,6 +118,11 @@ class ResultFolder:
         """Whether there is a result to be read, if only a part of it: the bound comes first."""
         return self._bound.exists()
 
+    @property
+    def methods(self) -> list[str]:
+        """Methods whose fronts are there."""
+        return saved_methods(self._fronts)
+
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -157,8 +162,7 @@ class ResultFolder:
 
     def front(self, method: str) -> Front | None:
         """Return one method's front, or None if it is not there yet."""
-        is_there = method in saved_methods(self._fronts)
-        return load_front(self._fronts, method) if is_there else None
+        return load_front(self._fronts, method) if method in self.methods else None
 
     def result(self) -> SearchResult:
         """Return all that is there.
@@ -173,7 +177,7 @@ class ResultFolder:
             raise RunError(
                 f"{self.path} holds no result yet", remedy="wait for the run or resume it"
             )
-        fronts = {name: load_front(self._fronts, name) for name in saved_methods(self._fronts)}
+        fronts = {name: load_front(self._fronts, name) for name in self.methods}
         return SearchResult(
             grams=grams,
             fronts=fronts,

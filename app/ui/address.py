@@ -4,7 +4,9 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
+from qcqa.budget import budget_text, parse_ratio
 from qcqa.capacity import WEIGHT_BYTES
+from qcqa.errors import BudgetError
 from qcqa.model_spec import DTYPE_BYTES
 from qcqa.report.error_axis import ERROR_SCALES
 from qcqa.report.group_costs import KIND_LABELS
@@ -31,8 +33,16 @@ def _number(text: str, *, most: float) -> float | None:
     return value if 0 < value <= most else None
 
 
-def _percent(text: str) -> float | None:
-    return _number(text, most=100)
+def _budget(text: str) -> float | None:
+    """Return percent; as on the command line, and as addresses of earlier releases have them."""
+    try:
+        return round(100 * parse_ratio(text), 10)
+    except BudgetError:
+        return _number(text, most=100)
+
+
+def _budget_text(percent: float) -> str:
+    return budget_text(percent / 100)
 
 
 def _size(text: str) -> float | None:
@@ -88,7 +98,7 @@ class Choices:
     run : str or None
         Id of the run; the included one by default.
     budget : float
-        KV-cache budget in percent of the source's.
+        KV-cache budget in percent of the source's; ``50%`` in the address.
     unit : KvUnit
         In which sizes are shown.
     scale : str or None
@@ -131,7 +141,7 @@ class Choices:
     """
 
     run: Annotated[str | None, str] = None
-    budget: Annotated[float, _percent] = 50.0
+    budget: Annotated[float, _budget, _budget_text] = 50.0
     unit: Annotated[KvUnit, one_of(KV_UNITS)] = "percent"
     scale: Annotated[str | None, _scale] = None
     log: Annotated[bool | None, switch] = None
@@ -164,11 +174,13 @@ def to_address(chosen: Any) -> dict[str, str]:
     Parameters
     ----------
     chosen : dataclass instance
-        :class:`Choices`, or another whose fields are annotated with what reads them.
+        :class:`Choices`, or another whose fields are annotated with what reads them, and with what
+        writes them where that is special.
     """
     defaults = asdict(type(chosen)())
+    hints = get_type_hints(type(chosen), include_extras=True)
     return {
-        _SHOWN.get(name, name): _text(value)
+        _SHOWN.get(name, name): (*hints[name].__metadata__, _text)[1](value)
         for name, value in asdict(chosen).items()
         if value != defaults[name]
     }

@@ -1,11 +1,12 @@
 """The best plan of each method at the budget, as one sentence and as cards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite, isnan
 from typing import Literal
 
 import streamlit as st
 
+from qcqa.evaluated import Evaluated
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.palette import MethodStyle, method_style
@@ -13,48 +14,57 @@ from qcqa.report.plan_card import PlanCard, plan_card
 from qcqa.report.plan_figures import PlanFigure
 from qcqa.report.wording import ERROR_NAMES, error_text, listed
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import best_method
+from qcqa.use_cases.best import best_method
 from ui.glyph import glyph
 from ui.state import choices, choose
 
 Points = Mapping[str, BudgetPoint | None]
 
 
-def best_points(points: Points, result: SearchResult, max_cached_heads: int) -> list[BudgetPoint]:
-    """Return the points to recommend, equally good ones in order; none where no plan fits.
+def best_points(
+    points: Points, result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated]
+) -> list[BudgetPoint]:
+    """Return the points to recommend: the best, and those as good; none where no plan fits.
 
-    What was chosen by measured loss comes before what was chosen by WSE, which only predicts.
+    Which they are, by what was measured in ``rows`` or else by what the search predicts, is said
+    by :func:`~qcqa.use_cases.best.best_method`.
     """
     if not any(points.values()):
         return []
-    best = points[best_method(result, max_cached_heads)]
-    return [
-        point
-        for point in points.values()
-        if best is not None
-        and point is not None
-        and point.fitness == best.fitness
-        and point.error <= best.error * (1 + 1e-9)
-    ]
+    best = best_method(result, max_cached_heads, rows)
+    found = (points[method] for method in (best.method, *best.equals))
+    return [point for point in found if point is not None]
 
 
 def selected_point(
-    points: Points, result: SearchResult, max_cached_heads: int
+    points: Points, result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated]
 ) -> BudgetPoint | None:
     """Return the plan of the method that the reader chose, or else the best; None if none fits."""
     chosen = points.get(choices().method or "")
     if chosen is not None:
         return chosen
-    return next(iter(best_points(points, result, max_cached_heads)), None)
+    return next(iter(best_points(points, result, max_cached_heads, rows)), None)
 
 
-def headline(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> None:
+def headline(
+    points: Points,
+    result: SearchResult,
+    axis: KvAxis,
+    max_cached_heads: int,
+    rows: tuple[Evaluated, ...] = (),
+) -> None:
     """Say in one sentence what the budget buys."""
-    st.subheader(_bought(points, result, axis, max_cached_heads), anchor=False)
+    st.subheader(_bought(points, result, axis, max_cached_heads, rows), anchor=False)
 
 
-def _bought(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads: int) -> str:
-    equals = best_points(points, result, max_cached_heads)
+def _bought(
+    points: Points,
+    result: SearchResult,
+    axis: KvAxis,
+    max_cached_heads: int,
+    rows: tuple[Evaluated, ...],
+) -> str:
+    equals = best_points(points, result, max_cached_heads, rows)
     size = size_text(choices().budget, "percent")
     if not equals:
         least = min(int(front.cost[0]) for front in result.fronts.values())
@@ -65,6 +75,10 @@ def _bought(points: Points, result: SearchResult, axis: KvAxis, max_cached_heads
     best = equals[0]
     if any(point is not None and point.wse == 0 for point in points.values()):
         return "The source itself fits this budget: nothing needs to be merged."
+    chosen = best_method(result, max_cached_heads, rows)
+    if chosen.by == "measured":
+        name = method_style(best.method).label
+        return f"Within {size} of the source's KV cache, **{name}** is the best: {chosen.ground}."
     names = listed([f"**{method_style(p.method).label}**" for p in equals])
     verb = "lose" if len(equals) > 1 else "loses"
     said = f"Within {size} of the source's KV cache, {names} {verb} least"

@@ -16,6 +16,7 @@ from qcqa.report.palette import method_style
 from qcqa.report.wording import counted
 from qcqa.runs.config import ConversionConfig
 from qcqa.runs.conversions import conversions_of, converted_of, create_conversion, default_folder
+from qcqa.runs.plans import origin_of
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.use_cases.convert_preflight import (
@@ -134,7 +135,9 @@ def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
     if is_asked:
         with shown_in_place():
             point = (plan.method, max_cached_heads)
-            workers.start(create_conversion(run, point=point, folder=folder))
+            workers.start(
+                create_conversion(run, point=point, folder=folder, origin=origin_of(plan))
+            )
             st.rerun()
 
 

@@ -60,6 +60,8 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
             f"Merge: {merge_text(plan)}. Relative WSE {significant(predicted.relative_wse)}; "
             f"{measured}."
         )
+        if "chosen" in plan.provenance:
+            st.caption(plan.provenance["chosen"]["why"])
         _download(
             "plan.json",
             plan_text(plan),

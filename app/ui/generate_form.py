@@ -9,6 +9,7 @@ from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.runs.generations import create_generation, plans_side_by_side
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.best import best_method
 from qcqa.use_cases.points import Points, points_at, points_to_compare
 from qcqa.use_cases.texts_there import require_text_there
 from ui import workers
@@ -16,6 +17,7 @@ from ui.budget import budget_field
 from ui.device import choose_device
 from ui.errors import shown_in_place
 from ui.looks import look_at_prompt, require_model
+from ui.results import measured_of
 from ui.state import choose, redrawn_alone
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
@@ -53,7 +55,7 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
                 help="All models continue this. Left empty, each begins a text of its own.",
             )
         with right:
-            points = _points(result)
+            points = _points(run, result)
             settings, device = _settings()
         is_possible = False
         with left, shown_in_place():
@@ -81,14 +83,15 @@ def _begin_with(run: Run, last: Run | None) -> None:
         st.session_state.setdefault("generate_methods", [method for method, _ in config.points])
 
 
-def _points(result: SearchResult) -> Points:
+def _points(run: Run, result: SearchResult) -> Points:
     """Ask which plans stand beside the source."""
     heads = budget_field(result.spec, key="generate_budget")
     fitting = [method for method, _ in points_at(result, heads)]
     if not fitting:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return ()
-    begin = [method for method, _ in points_to_compare(result, heads)]
+    best = best_method(result, heads, measured_of(run))
+    begin = [method for method, _ in points_to_compare(result, heads, best.method)]
     wanted = st.session_state.setdefault("generate_methods", begin)
     # At another budget other methods have plans. A widget that is told the value that it already
     # has would lose what is being chosen.

@@ -54,14 +54,14 @@ def measure_form(
         Draws what can be measured; see :mod:`ui.benchmark_form`.
     """
     with shown_in_place(), st.container(key="measure"):
-        points = _points(result)
+        points = _points(result, rows)
         benchmark = ask(run)
         device = choose_device("measure_device")
         if points is not None and benchmark is not None:
             _start(run, result, rows, points, benchmark, device)
 
 
-def _points(result: SearchResult) -> Points | None:
+def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
     """Ask which plans; return None where there is none."""
     left, middle, right = st.columns(FORM_COLUMNS, gap="medium")
     with left:
@@ -85,7 +85,7 @@ def _points(result: SearchResult) -> Points | None:
         points = points_at(result, heads)
         if which == ONE and points:
             with right:
-                points = ((_method(result, points, heads), heads),)
+                points = ((_method(result, points, heads, rows), heads),)
     if not points:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return None
@@ -102,10 +102,12 @@ def _is_possible(run: Run, plans: Iterable[GroupingPlan]) -> bool:
     return False
 
 
-def _method(result: SearchResult, points: Points, max_cached_heads: int) -> str:
+def _method(
+    result: SearchResult, points: Points, max_cached_heads: int, rows: tuple[Evaluated, ...]
+) -> str:
     """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
     fitting = [method for method, _ in points]
-    best = best_points(points_at_budget(result, max_cached_heads), result, max_cached_heads)
+    best = best_points(points_at_budget(result, max_cached_heads), result, max_cached_heads, rows)
     chosen = choices().method
     shown = chosen if chosen in fitting else best[0].method
     st.selectbox(

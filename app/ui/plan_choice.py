@@ -1,15 +1,26 @@
 """Whose plan is looked at: one choice for all pages."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
+from qcqa.evaluated import Evaluated
+from qcqa.plan import GroupingPlan
 from qcqa.report.palette import method_style
+from qcqa.runs.plans import plan_of_run
+from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.cards import Points, selected_point
-from ui.state import widget
+from ui.state import choices, widget
 
 
 def plan_choice(
-    points: Points, result: SearchResult, max_cached_heads: int, *, heading: str | None = None
+    points: Points,
+    result: SearchResult,
+    max_cached_heads: int,
+    rows: Iterable[Evaluated],
+    *,
+    heading: str | None = None,
 ) -> str | None:
     """Draw the switch between methods whose plans fit the budget.
 
@@ -21,6 +32,8 @@ def plan_choice(
         Fronts of the methods.
     max_cached_heads : int
         The budget: K heads plus V heads over all layers.
+    rows : iterable of Evaluated
+        What was measured of the plans.
     heading : str, optional
         Stands above the switch, in place of its label.
 
@@ -30,7 +43,7 @@ def plan_choice(
         The chosen method; the best by default, and where the chosen one has no plan that fits.
         None, with nothing drawn, where no plan of any method fits.
     """
-    selected = selected_point(points, result, max_cached_heads)
+    selected = selected_point(points, result, max_cached_heads, rows)
     if selected is None:
         return None
     if heading is not None:
@@ -46,3 +59,19 @@ def plan_choice(
         **widget("method", selected.method, key="plan_method"),
     )
     return selected.method
+
+
+def chosen_plan(
+    run: Run,
+    result: SearchResult,
+    points: Points,
+    max_cached_heads: int,
+    rows: Iterable[Evaluated],
+) -> GroupingPlan:
+    """Return the plan that is looked at, with all that is known of it; one must fit the budget.
+
+    Where the reader chose no method its provenance says why it is this one's.
+    """
+    chosen = choices().method
+    method = chosen if points.get(chosen or "") else None
+    return plan_of_run(run, max_cached_heads, method=method, result=result, rows=rows)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from qcqa.evaluated import Evaluated
 from qcqa.plan_file import plan_text
 from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.kv_axis import KvAxis
@@ -11,10 +12,9 @@ from qcqa.report.palette import method_style
 from qcqa.report.plan_figures import PlanFigure
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import plan_of_result
 from ui.cards import Points, facts, selected_point
 from ui.chart import legible
-from ui.plan_choice import plan_choice
+from ui.plan_choice import chosen_plan, plan_choice
 from ui.wording import merge_text
 
 
@@ -25,6 +25,7 @@ def plan_panel(
     axis: KvAxis,
     max_cached_heads: int,
     figures: Mapping[str, PlanFigure],
+    rows: tuple[Evaluated, ...],
 ) -> None:
     """Draw the chosen method's plan as a chart of layers by heads, its figures and its file.
 
@@ -33,12 +34,12 @@ def plan_panel(
     QCQAError
         If the plan cannot be made.
     """
-    point = selected_point(points, result, max_cached_heads)
+    point = selected_point(points, result, max_cached_heads, rows)
     if point is None:
         return
-    plan_choice(points, result, max_cached_heads, heading="Which heads share")
+    plan_choice(points, result, max_cached_heads, rows, heading="Which heads share")
     method = point.method
-    plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
+    plan = chosen_plan(run, result, points, max_cached_heads, rows)
     left, right = st.columns([7, 3], gap="medium")
     with left:
         st.plotly_chart(

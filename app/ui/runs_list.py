@@ -90,8 +90,8 @@ def _table(runs: Runs, selected: list[str]) -> None:
             ),
             "best at 50 % KV": st.column_config.TextColumn(
                 width=215,
-                help="The plan to take at half of the KV cache: by measured accuracy where all "
-                "methods' plans were measured, by what the search predicts otherwise.",
+                help="The plan to take at half of the KV cache: by what was measured, or else by "
+                "what the search predicts.",
             ),
             "age": st.column_config.DatetimeColumn(format="distance", width=120),
             "measured": st.column_config.NumberColumn(

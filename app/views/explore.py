@@ -17,6 +17,7 @@ from ui.live import live_progress, stopped, tell_problem
 from ui.plan_panel import plan_panel
 from ui.results import measured_of, result_of, stamp_of
 from ui.state import choices, redrawn_alone
+from ui.unfinished import tell_unfinished
 from ui.wording import when
 
 from qcqa.evaluated import Evaluated
@@ -40,6 +41,7 @@ _METHODS_AS_HIGH_AS_THE_CHART = 5
 def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
+        tell_unfinished(run, is_state_known=True)
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
         rows = measured_of(run)
@@ -47,14 +49,14 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         figures = {}
         # One element, whether it holds one sentence or two: what is below it stays what it is.
         with st.container():
-            headline(points, result, axis, max_cached_heads)
+            headline(points, result, axis, max_cached_heads, rows)
             if metrics:
                 metric = shown_metric(metrics, choices().scale)
                 figures = figures_at(points, rows, metric, metrics[metric])
                 if sentence := best_measured(points, figures, metric):
                     st.markdown(f":material/science: {sentence}")
             _tell_of_wse(rows)
-        selected = selected_point(points, result, max_cached_heads)
+        selected = selected_point(points, result, max_cached_heads, rows)
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected, others)
@@ -64,7 +66,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
             # Below the chart there is room where the cards of many methods go further down.
             with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
                 gpu_panel(result.spec, axis.load, selected)
-        plan_panel(run, result, points, axis, max_cached_heads, figures)
+        plan_panel(run, result, points, axis, max_cached_heads, figures, rows)
         details = st.expander(
             "All figures at this budget",
             icon=":material/table:",

@@ -8,12 +8,12 @@ from ui.errors import shown_in_place
 from ui.export_cards import charts_card, code_card, plan_card, tables_card
 from ui.heading import page_heading
 from ui.live import tell_problem
-from ui.plan_choice import plan_choice
+from ui.plan_choice import chosen_plan, plan_choice
 from ui.results import measured_of, result_of
 from ui.state import redrawn_alone
+from ui.unfinished import tell_unfinished
 
 from qcqa.report.comparison import points_at_budget
-from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun
 from qcqa.search_result import SearchResult
@@ -24,15 +24,15 @@ from qcqa.search_result import SearchResult
 def export(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
+        tell_unfinished(run)
         axis, max_cached_heads = budget_controls(result.spec)
         points = points_at_budget(result, max_cached_heads)
-        method = plan_choice(points, result, max_cached_heads)
         rows = measured_of(run)
         plan = None
-        if method is None:
+        if plan_choice(points, result, max_cached_heads, rows) is None:
             st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         else:
-            plan = plan_of_run(run, max_cached_heads, method=method, result=result, rows=rows)
+            plan = chosen_plan(run, result, points, max_cached_heads, rows)
         with st.grid(3, min_column_width=280, gap="small"):
             if plan is not None:
                 plan_card(run, plan)

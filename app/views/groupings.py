@@ -10,10 +10,11 @@ from ui.heading import page_heading
 from ui.layer_effects import effects_of, effects_panel
 from ui.layer_panel import layer_panel
 from ui.live import tell_problem
-from ui.plan_choice import plan_choice
+from ui.plan_choice import chosen_plan, plan_choice
 from ui.plans_side_by_side import plans_side_by_side
-from ui.results import result_of
+from ui.results import measured_of, result_of
 from ui.state import redrawn_alone
+from ui.unfinished import tell_unfinished
 from ui.wording import merge_text
 
 from qcqa.report.comparison import points_at_budget
@@ -24,7 +25,6 @@ from qcqa.report.palette import method_style
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import plan_of_result
 
 
 @st.fragment
@@ -32,13 +32,15 @@ from qcqa.use_cases.plan import plan_of_result
 def groupings(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget and the chosen method."""
     with shown_in_place():
+        tell_unfinished(run)
         axis, max_cached_heads = budget_controls(result.spec)
+        rows = measured_of(run)
         points = points_at_budget(result, max_cached_heads)
-        method = plan_choice(points, result, max_cached_heads, heading="Which heads share")
+        method = plan_choice(points, result, max_cached_heads, rows, heading="Which heads share")
         if method is None:
-            headline(points, result, axis, max_cached_heads)
+            headline(points, result, axis, max_cached_heads, rows)
             return
-        plan = plan_of_result(result, max_cached_heads, method=method, run=run.id)
+        plan = chosen_plan(run, result, points, max_cached_heads, rows)
         errors = layer_errors(result.front(method), plan)
         st.markdown(
             f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "

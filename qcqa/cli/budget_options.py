@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from qcqa.budget import CacheLoad, heads_within_gib, heads_within_ratio
+from qcqa.budget import parse_ratio as parse_ratio
 from qcqa.errors import BudgetError
 from qcqa.model_spec import ModelSpec
 
 BudgetOption = Annotated[
-    str | None, typer.Option("--budget", help="Share of the source's KV cache: 0.5 or 50%.")
+    str | None, typer.Option("--budget", help="Share of the source's KV cache: 50% or 0.5.")
 ]
 BudgetGibOption = Annotated[
     float | None, typer.Option("--budget-gib", help="Size of the KV cache in GiB; needs --context.")
@@ -22,21 +23,6 @@ DtypeOption = Annotated[
     str | None,
     typer.Option("--dtype", help="Type of the cache; that of the weights by default."),
 ]
-
-
-def parse_ratio(text: str) -> float:
-    """Return a KV ratio written as ``0.5`` or ``50%``.
-
-    Raises
-    ------
-    BudgetError
-        If it is no number.
-    """
-    number, scale = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
-    try:
-        return float(number) / scale
-    except ValueError:
-        raise BudgetError(f"budget {text!r}", expected="a share such as 0.5 or 50%") from None
 
 
 def heads_within_budget(
@@ -57,7 +43,7 @@ def heads_within_budget(
     """
     if (budget is None) == (budget_gib is None):
         found = "no budget" if budget is None else "two budgets"
-        raise BudgetError(found, expected="either --budget 0.5 or --budget-gib 8 --context 32768")
+        raise BudgetError(found, expected="either --budget 50% or --budget-gib 8 --context 32768")
     if budget is not None:
         return heads_within_ratio(spec, parse_ratio(budget))
     if context is None:

@@ -9,16 +9,18 @@ from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.cli.budget_options import DtypeOption, parse_ratio
 from qcqa.cli.model_options import RevisionOption
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError, SettingsError
 from qcqa.gpus import GPUS, gpu_named
 from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
 from qcqa.report.capacity import capacity_sentence, capacity_table
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.inspect import inspect_model
 from qcqa.use_cases.model_size import ModelSize, model_size, size_on_this_machine
-from qcqa.use_cases.plan import plan_of_result
 from qcqa.user_path import as_meant, is_plain_file, user_path
 
 
@@ -44,8 +46,8 @@ def capacity(
         int, typer.Option("--context", help="Tokens of a sequence for the largest batch.")
     ] = 4096,
     budget: Annotated[
-        str, typer.Option("--budget", help="Share of the source's KV cache: 0.5 or 50%.")
-    ] = "0.5",
+        str, typer.Option("--budget", help="Share of the source's KV cache: 50% or 0.5.")
+    ] = "50%",
     method: Annotated[
         str | None,
         typer.Option("--method", "-m", help="Whose plan of the run; the best if unset."),
@@ -79,7 +81,7 @@ def capacity(
 
     Examples
     --------
-        qcqa capacity demo --gpu h200 --batch 8 --budget 0.5
+        qcqa capacity demo --gpu h200 --batch 8 --budget 50%
 
         qcqa capacity ./Llama-2-7b-hf --memory 24 --weights-dtype int8 --dtype float8_e4m3fn
     """
@@ -88,7 +90,7 @@ def capacity(
         raise SettingsError(found, expected="either --gpu H100 or --memory 80")
     # Before anything is read: a wrong name is found at once.
     chosen = gpu_named(gpu) if gpu else None
-    spec, heads, size = _subject(subject, parse_ratio(budget), method, revision)
+    spec, heads, size, taken = _subject(subject, parse_ratio(budget), method, revision)
     if parameters is None and size is None:
         raise SettingsError(
             f"the files of {spec.source} are not on this machine",
@@ -105,6 +107,8 @@ def capacity(
     source = capacity_of(spec, server, load)
     plan = capacity_of(spec, server, load, num_cached_heads=heads)
     most = size.most_tokens if size else None
+    if taken:
+        tell_origin(*taken)
     if as_json:
         print_json(
             {
@@ -115,6 +119,7 @@ def capacity(
                 **asdict(load),
                 "source": asdict(source),
                 "plan": {"kv_ratio": heads / spec.num_cached_heads, **asdict(plan)},
+                **(origin_of(taken[1]) if taken else {}),
             }
         )
         return
@@ -131,18 +136,19 @@ def capacity(
 
 def _subject(
     name: str, kv_ratio: float, method: str | None, revision: str | None
-) -> tuple[ModelSpec, int, ModelSize | None]:
-    """Return geometry, cached heads of the plan, and size where the model's files are here."""
+) -> tuple[ModelSpec, int, ModelSize | None, tuple[Run, GroupingPlan] | None]:
+    """Return geometry, cached heads, size where the model's files are here, and a run's plan."""
     run = _run_named(name)
     if run is None:
         if method is not None:
             raise SettingsError("--method of a model", expected="a run, which has plans")
         spec = inspect_model(name, revision=revision).spec
-        return spec, heads_within_ratio(spec, kv_ratio), model_size(name, revision=revision)
+        return spec, heads_within_ratio(spec, kv_ratio), model_size(name, revision=revision), None
     result = run.result()
     budget = heads_within_ratio(result.spec, kv_ratio)
-    plan = plan_of_result(result, budget, method=method)
-    return result.spec, plan.num_cached_heads, size_on_this_machine(result.spec)
+    plan = plan_of_run(run, budget, method=method, result=result)
+    size = size_on_this_machine(result.spec)
+    return result.spec, plan.num_cached_heads, size, (run, plan)
 
 
 def _run_named(name: str) -> Run | None:

@@ -7,6 +7,7 @@ import typer
 from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
 from qcqa.cli.model_options import RevisionOption
+from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.cli.summary import comparison_json, print_comparison
 from qcqa.errors import SettingsError
@@ -49,7 +50,7 @@ def compare(
     --------
         qcqa compare demo
 
-        qcqa compare ./opt-1.3b --budgets 0.5,0.25 --context 2048 --json
+        qcqa compare ./opt-1.3b --budgets 50%,25% --context 2048 --json
 
         qcqa compare --run runs/llama
     """
@@ -65,6 +66,8 @@ def compare(
         raise SettingsError(f"{found} a model and a run", expected="one of them")
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
     heads = {ratio: heads_within_ratio(result.spec, ratio) for ratio in ratios}
+    if run is not None:
+        tell_unfinished(find_run(run))
     if as_json:
         print_json(comparison_json(result, heads, load))
         return

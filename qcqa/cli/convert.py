@@ -1,5 +1,6 @@
 """``qcqa convert``: from a plan to a checkpoint whose KV cache really is smaller."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,16 @@ from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import RevisionOption
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
 from qcqa.plan import GroupingPlan
 from qcqa.plan_file import load_plan
+from qcqa.progress import JobProgress
 from qcqa.runs.conversions import create_conversion
-from qcqa.runs.plans import plan_of_run
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
-from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import best_method
 from qcqa.user_path import user_path
 
 
@@ -47,7 +48,8 @@ def convert(
         str | None, typer.Option("--run", help="A run, whose best plan for --budget is taken.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", "-b", help="Share of the source's KV cache.")
+        str | None,
+        typer.Option("--budget", "-b", help="Share of the source's cache: 50% or 0.5."),
     ] = None,
     method: Annotated[
         str | None, typer.Option("--method", "-m", help="Method of the run; its best if unset.")
@@ -98,9 +100,9 @@ def convert(
     --------
         qcqa convert ./Llama-2-7b-hf --plan plan.json -o ./Llama-2-7b-qcqa
 
-        qcqa convert --run runs/llama --budget 0.5 -o ./Llama-2-7b-half
+        qcqa convert --run runs/llama --budget 50% -o ./Llama-2-7b-half
 
-        qcqa convert --run runs/llama --budget 0.5 -m best -o ./Llama-2-7b-half --detach
+        qcqa convert --run runs/llama --budget 50% -m best -o ./Llama-2-7b-half --detach
 
         qcqa convert --refresh ./Llama-2-7b-half
     """
@@ -124,14 +126,15 @@ def convert(
                 "--detach without a run, or with a model, a calibration, a revision or code",
                 expected="--run and --budget: the run names its model",
             )
-        result = found.result()
-        heads = _heads_of(result, budget)
-        point = (method or best_method(result, heads), heads)
-        conversion = create_conversion(found, point=point, folder=out)
+        chosen, heads = _plan_of(found, budget, method)
+        conversion = create_conversion(
+            found, point=(chosen.method, heads), folder=out, origin=origin_of(chosen)
+        )
+        tell_origin(found, chosen)
         start_or_carry_out(conversion, detach=True, as_json=as_json)
         return
     if found:
-        chosen = _plan_of(found, budget, method)
+        chosen, _ = _plan_of(found, budget, method)
     else:
         if budget or method:
             raise ConversionError("--budget or --method without --run", expected="a run")
@@ -140,6 +143,13 @@ def convert(
     from qcqa.use_cases.convert import convert_by_plan
 
     with progress_bar() as show:
+        # The first progress comes when all was looked at, and may be long before the end.
+        tell = cache(lambda: tell_origin(found, chosen) if found else None)
+
+        def on_progress(progress: JobProgress) -> None:
+            tell()
+            show(progress)
+
         companions = convert_by_plan(
             model or (found.search.model if found else ""),
             chosen,
@@ -148,7 +158,7 @@ def convert(
             calibrations=found.calibration_folder if found else None,
             fitted=found.fitted_folder if found else None,
             revision=revision or (found.search.revision if found else None),
-            on_progress=show,
+            on_progress=on_progress,
             with_source_code=with_source_code,
         )
     if as_json:
@@ -160,6 +170,7 @@ def convert(
                 "kv_bytes_per_token": chosen.kv_bytes_per_token,
                 "source_code": companions.code,
                 "left_out": companions.left_out,
+                **origin_of(chosen),
             }
         )
         return
@@ -195,12 +206,10 @@ def _print_line(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _plan_of(run: Run, budget: str | None, method: str | None) -> GroupingPlan:
-    result = run.result()
-    return plan_of_run(run, _heads_of(result, budget), method=method, result=result)
-
-
-def _heads_of(result: SearchResult, budget: str | None) -> int:
+def _plan_of(run: Run, budget: str | None, method: str | None) -> tuple[GroupingPlan, int]:
+    """Return the plan that is asked of a run, and its budget in cached heads."""
     if budget is None:
-        raise ConversionError("a run without --budget", expected="a share such as 0.5")
-    return heads_within_ratio(result.spec, parse_ratio(budget))
+        raise ConversionError("a run without --budget", expected="a share such as 50% or 0.5")
+    ratio, result = parse_ratio(budget), run.result()
+    heads = heads_within_ratio(result.spec, ratio)
+    return plan_of_run(run, heads, method=method, result=result), heads

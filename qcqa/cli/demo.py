@@ -22,8 +22,8 @@ from qcqa.user_path import user_path
 
 def demo(
     budget: Annotated[
-        str, typer.Option("--budget", help="Share of the source's KV cache.")
-    ] = "0.5",
+        str, typer.Option("--budget", help="Share of the source's KV cache: 50% or 0.5.")
+    ] = "50%",
     out: Annotated[
         Path,
         typer.Option("--out", "-o", parser=user_path, metavar="PATH", help="File of the plan."),
@@ -44,7 +44,7 @@ def demo(
 
     Examples
     --------
-        qcqa demo --budget 0.25 -o plan.json
+        qcqa demo --budget 25% -o plan.json
 
         qcqa demo --run runs/demo
     """
@@ -56,6 +56,7 @@ def demo(
         result = search_model("demo", on_progress=show)
     plan = plan_of_result(result, heads_within_ratio(result.spec, ratio))
     save_plan(plan, out)
+    typer.echo(plan.provenance["chosen"]["why"], err=True)
     if as_json:
         print_json({**result_json(result), "plan": plan_to_json(plan)})
         return

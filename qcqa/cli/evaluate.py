@@ -16,6 +16,7 @@ from qcqa.cli.model_options import (
     ModelInsteadArgument,
     RevisionOption,
 )
+from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, newest_figures
@@ -26,7 +27,7 @@ from qcqa.runs.store import find_run
 from qcqa.use_cases.points import points_along
 from qcqa.user_path import as_meant, user_path
 
-_DEFAULT_BUDGETS = "0.75,0.5,0.25"
+_DEFAULT_BUDGETS = "75%,50%,25%"
 
 
 def evaluate(
@@ -110,7 +111,7 @@ def evaluate(
 
     Examples
     --------
-        qcqa evaluate --run demo --budgets 0.5,0.25 --text demo --limit 50
+        qcqa evaluate --run demo --budgets 50%,25% --text demo --limit 50
 
         qcqa evaluate --run runs/llama -m qcqa-ac -m gqa --tasks hellaswag,arc_easy --detach
 
@@ -148,6 +149,7 @@ def evaluate(
         device=device,
         dtype=dtype,
     )
+    tell_unfinished(search)
     start_or_carry_out(evaluation, detach=detach, as_json=as_json)
 
 

@@ -8,9 +8,11 @@ import typer
 from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
 from qcqa.cli.jobs import RunArgument
+from qcqa.cli.origin import tell_origin, tell_unfinished
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import ExportError
 from qcqa.files import write_text_atomically
+from qcqa.plan import GroupingPlan
 from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.chart import front_chart, grouping_chart
 from qcqa.report.comparison import comparison_table
@@ -22,6 +24,7 @@ from qcqa.runs.plans import plan_of_run
 from qcqa.runs.recipe import recipe_of
 from qcqa.runs.recipe_python import python_recipe
 from qcqa.runs.recipe_shell import shell_recipe
+from qcqa.runs.run import Run
 from qcqa.runs.store import find_run
 from qcqa.user_path import user_path
 
@@ -31,7 +34,7 @@ OutOption = Annotated[
     Path, typer.Option("--out", "-o", parser=user_path, metavar="PATH", help="File to write.")
 ]
 RatioOption = Annotated[
-    str, typer.Option("--budget", "-b", help="Share of the source's KV cache: 0.5 or 50%.")
+    str, typer.Option("--budget", "-b", help="Share of the source's KV cache: 50% or 0.5.")
 ]
 MethodOption = Annotated[
     str | None,
@@ -58,7 +61,7 @@ def chart(
             "metric such as heldout/accuracy.",
         ),
     ] = "relative",
-    budget: RatioOption = "0.5",
+    budget: RatioOption = "50%",
     method: MethodOption = None,
     unit: Annotated[KvUnit, typer.Option("--unit", help="Of the cache's size.")] = "percent",
     context: ContextOption = 4096,
@@ -75,14 +78,15 @@ def chart(
     --------
         qcqa export chart demo -o front.html
 
-        qcqa export chart demo --vertical heldout/accuracy --budget 0.375 -o accuracy.png
+        qcqa export chart demo --vertical heldout/accuracy --budget 37.5% -o accuracy.png
 
-        qcqa export chart demo --show groups --method best --budget 0.375 -o groups.svg
+        qcqa export chart demo --show groups --method best --budget 37.5% -o groups.svg
     """
     found = find_run(run)
     result = found.result()
     ratio = parse_ratio(budget)
     heads = heads_within_ratio(result.spec, ratio)
+    plan = None
     if show == "fronts":
         load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
         figure = front_chart(
@@ -97,7 +101,7 @@ def chart(
         plan = plan_of_run(found, heads, method=method, result=result)
         figure = grouping_chart(plan, name=found.config.name)
     save_figure(figure, out)
-    _tell(out, as_json=as_json)
+    _tell(found, out, plan, as_json=as_json)
 
 
 @cli.command("table")
@@ -111,7 +115,7 @@ def table(
             help="All methods at the budget, all plans of all fronts, or the measured figures.",
         ),
     ] = "methods",
-    budget: RatioOption = "0.5",
+    budget: RatioOption = "50%",
     context: ContextOption = 4096,
     batch: BatchOption = 1,
     dtype: DtypeOption = None,
@@ -121,7 +125,7 @@ def table(
 
     Examples
     --------
-        qcqa export table demo --budget 0.375 -o methods.csv
+        qcqa export table demo --budget 37.5% -o methods.csv
 
         qcqa export table demo --show front -o front.csv
     """
@@ -141,13 +145,13 @@ def table(
         heads = heads_within_ratio(result.spec, parse_ratio(budget))
         text = comparison_table(result, heads, load).to_csv()
     _write(out, text)
-    _tell(out, as_json=as_json)
+    _tell(found, out, as_json=as_json)
 
 
 @cli.command("code")
 def code(
     run: RunArgument,
-    budget: RatioOption = "0.5",
+    budget: RatioOption = "50%",
     method: MethodOption = None,
     python: Annotated[
         bool, typer.Option("--python", help="A Python script instead of commands.")
@@ -161,9 +165,9 @@ def code(
 
     Examples
     --------
-        qcqa export code demo --budget 0.375
+        qcqa export code demo --budget 37.5%
 
-        qcqa export code demo --budget 0.375 --python -o again.py
+        qcqa export code demo --budget 37.5% --python -o again.py
     """
     found = find_run(run)
     result = found.result()
@@ -176,6 +180,7 @@ def code(
         print(text, end="")
     else:
         _write(out, text)
+    tell_origin(found, plan)
 
 
 def _write(path: Path, text: str) -> None:
@@ -185,7 +190,12 @@ def _write(path: Path, text: str) -> None:
         raise ExportError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _tell(path: Path, *, as_json: bool) -> None:
+def _tell(run: Run, path: Path, plan: GroupingPlan | None = None, *, as_json: bool) -> None:
+    """Say what was written, and of the plan on it, if there is one, why it was taken."""
+    if plan is None:
+        tell_unfinished(run)
+    else:
+        tell_origin(run, plan)
     if as_json:
         print_json({"file": str(path), "bytes": path.stat().st_size})
     else:

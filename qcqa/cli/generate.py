@@ -17,12 +17,14 @@ from qcqa.cli.model_options import (
     ModelInsteadArgument,
     RevisionOption,
 )
+from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json
 from qcqa.errors import EvaluationError
 from qcqa.generated import GenerationSettings
 from qcqa.plan_file import load_plan
 from qcqa.runs.generations import create_generation
 from qcqa.runs.store import find_run
+from qcqa.use_cases.best import best_method
 from qcqa.use_cases.points import points_to_compare
 from qcqa.user_path import user_path
 
@@ -45,7 +47,7 @@ def generate(
     budget: Annotated[
         str | None,
         typer.Option(
-            "--budget", help="Share of the source's KV cache; 0.5 if unset.", show_default=False
+            "--budget", help="Share of the source's KV cache; 50% if unset.", show_default=False
         ),
     ] = None,
     method: Annotated[
@@ -80,7 +82,7 @@ def generate(
 
     Examples
     --------
-        qcqa generate --run demo --budget 0.5 -m qcqa-ac -m gqa --prompt "Marco likes eggs."
+        qcqa generate --run demo --budget 50% -m qcqa-ac -m gqa --prompt "Marco likes eggs."
 
         qcqa generate ./Llama-2-7b-hf --plan plan.json --prompt "Once upon a time" --json
     """
@@ -97,11 +99,18 @@ def generate(
         )
     search = find_run(run)
     result = search.result()
-    heads = heads_within_ratio(result.spec, parse_ratio(budget or "0.5"))
-    points = tuple((name, heads) for name in method) if method else points_to_compare(result, heads)
+    heads = heads_within_ratio(result.spec, parse_ratio(budget or "50%"))
+    best = None if method else best_method(result, heads, search.measured())
+    if best is None:
+        points = tuple((name, heads) for name in method or ())
+    else:
+        points = points_to_compare(result, heads, best.method)
     generation = create_generation(
         search, points=points, settings=settings, device=device, dtype=dtype
     )
+    tell_unfinished(search)
+    if best is not None:
+        typer.echo(best.sentence, err=True)
     carry_out(generation, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from qcqa.cli.budget_options import (
     heads_within_budget,
 )
 from qcqa.cli.jobs import RunArgument
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.cli.summary import print_groupings
 from qcqa.errors import SettingsError
@@ -26,6 +27,7 @@ from qcqa.report.differences import PlanDifference, difference_table, plan_diffe
 from qcqa.report.group_costs import LayerCost, group_cost_table, layer_cost_table, layer_costs
 from qcqa.report.layer_bars import LayerErrors, layer_errors
 from qcqa.report.palette import method_style
+from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.plan import plan_of_result
 
@@ -39,7 +41,7 @@ def groups(
     dtype: DtypeOption = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", "-m", help="Whose plan; that with the smallest error if unset."),
+        typer.Option("--method", "-m", help="Whose plan; the one that `qcqa plan` takes if unset."),
     ] = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="Only this layer, and what each group costs.")
@@ -54,13 +56,14 @@ def groups(
 
     Examples
     --------
-        qcqa groups demo --budget 0.5
+        qcqa groups demo --budget 50%
 
-        qcqa groups demo --budget 0.5 --method optimal --layer 3
+        qcqa groups demo --budget 50% --method optimal --layer 3
 
-        qcqa groups demo --budget 0.5 --method optimal --against gqa --json
+        qcqa groups demo --budget 50% --method optimal --against gqa --json
     """
-    result = find_run(run).result()
+    found = find_run(run)
+    result = found.result()
     heads = heads_within_budget(
         result.spec,
         budget=budget,
@@ -72,14 +75,15 @@ def groups(
     if layer is not None and not 0 <= layer < result.spec.num_layers:
         raise SettingsError(f"layer {layer}", expected=f"0 to {result.spec.num_layers - 1}")
     layers = range(result.spec.num_layers) if layer is None else [layer]
-    plan = plan_of_result(result, heads, method=method)
+    plan = plan_of_run(found, heads, method=method, result=result)
     errors = layer_errors(result.front(plan.method), plan)
     costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.layers[layer])
     difference = None
     if against is not None:
         difference = plan_difference(plan, plan_of_result(result, heads, method=against))
+    tell_origin(found, plan)
     if as_json:
-        told = _plan_json(plan, errors, layers)
+        told = _plan_json(plan, errors, layers) | origin_of(plan)
         if costs:
             told["costs"] = [_cost_json(cost) for cost in costs]
         if difference is not None:

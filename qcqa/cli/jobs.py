@@ -104,7 +104,7 @@ def _print_outcome(run: Run) -> None:
         case SearchConfig():
             print_result(run.result())
             console.print(f"\nRun {run.id} in {run.folder}")
-            command = f"qcqa plan {run.folder} --budget 0.5 -o plan.json"
+            command = f"qcqa plan {run.folder} --budget 50% -o plan.json"
             console.print(f"Make a plan of it with: {command}")
         case EvaluationConfig():
             print_measured(figures_of(run))

@@ -14,6 +14,7 @@ from qcqa.cli.budget_options import (
     heads_within_budget,
 )
 from qcqa.cli.jobs import RunArgument
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.plan_file import plan_text, plan_to_json, save_plan
 from qcqa.runs.plans import plan_of_run
@@ -33,7 +34,7 @@ def plan(
         typer.Option(
             "--method",
             "-m",
-            help="Method whose front is asked; the one with the smallest error if unset.",
+            help="Method whose plan is taken; the best by what was measured if unset.",
         ),
     ] = None,
     out: Annotated[
@@ -50,11 +51,15 @@ def plan(
 ) -> None:
     """Write the best plan of a run that fits a KV-cache budget.
 
+    The best is what was measured to be it, else what was chosen by what is closest to quality:
+    measured loss, output error, WSE. Standard error and the file's provenance say on which ground,
+    and what is missing where the search did not finish.
+
     What `qcqa evaluate --run` has measured on that very plan goes into the file.
 
     Examples
     --------
-        qcqa plan demo --budget 0.5 -o plan.json
+        qcqa plan demo --budget 50% -o plan.json
 
         qcqa plan runs/llama --budget-gib 8 --context 32768 --batch 4 --dtype float16 -o plan.json
     """
@@ -71,6 +76,7 @@ def plan(
     chosen = plan_of_run(found, heads, method=method, result=result)
     if out:
         save_plan(chosen, out)
+    tell_origin(found, chosen)
     if as_json:
         print_json(plan_to_json(chosen))
     elif out:

@@ -1,6 +1,7 @@
 """What each kind of run does, once a worker has it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from qcqa.converted import save_converted
@@ -148,9 +149,10 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> 
 
     search = search_of(run)
     method, max_cached_heads = config.point
+    plan = plan_of_run(search, max_cached_heads, method=method)
     converted = convert_and_measure(
         search.search.model,
-        plan_of_run(search, max_cached_heads, method=method),
+        replace(plan, provenance={**plan.provenance, **config.origin}),
         Path(config.folder),
         calibrations=search.calibration_folder,
         fitted=search.fitted_folder,

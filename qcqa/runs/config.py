@@ -1,6 +1,6 @@
 """What a run was asked to do: ``config.json``, written once when the run is made."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -101,11 +101,14 @@ class ConversionConfig(_Config):
         The plan: the best of a method within so many cached heads.
     folder : str
         Absolute path of the checkpoint to be written.
+    origin : dict
+        Why this plan was taken, for its provenance; see :func:`qcqa.runs.plans.plan_of_run`.
     """
 
     kind: Literal["conversion"] = "conversion"
     point: tuple[str, int]
     folder: str
+    origin: dict[str, Any] = {}
 
 
 #: Plans beside the source, so that their texts fit beside each other.

@@ -1,6 +1,8 @@
 """Conversions by a search's plans: runs inside its directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from qcqa.converted import Converted, load_converted
 from qcqa.errors import ConversionError, RunError
@@ -22,7 +24,9 @@ from qcqa.user_path import user_path
 CONVERTED = "converted.json"
 
 
-def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
+def create_conversion(
+    run: Run, *, point: tuple[str, int], folder: Path, origin: Mapping[str, Any] | None = None
+) -> Run:
     """Make a conversion by a plan of a search, ready for a worker.
 
     Parameters
@@ -33,6 +37,8 @@ def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
         The plan: the best of a method within so many cached heads.
     folder : Path
         Where the checkpoint is to be; new or empty.
+    origin : mapping, optional
+        Why this plan was taken, for its provenance: plain JSON values.
 
     Raises
     ------
@@ -42,7 +48,13 @@ def create_conversion(run: Run, *, point: tuple[str, int], folder: Path) -> Run:
         cannot be written.
     """
     folder = user_path(folder, ConversionError).absolute()
-    config = ConversionConfig(name=folder.name, created=utc_now(), point=point, folder=str(folder))
+    config = ConversionConfig(
+        name=folder.name,
+        created=utc_now(),
+        point=point,
+        folder=str(folder),
+        origin=dict(origin or {}),
+    )
     for other in conversions_of(run):
         is_same = isinstance(other.config, ConversionConfig) and other.config.folder == str(folder)
         if is_same and other.status().state in LIVE_STATES:

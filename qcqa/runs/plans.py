@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from qcqa.errors import BudgetError
 from qcqa.evaluated import Evaluated, figures_of_plan
 from qcqa.plan import GroupingPlan
 from qcqa.runs.run import Run
+from qcqa.runs.unfinished import unfinished
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.plan import plan_of_result
 
@@ -20,6 +23,8 @@ def plan_of_run(
 ) -> GroupingPlan:
     """Return the best plan of a run for a budget, with what was measured of it.
 
+    Where the search did not finish, its provenance says so under ``search``.
+
     Parameters
     ----------
     run : Run
@@ -27,7 +32,7 @@ def plan_of_run(
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     method : str, optional
-        Whose plan; by default that of the method with the smallest error.
+        Whose plan; by default that of :func:`~qcqa.use_cases.best.best_method`.
     result, rows : optional
         The run's result and figures, where they are read already.
 
@@ -36,11 +41,35 @@ def plan_of_run(
     QCQAError
         If the run is no search, has no result yet, or no plan fits.
     """
+    result = run.result() if result is None else result
+    rows = run.measured() if rows is None else tuple(rows)
+    lacks = unfinished(run)
+    if lacks is not None and method in lacks.missing:
+        raise BudgetError(
+            f"no plan of {method!r} yet",
+            expected=f"one of {', '.join(result.fronts)}",
+            remedy=f"qcqa runs resume {run.id}" if lacks.can_resume else "wait for the search",
+        )
     plan = plan_of_result(
-        run.result() if result is None else result,
+        result,
         max_cached_heads,
         method=method,
+        rows=rows,
         settings=run.search.settings,
         run=run.id,
     )
-    return replace(plan, measured=figures_of_plan(plan, run.measured() if rows is None else rows))
+    origin = {"search": lacks.to_json()} if lacks else {}
+    return replace(
+        plan,
+        measured=figures_of_plan(plan, rows),
+        provenance={**plan.provenance, **origin},
+    )
+
+
+def origin_of(plan: GroupingPlan) -> dict[str, Any]:
+    """Return why a plan of a run was taken and what its search lacked, as JSON values.
+
+    They are named as in the plan's provenance, and left out where there is nothing to say:
+    ``chosen`` and ``search``.
+    """
+    return {key: plan.provenance[key] for key in ("chosen", "search") if key in plan.provenance}

@@ -2,6 +2,7 @@
 
 import shlex
 
+from qcqa.budget import budget_text
 from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.runs.config import SearchConfig
 from qcqa.runs.recipe import LONGEST_LINE, Recipe, changed_settings
@@ -30,9 +31,10 @@ def shell_recipe(recipe: Recipe) -> str:
     They write into the folder in which they are run.
     """
     run, out = recipe.run, recipe.out
-    point = ["--method", recipe.method, "--budget", recipe.ratio]
+    budget = budget_text(float(recipe.ratio))
+    point = ["--method", recipe.method, "--budget", budget]
     search = ["search", recipe.search.model, *_search_options(recipe.search), "--out", run]
-    evaluate = ["evaluate", "--run", run, "--method", recipe.method, "--budgets", recipe.ratio]
+    evaluate = ["evaluate", "--run", run, "--method", recipe.method, "--budgets", budget]
     evaluate += _benchmark_options(recipe.benchmark)
     evaluate += _option("--device", recipe.device, "auto")
     evaluate += _option("--dtype", recipe.dtype, "auto")

@@ -1,14 +1,14 @@
 """From a search's fronts to the one plan for a budget."""
 
-from qcqa.errors import BudgetError
+from collections.abc import Iterable
+from typing import Any
+
+from qcqa.evaluated import Evaluated
 from qcqa.methods.plans import best_plan
 from qcqa.plan import GroupingPlan
 from qcqa.search.config import SearchSettings
 from qcqa.search_result import SearchResult
-from qcqa.terms import Fitness
-
-#: From what says most of a model's quality to what says least.
-_CLOSENESS: tuple[Fitness, ...] = ("loss", "output-error", "wse")
+from qcqa.use_cases.best import best_method
 
 
 def plan_of_result(
@@ -16,6 +16,7 @@ def plan_of_result(
     max_cached_heads: int,
     *,
     method: str | None = None,
+    rows: Iterable[Evaluated] = (),
     settings: SearchSettings | None = None,
     run: str | None = None,
 ) -> GroupingPlan:
@@ -28,7 +29,10 @@ def plan_of_result(
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     method : str, optional
-        Method whose front is asked; by default :func:`best_method`.
+        Method whose front is asked; by default that of :func:`~qcqa.use_cases.best.best_method`,
+        whose ground then stands in the plan's provenance as ``chosen``.
+    rows : iterable of Evaluated
+        What was measured of the result's plans: it decides which method is the best.
     settings, run : optional
         Settings of the search and id of its run, for the plan's provenance.
 
@@ -37,10 +41,12 @@ def plan_of_result(
     BudgetError
         If no plan fits, or the method was not searched.
     """
-    chosen = method or best_method(result, max_cached_heads)
-    provenance = {"run": run} if run else {}
+    provenance: dict[str, Any] = {"run": run} if run else {}
+    if method is None:
+        best = best_method(result, max_cached_heads, rows)
+        method, provenance["chosen"] = best.method, best.to_json()
     return best_plan(
-        result.front(chosen),
+        result.front(method),
         result.grams,
         max_cached_heads,
         settings=settings,
@@ -49,31 +55,3 @@ def plan_of_result(
         provenance=provenance,
         calibration=result.calibration,
     )
-
-
-def best_method(result: SearchResult, max_cached_heads: int) -> str:
-    """Return the method with the smallest error within the budget; of equals the first.
-
-    Where methods minimised different things, what is closest to the model's quality counts: the
-    loss before the error of the attention's output, and that before WSE.
-
-    Raises
-    ------
-    BudgetError
-        If no plan of any method fits.
-    """
-    errors = {
-        name: (_CLOSENESS.index(front.fitness), float(front.error[index]))
-        for name, front in result.fronts.items()
-        if (index := front.within(max_cached_heads)) is not None
-    }
-    if not errors:
-        source = result.spec.num_cached_heads
-        smallest = min(int(front.cost[0]) for front in result.fronts.values())
-        raise BudgetError(
-            f"a budget of {max_cached_heads} cached heads "
-            f"(KV ratio {max_cached_heads / source:.4g})",
-            expected=f"at least {smallest} (KV ratio {smallest / source:.4g}): "
-            "one K and one V head a layer",
-        )
-    return min(errors, key=lambda name: errors[name])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from qcqa.budget import heads_within_ratio
 from qcqa.plan import GroupingPlan
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.plan import best_method, plan_of_result
+from qcqa.use_cases.plan import plan_of_result
 
 #: Methods and budgets in cached heads: K heads plus V heads over all layers.
 Points = tuple[tuple[str, int], ...]
@@ -69,7 +69,7 @@ def points_along(
     return tuple(sorted(points.values(), key=lambda point: -point[1]))
 
 
-def points_to_compare(result: SearchResult, max_cached_heads: int) -> Points:
+def points_to_compare(result: SearchResult, max_cached_heads: int, recommended: str) -> Points:
     """Return the method to recommend within a budget, and GQA: what is worth seeing side by side.
 
     Parameters
@@ -78,13 +78,15 @@ def points_to_compare(result: SearchResult, max_cached_heads: int) -> Points:
         Fronts of the methods.
     max_cached_heads : int
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    recommended : str
+        The method; see :func:`~qcqa.use_cases.best.best_method`.
 
     Raises
     ------
     BudgetError
-        If no plan of any method fits.
+        If it was not searched.
     """
-    methods = dict.fromkeys((best_method(result, max_cached_heads), "gqa"))
+    methods = dict.fromkeys((recommended, "gqa"))
     known = [method for method in methods if method in result.fronts]
     return points_at(result, max_cached_heads, methods=known)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from qcqa.budget import parse_ratio
+
 
 def test_choices_come_back_from_their_address() -> None:
     from ui.address import Choices, from_address, to_address
@@ -22,6 +24,8 @@ def test_choices_come_back_from_their_address() -> None:
     [
         {"budget": "0"},
         {"budget": "nan"},
+        {"budget": "150%"},
+        {"budget": "101"},
         {"context": "0"},
         {"layer": "1" * 5000},
         {"layer": "-1"},
@@ -36,6 +40,27 @@ def test_what_makes_no_sense_is_left_at_its_default(found: dict[str, Any]) -> No
     from ui.address import Choices, from_address
 
     assert from_address(Choices, found) == Choices()
+
+
+@pytest.mark.parametrize("percent", [37.5, 48.3, 0.1, 1.0, 100.0, 100 / 3])
+def test_a_budget_is_written_as_on_the_command_line(percent: float) -> None:
+    from ui.address import Choices, from_address, to_address
+
+    shown = to_address(Choices(budget=percent))["budget"]
+    assert shown.endswith("%")
+    assert parse_ratio(shown) == pytest.approx(percent / 100)
+    assert from_address(Choices, {"budget": shown}).budget == pytest.approx(percent)
+
+
+@pytest.mark.parametrize(
+    ("shown", "percent"),
+    # The last two are of earlier releases.
+    [("37.5%", 37.5), ("0.375", 37.5), ("1", 100.0), ("37.5", 37.5), ("100", 100.0)],
+)
+def test_a_budget_is_read_in_every_way_in_which_it_was_written(shown: str, percent: float) -> None:
+    from ui.address import Choices, from_address
+
+    assert from_address(Choices, {"budget": shown}).budget == percent
 
 
 def test_a_draft_of_a_search_comes_back_from_its_address() -> None:

@@ -63,7 +63,7 @@ def test_all_methods_at_a_budget_are_started(
     run = make_run()
     app = open_app("evaluate")
     app.number_input(key="measure_budget").set_value(25.0).run()
-    assert app.query_params["budget"] == "25"
+    assert app.query_params["budget"] == "25%"
     app.number_input(key="measure_limit").set_value(7).run()
     app.button(key="start_evaluation").click().run()
     assert not app.exception

@@ -58,7 +58,7 @@ def test_slider_moves_cards_charts_and_address(make_run: MakeRun, open_app: Open
     assert not app.exception
     assert _cards(app) == _expected_cards(run, 12)
     assert _chart(app, 1)["data"][0] != before
-    assert app.query_params["budget"] == "25"
+    assert app.query_params["budget"] == "25%"
 
 
 def test_address_brings_everything_back(make_run: MakeRun, open_app: OpenApp) -> None:
@@ -163,7 +163,7 @@ def test_budget_can_be_typed(make_run: MakeRun, open_app: OpenApp, unit: str) ->
     field.set_value(field.max / 4).run()
     assert not app.exception
     assert _cards(app) == _expected_cards(run, 12)
-    assert app.query_params["budget"] == "25"
+    assert app.query_params["budget"] == "25%"
     (slider,) = app.slider
     assert slider.value == pytest.approx(slider.max / 4)
 

@@ -117,7 +117,7 @@ def test_plan_of_the_address_is_offered(make_run: MakeRun, open_app: OpenApp) ->
     assert app.button_group(key="plan_method").value == "gqa"
     assert _headings(app) == ["Plan", "Tables", "Charts", "Converted checkpoint", "As code"]
     assert "**GQA**: 24 of 48 heads" in _text(app)
-    assert "--method gqa --budget 0.5" in app.code[0].value
+    assert "--method gqa --budget 50%" in app.code[0].value
     compile(app.code[1].value, "copied", "exec")
     # The choice goes along to the other pages.
     app.button_group(key="plan_method").set_value("optimal").run()

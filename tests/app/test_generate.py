@@ -119,7 +119,7 @@ def test_what_is_asked_is_what_is_started(
     make_run()
     app = _open(open_app)
     app.number_input(key="generate_budget").set_value(25.0).run()
-    assert app.query_params["budget"] == "25"
+    assert app.query_params["budget"] == "25%"
     app.multiselect(key="generate_methods").set_value(["mqa"]).run()
     app.text_area(key="generate_prompt").set_value("").run()
     app.number_input(key="generate_tokens").set_value(9).run()

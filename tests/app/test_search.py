@@ -87,7 +87,7 @@ def test_button_leads_to_the_form(make_run: MakeRun, open_app: OpenApp) -> None:
     assert not app.exception
     assert app.button(key="start_search")
     # What was chosen on the other page stays chosen.
-    assert (app.query_params["run"], app.query_params["budget"]) == (run.id, "30")
+    assert (app.query_params["run"], app.query_params["budget"]) == (run.id, "30%")
 
 
 def test_no_method_no_search(form: AppTest) -> None:
@@ -348,7 +348,7 @@ def test_other_searches_at_work_are_linked(make_run: MakeRun, open_app: OpenApp)
     (link,) = [one for one in app.get("page_link") if "Other" in one.proto.label]
     assert link.proto.label == "Other · search, 40%"
     assert f"run={other.id}" in link.proto.query_string
-    assert "budget=30" in link.proto.query_string
+    assert "budget=30%25" in link.proto.query_string
 
 
 @pytest.mark.parametrize("state", ["cancelled", "failed", "running"])

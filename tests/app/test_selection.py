@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.budget import heads_within_ratio
+from qcqa.budget import heads_within_ratio, parse_ratio
 from qcqa.runs.run import Run
 
 OpenApp = Callable[..., AppTest]
@@ -50,7 +50,7 @@ def test_echo_of_a_widget_that_was_not_yet_told_is_no_choice(
     app.button_group(key="plan_method").set_value("optimal")
     app.slider(key="budget").set_value(60.0).run()
     assert not app.exception
-    assert app.query_params["budget"] == "60"
+    assert app.query_params["budget"] == "60%"
     assert app.query_params["method"] == "gqa"
     assert app.button_group(key="plan_method").value == "gqa"
 
@@ -100,8 +100,8 @@ def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, heads: int) 
     app = AppTest.from_function(_click, args=(["gqa", heads, 1.5, "text"],)).run()
     assert not app.exception
     spec = make_run(num_heads=7).result().spec
-    percent = float(app.query_params.get("budget", 50.0))
-    assert heads_within_ratio(spec, percent / 100) == heads
+    shown = app.query_params.get("budget", "50%")
+    assert heads_within_ratio(spec, parse_ratio(shown)) == heads
     assert app.query_params["method"] == "gqa"
 
 

@@ -48,7 +48,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     for _ in range(20):
         slider.press("ArrowLeft")
     # No press is lost, however fast they come.
-    expect(page).to_have_url(re.compile("budget=48$"))
+    expect(page).to_have_url(re.compile("budget=48%25$"))
     _wait_for_change(page, card, before)
     expect(page.locator(".st-key-accuracy_chart").first).to_contain_text("budget 48.0 %")
     expect(page.locator(GROUPS).first).not_to_have_text(kept_before or "")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import qcqa
-from qcqa.budget import heads_within_ratio
+from qcqa.budget import budget_text, heads_within_ratio, parse_ratio
 from qcqa.cli import evaluate, main, search
 from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.model_spec import ModelSpec
@@ -124,7 +124,7 @@ def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
     assert shell_recipe(recipe).splitlines()[0] == (
         "qcqa search demo --device cpu --preset best --name 'Demo model' --out demo-model"
     )
-    assert "--budgets 0.375 --text demo" in shell_recipe(recipe)
+    assert "--budgets 37.5% --text demo" in shell_recipe(recipe)
     assert "--tasks demo_minimal_pairs,demo_recall --limit 400" in shell_recipe(recipe)
     python = python_recipe(recipe)
     compile(python, "recipe", "exec")
@@ -200,4 +200,5 @@ def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) ->
     for wanted in {1, 2, spec.num_cached_heads // 3 or 1, spec.num_cached_heads}:
         text = _ratio_text(spec, wanted)
         assert heads_within_ratio(spec, float(text)) == wanted
+        assert heads_within_ratio(spec, parse_ratio(budget_text(float(text)))) == wanted
         assert len(text) <= 8

@@ -1,0 +1,326 @@
+"""Whose plan is the best within a budget, and on which ground: one answer for all that ask.
+
+What was measured decides before what the search predicts, and of predictions the one that is
+closest to the model's quality: measured loss before the error of the attention's output, and that
+before WSE. Plans of different sizes compete: the best *within* the budget is asked for.
+
+* Figures are compared under the same conditions only, and small samples decide nothing. Of several
+  figures it is the one that most of the plans have; then accuracy on a text before others.
+* Plans whose figures differ by no more than the standard error of their difference are equally
+  good: of them it is the one with the smaller cache, then the first method.
+* Where only some of the plans were measured, the best of them is taken, with one exception: the
+  plan that the search predicts to be the best of all was not measured, and either it was chosen by
+  a fitness closer to quality, or nothing but baselines (MHA, GQA, MQA) was measured, which says
+  nothing of what was searched. There the prediction decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from math import hypot, isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+from qcqa.comparable import Conditions, conditions_of, is_of_text, is_small, rows_under
+from qcqa.errors import BudgetError
+from qcqa.evaluated import Evaluated
+from qcqa.methods import METHODS
+from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.plan import Measurement
+from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
+from qcqa.use_cases.search_methods import BASELINES
+
+#: From what says most of a model's quality to what says least.
+_CLOSENESS: tuple[Fitness, ...] = ("loss", "output-error", "wse")
+
+#: Of figures that as many plans have, the first decides; those of tasks come after them.
+_TELLING = ("accuracy", "perplexity", "nll", "kl", "same_top")
+
+#: Relative difference below which two predicted errors are one and the same.
+_EQUAL = 1e-9
+
+_PREDICTIONS: Mapping[Fitness, str] = {
+    "loss": "measured loss on the calibration text while searching",
+    "output-error": "error of the attention's output on the calibration text",
+    "wse": "estimated by WSE alone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BestMethod:
+    """The method whose plan is the best within a budget, and what says so.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    by : {"measured", "loss", "output-error", "wse"}
+        What decided: a figure that was measured on the plans' models, or else the fitness of the
+        method's search.
+    metric : str or None
+        Name of the figure, where it was measured.
+    value : float or None
+        The figure.
+    data : str
+        On what it was measured, for people.
+    equals : tuple of str
+        Other methods whose plans are as good by it.
+    measured, unmeasured : tuple of str
+        Methods with a plan within the budget that have a figure to compare, and those without.
+    has_other_figures : bool
+        Whether something was measured, if only of other plans or on too little.
+    """
+
+    method: str
+    by: Literal["measured"] | Fitness
+    metric: str | None = None
+    value: float | None = None
+    data: str = ""
+    equals: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    has_other_figures: bool = False
+
+    @property
+    def ground(self) -> str:
+        """What says that it is the best, for people."""
+        if self.metric is None or self.value is None:
+            return self._prediction()
+        label = metric_of(self.metric).label
+        parts = [f"measured {label} {_value_text(self.metric, self.value)} on {self.data}"]
+        if self.equals:
+            parts.append(f"within the standard error as good: {_labels(self.equals)}")
+        if self.unmeasured:
+            parts.append(f"not measured: {_labels(self.unmeasured)}")
+        return "; ".join(parts)
+
+    @property
+    def sentence(self) -> str:
+        """Whose plan it is, and why, for people."""
+        return f"Chosen: {_labels([self.method])} ({self.ground})."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value, with the sentence as ``why``."""
+        lists = {name: list(getattr(self, name)) for name in ("equals", "measured", "unmeasured")}
+        return asdict(self) | lists | {"why": self.sentence}
+
+    def _prediction(self) -> str:
+        assert self.by != "measured"
+        told = f"{_PREDICTIONS[self.by]}: "
+        if self.measured:
+            told += f"this plan was not measured, only {_labels(self.measured)}"
+        elif self.has_other_figures:
+            told += "no plan for this budget was measured on enough"
+        else:
+            told += "nothing was measured"
+        return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
+
+
+def best_method(
+    result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated] = ()
+) -> BestMethod:
+    """Return whose plan is the best within a budget, and on which ground.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.budget`.
+    rows : iterable of Evaluated
+        What was measured of its plans.
+
+    Raises
+    ------
+    BudgetError
+        If no plan of any method fits.
+    """
+    plans = _plans_within(result, max_cached_heads)
+    predicted, *alike = _best_predicted(plans)
+    every = tuple(rows)
+    comparison = _comparison(plans, every)
+    if comparison is None:
+        return BestMethod(
+            predicted,
+            plans[predicted].fitness,
+            equals=tuple(alike),
+            unmeasured=tuple(plans),
+            has_other_figures=bool(every),
+        )
+    best, *equals = comparison.best(plans)
+    measured = tuple(name for name in plans if name in comparison.figures)
+    unmeasured = tuple(name for name in plans if name not in comparison.figures)
+    if (
+        predicted in unmeasured
+        and plans[predicted].is_before(plans[best])
+        and (plans[predicted].closeness < plans[best].closeness or set(measured) <= set(BASELINES))
+    ):
+        return BestMethod(
+            predicted,
+            plans[predicted].fitness,
+            equals=tuple(alike),
+            measured=measured,
+            unmeasured=unmeasured,
+        )
+    return BestMethod(
+        best,
+        "measured",
+        metric=comparison.metric,
+        value=comparison.figures[best].value,
+        data=comparison.data,
+        equals=tuple(equals),
+        measured=measured,
+        unmeasured=unmeasured,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One method's plan within the budget, and what its search says of it."""
+
+    num_cached_heads: int
+    fitness: Fitness
+    error: float
+    merge: str
+
+    @property
+    def closeness(self) -> int:
+        """How close its fitness is to quality: the lower the closer."""
+        return _CLOSENESS.index(self.fitness)
+
+    def is_before(self, other: "_Plan") -> bool:
+        """Whether it is predicted to be better."""
+        if self.closeness != other.closeness:
+            return self.closeness < other.closeness
+        return self.error < other.error - _EQUAL * abs(other.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One figure of some of the plans, all under the same conditions."""
+
+    metric: str
+    conditions: Conditions
+    figures: Mapping[str, Measurement]
+    standard_errors: Mapping[str, float]
+
+    @property
+    def data(self) -> str:
+        """On what it was measured, for people."""
+        if self.conditions.text == "demo":
+            return "the demo's held-out stories"
+        if self.conditions.text:
+            return Path(self.conditions.text).name
+        return data_of(self.metric).replace("_", " ")
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """Smaller the better it serves: most plans, most that were searched, metric, samples."""
+        name = metric_of(self.metric).name
+        is_telling = is_of_text(self.metric) and name in _TELLING
+        place = _TELLING.index(name) if is_telling else len(_TELLING)
+        samples = min(figure.sample_count or 0 for figure in self.figures.values())
+        searched = len(set(self.figures) - set(BASELINES))
+        return -len(self.figures), -searched, place, -samples
+
+    def best(self, plans: Mapping[str, _Plan]) -> list[str]:
+        """Return the best method and those that are as good, the smaller caches first."""
+        sign = 1 if metric_of(self.metric).higher_is_better else -1
+        first = max(self.figures, key=lambda name: sign * self.figures[name].value)
+
+        def is_as_good(name: str) -> bool:
+            behind = abs(self.figures[first].value - self.figures[name].value)
+            return behind <= hypot(self.standard_errors[first], self.standard_errors[name])
+
+        equals = [name for name in plans if name in self.figures and is_as_good(name)]
+        return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+
+
+def _plans_within(result: SearchResult, max_cached_heads: int) -> dict[str, _Plan]:
+    """Return the plan of every method that has one; searched methods before baselines.
+
+    Raises
+    ------
+    BudgetError
+        If none has.
+    """
+    if not result.fronts:
+        raise BudgetError(
+            "no plan of any method is there yet", remedy="wait for the search, or resume it"
+        )
+    plans = {}
+    for name in sorted(result.fronts, key=lambda name: (name in BASELINES, _place(name))):
+        front = result.fronts[name]
+        index = front.within(max_cached_heads)
+        if index is not None:
+            cost, error = int(front.cost[index]), float(front.error[index])
+            plans[name] = _Plan(cost, front.fitness, error, front.merge)
+    if not plans:
+        source = result.spec.num_cached_heads
+        smallest = min(int(front.cost[0]) for front in result.fronts.values())
+        raise BudgetError(
+            f"a budget of {max_cached_heads} cached heads "
+            f"(KV ratio {max_cached_heads / source:.4g})",
+            expected=f"at least {smallest} (KV ratio {smallest / source:.4g}): "
+            "one K and one V head a layer",
+        )
+    return plans
+
+
+def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
+    """Return the method that is predicted best and those that are as good, smaller caches first."""
+    equals = [
+        name for name in plans if not any(plan.is_before(plans[name]) for plan in plans.values())
+    ]
+    return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+
+
+def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
+    """Return the figure to decide by, or None where there is none."""
+    sizes = {name: plan.num_cached_heads for name, plan in plans.items()}
+    own = [row for row in rows if sizes.get(row.method) == row.num_cached_heads]
+    # Of several merges it is the method's own: the last counts.
+    own.sort(key=lambda row: row.merge == plans[row.method].merge)
+    names = dict.fromkeys(figure.metric for row in own for figure in row.measured)
+    found = [
+        comparison
+        for metric in names
+        if _is_of_quality(metric)
+        for conditions in conditions_of(own, metric)
+        if (comparison := _compared(own, metric, conditions)).figures
+    ]
+    return min(found, key=lambda comparison: comparison.order, default=None)
+
+
+def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Comparison:
+    """Return one figure of the plans, of those that have it."""
+    figures, errors = {}, {}
+    for row in rows_under(rows, metric, conditions):
+        figure = row.figure(metric)
+        if figure is None or is_small(figure) or not isfinite(figure.value):
+            continue
+        # All were compared with the source sample by sample: that is surer than the figure alone.
+        paired = row.figure(metric + DIFFERENCE) or figure
+        figures[row.method], errors[row.method] = figure, paired.standard_error or 0.0
+    return _Comparison(metric, conditions, figures, errors)
+
+
+def _is_of_quality(metric: str) -> bool:
+    """Return whether a figure is one of quality, of which it is known what is better."""
+    told = metric_of(metric)
+    is_quality = is_of_text(metric) or (told.is_share and not told.name.endswith(DIFFERENCE))
+    return is_quality and told.higher_is_better is not None
+
+
+def _place(method: str) -> int:
+    names = list(METHODS)
+    return names.index(method) if method in names else len(names)
+
+
+def _labels(names: Iterable[str]) -> str:
+    return ", ".join(METHODS[name].label if name in METHODS else name for name in names)
+
+
+def _value_text(metric: str, value: float) -> str:
+    told = metric_of(metric)
+    return f"{100 * value:.1f} %" if told.is_share else f"{value:.4g} {told.unit}".strip()
