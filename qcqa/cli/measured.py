@@ -1,6 +1,8 @@
 """Measured figures as tables."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from qcqa.cli.output import console, print_table
 from qcqa.evaluated import Benchmark, Evaluated
@@ -25,6 +27,13 @@ def print_measured(rows: Sequence[Evaluated]) -> None:
         if len(benchmarks) > 1:
             console.rule(asked, align="left")
         _print_benchmark(own)
+
+
+def row_json(row: Evaluated) -> dict[str, Any]:
+    """Return a row's figures as a JSON value; its sums over samples are for comparisons."""
+    content = asdict(row)
+    del content["samples"]
+    return content
 
 
 def description(benchmark: Benchmark) -> str:

@@ -211,8 +211,8 @@ def rows_under(
     return list(kept.values())
 
 
-def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
-    """Return the figures of one metric, under the conditions of most; see :func:`rows_under`.
+def rows_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Evaluated]:
+    """Return the rows with one metric, under the conditions of most; see :func:`rows_under`.
 
     Of several merges of one plan it is the mean's, which is what WSE is about.
     """
@@ -221,7 +221,12 @@ def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Mea
         plan = (row.method, row.num_cached_heads)
         if plan not in found or row.merge == "mean":
             found[plan] = row
-    figures = {plan: row.figure(metric) for plan, row in found.items()}
+    return found
+
+
+def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
+    """Return the figures of one metric, as :func:`rows_of_plans` chooses them."""
+    figures = {plan: row.figure(metric) for plan, row in rows_of_plans(rows, metric).items()}
     return {plan: figure for plan, figure in figures.items() if figure is not None}
 
 

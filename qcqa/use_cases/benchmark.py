@@ -25,6 +25,7 @@ from qcqa.evaluate import (
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluated import Benchmark
 from qcqa.plan import Measurement
+from qcqa.samples import Samples
 from qcqa.user_path import user_path
 
 DEMO = "demo"
@@ -35,6 +36,9 @@ class Scores(Protocol):
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Return the model's own figures."""
+
+    def samples(self) -> tuple[Samples, ...]:
+        """Return the sums by which two models can be compared."""
 
     def compared_with(self, source: Any) -> tuple[Measurement, ...]:
         """Return the differences from the source's scores of the same kind."""
