@@ -124,9 +124,7 @@ class TextScores:
             "same_top": self.is_same,
         }
         return tuple(
-            Samples(
-                measurement_name(self.data, name), self.digest, (Stratum.of(values, clusters),)
-            )
+            Samples(measurement_name(self.data, name), self.digest, (Stratum.of(values, clusters),))
             for name, values in arrays.items()
         )
 

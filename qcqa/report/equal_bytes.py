@@ -18,6 +18,9 @@ from qcqa.search_result import SearchResult
 #: Differences of fewer standard errors than this may be chance.
 _CLEAR = 2.0
 
+#: Said of a difference that was measured without what its standard error takes.
+ERROR_NOT_KNOWN = "error not known"
+
 _SIGNS = "+\N{MINUS SIGN}"
 
 #: What came of a comparison: a difference, or why there is none.
@@ -70,7 +73,7 @@ class Comparison:
             return self._reason(*names, axis)
         size, amount = axis.text(self.num_cached_heads), difference_text(self.difference)
         if self.difference.standard_error is None:
-            return f"{names[0]} beside {names[1]} at {size}: {amount}"
+            return f"{names[0]} beside {names[1]} at {size}: {amount}, {ERROR_NOT_KNOWN}"
         if self.is_better is None:
             return f"{names[0]} and {names[1]} do not differ clearly at {size}: {amount}"
         better, worse = names if self.is_better else names[::-1]
@@ -88,7 +91,8 @@ class Comparison:
             case "other size":
                 # Nothing larger of it fits, or it would have been taken.
                 lacking = name if mine < others else other
-                return f"{lacking} has no plan of {size} (its largest here: {axis.text(min(mine, others))})"
+                smaller = axis.text(min(mine, others))
+                return f"{lacking} has no plan of {size} (its largest here: {smaller})"
             case _:
                 return f"{name} and {other} were not both measured at {size}"
 
@@ -143,7 +147,7 @@ def compare_methods(
         ids = [(one.method, one.num_cached_heads) for one in (point, other)]
         if metric is None or any(plan not in measured for plan in ids):
             return told("not measured")
-        difference = paired_difference(*(measured[plan] for plan in ids), metric)
+        difference = paired_difference(measured[ids[0]], measured[ids[1]], metric)
         return told("not measured" if difference is None else "measured", difference)
 
     return {method: compared(method) for method in points if method not in ("mha", against)}
@@ -224,7 +228,7 @@ def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> 
 
 
 def is_better(difference: Measurement) -> bool | None:
-    """Return whether a difference is for the better; None where it may be chance, or nobody knows."""
+    """Return whether a difference is for the better; None where it may be chance or is unknown."""
     higher = metric_of(difference).higher_is_better
     error = difference.standard_error
     if higher is None or error is None or abs(difference.value) <= _CLEAR * error:
@@ -233,7 +237,7 @@ def is_better(difference: Measurement) -> bool | None:
 
 
 def difference_text(difference: Measurement) -> str:
-    """Return a difference with sign and standard error: ``+2.1 ± 0.4 points``."""
+    """Return a difference with its sign, and its standard error if known: ``+2.1 ± 0.4 points``."""
     metric, error = metric_of(difference), difference.standard_error
     value, unit = difference.value, metric.unit
     if metric.is_share:
@@ -246,5 +250,5 @@ def difference_text(difference: Measurement) -> str:
     is_zero = not number.strip("0.")
     sign = "" if is_zero else "+" if value > 0 else "\N{MINUS SIGN}"
     if error is None:
-        return f"{sign}{number}{' ' if unit else ''}{unit}, error not known"
+        return f"{sign}{number} {unit}".strip()
     return f"{sign}{number} \N{PLUS-MINUS SIGN} {spread} {unit}".strip()

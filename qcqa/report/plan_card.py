@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 
 from qcqa.metric import metric_of
+from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint, percent_text
-from qcqa.report.equal_bytes import Comparison, difference_text
+from qcqa.report.equal_bytes import ERROR_NOT_KNOWN, Comparison, difference_text
 from qcqa.report.error_axis import ERROR_SCALES, ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.palette import method_style
@@ -76,18 +77,17 @@ def plan_card(
     for known in ERROR_SCALES:
         if known == scale:
             return _estimated(result, point, axis, known, size, figure, comparison)
-    change = difference = None
-    if comparison is not None and (difference := comparison.difference) is not None:
-        change = difference_text(difference)
+    difference = comparison.difference if comparison else None
     return PlanCard(
         value=_NONE if figure is None else figure.value,
         label=measured_label(scale, label),
-        change=change,
+        change=None if difference is None else difference_text(difference),
         is_better=comparison.is_better if comparison else None,
         lines=(
+            *([] if difference is None else [_against(difference, "GQA")]),
             *(["not measured at this size"] if figure is None else []),
             *size,
-            *([] if change else _why_not(comparison, axis)),
+            *([] if difference else _why_not(comparison, axis)),
             *_from_source(figure),
             *_searched(point),
             f"estimated: {_relative_wse(point)}",
@@ -177,7 +177,13 @@ def _why_not(comparison: Comparison | None, axis: KvAxis) -> list[str]:
 def _from_source(figure: PlanFigure | None) -> list[str]:
     if figure is None or figure.from_source is None:
         return []
-    return [f"{difference_text(figure.from_source)}, against the source"]
+    difference = figure.from_source
+    return [f"{difference_text(difference)} {_against(difference, 'the source')}"]
+
+
+def _against(difference: Measurement, other: str) -> str:
+    known = difference.standard_error is not None
+    return f"against {other}" if known else f"against {other}, {ERROR_NOT_KNOWN}"
 
 
 def _searched(point: BudgetPoint) -> list[str]:

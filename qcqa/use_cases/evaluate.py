@@ -196,9 +196,7 @@ class _Bench:
         key = self._key("mha", "")
         measured, samples = _unique(self._measure_source())
         spec = self._models.checkpoint.spec
-        row = Evaluated.of_source(
-            spec, self._benchmark, measured, samples=samples, **self._where
-        )
+        row = Evaluated.of_source(spec, self._benchmark, measured, samples=samples, **self._where)
         return self._keep(key, row)
 
     def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
