@@ -191,7 +191,7 @@ def facts(
         name, unit = ERROR_NAMES[point.fitness]
         aim[name.capitalize()] = f"{significant(point.error)} {unit}".strip()
     return {
-        "Method": method_style(point.method).label,
+        "Method": method_style(point.method, spec).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
         "KV cache": KvAxis(spec, load, "gib").text(point.num_cached_heads),
         "Per token": KvAxis(spec, load, "kib").text(point.num_cached_heads),

@@ -136,8 +136,9 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 def print_groupings(plan: GroupingPlan, layers: Iterable[int] | None = None) -> None:
     """Print a plan's groups of heads, a line for each layer or for some of them."""
+    name = method_style(plan.method, plan.model).label
     console.print(
-        f"\n[bold]{method_style(plan.method).label}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
+        f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
         "heads in one bracket share a key/value head"
     )
     for number in range(len(plan.layers)) if layers is None else layers:

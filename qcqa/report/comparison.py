@@ -117,7 +117,7 @@ def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoa
     """
     rows = []
     for name, point in points_at_budget(result, max_cached_heads).items():
-        row: dict[str, object] = {"name": name, "method": method_style(name).label}
+        row: dict[str, object] = {"name": name, "method": method_style(name, result.spec).label}
         if point is not None:
             gib = KvAxis(result.spec, load, "gib").of(point.num_cached_heads)
             kib = KvAxis(result.spec, load, "kib").of(point.num_cached_heads)

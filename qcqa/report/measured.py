@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from pathlib import Path
 
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.metric import DIFFERENCE, OF_TEXTS, data_label, data_of, metric_of
+from qcqa.model_spec import ModelSpec
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import MethodStyle, in_order, method_style
-
-#: Metrics of a text, as :func:`qcqa.evaluate.evaluate_text` names them.
-_OF_TEXTS = ("perplexity", "accuracy", "nll", "kl", "same_top")
 
 #: Metrics of speed and memory.
 _OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_bytes")
@@ -57,7 +56,7 @@ class Conditions:
         """In words, for a switch."""
         parts = [f"first {self.limit:,} samples" if self.limit else "all samples"]
         if self.text:
-            parts.append(self.text)
+            parts.append(text_label(self.text))
         if self.window_tokens:
             parts.append(f"windows of {self.window_tokens:,} tokens")
         parts += [told for told in (self.dtype, self.device) if told not in ("auto", "cpu")]
@@ -89,6 +88,11 @@ class Series:
         return self.rows[0].is_source
 
 
+def text_label(text: str) -> str:
+    """Return what people call the text of a benchmark: a file by its name."""
+    return data_label("heldout") if text == "demo" else Path(text).name
+
+
 def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     """Return the measured metrics and short names for them: those of texts first, then tasks.
 
@@ -112,16 +116,13 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
         and kinds[name] not in _OF_SPEED
         and not (kinds[name] == "nll" and name.removesuffix("nll") + "perplexity" in kinds)
     ]
-    metrics_per_task = Counter(data_of(name) for name in shown)
     labels = {}
     for name in sorted(shown, key=lambda one: (one not in telling, data_of(one) not in texts)):
-        data, label = short_name(data_of(name)), metric_of(name).label
-        if data_of(name) in texts:
-            labels[name] = _capital(label) + (f", {data}" if len(texts) > 1 else "")
-        elif not data:
-            labels[name] = _capital(label)
-        else:
-            labels[name] = data if metrics_per_task[data_of(name)] == 1 else f"{data}, {label}"
+        data, label = data_title(name), metric_of(name).label
+        is_only_text = data_of(name) in texts and len(texts) == 1
+        labels[name] = _capital(label)
+        if data and not is_only_text:
+            labels[name] += f"{',' if ',' in label else ''} on {data}"
         if name not in telling:
             labels[name] += " (small sample)"
     return labels
@@ -129,15 +130,20 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
 
 def metric_title(name: str) -> str:
     """Return what a metric is, with its data and its unit."""
-    metric, data = metric_of(name), short_name(data_of(name))
+    metric, data = metric_of(name), data_title(name)
     title = f"{data}: {metric.label}" if data else metric.label
     unit = "%" if metric.is_share else metric.unit
     return f"{title}, {unit}" if unit else title
 
 
+def data_title(name: str) -> str:
+    """Return what people call the data of a metric, short enough for an axis."""
+    return short_name(data_label(data_of(name), is_file=is_of_text(name)))
+
+
 def is_of_text(name: str) -> bool:
     """Return whether a metric counts tokens of a text, not questions of a task."""
-    return metric_of(name).name in _OF_TEXTS
+    return metric_of(name).name in OF_TEXTS
 
 
 def is_small(figure: Measurement) -> bool:
@@ -230,8 +236,16 @@ def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Mea
     return {plan: figure for plan, figure in figures.items() if figure is not None}
 
 
-def series_of(rows: Sequence[Evaluated]) -> list[Series]:
-    """Return the rows by method and merge, in the order in which methods are shown."""
+def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[Series]:
+    """Return the rows by method and merge, in the order in which methods are shown.
+
+    Parameters
+    ----------
+    rows : sequence of Evaluated
+        Of one source model.
+    spec : ModelSpec, optional
+        That model, where it is known.
+    """
     merges: dict[str, list[str]] = {}
     for row in rows:
         if row.merge not in merges.setdefault(row.method, []):
@@ -242,7 +256,7 @@ def series_of(rows: Sequence[Evaluated]) -> list[Series]:
         for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
             own = [row for row in rows if (row.method, row.merge) == (method, merge)]
             own.sort(key=lambda row: row.num_cached_heads)
-            style = _style(method, merge, place, len(merges[method]))
+            style = _style(method_style(method, spec), merge, place, len(merges[method]))
             series.append(Series(method, merge, style, tuple(own)))
     return series
 
@@ -260,9 +274,8 @@ def _mean_first(merge: str) -> tuple[bool, str]:
     return (merge != "mean", merge)
 
 
-def _style(method: str, merge: str, place: int, num_merges: int) -> MethodStyle:
+def _style(own: MethodStyle, merge: str, place: int, num_merges: int) -> MethodStyle:
     """Return a method's looks, changed a little where several merges must be told apart."""
-    own = method_style(method)
     if num_merges == 1:
         return own
     named = replace(own, label=f"{own.label}, {merge}")

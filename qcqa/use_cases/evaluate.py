@@ -227,7 +227,7 @@ class _Bench:
         yield _cache_figure(promised_cache(model, plan, label))
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
-            report = self._reporter(label, part.name, number, place)
+            report = self._reporter(label, part.label, number, place)
             scores = part.score(model, self._models.tokenizer, report, source=self._models.source)
             yield from _own_figures(scores)
             for name, one in scores.items():
@@ -243,7 +243,7 @@ class _Bench:
         """Return what the source scores on a part: measured now or earlier."""
         if part not in self._scores_of_source:
             self._scores_of_source[part] = self._read(part) or self._score_source(
-                part, self._reporter(_SOURCE, part.name, number, place)
+                part, self._reporter(_SOURCE, part.label, number, place)
             )
         return self._scores_of_source[part]
 
