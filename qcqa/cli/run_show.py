@@ -67,7 +67,7 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     about = {"methods": ", ".join(config.methods), "seed": str(config.settings.seed)}
     _print_state(run, {"model": config.model, **about})
     if result:
-        print_result(result)
+        print_result(result, measured)
     if jobs:
         print_table([row_text(run_row(one, of=run)) for one in jobs])
     if measured:

@@ -60,6 +60,12 @@ class Comparison:
         """Whether the first plan is clearly better; None where nobody can tell."""
         return None if self.difference is None else is_better(self.difference)
 
+    @property
+    def other_is_larger(self) -> bool:
+        """Whether the second plan caches more than the first."""
+        mine, others = self.num_cached_heads, self.against_heads
+        return mine is not None and others is not None and others > mine
+
     def sentence(self, axis: KvAxis) -> str:
         """Say it: ``QCQA-AC beats GQA by 2.1 ± 0.4 points at 50.0 %``.
 
@@ -78,6 +84,25 @@ class Comparison:
             return f"{names[0]} and {names[1]} do not differ clearly at {size}: {amount}"
         better, worse = names if self.is_better else names[::-1]
         return f"{better} beats {worse} by {amount.lstrip(_SIGNS)} at {size}"
+
+    def words(self, axis: KvAxis) -> str:
+        """Say it in as few words as a card or a cell has room for, beside the method's name."""
+        if self.difference is not None:
+            return difference_text(self.difference)
+        other = method_style(self.against).label
+        mine, others = self.num_cached_heads, self.against_heads
+        if mine is None or others is None:
+            lacking = other if others is None else method_style(self.method).label
+            return f"{lacking} has no plan here"
+        match self.outcome:
+            case "same plan":
+                return f"the same plan as {other}'s"
+            case "other size" if self.other_is_larger:
+                return f"{other}'s plan is larger: {axis.text(others)}"
+            case "other size":
+                return f"{other} has no plan of this size"
+            case _:
+                return "not both measured"
 
     def _reason(self, name: str, other: str, axis: KvAxis) -> str:
         """Say why there is no difference."""

@@ -128,6 +128,13 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     return labels
 
 
+def main_metric(rows: Iterable[Evaluated]) -> str | None:
+    """Return the metric to begin with, accuracy before others, or None if none was measured."""
+    metrics = metrics_of(rows)
+    accuracies = [name for name in metrics if name.endswith("/accuracy")]
+    return next(iter([*accuracies, *metrics]), None)
+
+
 def metric_title(name: str) -> str:
     """Return what a metric is, with its data and its unit."""
     metric, data = metric_of(name), data_title(name)

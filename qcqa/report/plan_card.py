@@ -9,7 +9,6 @@ from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.equal_bytes import ERROR_NOT_KNOWN, Comparison, difference_text
 from qcqa.report.error_axis import ERROR_SCALES, ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis, significant
-from qcqa.report.palette import method_style
 from qcqa.report.plan_figures import PlanFigure
 from qcqa.report.wording import error_text, in_sentence
 from qcqa.search_result import SearchResult
@@ -156,22 +155,10 @@ def _beside_gqa(point: BudgetPoint, comparison: Comparison | None, axis: KvAxis)
 
 
 def _why_not(comparison: Comparison | None, axis: KvAxis) -> list[str]:
-    """Return why a card compares nothing, in as few words as it has room for."""
-    if comparison is None:
+    """Return why a card compares nothing; that nothing was measured is said of the plan itself."""
+    if comparison is None or comparison.outcome == "not measured":
         return []
-    other = method_style(comparison.against).label
-    mine, others = comparison.num_cached_heads, comparison.against_heads
-    match comparison.outcome:
-        case "no plan":
-            return [f"{other} has no plan here"]
-        case "other size" if mine is not None and others is not None and others > mine:
-            return [f"{other}'s plan is larger: {axis.text(others)}"]
-        case "other size":
-            return [f"{other} has no plan of this size"]
-        case "same plan":
-            return [f"the same plan as {other}'s"]
-        case _:
-            return []
+    return [comparison.words(axis)]
 
 
 def _from_source(figure: PlanFigure | None) -> list[str]:
