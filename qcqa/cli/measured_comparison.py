@@ -73,7 +73,7 @@ def print_measured_comparison(
     console.print(f"\nMeasured, {figure_label(metric)}", style="bold", highlight=False)
     print_table(lines)
     console.print(
-        "Differences are paired, \N{PLUS-MINUS SIGN} one standard error; without one it is not known.\n"
+        "Differences are paired, with one standard error; without one it is not known.\n"
         "No plan: GQA has none of that size. Larger: its plan here caches more.",
         style="dim",
     )
