@@ -215,7 +215,7 @@ def test_figures_are_on_screen(make_run: MakeRun, open_app: OpenApp, measure: Me
     assert "relative WSE" in proxy["layout"]["xaxis"]["title"]["text"]
     assert "Does WSE stand for quality?" in _text(app)
     table = app.dataframe[0].value
-    assert table["method"].iloc[0] == "MHA"
+    assert table["method"].iloc[0] == "source"
     assert len(table) == len(run.measured())
     assert app.get("download_button")
 
@@ -431,7 +431,7 @@ def test_speed_is_shown_in_its_own_section_alone(
         "Speed of the prompt over the source's",
         "KV cache after the prompt, MiB",
     ]
-    assert app.dataframe[0].value["method"].iloc[0] == "MHA"
+    assert app.dataframe[0].value["method"].iloc[0] == "source"
     assert "slower" in _text(app)
     # It is no metric of quality, here or on Explore.
     assert "Nothing measured yet" in [one.value for one in open_app("evaluate").subheader]
