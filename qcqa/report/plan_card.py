@@ -88,8 +88,7 @@ def plan_card(
             *size,
             *([] if difference else _why_not(comparison, axis)),
             *_from_source(figure),
-            *_searched(point),
-            f"estimated: {_relative_wse(point)}",
+            f"estimated: {', '.join([*_searched(point), _relative_wse(point)])}",
         ),
     )
 

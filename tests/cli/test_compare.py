@@ -1,4 +1,4 @@
-"""``qcqa compare``: at equal bytes, by estimates and by what was measured, for people and as JSON."""
+"""``qcqa compare``: at equal bytes, estimated and measured, for people and as JSON."""
 
 import json
 from collections.abc import Callable
