@@ -1,11 +1,14 @@
 """Two methods at one budget: compared only where their plans cache the same bytes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
+import numpy as np
+
 from qcqa.evaluated import Evaluated
+from qcqa.front import Front, IntArray
 from qcqa.metric import DIFFERENCE, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
@@ -244,12 +247,23 @@ def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | No
 
 def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> bool:
     """Return whether two methods' plans make the same model."""
-    fronts = [result.fronts[point.method] for point in (one, other)]
-    if fronts[0].groupings(one.index) != fronts[1].groupings(other.index):
+    if one.num_cached_heads != other.num_cached_heads:
         return False
-    # Where every head is kept there is nothing to merge.
-    is_source = one.num_cached_heads == result.spec.num_cached_heads
-    return is_source or len({(front.merge, front.refit) for front in fronts}) == 1
+    if one.num_cached_heads == result.spec.num_cached_heads:
+        # Every head is kept, and there is nothing to merge.
+        return True
+    mine, others = result.fronts[one.method], result.fronts[other.method]
+    if (mine.merge, mine.refit) != (others.merge, others.refit):
+        return False
+    pairs = zip(_labels(mine, one.index), _labels(others, other.index), strict=True)
+    return all(np.array_equal(left, right) for left, right in pairs)
+
+
+def _labels(front: Front, plan: int) -> Iterator[IntArray]:
+    """Yield the labels of keys and values in every layer of a plan."""
+    for layer, candidate in zip(front.layers, front.choices[plan].tolist(), strict=True):
+        yield layer.key_labels[candidate]
+        yield layer.value_labels[candidate]
 
 
 def is_better(difference: Measurement) -> bool | None:

@@ -364,7 +364,7 @@ def test_explore_shows_measured_figures_of_the_plans(
     # What was measured first; the predicted error is one choice away.
     assert "accuracy" in _chart(app, 0)["layout"]["yaxis"]["title"]["text"]
     assert "next-token accuracy" in _text(app)
-    assert "Measured, **" in _text(app)
+    assert app.subheader[0].value.startswith("Measured, within 50.0 %")
     app.session_state["all_figures"] = True
     app.selectbox(key="scale_list").set_value("relative").run()
     assert not app.exception
@@ -373,7 +373,7 @@ def test_explore_shows_measured_figures_of_the_plans(
     assert "Next-token accuracy (small sample)" in app.dataframe[0].value
     # A budget at which only some plans were measured: nobody is called best.
     app.slider(key="budget").set_value(30.0).run()
-    assert "Measured, **" not in _text(app)
+    assert app.subheader[0].value.startswith("Estimated, within 30.0 %")
 
 
 def test_metric_that_the_run_lacks_is_passed_over(make_run: MakeRun, open_app: OpenApp) -> None:
