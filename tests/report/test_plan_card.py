@@ -1,6 +1,7 @@
 """What the card of a plan says: the figure of the axis, the same on every card, and no more."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from qcqa.report.equal_bytes import compare_methods
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.plan_card import PlanCard, plan_card
 from qcqa.report.plan_figures import figures_at
+from qcqa.samples import Samples, Stratum
 from qcqa.search_result import SearchResult
 
 METRIC = "heldout/accuracy"
@@ -75,6 +77,22 @@ def test_measured_cards_differ_from_gqa_and_from_the_source(
     )
     # Its size is the budget's.
     assert not any("of KV cache" in line for line in card.lines)
+
+
+def test_a_clear_paired_difference_is_a_verdict(
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+) -> None:
+    def row(method: str, gained: int) -> Evaluated:
+        right = tuple(float(number + gained + number % 2) for number in range(12))
+        samples = (Samples(METRIC, "digest", (Stratum(1.0, (20,) * 12, right),)),)
+        accuracy = sum(right) / 240
+        return replace(measure(method, 24, accuracy=accuracy), samples=samples)
+
+    rows = (row("gqa", 1), row("optimal", 2))
+    card = _card(result, load, "optimal", METRIC, rows)
+    assert card.change == "+5.00 ± 0.00 points"
+    assert card.is_better is True
+    assert card.lines[0] == "against GQA"
 
 
 @pytest.mark.parametrize("scale", [METRIC, "relative", "absolute"])
