@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import metric_of
+from qcqa.metric import OF_TEXTS, data_label, metric_of
 from qcqa.plan import Measurement
-
-#: Metrics of a text, as :func:`qcqa.evaluate.evaluate_text` names them.
-_OF_TEXTS = ("perplexity", "accuracy", "nll", "kl", "same_top")
 
 #: Fewer tokens, or questions, say next to nothing of a model.
 _FEWEST_TOKENS, _FEWEST_QUESTIONS = 1000, 50
@@ -45,16 +43,21 @@ class Conditions:
         """In words, for a switch."""
         parts = [f"first {self.limit:,} samples" if self.limit else "all samples"]
         if self.text:
-            parts.append(self.text)
+            parts.append(text_label(self.text))
         if self.window_tokens:
             parts.append(f"windows of {self.window_tokens:,} tokens")
         parts += [told for told in (self.dtype, self.device) if told not in ("auto", "cpu")]
         return ", ".join(parts)
 
 
+def text_label(text: str) -> str:
+    """Return what people call the text of a benchmark: a file by its name."""
+    return data_label("heldout") if text == "demo" else Path(text).name
+
+
 def is_of_text(name: str) -> bool:
     """Return whether a metric counts tokens of a text, not questions of a task."""
-    return metric_of(name).name in _OF_TEXTS
+    return metric_of(name).name in OF_TEXTS
 
 
 def is_small(figure: Measurement) -> bool:
@@ -114,8 +117,8 @@ def rows_under(
     return list(kept.values())
 
 
-def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
-    """Return the figures of one metric, under the conditions of most; see :func:`rows_under`.
+def rows_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Evaluated]:
+    """Return the rows with one metric, under the conditions of most; see :func:`rows_under`.
 
     Of several merges of one plan it is the mean's, which is what WSE is about.
     """
@@ -124,7 +127,12 @@ def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Mea
         plan = (row.method, row.num_cached_heads)
         if plan not in found or row.merge == "mean":
             found[plan] = row
-    figures = {plan: row.figure(metric) for plan, row in found.items()}
+    return found
+
+
+def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
+    """Return the figures of one metric, as :func:`rows_of_plans` chooses them."""
+    figures = {plan: row.figure(metric) for plan, row in rows_of_plans(rows, metric).items()}
     return {plan: figure for plan, figure in figures.items() if figure is not None}
 
 

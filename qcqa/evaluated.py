@@ -13,6 +13,7 @@ from qcqa.errors import EvaluationError
 from qcqa.files import write_text_atomically
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan, Measurement
+from qcqa.samples import Samples
 
 #: What installs the harness that tasks need: the extra ``eval``, without this project's name.
 INSTALL_HARNESS = "pip install 'lm_eval>=0.4.13,<0.4.14'"
@@ -117,6 +118,8 @@ class Evaluated:
         What was measured.
     measured : tuple of Measurement
         The figures, and for plans their differences from the source.
+    samples : tuple of Samples
+        What makes them comparable with those of another plan; rows of earlier versions have none.
     """
 
     method: str
@@ -131,6 +134,7 @@ class Evaluated:
     plan_digest: str
     benchmark: Benchmark
     measured: tuple[Measurement, ...]
+    samples: tuple[Samples, ...] = ()
 
     @classmethod
     def of_source(
@@ -141,6 +145,7 @@ class Evaluated:
         *,
         device: str,
         dtype: str,
+        samples: tuple[Samples, ...] = (),
     ) -> Self:
         """Return the row of a source model."""
         return cls(
@@ -156,6 +161,7 @@ class Evaluated:
             plan_digest="",
             benchmark=benchmark,
             measured=measured,
+            samples=samples,
         )
 
     @classmethod
@@ -167,6 +173,7 @@ class Evaluated:
         *,
         device: str,
         dtype: str,
+        samples: tuple[Samples, ...] = (),
     ) -> Self:
         """Return the row of a plan's model."""
         return cls(
@@ -182,12 +189,19 @@ class Evaluated:
             plan_digest=plan.digest,
             benchmark=benchmark,
             measured=measured,
+            samples=samples,
         )
 
     @property
     def is_source(self) -> bool:
         """Whether it is the source model's row."""
         return not self.plan_digest
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it can be compared with another plan's row, sample by sample."""
+        has_samples = self.benchmark.text is not None or bool(self.benchmark.tasks)
+        return bool(self.samples) or not has_samples
 
     def figure(self, metric: str) -> Measurement | None:
         """Return the figure of this name, or None if it was not measured."""
@@ -255,7 +269,11 @@ class MeasuredFolder:
     def save(self, key: str, row: Evaluated) -> None:
         """Keep a row, atomically."""
         content = {"format": _FORMAT, **asdict(row)}
-        write_text_atomically(self.path / f"{key}.json", json.dumps(content, indent=2) + "\n")
+        # Hundreds of sums need no line each.
+        samples = json.dumps(content.pop("samples"))
+        text = json.dumps(content, indent=2).removesuffix("\n}")
+        text += f',\n  "samples": {samples}\n}}\n'
+        write_text_atomically(self.path / f"{key}.json", text)
 
     def make(self) -> None:
         """Make the folder, before anything is measured for it.

@@ -80,6 +80,9 @@ METRICS = {
 }
 
 
+#: Of these, what a text yields.
+OF_TEXTS = ("perplexity", "accuracy", "nll", "kl", "same_top")
+
 #: Share of right answers of who guesses, for tasks whose choices are all of one number; the demo's
 #: recall questions have 3 to 7, and this is their mean.
 CHANCE = {
@@ -98,6 +101,14 @@ CHANCE = {
     "race": 0.25,
     "sciq": 0.25,
     "winogrande": 0.5,
+}
+
+#: Names for people of the data that come with the package.
+_DATA_LABELS = {
+    "heldout": "held-out stories",
+    "demo_minimal_pairs": "minimal pairs",
+    "demo_recall": "recall",
+    "demo_recall_open": "recall with the whole vocabulary",
 }
 
 #: Ends the names of metrics that are a model's figure less its source's.
@@ -136,6 +147,27 @@ def data_of(measurement: Measurement | str) -> str:
     """Return the name of the data that a measurement was taken on; empty if it names none."""
     full = measurement if isinstance(measurement, str) else measurement.metric
     return full.rpartition("/")[0]
+
+
+def data_label(name: str, *, is_file: bool = False) -> str:
+    """Return what people call data: the demo's have titles, and tasks no underscores.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`data_of` returns it.
+    is_file : bool
+        Whether it names a file, which is called by its name.
+    """
+    return _DATA_LABELS.get(name) or (name if is_file else name.replace("_", " "))
+
+
+def figure_label(measurement: Measurement | str) -> str:
+    """Return what people call a figure, with its data: ``held-out stories: perplexity``."""
+    metric, name = metric_of(measurement), data_of(measurement)
+    of = metric.name.removesuffix(DIFFERENCE).removesuffix("_ratio")
+    data = data_label(name, is_file=of in OF_TEXTS)
+    return f"{data}: {metric.label}" if data else metric.label
 
 
 def chance_of(measurement: Measurement | str) -> float | None:

@@ -83,6 +83,13 @@ class ModelSpec:
         """Weights of one K or V head, its bias included."""
         return self.head_dim * (self.hidden_size + self.has_kv_bias)
 
+    @property
+    def attention(self) -> str:
+        """What kind of attention it is: MHA, GQA or MQA."""
+        if self.num_kv_heads == self.num_query_heads:
+            return "MHA"
+        return "GQA" if self.num_kv_heads > 1 else "MQA"
+
     def kv_bytes_per_token(
         self, *, num_cached_heads: int | None = None, dtype: str | None = None
     ) -> int:

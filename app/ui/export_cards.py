@@ -51,7 +51,7 @@ def plan_card(run: Run, plan: GroupingPlan) -> None:
     with _card("Plan", "plan"):
         predicted = plan.predicted
         st.markdown(
-            f"**{method_style(plan.method).label}**: {plan.num_cached_heads:,} of "
+            f"**{method_style(plan.method, plan.model).label}**: {plan.num_cached_heads:,} of "
             f"{plan.model.num_cached_heads:,} heads, {plan.kv_bytes_per_token / 1024:g} KiB of KV "
             f"cache per token, {100 * plan.kv_ratio:.4g} % of the source's."
         )
@@ -129,7 +129,7 @@ def charts_card(
             ),
         )
         if plan is not None:
-            st.markdown(f"Which heads share, {method_style(plan.method).label}")
+            st.markdown(f"Which heads share, {method_style(plan.method, plan.model).label}")
             _formats(
                 "heads",
                 _file_name(run, f"heads-{_point(plan)}"),

@@ -5,7 +5,7 @@ import streamlit as st
 from qcqa.generated import GeneratedText
 from qcqa.report.generated import difference_text, figures_lines, marked_html
 from qcqa.report.kv_axis import size_text
-from qcqa.report.palette import method_style
+from qcqa.report.palette import method_style, source_text
 from qcqa.runs.config import GenerationConfig
 from qcqa.runs.generations import texts_of_generation
 from qcqa.runs.run import Run
@@ -48,7 +48,7 @@ def _heading(method: str, heads: int, result: SearchResult) -> None:
     style = method_style(method)
     told = f"![]({glyph(style)}) **{style.label}**"
     if method == "mha":
-        told += ", the source"
+        told = f"![]({glyph(style)}) **{source_text(result.spec)}**"
     else:
         front = result.front(method)
         # None in a run whose files were exchanged: its generation failed.

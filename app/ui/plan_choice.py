@@ -52,7 +52,7 @@ def plan_choice(
     st.pills(
         "Plan of",
         [name for name, point in points.items() if point is not None],
-        format_func=lambda name: method_style(name).label,
+        format_func=lambda name: method_style(name, result.spec).label,
         required=True,
         label_visibility="visible" if heading is None else "collapsed",
         wrap=True,

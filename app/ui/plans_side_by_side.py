@@ -100,7 +100,7 @@ def _least_width(result: SearchResult) -> int:
 
 
 def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
-    style = method_style(plan.method)
+    style = method_style(plan.method, plan.model)
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
     error = f"relative WSE {plan.predicted.relative_wse:.3f}"
     if point is not None and point.fitness != "wse":

@@ -143,8 +143,8 @@ def _methods(asked: Draft, always: tuple[str, ...]) -> tuple[str, ...]:
         format_func=lambda name: METHODS[name].label,
         **controlled("new_methods", shown, choose_some),
     )
-    others = [METHODS[name].label for name in (*always, "mha", "gqa", "mqa")]
-    st.caption(f"{listed([*others, 'the lower bound'])} always come along.")
+    others = [METHODS[name].label for name in (*always, "gqa", "mqa")]
+    st.caption(f"{listed([*others, 'the source', 'the lower bound'])} always come along.")
     return tuple(shown)
 
 

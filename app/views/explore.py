@@ -22,9 +22,10 @@ from ui.wording import when
 
 from qcqa.evaluated import Evaluated
 from qcqa.report.comparison import comparison_table, points_at_budget
+from qcqa.report.equal_bytes import compare_methods
 from qcqa.report.kv_axis import significant
 from qcqa.report.measured import metrics_of
-from qcqa.report.plan_figures import best_measured, figures_at
+from qcqa.report.plan_figures import figures_at
 from qcqa.report.proxy import check_proxy, proxy_metric
 from qcqa.report.wording import geometry_text
 from qcqa.runs.run import Run
@@ -46,22 +47,29 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         points = points_at_budget(result, max_cached_heads)
         rows = measured_of(run)
         metrics = metrics_of(rows)
-        figures = {}
+        metric = shown_metric(metrics, choices().scale) if metrics else None
+        label = metrics[metric] if metric else ""
+        figures = figures_at(points, rows, metric, label) if metric else {}
         # One element, whether it holds one sentence or two: what is below it stays what it is.
         with st.container():
             headline(points, result, axis, max_cached_heads, rows)
-            if metrics:
-                metric = shown_metric(metrics, choices().scale)
-                figures = figures_at(points, rows, metric, metrics[metric])
-                if sentence := best_measured(points, figures, metric):
-                    st.markdown(f":material/science: {sentence}")
             _tell_of_wse(rows)
         selected = selected_point(points, result, max_cached_heads, rows)
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected, others)
         with right:
-            method_cards(points, result, axis, figures, selected, shown_scale(result, metrics))
+            method_cards(
+                points,
+                result,
+                axis,
+                max_cached_heads,
+                selected,
+                scale=shown_scale(result, metrics),
+                label=label,
+                figures=figures,
+                comparisons=compare_methods(result, points, rows, metric),
+            )
         if selected:
             # Below the chart there is room where the cards of many methods go further down.
             with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
@@ -78,7 +86,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
             with details:
                 table = comparison_table(result, max_cached_heads, axis.load)
                 if figures:
-                    table[metrics[metric]] = [
+                    table[label] = [
                         figures[name].value if name in figures else None for name in table.index
                     ]
                 figures_table(table, result, points, selected)

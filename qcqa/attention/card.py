@@ -8,6 +8,7 @@ from qcqa.attention.companions import Companions
 from qcqa.attention.remote.releases_qcqa import SUPPORTED
 from qcqa.budget import GIB
 from qcqa.grouping import Grouping
+from qcqa.metric import figure_label
 from qcqa.plan import GroupingPlan
 
 #: Tokens for which the card says the size of the cache.
@@ -158,7 +159,7 @@ def _quality(plan: GroupingPlan) -> str:
     if not plan.measured:
         return f"{_NOT_MEASURED}\n\n{wse}."
     rows = [
-        f"| {figure.metric} | {figure.value:.6g} | {_or_dash(figure.standard_error)} | "
+        f"| {figure_label(figure)} | {figure.value:.6g} | {_or_dash(figure.standard_error)} | "
         f"{_or_dash(figure.sample_count)} |"
         for figure in plan.measured
     ]

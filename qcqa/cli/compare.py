@@ -44,7 +44,10 @@ def compare(
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare MHA, GQA, MQA, QCQA-EC, QCQA-AC and the optimal front at several budgets.
+    """Compare all methods and the source at several budgets, by estimates and measured figures.
+
+    Methods are compared with GQA only where its plan caches the same bytes. What was measured of a
+    run's plans comes with paired differences from GQA's plan and from the source.
 
     Examples
     --------
@@ -56,8 +59,10 @@ def compare(
     """
     ratios = [parse_ratio(part.strip()) for part in budgets.split(",")]
     if run is not None and model is None:
-        result = find_run(run).result()
+        found_run = find_run(run)
+        result, rows = found_run.result(), found_run.measured()
     elif model is not None and run is None:
+        rows = ()
         settings = SearchSettings(generations=generations, seed=seed)
         with progress_bar() as show:
             result = search_model(model, revision=revision, settings=settings, on_progress=show)
@@ -69,6 +74,6 @@ def compare(
     if run is not None:
         tell_unfinished(find_run(run))
     if as_json:
-        print_json(comparison_json(result, heads, load))
+        print_json(comparison_json(result, heads, load, rows))
         return
-    print_comparison(result, heads, load)
+    print_comparison(result, heads, load, rows)

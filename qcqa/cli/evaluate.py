@@ -1,7 +1,7 @@
 """``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import typer
 
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import start_or_carry_out
-from qcqa.cli.measured import print_measured
+from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.model_options import (
     DeviceOption,
     ModelDtypeOption,
@@ -204,6 +204,6 @@ def _measure_here(
                 on_row=write_into_plan,
             )
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json([row_json(row) for row in rows])
     else:
         print_measured(rows)

@@ -32,11 +32,10 @@ def inspect(
             }
         )
         return
-    kind = "MHA" if spec.num_kv_heads == spec.num_query_heads else "GQA"
     print_pairs(
         {
             "model": spec.source + (f" @ {spec.revision}" if spec.revision else ""),
-            "family": f"{report.family} ({spec.model_type}), {kind}",
+            "family": f"{report.family} ({spec.model_type}), {spec.attention}",
             "layers": str(spec.num_layers),
             "query heads": str(spec.num_query_heads),
             "KV heads": str(spec.num_kv_heads),

@@ -7,7 +7,7 @@ import typer
 
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.layers import print_layers
-from qcqa.cli.measured import print_measured
+from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
 from qcqa.converted import Converted
@@ -90,7 +90,7 @@ def _outcome_json(run: Run) -> Any:
         case SearchConfig():
             return {"run": run.id, "folder": str(run.folder), **result_json(run.result())}
         case EvaluationConfig():
-            return [asdict(row) for row in figures_of(run)]
+            return [row_json(row) for row in figures_of(run)]
         case ConversionConfig():
             return asdict(converted_of(run))
         case GenerationConfig():

@@ -1,11 +1,16 @@
 """Measured figures as tables."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from qcqa.cli.output import console, print_table
+from qcqa.comparable import text_label
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
 from qcqa.plan import Measurement
+from qcqa.report.measured import data_title
 from qcqa.report.palette import method_style
 
 
@@ -27,16 +32,28 @@ def print_measured(rows: Sequence[Evaluated]) -> None:
         _print_benchmark(own)
 
 
+def row_json(row: Evaluated) -> dict[str, Any]:
+    """Return a row's figures as a JSON value; its sums over samples are for comparisons."""
+    content = asdict(row)
+    del content["samples"]
+    return content
+
+
 def description(benchmark: Benchmark) -> str:
     """Return what a benchmark measures, for people."""
     parts = [
-        benchmark.text and f"text {benchmark.text}",
-        benchmark.tasks and f"tasks {', '.join(benchmark.tasks)}",
+        benchmark.text and f"text: {text_label(benchmark.text)}",
+        benchmark.tasks and f"tasks: {', '.join(map(_task_label, benchmark.tasks))}",
         benchmark.limit and f"at most {benchmark.limit} of each",
         benchmark.window_tokens and f"windows of {benchmark.window_tokens} tokens",
         benchmark.speed and benchmark.speed.data,
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _task_label(task: str) -> str:
+    is_file = task.endswith((".yaml", ".yml"))
+    return data_label(Path(task).name if is_file else task, is_file=is_file)
 
 
 def _print_benchmark(rows: Sequence[Evaluated]) -> None:
@@ -47,7 +64,8 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
     ]
     for data in dict.fromkeys(map(data_of, names)):
         of_data = [name for name in names if data_of(name) == data]
-        console.print(f"\n{data or 'measured KV cache'}", style="bold", highlight=False)
+        title = data_title(of_data[0]) or "measured KV cache"
+        console.print(f"\n{title}", style="bold", highlight=False)
         print_table([_shown(row, of_data) for row in rows])
 
 

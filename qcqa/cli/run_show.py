@@ -6,7 +6,7 @@ from typing import Any
 from qcqa.cli.generated import print_texts, texts_json
 from qcqa.cli.jobs import RunArgument, conversion_pairs, name_of
 from qcqa.cli.layers import print_layers
-from qcqa.cli.measured import description, print_measured
+from qcqa.cli.measured import description, print_measured, row_json
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.run_rows import row_text, run_row
 from qcqa.cli.summary import print_result, result_json
@@ -61,7 +61,7 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
             {
                 **_with_details(run),
                 "result": result_json(result) if result else None,
-                "measured": [asdict(row) for row in measured],
+                "measured": [row_json(row) for row in measured],
                 **{
                     folder: [run_row(one, of=run) for one in jobs if one.config.kind == kind]
                     for kind, folder in JOB_FOLDERS.items()
@@ -72,7 +72,7 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     about = {"methods": ", ".join(config.methods), "seed": str(config.settings.seed)}
     _print_state(run, {"model": config.model, **about})
     if result:
-        print_result(result)
+        print_result(result, measured)
     if jobs:
         print_table([row_text(run_row(one, of=run)) for one in jobs])
     if measured:
@@ -83,7 +83,7 @@ def _show_evaluation(run: Run, config: EvaluationConfig, *, as_json: bool) -> No
     rows = figures_of(run)
     search = search_of(run)
     if as_json:
-        measured = [asdict(row) for row in rows]
+        measured = [row_json(row) for row in rows]
         print_json({**_with_details(run, of=search), "measured": measured})
         return
     about = {

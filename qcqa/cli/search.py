@@ -142,7 +142,7 @@ def search(
 ) -> None:
     """Search which heads of a model should share, and keep the fronts in a run directory.
 
-    MHA, GQA, MQA and the lower bound always come along. Ctrl-C cancels; `qcqa runs resume`
+    GQA, MQA, the source and the lower bound always come along. Ctrl-C cancels; `qcqa runs resume`
     goes on where it stopped.
 
     Examples

@@ -1,14 +1,16 @@
 """What several commands print of a search: the comparison of its methods, its fronts, a plan."""
 
 from collections.abc import Iterable, Mapping
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
 
 from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.cli.measured_comparison import measured_json, print_measured_comparison
 from qcqa.cli.output import console
+from qcqa.evaluated import Evaluated
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
 from qcqa.report.comparison import (
@@ -17,6 +19,8 @@ from qcqa.report.comparison import (
     percent_text,
     points_at_budget,
 )
+from qcqa.report.equal_bytes import Comparison, compare_methods
+from qcqa.report.headline import shown_names
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
@@ -34,17 +38,20 @@ _OWN_NOTES: dict[Fitness, str] = {
 }
 
 
-def print_result(result: SearchResult) -> None:
+def print_result(result: SearchResult, rows: Iterable[Evaluated] = ()) -> None:
     """Print a search's methods side by side at a few budgets, for one sequence of 4096 tokens."""
     load = CacheLoad(context_tokens=4096, batch_size=1, dtype=result.spec.dtype)
     budgets = {ratio: heads_within_ratio(result.spec, ratio) for ratio in _RATIOS}
-    print_comparison(result, budgets, load)
+    print_comparison(result, budgets, load, rows)
 
 
 def print_comparison(
-    result: SearchResult, max_cached_heads: Mapping[float, int], load: CacheLoad
+    result: SearchResult,
+    max_cached_heads: Mapping[float, int],
+    load: CacheLoad,
+    rows: Iterable[Evaluated] = (),
 ) -> None:
-    """Print a table of all methods for every budget, by its ratio."""
+    """Print a table of all methods for every budget, by its ratio, and what was measured."""
     console.print(
         f"[bold]{result.spec.source}[/bold]  KV cache of the source: "
         f"{load.cache_gib(result.spec, result.spec.num_cached_heads):.4g} GiB at "
@@ -60,16 +67,18 @@ def print_comparison(
         table.add_column(name, justify="right", no_wrap=True)
     for ratio, heads in max_cached_heads.items():
         points = points_at_budget(result, heads)
-        fitting = [point for point in points.values() if point is not None]
+        beside = compare_methods(result, points, (), None)
+        names = shown_names(result, points) | {"mha": method_style("mha", result.spec).label}
+        fitting = [point for name in names if (point := points.get(name)) is not None]
         for point in fitting:
             table.add_row(
                 f"{ratio:.4g}" if point is fitting[0] else "",
-                method_style(point.method).label,
+                names[point.method],
                 f"{point.kv_ratio:.3f}",
                 f"{load.cache_gib(result.spec, point.num_cached_heads):.3g}",
                 _own_error(point) if others else f"{point.wse:.5g}",
                 f"{point.relative_wse:.4f}",
-                "" if point.method == "gqa" else percent_text(point.over_gqa, sign=True),
+                _beside_gqa(point, beside.get(point.method)),
                 _above_bound(point),
             )
         if not fitting:
@@ -80,13 +89,26 @@ def print_comparison(
         console.print(_OWN_NOTES[fitness], style="dim")
     console.print(
         "WSE, weight-sharing error: lower is better; not an accuracy.\n"
-        "No grouping that treats keys and values alike can come below the bound.",
+        "No grouping that treats keys and values alike can come below the bound.\n"
+        "vs GQA: by WSE, an estimate. No plan: GQA has none of that size. Larger: its\n"
+        "plan here caches more.",
         style="dim",
     )
+    print_measured_comparison(result, max_cached_heads, rows)
+
+
+def _beside_gqa(point: BudgetPoint, comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    if comparison.outcome == "same plan":
+        return "same"
+    if isnan(point.over_gqa):
+        return "larger" if comparison.other_is_larger else "no plan"
+    return percent_text(point.over_gqa, sign=True)
 
 
 def _above_bound(point: BudgetPoint) -> str:
-    if isnan(point.over_bound):
+    if not isfinite(point.over_bound):
         return ""
     return "reached" if point.reaches_bound else percent_text(point.over_bound)
 
@@ -97,12 +119,22 @@ def _own_error(point: BudgetPoint) -> str:
 
 
 def comparison_json(
-    result: SearchResult, max_cached_heads: Mapping[float, int], load: CacheLoad
+    result: SearchResult,
+    max_cached_heads: Mapping[float, int],
+    load: CacheLoad,
+    measured: Iterable[Evaluated] = (),
 ) -> list[dict[str, Any]]:
-    """Return a row per budget and method that has a plan for it, as JSON values."""
+    """Return a row per budget and method that has a plan for it, as JSON values.
+
+    ``gqa`` says whether GQA's plan there can be compared with it, ``measured`` what was measured.
+    """
+    measured = list(measured)
     rows = []
     for ratio, heads in max_cached_heads.items():
         bound = result.bound.at(heads)
+        points = points_at_budget(result, heads)
+        beside = compare_methods(result, points, measured, None)
+        figures = measured_json(result, heads, measured)
         table = comparison_table(result, heads, load).dropna(subset="WSE")
         rows += [
             {
@@ -114,10 +146,25 @@ def comparison_json(
                 "wse": row["WSE"],
                 "relative_wse": row["relative WSE"],
                 "wse_lower_bound": bound,
+                "gqa": _beside_json(points[name], beside.get(name)),
+                "measured": figures[name],
             }
-            for name, row in table.iterrows()
+            for name, row in zip(map(str, table.index), table.to_dict("records"), strict=True)
         ]
     return rows
+
+
+def _beside_json(point: BudgetPoint | None, comparison: Comparison | None) -> dict[str, Any] | None:
+    """Return what GQA's plan is beside a method's; None for GQA, the source, and without GQA."""
+    if point is None or comparison is None:
+        return None
+    is_equal = comparison.outcome not in ("no plan", "other size")
+    return {
+        "equal_bytes": is_equal,
+        "same_plan": comparison.outcome == "same plan",
+        "num_cached_heads": comparison.against_heads,
+        "wse_over_gqa": point.over_gqa if is_equal and isfinite(point.over_gqa) else None,
+    }
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
@@ -136,8 +183,9 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 def print_groupings(plan: GroupingPlan, layers: Iterable[int] | None = None) -> None:
     """Print a plan's groups of heads, a line for each layer or for some of them."""
+    name = method_style(plan.method, plan.model).label
     console.print(
-        f"\n[bold]{method_style(plan.method).label}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
+        f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
         "heads in one bracket share a key/value head"
     )
     for number in range(len(plan.layers)) if layers is None else layers:

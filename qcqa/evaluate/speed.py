@@ -19,10 +19,10 @@ from qcqa.evaluate.running import (
     input_device,
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
-from qcqa.evaluate.statistics import FEWEST_CLUSTERS
 from qcqa.evaluate.token_ids import embedding_rows
 from qcqa.evaluated import DecodeLoad
 from qcqa.progress import silent
+from qcqa.samples import FEWEST_CLUSTERS
 
 
 def measure_decode_speed(

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: With fewer samples, or clusters of samples, nobody can tell how much they differ.
-FEWEST_CLUSTERS = 10
+from qcqa.samples import FEWEST_CLUSTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Mean:
     value : float
         The mean over samples.
     standard_error : float or None
-        None where there are fewer than :data:`FEWEST_CLUSTERS` clusters.
+        None where there are fewer than :data:`~qcqa.samples.FEWEST_CLUSTERS` clusters.
     sample_count : int
         Samples, not clusters.
     """

@@ -16,6 +16,8 @@ from qcqa.evaluate.statistics import Mean, sample_mean
 from qcqa.files import write_bytes_atomically
 from qcqa.metric import DIFFERENCE, measurement_name
 from qcqa.plan import Measurement
+from qcqa.samples import Samples
+from qcqa.samples import Stratum as Sums
 
 _FORMAT = "qcqa-task-scores-1"
 
@@ -94,6 +96,20 @@ class TaskScores:
                 metric + DIFFERENCE,
                 answer_filter,
                 _stratified_mean(_minus(strata, source.means[metric, answer_filter])),
+            )
+            for (metric, answer_filter), strata in self.means.items()
+        )
+
+    def samples(self) -> tuple[Samples, ...]:
+        """Return the sums by which two models can be compared; of figures that are means."""
+        return tuple(
+            Samples(
+                figure_name(self.task, metric, answer_filter),
+                self.digest,
+                tuple(
+                    Sums.of(part.values, np.arange(len(part.values)), weight=part.weight)
+                    for part in strata
+                ),
             )
             for (metric, answer_filter), strata in self.means.items()
         )

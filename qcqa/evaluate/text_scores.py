@@ -12,10 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.evaluate.statistics import FEWEST_CLUSTERS, Mean, clustered_mean
+from qcqa.evaluate.statistics import Mean, clustered_mean
 from qcqa.files import write_bytes_atomically
 from qcqa.metric import DIFFERENCE, measurement_name
 from qcqa.plan import Measurement
+from qcqa.samples import FEWEST_CLUSTERS, Samples, Stratum
 
 #: Beyond this a perplexity, or its standard error, may be infinite, which no file can hold.
 _OVERFLOW = 700.0
@@ -111,6 +112,20 @@ class TextScores:
             self._measurement("accuracy" + DIFFERENCE, right),
             self._measurement("kl", clustered_mean(self.kl, self.clusters)),
             self._measurement("same_top", clustered_mean(self.is_same, self.clusters)),
+        )
+
+    def samples(self) -> tuple[Samples, ...]:
+        """Return the sums by which two models can be compared; 0 to the source of its own."""
+        clusters = self.clusters
+        arrays = {
+            "nll": self.nll,
+            "accuracy": self.is_right,
+            "kl": self.kl,
+            "same_top": self.is_same,
+        }
+        return tuple(
+            Samples(measurement_name(self.data, name), self.digest, (Stratum.of(values, clusters),))
+            for name, values in arrays.items()
         )
 
     def _measurement(self, metric: str, mean: Mean) -> Measurement:

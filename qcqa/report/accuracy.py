@@ -85,7 +85,7 @@ def accuracy_figure(
     chart = AccuracyChart(metric, axis, source, is_log, fronts or {})
     figure = go.Figure()
     has_estimates = False
-    for series in series_of(compared):
+    for series in series_of(compared, axis.spec):
         front = None if series.is_source else (fronts or {}).get(series.method)
         ends_at_source = front is not None and int(front.cost[-1]) == axis.spec.num_cached_heads
         end = source if ends_at_source else None

@@ -14,7 +14,7 @@ from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
 from qcqa.report.measured import PlanId, Series, bar_of, change_of, change_text, value_text
-from qcqa.report.palette import NEUTRAL_COLOUR, method_style
+from qcqa.report.palette import NEUTRAL_COLOUR, source_text
 from qcqa.report.plan_hover import kept_line, size_and_error_lines
 
 #: Of shares at least so much is shown: ticks are whole percents.
@@ -73,7 +73,7 @@ class AccuracyChart:
             figures.append(self._figure(end))
             # The source has a marker of its own.
             bars.append((0.0, 0.0))
-            texts.append(f"<b>{method_style(end.method).label}</b>, the source")
+            texts.append(f"<b>{source_text(self._axis.spec)}</b>")
             sizes.append(0)
         style = series.style
         plans = [(row.method, row.num_cached_heads) for row in rows]
@@ -154,8 +154,7 @@ class AccuracyChart:
         if self._source is None:
             return
         value = self._figure(self._source).value
-        label = method_style(self._source.method).label
-        name = f"{label}, the source: {value_text(self._metric, value)}"
+        name = f"{source_text(self._axis.spec)}: {value_text(self._metric, value)}"
         figure.add_hline(y=value, line={"width": 1.4, "dash": "dot", "color": NEUTRAL_COLOUR})
         self._name_line(figure, value, name, x=0, xanchor="left", yanchor="bottom")
 

@@ -80,7 +80,7 @@ def front_chart(
 def grouping_chart(plan: GroupingPlan, *, name: str) -> go.Figure:
     """Return which heads of a plan share, ready for a file; ``name`` is that of the run."""
     ratio = size_text(100 * plan.kv_ratio, "percent")
-    method = method_style(plan.method).label
+    method = method_style(plan.method, plan.model).label
     return titled(
         grouping_figure(plan),
         f"{_cut(name)}: heads that share, {method} at {ratio} of the KV cache",

@@ -32,7 +32,7 @@ class BudgetPoint:
     wse, relative_wse : float
         Predicted error, and over the squared norm of all K and V weights.
     over_gqa : float
-        WSE over that of GQA at the same budget, minus 1; NaN where GQA has no plan.
+        WSE over that of GQA's plan of the same size, minus 1; NaN where GQA has none.
     over_bound : float
         WSE over the lower bound of this budget, minus 1; infinite where the bound is zero, NaN
         where it does not hold for the method.
@@ -70,7 +70,9 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     """
     bound = result.bound.at(max_cached_heads)
-    gqa = _wse_within(result, "gqa", max_cached_heads)
+    gqa = result.fronts.get("gqa")
+    place = gqa.within(max_cached_heads) if gqa is not None else None
+    of_gqa = None if gqa is None or place is None else int(gqa.cost[place])
     points: dict[str, BudgetPoint | None] = {}
     for method in in_order(result.fronts):
         front = result.fronts[method]
@@ -86,7 +88,7 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
             kv_ratio=heads / result.spec.num_cached_heads,
             wse=wse,
             relative_wse=wse / result.grams.trace,
-            over_gqa=nan if gqa is None else _excess(wse, gqa),
+            over_gqa=_excess(wse, float(result.wse("gqa")[place])) if heads == of_gqa else nan,
             over_bound=nan
             if bound is None or not result.bound.holds_for(front)
             else max(0.0, _excess(wse, bound)),
@@ -115,7 +117,7 @@ def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoa
     """
     rows = []
     for name, point in points_at_budget(result, max_cached_heads).items():
-        row: dict[str, object] = {"name": name, "method": method_style(name).label}
+        row: dict[str, object] = {"name": name, "method": method_style(name, result.spec).label}
         if point is not None:
             gib = KvAxis(result.spec, load, "gib").of(point.num_cached_heads)
             kib = KvAxis(result.spec, load, "kib").of(point.num_cached_heads)
@@ -152,12 +154,6 @@ def percent_text(share: float, *, sign: bool = False) -> str:
     digits = 2 if abs(percent) < 1 else 1 if abs(percent) < 100 else 0
     text = f"{percent:{'+' if sign else ''}.{digits}f} %"
     return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _wse_within(result: SearchResult, method: str, max_cached_heads: int) -> float | None:
-    front = result.fronts.get(method)
-    index = None if front is None else front.within(max_cached_heads)
-    return None if front is None or index is None else float(result.wse(method)[index])
 
 
 def _excess(wse: float, reference: float) -> float:

@@ -100,7 +100,7 @@ def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
     kinds = ("key", "value") if difference.is_apart else ("key",)
     titles = ["Keys", "Values"] if difference.is_apart else ["Keys and values"]
     figure = head_grid(titles, num_layers, num_heads, compact=True, with_words=True)
-    names = [method_style(plan.method).label for plan in (one, other)]
+    names = [method_style(plan.method, plan.model).label for plan in (one, other)]
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
     for place, kind in enumerate(kinds):
         differs: NDArray[np.bool_] = getattr(difference, kind)

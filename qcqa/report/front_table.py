@@ -36,7 +36,7 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "name": method,
-                    "method": method_style(method).label,
+                    "method": method_style(method, result.spec).label,
                     "cached heads": front.cost,
                     "KV ratio": front.cost / result.spec.num_cached_heads,
                     "KiB per token": kib.of_array(front.cost),

@@ -1,6 +1,5 @@
 """Measured rows, sorted for tables and charts: which metrics, under which conditions, of whom."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -12,9 +11,11 @@ from qcqa.comparable import conditions_under as conditions_under
 from qcqa.comparable import figures_of_plans as figures_of_plans
 from qcqa.comparable import is_of_text as is_of_text
 from qcqa.comparable import is_small as is_small
+from qcqa.comparable import rows_of_plans as rows_of_plans
 from qcqa.comparable import rows_under as rows_under
 from qcqa.evaluated import Evaluated
-from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
+from qcqa.model_spec import ModelSpec
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import MethodStyle, in_order, method_style
@@ -77,27 +78,36 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
         and kinds[name] not in _OF_SPEED
         and not (kinds[name] == "nll" and name.removesuffix("nll") + "perplexity" in kinds)
     ]
-    metrics_per_task = Counter(data_of(name) for name in shown)
     labels = {}
     for name in sorted(shown, key=lambda one: (one not in telling, data_of(one) not in texts)):
-        data, label = short_name(data_of(name)), metric_of(name).label
-        if data_of(name) in texts:
-            labels[name] = _capital(label) + (f", {data}" if len(texts) > 1 else "")
-        elif not data:
-            labels[name] = _capital(label)
-        else:
-            labels[name] = data if metrics_per_task[data_of(name)] == 1 else f"{data}, {label}"
+        data, label = data_title(name), metric_of(name).label
+        is_only_text = data_of(name) in texts and len(texts) == 1
+        labels[name] = _capital(label)
+        if data and not is_only_text:
+            labels[name] += f"{',' if ',' in label else ''} on {data}"
         if name not in telling:
             labels[name] += " (small sample)"
     return labels
 
 
+def main_metric(rows: Iterable[Evaluated]) -> str | None:
+    """Return the metric to begin with, accuracy before others, or None if none was measured."""
+    metrics = metrics_of(rows)
+    accuracies = [name for name in metrics if name.endswith("/accuracy")]
+    return next(iter([*accuracies, *metrics]), None)
+
+
 def metric_title(name: str) -> str:
     """Return what a metric is, with its data and its unit."""
-    metric, data = metric_of(name), short_name(data_of(name))
+    metric, data = metric_of(name), data_title(name)
     title = f"{data}: {metric.label}" if data else metric.label
     unit = "%" if metric.is_share else metric.unit
     return f"{title}, {unit}" if unit else title
+
+
+def data_title(name: str) -> str:
+    """Return what people call the data of a metric, short enough for an axis."""
+    return short_name(data_label(data_of(name), is_file=is_of_text(name)))
 
 
 def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
@@ -114,8 +124,16 @@ def direction_text(name: str) -> str:
     return "" if higher is None else f"{'higher' if higher else 'lower'} is better"
 
 
-def series_of(rows: Sequence[Evaluated]) -> list[Series]:
-    """Return the rows by method and merge, in the order in which methods are shown."""
+def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[Series]:
+    """Return the rows by method and merge, in the order in which methods are shown.
+
+    Parameters
+    ----------
+    rows : sequence of Evaluated
+        Of one source model.
+    spec : ModelSpec, optional
+        That model, where it is known.
+    """
     merges: dict[str, list[str]] = {}
     for row in rows:
         if row.merge not in merges.setdefault(row.method, []):
@@ -126,7 +144,7 @@ def series_of(rows: Sequence[Evaluated]) -> list[Series]:
         for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
             own = [row for row in rows if (row.method, row.merge) == (method, merge)]
             own.sort(key=lambda row: row.num_cached_heads)
-            style = _style(method, merge, place, len(merges[method]))
+            style = _style(method_style(method, spec), merge, place, len(merges[method]))
             series.append(Series(method, merge, style, tuple(own)))
     return series
 
@@ -140,9 +158,8 @@ def _mean_first(merge: str) -> tuple[bool, str]:
     return (merge != "mean", merge)
 
 
-def _style(method: str, merge: str, place: int, num_merges: int) -> MethodStyle:
+def _style(own: MethodStyle, merge: str, place: int, num_merges: int) -> MethodStyle:
     """Return a method's looks, changed a little where several merges must be told apart."""
-    own = method_style(method)
     if num_merges == 1:
         return own
     named = replace(own, label=f"{own.label}, {merge}")

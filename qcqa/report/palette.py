@@ -5,9 +5,10 @@ alike; dash and symbol say the same once more, so that colour is never the only 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcqa.methods import METHODS
+from qcqa.model_spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ METHOD_STYLES: dict[str, MethodStyle] = {
     "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star", 1.6),
     "gqa": MethodStyle(METHODS["gqa"].label, "#D55E00", "dot", "triangle-up"),
     "mqa": MethodStyle(METHODS["mqa"].label, "#B07D00", "dot", "diamond"),
-    "mha": MethodStyle(METHODS["mha"].label, "#7F858D", "dot", "x"),
+    "mha": MethodStyle("source", "#7F858D", "dot", "x"),
 }
 
 #: Other runs laid over one: neither colour, dash nor marker is a method's.
@@ -87,9 +88,26 @@ NEUTRAL_COLOUR = "#7F858D"
 ALONE_COLOUR = "rgba(127, 133, 141, 0.20)"
 
 
-def method_style(name: str) -> MethodStyle:
-    """Return the looks of a method; one that is not known here is drawn in grey."""
-    return METHOD_STYLES.get(name) or MethodStyle(name, "#7F858D", "dashdot", "cross")
+def method_style(name: str, spec: ModelSpec | None = None) -> MethodStyle:
+    """Return the looks of a method; one that is not known here is drawn in grey.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+    spec : ModelSpec, optional
+        The source model, where it is known: only MHA is called that.
+    """
+    style = METHOD_STYLES.get(name) or MethodStyle(name, "#7F858D", "dashdot", "cross")
+    if name != "mha" or spec is None:
+        return style
+    return replace(style, label="MHA" if spec.attention == "MHA" else f"source ({spec.attention})")
+
+
+def source_text(spec: ModelSpec) -> str:
+    """Return what a line or a column calls the source: ``MHA, the source``."""
+    kind = spec.attention
+    return "MHA, the source" if kind == "MHA" else f"the source ({kind})"
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -124,7 +124,7 @@ class _Chart:
 
     def front(self, front: Front) -> go.Scatter:
         """Return a front, from corner to corner."""
-        style = method_style(front.method)
+        style = method_style(front.method, self._result.spec)
         kept = self._corners(front)
         values = self._y_of.of_front(front, kept)
         # Who aimed at something else stays in the background, in whatever colour.
@@ -170,7 +170,7 @@ class _Chart:
             self._hover.rows(front, place, value)
             for front, place, value in zip(fronts, places, values, strict=True)
         ]
-        styles = [method_style(point.method) for point in points]
+        styles = [method_style(point.method, self._result.spec) for point in points]
         return go.Scatter(
             x=self._axis.of_array([point.num_cached_heads for point in points]),
             y=self._y_of.heights(np.concatenate(values)) if values else [],

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from math import isfinite, isnan
 
+from qcqa.metric import metric_of
+from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint, percent_text
+from qcqa.report.equal_bytes import ERROR_NOT_KNOWN, Comparison, difference_text
 from qcqa.report.error_axis import ERROR_SCALES, ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.plan_figures import PlanFigure
 from qcqa.report.wording import error_text, in_sentence
 from qcqa.search_result import SearchResult
+
+_NONE = "\N{EM DASH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +23,20 @@ class PlanCard:
     Parameters
     ----------
     value, label : str
-        The figure, and its name.
-    change, against : str or None
-        Its difference from that of another plan, None where there is none to compare, and whose
-        that is, None for the source, whose figure is among the lines.
-    lower_is_better : bool or None
-        Of the change; None where nobody knows.
+        What the chart's axis shows of the plan, and its name: the same name on every card.
+    change : str or None
+        Its measured difference from that of GQA's plan of the same size; None where nothing is to
+        be compared, and then the lines say why.
+    is_better : bool or None
+        Whether the change is clearly for the better; None where it may be chance.
     lines : tuple of str
-        Size and further figures, each a few words.
+        Further facts, each a few words.
     """
 
     value: str
     label: str
     change: str | None
-    against: str | None
-    lower_is_better: bool | None
+    is_better: bool | None
     lines: tuple[str, ...]
 
 
@@ -42,7 +46,10 @@ def plan_card(
     axis: KvAxis,
     *,
     scale: str,
+    label: str,
+    max_cached_heads: int,
     figure: PlanFigure | None,
+    comparison: Comparison | None,
 ) -> PlanCard:
     """Return the card of a plan: first what the chart shows of it, then the rest.
 
@@ -54,70 +61,115 @@ def plan_card(
         The plan.
     axis : KvAxis
         Unit of the cache's size.
-    scale : str
-        What the chart shows: an error scale, or a measured metric.
+    scale, label : str
+        What the chart shows, an error scale or a measured metric, and the metric's name.
+    max_cached_heads : int
+        The budget.
     figure : PlanFigure or None
         The plan's measured figure, where it was measured.
+    comparison : Comparison or None
+        The plan beside GQA's, by that figure; None for GQA itself and where there is no GQA.
     """
-    size = f"{axis.text(point.num_cached_heads)} of KV cache"
-    if figure is not None and scale not in ERROR_SCALES:
-        return PlanCard(
-            value=figure.value,
-            label=in_sentence(figure.label),
-            change=figure.change,
-            # A line of its own: beside the change there is no room for it on a phone.
-            against=None,
-            lower_is_better=figure.lower_is_better,
-            lines=(
-                *([f"source: {figure.source_value}"] if figure.source_value else []),
-                size,
-                *_searched(point),
-                _relative_wse(point),
-                *_gap(point),
-            ),
-        )
-    shown = _predicted(result, point, scale)
-    value, label = _error(result, point, shown)
-    is_compared = (
-        shown in ("relative", "absolute")
-        and point.method not in ("gqa", "mha")
-        and isfinite(point.over_gqa)
-    )
-    rest = [] if shown == "relative" else [_relative_wse(point)]
-    rest += [] if shown == "gap" else _gap(point)
-    if figure is not None:
-        rest.append(f":material/science: {figure.value} {in_sentence(figure.label)}")
-    return PlanCard(
-        value=value,
-        label=label,
-        change=percent_text(point.over_gqa, sign=True) if is_compared else None,
-        against="GQA" if is_compared else None,
-        lower_is_better=True,
-        lines=(size, *rest),
-    )
-
-
-def _predicted(result: SearchResult, point: BudgetPoint, scale: str) -> ErrorScale:
-    """Return the error to show: the chart's where the plan was chosen by it, or its own aim."""
-    front = result.fronts[point.method]
+    size = []
+    if point.num_cached_heads != max_cached_heads:
+        size = [f"{axis.text(point.num_cached_heads)} of KV cache"]
     for known in ERROR_SCALES:
-        if known == scale and ErrorAxis(result, known).is_aim_of(front):
-            return known
-    return "relative" if point.fitness == "wse" else point.fitness
+        if known == scale:
+            return _estimated(result, point, axis, known, size, figure, comparison)
+    difference = comparison.difference if comparison else None
+    return PlanCard(
+        value=_NONE if figure is None else figure.value,
+        label=measured_label(scale, label),
+        change=None if difference is None else difference_text(difference),
+        is_better=comparison.is_better if comparison else None,
+        lines=(
+            *([] if difference is None else [_against(difference, "GQA")]),
+            *(["not measured at this size"] if figure is None else []),
+            *size,
+            *([] if difference else _why_not(comparison, axis)),
+            *_from_source(figure),
+            f"estimated: {', '.join([*_searched(point), _relative_wse(point)])}",
+        ),
+    )
+
+
+def measured_label(metric: str, label: str) -> str:
+    """Return what cards call a measured metric: with its unit, unless values carry it."""
+    unit = metric_of(metric).unit
+    told = in_sentence(label)
+    return f"measured: {told}" if not unit else f"measured: {told}, {unit}"
+
+
+def _estimated(
+    result: SearchResult,
+    point: BudgetPoint,
+    axis: KvAxis,
+    scale: ErrorScale,
+    size: list[str],
+    figure: PlanFigure | None,
+    comparison: Comparison | None,
+) -> PlanCard:
+    """Return a card for an axis of errors that a search predicts."""
+    value, label = _error(result, point, scale)
+    is_wse = scale in ("relative", "absolute", "gap")
+    lines = list(size)
+    if value == _NONE:
+        lines.append("not known of this plan" if not is_wse else "no bound holds for it")
+    if scale in ("relative", "absolute"):
+        lines += _beside_gqa(point, comparison, axis) + _gap(point)
+    else:
+        lines.append(_relative_wse(point))
+    if scale != point.fitness:
+        lines += _searched(point)
+    if figure is not None:
+        lines.append(f":material/science: measured: {figure.value} {in_sentence(figure.label)}")
+    return PlanCard(value=value, label=label, change=None, is_better=None, lines=tuple(lines))
 
 
 def _error(result: SearchResult, point: BudgetPoint, scale: ErrorScale) -> tuple[str, str]:
-    """Return an error of a plan, and its name."""
-    front = result.fronts[point.method]
-    value = float(ErrorAxis(result, scale).of_front(front, [point.index])[0])
-    name = in_sentence(ERROR_SCALES[scale])
-    if isnan(value):
-        return "\N{EM DASH}", name
-    if scale == "gap":
-        return percent_text(value / 100), "above the lower bound of its size"
+    """Return an error of a plan, and its name; a dash where it is not known."""
+    front, shown = result.fronts[point.method], ErrorAxis(result, scale)
+    known = shown.shows(front)
+    value = float(shown.of_front(front, [point.index])[0]) if known else float("nan")
+    name = f"estimated: {in_sentence(ERROR_SCALES[scale])}"
     if scale == "loss":
-        return significant(value), f"{name}, nats"
+        name += ", nats"
+    if isnan(value):
+        return _NONE, name
+    if scale == "gap":
+        return percent_text(value / 100), name
     return (f"{value:.3f}" if scale == "relative" else significant(value)), name
+
+
+def _beside_gqa(point: BudgetPoint, comparison: Comparison | None, axis: KvAxis) -> list[str]:
+    """Return the WSE beside that of GQA's plan of the same size: an estimate, and no verdict."""
+    if comparison is None:
+        return []
+    if comparison.outcome in ("no plan", "other size", "same plan") or not isfinite(point.over_gqa):
+        return _why_not(comparison, axis)
+    if point.over_gqa == 0:
+        return ["as high as GQA's"]
+    way = "lower" if point.over_gqa < 0 else "higher"
+    return [f"{percent_text(abs(point.over_gqa))} {way} than GQA's"]
+
+
+def _why_not(comparison: Comparison | None, axis: KvAxis) -> list[str]:
+    """Return why a card compares nothing; that nothing was measured is said of the plan itself."""
+    if comparison is None or comparison.outcome == "not measured":
+        return []
+    return [comparison.words(axis)]
+
+
+def _from_source(figure: PlanFigure | None) -> list[str]:
+    if figure is None or figure.from_source is None:
+        return []
+    difference = figure.from_source
+    return [f"{difference_text(difference)} {_against(difference, 'the source')}"]
+
+
+def _against(difference: Measurement, other: str) -> str:
+    known = difference.standard_error is not None
+    return f"against {other}" if known else f"against {other}, {ERROR_NOT_KNOWN}"
 
 
 def _searched(point: BudgetPoint) -> list[str]:
@@ -134,7 +186,7 @@ def _gap(point: BudgetPoint) -> list[str]:
     if isnan(point.over_bound):
         return []
     if point.reaches_bound:
-        return [":material/verified: reaches lower bound"]
+        return ["no grouping has a lower WSE"]
     if not isfinite(point.over_bound):
         return ["the source itself fits"]
     return [f"{percent_text(point.over_bound)} above lower bound"]

@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.evaluated import Evaluated
-from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.metric import DIFFERENCE, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import size_text
-from qcqa.report.measured import bar_of, is_small, rows_under, series_of
+from qcqa.report.measured import bar_of, data_title, is_small, rows_under, series_of
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -195,7 +195,7 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
 
 
 def _loss_name(metric: str) -> str:
-    of, data = metric_of(metric), data_of(metric)
+    of, data = metric_of(metric), data_title(metric)
     if of.name == f"nll{DIFFERENCE}":
         return "rise of the loss, nats per token"
     label = of.label.removeprefix("change in ")

@@ -78,7 +78,9 @@ def require_possible(run: Run, config: EvaluationConfig) -> None:
 def plans_to_measure(search: Run, config: EvaluationConfig) -> list[GroupingPlan]:
     """Return the plans of an evaluation that were not measured in this way before."""
     plans = plans_of_points(search.result(), config.points)
-    measured = {(row.method, row.plan_digest) for row in _rows_of(search, config)}
+    measured = {
+        (row.method, row.plan_digest) for row in _rows_of(search, config) if row.is_comparable
+    }
     return [plan for plan in plans if (plan.method, plan.digest) not in measured]
 
 

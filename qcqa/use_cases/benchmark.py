@@ -24,7 +24,9 @@ from qcqa.evaluate import (
 )
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluated import Benchmark
+from qcqa.metric import data_label
 from qcqa.plan import Measurement
+from qcqa.samples import Samples
 from qcqa.user_path import user_path
 
 DEMO = "demo"
@@ -36,6 +38,9 @@ class Scores(Protocol):
     def measurements(self) -> tuple[Measurement, ...]:
         """Return the model's own figures."""
 
+    def samples(self) -> tuple[Samples, ...]:
+        """Return the sums by which two models can be compared."""
+
     def compared_with(self, source: Any) -> tuple[Measurement, ...]:
         """Return the differences from the source's scores of the same kind."""
 
@@ -45,13 +50,14 @@ class Part(ABC):
 
     Attributes
     ----------
-    name : str
-        What progress calls it.
+    name, label : str
+        What measurements and what people call it.
     content : dict
         All that decides the scores beside the model: settings, and a hash of the data.
     """
 
     name: str
+    label: str
     content: dict[str, Any]
 
     @abstractmethod
@@ -110,6 +116,7 @@ class TextPart(Part):
     def __init__(self, text: str, benchmark: Benchmark):
         is_demo = text == DEMO
         self.name = DEMO_TEXT if is_demo else user_path(text).stem
+        self.label = data_label(self.name, is_file=True)
         self._documents = demo_documents() if is_demo else read_documents(text)
         self._window = benchmark.window_tokens
         self._limit = benchmark.limit
@@ -169,6 +176,7 @@ class TaskPart(Part):
         harness_module("lm_eval")
         is_file = task.endswith((".yaml", ".yml"))
         self.name = Path(task).stem if is_file else task
+        self.label = data_label(self.name)
         self._task = task
         self._limit = benchmark.limit
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}

@@ -17,14 +17,13 @@ before WSE. Plans of different sizes compete: the best *within* the budget is as
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import hypot, isfinite
-from pathlib import Path
 from typing import Any, Literal
 
-from qcqa.comparable import Conditions, conditions_of, is_of_text, is_small, rows_under
+from qcqa.comparable import Conditions, conditions_of, is_of_text, is_small, rows_under, text_label
 from qcqa.errors import BudgetError
 from qcqa.evaluated import Evaluated
 from qcqa.methods import METHODS
-from qcqa.metric import DIFFERENCE, data_of, metric_of
+from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
 from qcqa.plan import Measurement
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
@@ -207,11 +206,9 @@ class _Comparison:
     @property
     def data(self) -> str:
         """On what it was measured, for people."""
-        if self.conditions.text == "demo":
-            return "the demo's held-out stories"
         if self.conditions.text:
-            return Path(self.conditions.text).name
-        return data_of(self.metric).replace("_", " ")
+            return text_label(self.conditions.text)
+        return data_label(data_of(self.metric))
 
     @property
     def order(self) -> tuple[int, int, int, int]:

@@ -15,6 +15,7 @@ from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.samples import Samples
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
@@ -23,6 +24,9 @@ from qcqa.use_cases.texts_apart import refuse_calibration_text
 OnRow = Callable[[Evaluated], None]
 
 _SOURCE, _CONVERTED = "source", "converted"
+
+#: Figures of a model, and the samples of those that are means.
+_Found = tuple[tuple[Measurement, ...], tuple[Samples, ...]]
 
 
 def evaluate_plans(
@@ -171,8 +175,8 @@ class _Bench:
         self._on_progress = on_progress
         self._parts = list(parts_of(benchmark))
         self._scores_of_source: dict[Part, Mapping[str, Scores]] = {}
-        #: Figures by the plans' digests: two methods may have found the same plan.
-        self._figures: dict[str, tuple[Measurement, ...]] = {}
+        #: What was found by the plans' digests: two methods may have found the same plan.
+        self._found: dict[str, _Found] = {}
 
     def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
         """Yield the source's row, then those of plans, each when it has been measured."""
@@ -190,22 +194,24 @@ class _Bench:
         # Quick to fail, unlike the weights.
         _require_readable(self._models, self._benchmark, self._parts)
         key = self._key("mha", "")
-        figures = _unique(self._measure_source())
+        measured, samples = _unique(self._measure_source())
         spec = self._models.checkpoint.spec
-        return self._keep(key, Evaluated.of_source(spec, self._benchmark, figures, **self._where))
+        row = Evaluated.of_source(spec, self._benchmark, measured, samples=samples, **self._where)
+        return self._keep(key, row)
 
     def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
         """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
         key = self._key(plan.method, plan.digest)
         if (kept := self._kept(plan.method, plan.digest)) is not None:
-            self._figures[plan.digest] = kept.measured
+            self._found[plan.digest] = (kept.measured, kept.samples)
             return kept
-        if plan.digest not in self._figures:
-            self._figures[plan.digest] = _unique(self._measure_plan(number, plan))
-        figures = self._figures[plan.digest]
-        return self._keep(key, Evaluated.of_plan(plan, self._benchmark, figures, **self._where))
+        if plan.digest not in self._found:
+            self._found[plan.digest] = _unique(self._measure_plan(number, plan))
+        measured, samples = self._found[plan.digest]
+        row = Evaluated.of_plan(plan, self._benchmark, measured, samples=samples, **self._where)
+        return self._keep(key, row)
 
-    def _measure_source(self) -> Iterator[Measurement]:
+    def _measure_source(self) -> Iterator[Measurement | Samples]:
         yield _cache_figure(cache_bytes_per_token(self._models.source))
         for place, part in enumerate(self._parts):
             yield from _own_figures(self._source_on(part, 0, place))
@@ -215,13 +221,13 @@ class _Bench:
             speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
             yield from speeds[_SOURCE].measurements()
 
-    def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement]:
+    def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement | Samples]:
         label = plan_label(plan)
         model = self._models.model_of(plan, self._converting(label, number))
         yield _cache_figure(promised_cache(model, plan, label))
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
-            report = self._reporter(label, part.name, number, place)
+            report = self._reporter(label, part.label, number, place)
             scores = part.score(model, self._models.tokenizer, report, source=self._models.source)
             yield from _own_figures(scores)
             for name, one in scores.items():
@@ -237,7 +243,7 @@ class _Bench:
         """Return what the source scores on a part: measured now or earlier."""
         if part not in self._scores_of_source:
             self._scores_of_source[part] = self._read(part) or self._score_source(
-                part, self._reporter(_SOURCE, part.name, number, place)
+                part, self._reporter(_SOURCE, part.label, number, place)
             )
         return self._scores_of_source[part]
 
@@ -266,8 +272,9 @@ class _Bench:
         return row
 
     def _kept(self, method: str, plan_digest: str) -> Evaluated | None:
-        """Return the row of a model that was measured before."""
-        return self._folder.row(self._key(method, plan_digest)) if self._folder else None
+        """Return the row of a model that was measured before, unless it lacks its samples."""
+        row = self._folder.row(self._key(method, plan_digest)) if self._folder else None
+        return row if row is not None and row.is_comparable else None
 
     def _key(self, method: str, plan_digest: str) -> str:
         """Return a name for a row: the same model, benchmark and data, the same name."""
@@ -307,14 +314,18 @@ class _Bench:
         return report
 
 
-def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement]:
+def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement | Samples]:
     for one in scores.values():
         yield from one.measurements()
+        yield from one.samples()
 
 
-def _unique(figures: Iterable[Measurement]) -> tuple[Measurement, ...]:
-    """Return each figure once: a task may come by itself and in a group."""
-    return tuple({figure.metric: figure for figure in figures}.values())
+def _unique(found: Iterable[Measurement | Samples]) -> _Found:
+    """Return each figure once, and its samples: a task may come by itself and in a group."""
+    told = list(found)
+    figures = {one.metric: one for one in told if isinstance(one, Measurement)}
+    samples = {one.metric: one for one in told if isinstance(one, Samples)}
+    return tuple(figures.values()), tuple(one for one in samples.values() if one.metric in figures)
 
 
 def _cache_figure(bytes_per_token: float) -> Measurement:

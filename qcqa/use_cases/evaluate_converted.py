@@ -89,7 +89,7 @@ def evaluate_converted(
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
     if tokenizer is not None:
         for place, part in enumerate(parts):
-            scores = part.score(model, tokenizer, reporter(part.name, place))
+            scores = part.score(model, tokenizer, reporter(part.label, place))
             figures += [figure for one in scores.values() for figure in one.measurements()]
     if benchmark.speed:
         report = reporter("speed", len(parts))

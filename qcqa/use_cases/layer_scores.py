@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from qcqa.evaluate.statistics import FEWEST_CLUSTERS, clustered_mean
+from qcqa.evaluate.statistics import clustered_mean
 from qcqa.evaluate.windows import Window
 from qcqa.files import write_bytes_atomically
+from qcqa.samples import FEWEST_CLUSTERS
 from qcqa.sensitivity import LayerEffect
 
 

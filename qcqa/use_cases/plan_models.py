@@ -35,6 +35,8 @@ def plan_label(plan: GroupingPlan) -> str:
     """Return what progress calls a plan's model."""
     # A plan's file may come from a method that is not of this release.
     method = METHODS[plan.method].label if plan.method in METHODS else plan.method
+    if plan.method == "mha":
+        method = "source"
     return f"{method} at {100 * plan.kv_ratio:.3g} %"
 
 

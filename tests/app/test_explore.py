@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from streamlit.proto.Metric_pb2 import Metric
 from streamlit.testing.v1 import AppTest
 
 from qcqa.methods import run_method
@@ -15,6 +16,7 @@ from qcqa.search.config import SearchSettings
 from qcqa.search.problem import wse_problem
 from qcqa.search_result import ResultFolder
 
+GRAY = Metric.MetricColor.GRAY
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 
@@ -174,9 +176,12 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     point = points_at_budget(run.result(), 24)["best"]
     assert point is not None
     headline = app.subheader[0].value
-    assert "**Best** loses least: rise of the loss" in headline
+    assert headline.startswith("Estimated, within 50.0 % of the source's KV cache: ")
+    assert "**Best** loses least, rise of the loss" in headline
     assert "WSE" not in headline
-    assert _cards(app)["Best"] == significant(point.error)
+    # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
+    assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
+    assert f"rise of the loss {significant(point.error)} nats" in _text(app)
     assert "Best is chosen by measured loss, not by WSE" in _text(app)
     assert app.button_group(key="plan_method").value == "best"
     titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]
@@ -310,3 +315,42 @@ def test_measured_axis_has_no_dominated_plans(
     app = open_app(scale="heldout/accuracy")
     assert not [name for name in _names(app) if "dominated" in name]
     assert "faint" not in _text(app)
+
+
+def test_cards_and_headline_say_what_was_measured(
+    make_run: MakeRun, open_app: OpenApp, measure: Callable[..., None]
+) -> None:
+    run = make_run(with_best=True)
+    measure(run)
+    app = open_app()
+    assert all(value.endswith(" %") for value in _cards(app).values())
+    labels = {caption.value for caption in app.caption if caption.value.startswith("measured")}
+    assert labels == {"measured: next-token accuracy (small sample)"}
+    assert app.subheader[0].value.startswith("Measured, within 50.0 % of the source's KV cache: ")
+    # Its error is not known, so that it is neither good nor bad.
+    assert {metric.proto.color for metric in app.metric if metric.delta} == {GRAY}
+    # No plan of 75 % was measured: no card shows a figure of another kind.
+    app.slider(key="budget").set_value(75.0).run()
+    assert _cards(app)["Best"] == "\N{EM DASH}"
+    assert "GQA has no plan of this size" in _text(app)
+    assert app.subheader[0].value.startswith("Estimated, ")
+
+
+def test_the_chosen_unit_is_used_above_the_chart_and_on_cards(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    app = open_app(unit="kib", budget="30")
+    assert "KiB/token of KV cache" in app.subheader[0].value
+    sizes = [line for caption in app.caption for line in caption.value.splitlines()]
+    sizes = [line for line in sizes if line.strip().endswith("of KV cache")]
+    assert sizes
+    assert all("KiB/token" in line for line in sizes)
+
+
+def test_gqa_and_mqa_with_one_plan_have_one_card(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    assert {"GQA", "MQA"} <= set(_cards(open_app()))
+    cards = _cards(open_app(budget="13"))
+    assert "GQA = MQA" in cards
+    assert not {"GQA", "MQA"} & set(cards)

@@ -80,25 +80,25 @@ def test_chosen_plan_is_measured_and_its_figures_appear(
     file = tmp_path / "measured.csv"
     download.value.save_as(file)
     table = pd.read_csv(file)
-    assert list(table["method"]) == ["MHA", "GQA"]
+    assert list(table["method"]) == ["source", "GQA"]
     assert list(table["KV ratio"]) == [1, 0.5]
     # Five samples are few, and wherever their figures are shown it says so.
     assert table["Next-token accuracy (small sample), %"].between(0, 100).all()
-    assert table["demo_recall (small sample), %"].notna().all()
+    assert table["Accuracy on recall (small sample), %"].notna().all()
 
-    page.locator(".st-key-metric_list input").first.fill("demo_recall")
-    page.get_by_role("option", name="demo_recall (small sample)").click()
+    page.locator(".st-key-metric_list input").first.fill("recall")
+    page.get_by_role("option", name="Accuracy on recall (small sample)").click()
     expect(page).to_have_url(re.compile("metric=demo_recall"))
     expect(page.locator(".st-key-accuracy_chart").first).to_contain_text("chance: 21.0 %")
 
     # Explore has the metric on its axis, and the figure at the plan.
     _page_link(page, "Explore")
-    page.locator(".st-key-scale_list input").first.fill("demo_recall")
-    page.get_by_role("option", name="demo_recall (small sample), measured").click()
+    page.locator(".st-key-scale_list input").first.fill("recall")
+    page.get_by_role("option", name="Accuracy on recall (small sample), measured").click()
     expect(page).to_have_url(re.compile("scale=demo_recall"))
     expect(page.locator(".st-key-accuracy_chart").first).to_contain_text("budget 50.0 %")
-    expect(page.locator(".st-key-card_gqa").first).to_contain_text("demo_recall")
-    expect(page.locator("[data-testid=stTable]").last).to_contain_text("demo_recall")
+    expect(page.locator(".st-key-card_gqa").first).to_contain_text("ccuracy on recall")
+    expect(page.locator("[data-testid=stTable]").last).to_contain_text("ccuracy on recall")
 
 
 def test_evaluation_is_cancelled_keeps_its_figures_and_is_resumed(

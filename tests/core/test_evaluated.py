@@ -19,6 +19,7 @@ from qcqa.evaluated import (
 from qcqa.gram import ModelGrams
 from qcqa.grouping import Grouping, LayerGrouping
 from qcqa.plan import GroupingPlan, Measurement, Prediction
+from qcqa.samples import Samples, Stratum
 
 BENCHMARK = Benchmark(text="demo", tasks=("a", "b"), limit=5, speed=DecodeLoad(64, 2, 8))
 FIGURES = (Measurement("heldout/nll", 1.5, 0.25, 100), Measurement("heldout/perplexity", inf))
@@ -140,3 +141,29 @@ def test_a_benchmark_measures_something() -> None:
     with pytest.raises(EvaluationError, match="nothing to measure"):
         Benchmark(limit=3)
     assert Benchmark(speed=DecodeLoad(8)).text is None
+
+
+def test_a_row_keeps_the_sums_of_its_samples(row: Evaluated, folder: MeasuredFolder) -> None:
+    sums = Stratum(1.0, tuple(range(1, 101)), tuple(number + 0.5 for number in range(100)))
+    whole = replace(row, samples=(Samples("heldout/nll", "digest", (sums,)),))
+    folder.save("key", whole)
+    assert folder.row("key") == whole
+    assert whole.is_comparable
+    path = folder.path / "key.json"
+    assert path.stat().st_size < 5_000
+    # A line for each figure, and not for each sum.
+    assert len(path.read_text().splitlines()) < 60
+
+
+def test_a_row_of_an_earlier_version_loads_without_them(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    folder.save("key", row)
+    path = folder.path / "key.json"
+    content = json.loads(path.read_text())
+    del content["samples"]
+    path.write_text(json.dumps(content))
+    assert folder.row("key") == row
+    assert not row.is_comparable
+    speed = replace(row, benchmark=Benchmark(speed=DecodeLoad(64)))
+    assert speed.is_comparable

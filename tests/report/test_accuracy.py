@@ -198,7 +198,7 @@ def test_table_has_values_errors_and_changes(rows: list[Evaluated], measure: Mea
     paired = Measurement(f"{ACCURACY}_difference", -0.21, 0.004, 1000)
     rows.append(measure("gqa", 24, accuracy=0.39, extra=(paired,)))
     table = accuracy_table(rows, {ACCURACY: "Accuracy", PERPLEXITY: "Perplexity"})
-    assert list(table["method"]) == ["MHA", "Optimal", "Optimal", "GQA", "Optimal", "MQA"]
+    assert list(table["method"]) == ["source", "Optimal", "Optimal", "GQA", "Optimal", "MQA"]
     assert list(table["KV ratio"]) == [1, 0.75, 0.5, 0.5, 0.25, 0.125]
     gqa = table[table["method"] == "GQA"].iloc[0]
     assert gqa["Accuracy, %"] == pytest.approx(39)

@@ -42,17 +42,17 @@ def test_metrics_are_those_of_texts_then_tasks_without_differences(measure: Meas
     assert metrics_of([row]) == {
         "heldout/perplexity": "Perplexity",
         "heldout/accuracy": "Next-token accuracy",
-        "piqa/acc": "piqa, accuracy",
-        "piqa/acc_norm": "piqa, accuracy, normalised by length",
-        "recall/acc": "recall",
+        "piqa/acc": "Accuracy on piqa",
+        "piqa/acc_norm": "Accuracy, normalised by length, on piqa",
+        "recall/acc": "Accuracy on recall",
     }
 
 
 def test_two_texts_and_a_log_likelihood_alone_keep_their_names(measure: Measure) -> None:
     row = _named(measure, "wiki/nll", "wiki/perplexity", "code/nll")
     assert list(metrics_of([row]).values()) == [
-        "Perplexity, wiki",
-        "Negative log-likelihood, code",
+        "Perplexity on wiki",
+        "Negative log-likelihood on code",
     ]
     assert metrics_of([]) == {}
 
@@ -69,8 +69,8 @@ def test_a_small_sample_comes_last_and_is_named(measure: Measure) -> None:
         for number in range(5)
     ]
     assert metrics_of([*junk, measure()]) == {
-        "heldout/accuracy": "heldout",
-        "junk/accuracy": "junk (small sample)",
+        "heldout/accuracy": "Next-token accuracy on held-out stories",
+        "junk/accuracy": "Next-token accuracy on junk (small sample)",
     }
     few = [replace(one, measured=(Measurement(ACCURACY, 1.0, None, 4),)) for one in junk]
     first, second = conditions_of([*few, measure()], ACCURACY)

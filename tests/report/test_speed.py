@@ -69,7 +69,7 @@ def test_every_model_has_a_bar_and_the_source_a_line(
     rows = [measure_speed("gqa", 24), measure_speed(), measure_speed("optimal", 12)]
     figure = speed_figure(rows, speed_conditions(rows)[0], QUANTITIES[metric])
     bars = figure.data[0]
-    assert list(bars.y) == ["MHA", "GQA, 50 %", "Optimal, 25 %"]
+    assert list(bars.y) == ["source", "GQA, 50 %", "Optimal, 25 %"]
     assert figure.layout.shapes[0].x0 == bars.x[0]
     assert bars.error_x.visible == (metric != "cache_bytes")
     assert figure.layout.xaxis.range[1] > max(bars.x)
@@ -81,7 +81,7 @@ def test_bars_are_in_the_unit_of_their_title(measure_speed: MeasureSpeed) -> Non
     speed = speed_figure(rows, conditions, QUANTITIES["decode_speedup"]).data[0]
     assert list(speed.x) == [1]
     # Whoever points at it sees the time: 1.96 standard errors of 1 %.
-    assert speed.hovertext[0] == "<b>MHA</b><br>1.00<br>10.0 ± 0.196 ms"
+    assert speed.hovertext[0] == "<b>source</b><br>1.00<br>10.0 ± 0.196 ms"
     (size, *_) = speed_figure(rows, conditions, QUANTITIES["cache_bytes"]).data[0].x
     assert size == pytest.approx(48 / 1024)
 
@@ -126,7 +126,7 @@ def test_a_broken_promise_is_said_and_the_source_alone_says_nothing(
 def test_the_table_has_medians_errors_and_ratios(measure_speed: MeasureSpeed) -> None:
     rows = [measure_speed(), measure_speed("gqa", 24, speedup=1.25)]
     table = speed_table(rows, speed_conditions(rows)[0])
-    assert list(table["method"]) == ["MHA", "GQA"]
+    assert list(table["method"]) == ["source", "GQA"]
     assert table["ms per token"][1] == pytest.approx(8)
     assert table["speed of generation"][1] == pytest.approx(1.25)
     assert table["speed of generation, standard error"][1] == pytest.approx(0.0125)

@@ -138,7 +138,7 @@ def test_the_worker_measures_source_and_plans_and_says_how_far_it_is(search: Run
     assert list(dict.fromkeys(stages)) == [
         f"{model}: {part}"
         for model in ("source", "Optimal at 50 %", "GQA at 50 %")
-        for part in ("heldout", "demo_recall")
+        for part in ("held-out stories", "recall")
     ]
     rows = search.measured()
     assert [row.method for row in rows] == ["mha", "gqa", "optimal"]
@@ -199,7 +199,7 @@ def test_figures_that_came_with_the_package_are_shown_and_not_measured_again(
     work(evaluation)
     assert [row.method for row in bundled.measured()] == ["mha", "gqa", "optimal"]
     stages = {event.get("stage") for event in evaluation.events()} - {None}
-    assert stages == {"Optimal at 50 %: heldout"}
+    assert stages == {"Optimal at 50 %: held-out stories"}
     # Away again, for the fixture's own look at the package.
     assert _files(bundled.folder) == before
     shutil.rmtree(bundled.folder / "measured")

@@ -14,6 +14,7 @@ from qcqa.packaged import demo_run_folder
 from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress
 from qcqa.runs.run import open_run
+from qcqa.samples import paired_standard_error
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.evaluate import evaluate_plans
 from qcqa.use_cases.plan import plan_of_result
@@ -81,6 +82,45 @@ def test_the_plan_that_changes_nothing_scores_as_the_source(result: SearchResult
     assert figures["heldout/nll_difference"] == 0
     assert figures["heldout/perplexity_ratio"] == 1
     assert _values(source).items() <= figures.items()
+
+
+def test_two_plans_are_compared_by_what_their_rows_keep(
+    result: SearchResult, half: GroupingPlan, tmp_path: Path
+) -> None:
+    benchmark = Benchmark("demo", ("demo_recall",), limit=12)
+    folder = MeasuredFolder(tmp_path / "measured")
+    optimal = plan_of_result(result, 48, method="optimal")
+    source, gqa, other = evaluate_plans("demo", [half, optimal], benchmark, folder=folder)
+    for metric in ("heldout/nll", "heldout/accuracy", "demo_recall/acc"):
+        kept = gqa.figure(f"{metric}_difference")
+        assert kept is not None
+        of_source, of_gqa, of_other = (
+            next(one for one in row.samples if one.metric == metric) for row in (source, gqa, other)
+        )
+        # The sums say of plan and source what their tokens said.
+        assert paired_standard_error(of_gqa, of_source) == pytest.approx(
+            kept.standard_error, rel=1e-3
+        )
+        error = paired_standard_error(of_other, of_gqa)
+        assert error is not None
+        assert error > 0
+    assert {one.metric for one in gqa.samples} > {one.metric for one in source.samples}
+    assert folder.rows() == (source, gqa, other)
+
+
+def test_a_row_of_an_earlier_version_is_measured_again(half: GroupingPlan, tmp_path: Path) -> None:
+    folder = MeasuredFolder(tmp_path / "measured")
+    measured = evaluate_plans("demo", [half], TEXT, folder=folder)
+    for path in folder.path.glob("*.json"):
+        row = folder.row(path.stem)
+        assert row is not None
+        folder.save(path.stem, replace(row, samples=()))
+    assert not any(row.samples for row in folder.rows())
+    watched = Watched()
+    again = evaluate_plans("demo", [half], TEXT, folder=folder, on_progress=watched)
+    assert again == measured
+    # What the source scored is kept token by token.
+    assert watched.models() == ["GQA at 50 %"]
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32"])

@@ -9,7 +9,6 @@ from qcqa.plan import CalibrationText
 from qcqa.search.config import SearchSettings
 from qcqa.search.problem import Problem, wse_problem
 from qcqa.search_result import ResultFolder
-from qcqa.use_cases.best import best_method
 from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.presets import PRESETS, preset_named
 from qcqa.use_cases.search import search_model

@@ -1,0 +1,135 @@
+"""What ``qcqa compare`` says of measured plans: beside GQA's of equal bytes, and the source."""
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from qcqa.cli.output import console, print_table
+from qcqa.evaluated import Evaluated
+from qcqa.metric import figure_label
+from qcqa.plan import Measurement
+from qcqa.report.comparison import points_at_budget
+from qcqa.report.equal_bytes import (
+    Comparison,
+    compare_methods,
+    difference_text,
+    differences_from_source,
+)
+from qcqa.report.headline import shown_names
+from qcqa.report.measured import figures_of_plans, main_metric, metrics_of, value_text
+from qcqa.search_result import SearchResult
+
+_NO_DIFFERENCE = {
+    "no plan": "no plan",
+    "other size": "no plan",
+    "same plan": "same plan",
+    "not measured": "not measured",
+}
+
+
+def print_measured_comparison(
+    result: SearchResult,
+    max_cached_heads: Mapping[float, int],
+    rows: Iterable[Evaluated],
+) -> None:
+    """Print for every budget what was measured of its plans; nothing where nothing was.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : mapping from float to int
+        Budgets by their ratio.
+    rows : iterable of Evaluated
+        What was measured.
+    """
+    rows = list(rows)
+    metric = main_metric(rows)
+    if metric is None:
+        console.print("Nothing is measured: these are estimates.", style="dim")
+        return
+    figures = figures_of_plans(rows, metric)
+    lines: list[dict[str, str]] = []
+    for ratio, heads in max_cached_heads.items():
+        points = points_at_budget(result, heads)
+        beside = compare_methods(result, points, rows, metric)
+        from_source = differences_from_source(points, rows, metric)
+        first = True
+        for method, name in shown_names(result, points).items():
+            point = points[method]
+            if point is None:
+                continue
+            figure = figures.get((method, point.num_cached_heads))
+            lines.append(
+                {
+                    "budget": f"{ratio:.4g}" if first else "",
+                    "method": name,
+                    "measured": value_text(metric, figure.value) if figure else "not measured",
+                    "against GQA": _beside(beside.get(method)),
+                    "against the source": _signed(from_source.get(method)),
+                }
+            )
+            first = False
+    console.print(f"\nMeasured, {figure_label(metric)}", style="bold", highlight=False)
+    print_table(lines)
+    console.print(
+        "Differences are paired, with one standard error; without one it is not known.\n"
+        "No plan: GQA has none of that size. Larger: its plan here caches more.",
+        style="dim",
+    )
+
+
+def measured_json(
+    result: SearchResult, heads: int, rows: Iterable[Evaluated]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return by method what was measured of its plan at a budget, as JSON values.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    heads : int
+        The budget in cached heads.
+    rows : iterable of Evaluated
+        What was measured.
+    """
+    rows = list(rows)
+    points = points_at_budget(result, heads)
+    told: dict[str, list[dict[str, Any]]] = {method: [] for method in points}
+    for metric in metrics_of(rows):
+        figures = figures_of_plans(rows, metric)
+        beside = compare_methods(result, points, rows, metric)
+        from_source = differences_from_source(points, rows, metric)
+        for method, point in points.items():
+            figure = figures.get((method, point.num_cached_heads)) if point else None
+            if figure is None or not isfinite(figure.value):
+                continue
+            compared = beside.get(method)
+            told[method].append(
+                {
+                    "metric": metric,
+                    "value": figure.value,
+                    "standard_error": figure.standard_error,
+                    "against_gqa": _difference_json(compared.difference if compared else None),
+                    "against_source": _difference_json(from_source.get(method)),
+                }
+            )
+    return told
+
+
+def _difference_json(difference: Measurement | None) -> dict[str, float | None] | None:
+    if difference is None:
+        return None
+    return {"difference": difference.value, "standard_error": difference.standard_error}
+
+
+def _beside(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    if comparison.difference is not None:
+        return difference_text(comparison.difference)
+    return "larger" if comparison.other_is_larger else _NO_DIFFERENCE[comparison.outcome]
+
+
+def _signed(difference: Measurement | None) -> str:
+    return "" if difference is None else difference_text(difference)

@@ -1,0 +1,170 @@
+"""What a budget buys, in one sentence: by what was measured, or else as an estimate."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import hypot, isfinite, isnan
+
+from qcqa.evaluated import Evaluated
+from qcqa.metric import metric_of
+from qcqa.report.comparison import BudgetPoint, percent_text
+from qcqa.report.equal_bytes import compare_methods, is_same_plan, paired_difference
+from qcqa.report.kv_axis import KvAxis, size_text
+from qcqa.report.measured import STANDARD_ERRORS, rows_of_plans, value_text
+from qcqa.report.palette import method_style
+from qcqa.report.wording import error_text, in_sentence, listed
+from qcqa.search_result import SearchResult
+
+Points = Mapping[str, BudgetPoint | None]
+
+
+def budget_headline(
+    result: SearchResult,
+    points: Points,
+    equals: Sequence[BudgetPoint],
+    axis: KvAxis,
+    budget: float,
+    *,
+    rows: Iterable[Evaluated] = (),
+    metric: str | None = None,
+    label: str = "",
+    ground: str | None = None,
+) -> str:
+    """Say what the budget buys.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    points : mapping from str to BudgetPoint or None
+        The methods' plans at the budget.
+    equals : sequence of BudgetPoint
+        The best plans, equally good ones; none where no plan fits.
+    axis : KvAxis
+        Unit of the cache's size.
+    budget : float
+        Share of the source's cache.
+    rows : iterable of Evaluated
+        What was measured.
+    metric, label : str
+        The metric to go by, and what it is called.
+    ground : str, optional
+        What was measured and makes the first of them the best, if it is no expectation.
+    """
+    whole = "the source's KV cache" if axis.unit == "percent" else "KV cache"
+    within = f"within {size_text(budget * axis.full, axis.unit)} of {whole}"
+    if not equals:
+        least = min(int(front.cost[0]) for front in result.fronts.values())
+        return (
+            f"No plan fits {within.removeprefix('within ')}: "
+            f"one K and one V head per layer already need {axis.text(least)}."
+        )
+    if any(point is not None and point.wse == 0 for point in points.values()):
+        return "The source itself fits this budget: nothing needs to be merged."
+    if metric is not None:
+        measured = _measured(result, points, list(rows), metric, label, axis, within)
+        if measured is not None:
+            return measured
+    if ground:
+        best = method_style(equals[0].method).label
+        return f"Of what was measured, {within}, **{best}** is the best: {ground}."
+    return _estimated(equals, within)
+
+
+def shown_names(result: SearchResult, points: Points) -> dict[str, str]:
+    """Return the methods to show at a budget with their names: all but the source.
+
+    Where the plans of GQA and MQA are one plan, GQA stands for both.
+    """
+    names = {name: method_style(name).label for name in points if name != "mha"}
+    gqa, mqa = points.get("gqa"), points.get("mqa")
+    if gqa is not None and mqa is not None and is_same_plan(result, gqa, mqa):
+        names["gqa"] = f"{names['gqa']} = {names.pop('mqa')}"
+    return names
+
+
+def _measured(
+    result: SearchResult,
+    points: Points,
+    rows: list[Evaluated],
+    metric: str,
+    label: str,
+    axis: KvAxis,
+    within: str,
+) -> str | None:
+    """Say whose plan was measured to be the best; None unless all that are shown were measured."""
+    higher = metric_of(metric).higher_is_better
+    names = shown_names(result, points)
+    fitting = [point for name in names if (point := points[name]) is not None]
+    known = rows_of_plans(rows, metric)
+    own = {
+        point.method: known[plan]
+        for point in fitting
+        if (plan := (point.method, point.num_cached_heads)) in known
+    }
+    values = {name: _value(row, metric) for name, row in own.items()}
+    if higher is None or len(own) < len(fitting) or not all(map(isfinite, values.values())):
+        return None
+    ranked = sorted(own, key=lambda name: values[name], reverse=higher)
+    best = ranked[0]
+    ways = [name for name in ranked if values[name] == values[best]]
+    following = next((name for name in ranked if name not in ways), None)
+    has = "have" if len(ways) > 1 else "has"
+    said = (
+        f"Measured, {within}: {_bold(names, ways)} {has} the {'highest' if higher else 'lowest'} "
+        f"{in_sentence(label)}, {value_text(metric, values[best])}"
+    )
+    if following is not None and _is_close(own[best], own[following], metric):
+        said += ", but not by a clear margin"
+    beside_gqa = compare_methods(result, points, rows, metric).get(best)
+    if beside_gqa is None or "gqa" in ways:
+        return f"{said}."
+    return f"{said}. {beside_gqa.sentence(axis)}."
+
+
+def _value(row: Evaluated, metric: str) -> float:
+    figure = row.figure(metric)
+    return float("nan") if figure is None else figure.value
+
+
+def _is_close(one: Evaluated, other: Evaluated, metric: str) -> bool:
+    """Return whether two figures differ so little that it may be chance."""
+    difference = paired_difference(one, other, metric)
+    if difference is None:
+        return True
+    error = difference.standard_error
+    if error is None:
+        # Cautious: both had the same samples, so that their difference is surer than this.
+        figures = [row.figure(metric) for row in (one, other)]
+        errors = [figure.standard_error for figure in figures if figure is not None]
+        if any(each is None for each in errors):
+            return True
+        error = hypot(*(each or 0.0 for each in errors))
+    return abs(difference.value) <= STANDARD_ERRORS * error
+
+
+def _estimated(equals: Sequence[BudgetPoint], within: str) -> str:
+    """Say which plans the search expects to be best."""
+    best = equals[0]
+    names = {point.method: method_style(point.method).label for point in equals}
+    verb = "lose" if len(names) > 1 else "loses"
+    said = f"Estimated, {within}: {_bold(names, list(names))} {verb} least"
+    if best.fitness != "wse":
+        return f"{said}, {error_text(best.fitness, best.error)}."
+    compared = ""
+    if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
+        compared = f", {percent_text(-best.over_gqa)} less than GQA"
+    proof = _proof(best)
+    return f"{said}, relative WSE {best.relative_wse:.3f}{compared}.{f' {proof}' if proof else ''}"
+
+
+def _proof(best: BudgetPoint) -> str:
+    """Say how much lower the WSE could be; nothing where no lower bound holds."""
+    if best.reaches_bound:
+        return "No grouping has a lower WSE."
+    if isnan(best.over_bound):
+        return ""
+    room = best.over_bound / (1 + best.over_bound) if isfinite(best.over_bound) else 1.0
+    return f"No grouping can be more than {percent_text(room)} lower."
+
+
+def _bold(names: Mapping[str, str], methods: Sequence[str]) -> str:
+    return listed([f"**{names[name]}**" for name in methods])
