@@ -78,7 +78,9 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="At most so many documents, and questions per task."),
+        typer.Option(
+            "--limit", min=1, help="At most so many windows of the text, and questions per task."
+        ),
     ] = None,
     window: Annotated[
         int | None, typer.Option("--window", min=2, help="Tokens that the model reads at once.")

@@ -32,11 +32,16 @@ def description(benchmark: Benchmark) -> str:
     parts = [
         benchmark.text and f"text {benchmark.text}",
         benchmark.tasks and f"tasks {', '.join(benchmark.tasks)}",
-        benchmark.limit and f"at most {benchmark.limit} of each",
+        benchmark.limit and f"at most {benchmark.limit} {_counted(benchmark)}",
         benchmark.window_tokens and f"windows of {benchmark.window_tokens} tokens",
         benchmark.speed and benchmark.speed.data,
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _counted(benchmark: Benchmark) -> str:
+    parts = [benchmark.text and benchmark.limit_of, benchmark.tasks and "questions per task"]
+    return " and ".join(part for part in parts if part) or "samples"
 
 
 def _print_benchmark(rows: Sequence[Evaluated]) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from qcqa.errors import EvaluationError
 from qcqa.evaluate import (
-    DEMO_TEXT,
     OnProgress,
     TextScores,
     demo_documents,
@@ -23,11 +23,16 @@ from qcqa.evaluate import (
     text_windows,
 )
 from qcqa.evaluate.harness import harness_module
+from qcqa.evaluate.windows import Window
 from qcqa.evaluated import Benchmark
+from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import Measurement
 from qcqa.user_path import user_path
 
 DEMO = "demo"
+
+#: A text with fewer is refused before any work: chance alone would tell its models apart.
+FEWEST_SCORED_TOKENS = 100
 
 
 class Scores(Protocol):
@@ -112,23 +117,41 @@ class TextPart(Part):
         self.name = DEMO_TEXT if is_demo else user_path(text).stem
         self._documents = demo_documents() if is_demo else read_documents(text)
         self._window = benchmark.window_tokens
-        self._limit = benchmark.limit
+        limits = {benchmark.limit_of: benchmark.limit}
+        self._most_windows, self._most_documents = limits.get("windows"), limits.get("documents")
         self.content = {
             "text": self.name,
             "data": sha256("\0".join(self._documents).encode()).hexdigest(),
             "window": self._window,
-            "limit": self._limit,
+            "limits": limits,
         }
 
     def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
         """Refuse a text that is too short, or has tokens that the model does not know."""
-        text_windows(
+        scored = sum(len(one.query.targets) for one in self.windows(model, tokenizer))
+        if scored < FEWEST_SCORED_TOKENS:
+            raise EvaluationError(
+                f"the text {self.name} has {scored} tokens to score",
+                expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
+                remedy="measure a longer text, or more of its windows",
+            )
+
+    def windows(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> list[Window]:
+        """Return what is read of the text.
+
+        Raises
+        ------
+        EvaluationError
+            If there is nothing to score, or the model does not know a token of it.
+        """
+        return text_windows(
             model,
             tokenizer,
             self._documents,
             data=self.name,
             window_tokens=self._window,
-            max_documents=self._limit,
+            max_documents=self._most_documents,
+            max_windows=self._most_windows,
         )
 
     def score(
@@ -147,7 +170,8 @@ class TextPart(Part):
             data=self.name,
             source=source,
             window_tokens=self._window,
-            max_documents=self._limit,
+            max_documents=self._most_documents,
+            max_windows=self._most_windows,
             on_progress=on_progress,
         )
         return {self.name: scores}

@@ -14,7 +14,7 @@ from qcqa.evaluate.speed import require_context
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
-from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.progress import JobProgress, OnJobProgress, nth_model
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.use_cases.promised_cache import promised_cache
@@ -284,7 +284,8 @@ class _Bench:
         def report(what: str, layer: int, total: int, _done: float) -> None:
             if self._on_progress:
                 fraction = number / self._num_models
-                self._on_progress(JobProgress(f"{label}: {what}", layer, total, fraction))
+                model = nth_model(label, number, self._num_models)
+                self._on_progress(JobProgress(f"{model}: {what}", layer, total, fraction))
 
         return report
 
@@ -297,7 +298,7 @@ class _Bench:
                 of_model = (place + progress.fraction) / num_stages
                 self._on_progress(
                     JobProgress(
-                        stage=f"{label}: {stage}",
+                        stage=f"{nth_model(label, number, self._num_models)}: {stage}",
                         step=progress.step,
                         total=progress.total,
                         fraction=(number + of_model) / self._num_models,
