@@ -12,6 +12,7 @@ from qcqa.runs.generations import plans_side_by_side
 from qcqa.runs.jobs import search_of
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
+from qcqa.use_cases.dtype import AUTO_DTYPE
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, search_model
 
@@ -82,12 +83,17 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) ->
         config.benchmark,
         revision=search.search.revision,
         device=config.device,
-        dtype=config.dtype,
+        dtype=_dtype(search, config),
         folder=search.measured_folder,
         calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
+
+
+def _dtype(search: Run, config: EvaluationConfig | GenerationConfig) -> str:
+    """Return the type that was chosen when the job was made, wherever it goes on."""
+    return search.result().spec.dtype if config.dtype == AUTO_DTYPE else config.dtype
 
 
 def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) -> None:
@@ -101,7 +107,7 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) ->
         config.settings,
         revision=search.search.revision,
         device=config.device,
-        dtype=config.dtype,
+        dtype=_dtype(search, config),
         calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,

@@ -23,7 +23,6 @@ from qcqa.evaluate import (
     text_windows,
 )
 from qcqa.evaluate.harness import harness_module
-from qcqa.evaluate.windows import Window
 from qcqa.evaluated import Benchmark
 from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import Measurement
@@ -60,8 +59,13 @@ class Part(ABC):
     content: dict[str, Any]
 
     @abstractmethod
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
         """Refuse what a model cannot read, by its config, as far as that can be known early.
+
+        Returns
+        -------
+        int
+            Tokens that it reads, as far as that can be known early.
 
         Raises
         ------
@@ -126,25 +130,9 @@ class TextPart(Part):
             "limits": limits,
         }
 
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
         """Refuse a text that is too short, or has tokens that the model does not know."""
-        scored = sum(len(one.query.targets) for one in self.windows(model, tokenizer))
-        if scored < FEWEST_SCORED_TOKENS:
-            raise EvaluationError(
-                f"the text {self.name} has {scored} tokens to score",
-                expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
-                remedy="measure a longer text, or more of its windows",
-            )
-
-    def windows(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> list[Window]:
-        """Return what is read of the text.
-
-        Raises
-        ------
-        EvaluationError
-            If there is nothing to score, or the model does not know a token of it.
-        """
-        return text_windows(
+        windows = text_windows(
             model,
             tokenizer,
             self._documents,
@@ -153,6 +141,14 @@ class TextPart(Part):
             max_documents=self._most_documents,
             max_windows=self._most_windows,
         )
+        scored = sum(len(one.query.targets) for one in windows)
+        if scored < FEWEST_SCORED_TOKENS:
+            raise EvaluationError(
+                f"the text {self.name} has {scored} tokens to score",
+                expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
+                remedy="measure a longer text, or more of its windows",
+            )
+        return sum(len(one.query.token_ids) for one in windows)
 
     def score(
         self,
@@ -197,8 +193,9 @@ class TaskPart(Part):
         self._limit = benchmark.limit
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}
 
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:  # noqa: ARG002
         """Leave it to the task: its questions are known once the harness has made them."""
+        return 0
 
     def score(
         self,

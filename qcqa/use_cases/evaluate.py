@@ -111,13 +111,18 @@ def require_evaluable(
     *,
     revision: str | None = None,
     fitted: FittedFolder | None = None,
-) -> None:
+) -> int:
     """Refuse, before weights are read, what :func:`evaluate_plans` could not bring to an end.
 
     Parameters
     ----------
     model, plans, benchmark, revision, fitted
         As in :func:`evaluate_plans`.
+
+    Returns
+    -------
+    int
+        Tokens of the text that every model reads.
 
     Raises
     ------
@@ -130,16 +135,18 @@ def require_evaluable(
     checkpoint.require_language_model()
     # Nothing runs, and nothing is kept.
     models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
-    _require_readable(models, benchmark, list(parts_of(benchmark)))
+    tokens = _require_readable(models, benchmark, list(parts_of(benchmark)))
     for plan in plans:
         models.require_text(plan)
+    return tokens
 
 
-def _require_readable(models: PlanModels, benchmark: Benchmark, parts: Sequence[Part]) -> None:
-    for part in parts:
-        part.require_readable(models.config, models.tokenizer)
+def _require_readable(models: PlanModels, benchmark: Benchmark, parts: Sequence[Part]) -> int:
+    """Return how many tokens of the text a model reads."""
+    tokens = sum(part.require_readable(models.config, models.tokenizer) for part in parts)
     if benchmark.speed:
         require_context(models.config, benchmark.speed, name=_SOURCE)
+    return tokens
 
 
 class _Bench:
