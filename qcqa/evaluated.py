@@ -374,12 +374,16 @@ class MeasuredFolder:
             ) from error
         return Forgotten(deleted, newly)
 
+    @property
+    def num_hidden(self) -> int:
+        """Rows that came with the package and are hidden, whole or in part."""
+        return len(self._hidden())
+
     def show_hidden(self) -> int:
         """Show again what was hidden of the rows that came with the package; return how many."""
-        hidden = self._hidden()
-        if hidden:
-            (self.path / _HIDDEN).unlink(missing_ok=True)
-        return len(hidden)
+        shown = self.num_hidden
+        (self.path / _HIDDEN).unlink(missing_ok=True)
+        return shown
 
     def _hidden(self) -> dict[str, list[PartName]]:
         try:

@@ -199,7 +199,7 @@ def test_figures_that_came_with_the_package_are_shown_and_not_measured_again(
     work(evaluation)
     assert [row.method for row in bundled.measured()] == ["mha", "gqa", "optimal"]
     stages = {event.get("stage") for event in evaluation.events()} - {None}
-    assert stages == {"Optimal at 50 %: heldout"}
+    assert stages == {"Optimal at 50 %, 3 of 3: heldout"}
     # Away again, for the fixture's own look at the package.
     assert _files(bundled.folder) == before
     shutil.rmtree(bundled.folder / "measured")
