@@ -40,7 +40,7 @@ def choose_dtype(own: str, key: str, *, device: str) -> str:
     auto = probable_dtype(AUTO_DTYPE, own, device=device)
     return str(
         st.selectbox(
-            "In the type",
+            "Run the models in",
             DTYPES,
             format_func=lambda name: f"Automatic: {auto.name}" if name == AUTO_DTYPE else name,
             help=f"Automatic is {auto.name}: {auto.why}. Figures of different types are not "

@@ -26,7 +26,7 @@ def manage_button(run: Run) -> None:
     """Draw the button that opens the dialog, where there is anything to manage."""
     if run.measured() or run.measured_folder.num_hidden:
         st.button(
-            "Manage measurements",
+            "Manage figures",
             icon=":material/delete_sweep:",
             type="tertiary",
             key="manage_measurements",
@@ -45,7 +45,7 @@ def _close() -> None:
     st.session_state[_OPEN] = None
 
 
-@st.dialog("Manage measurements", icon=":material/delete_sweep:", on_dismiss=_close)
+@st.dialog("Manage figures", icon=":material/delete_sweep:", on_dismiss=_close)
 def _manage(run: Run) -> None:
     try:
         require_nothing_at_work(run)
@@ -87,7 +87,7 @@ def _delete(run: Run, measured: list[Measured]) -> None:
         else "They are deleted for good. Everything else that was measured stays."
     )
     if st.button(
-        "Delete",
+        "Hide or delete" if run.bundled else "Delete",
         type="primary",
         icon=":material/delete:",
         width="stretch",

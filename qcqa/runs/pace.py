@@ -89,13 +89,13 @@ def _pace_of_job(job: Run, like: _Measuring) -> float | None:
     if not isinstance(config, _Measuring) or _kind(config) != _kind(like):
         return None
     status = job.status()
-    is_whole = sum(event.get("event") == "started" for event in job.events()) <= 1
-    if status.state != "finished" or not is_whole or not config.expected_seconds:
+    if status.state != "finished" or not config.expected_seconds:
         return None
     if not status.started or not status.finished:
         return None
     taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)
-    if taken.total_seconds() < _SHORTEST_SECONDS:
+    went_on = sum(event.get("event") == "started" for event in job.events()) > 1
+    if went_on or taken.total_seconds() < _SHORTEST_SECONDS:
         return None
     return taken.total_seconds() / config.expected_seconds
 

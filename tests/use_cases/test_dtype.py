@@ -43,7 +43,8 @@ def test_a_type_with_hardware_is_run_as_it_is_and_the_reason_is_told() -> None:
     assert slow.why == "this processor takes 6.0 times as long in bfloat16"
 
 
-def test_the_models_and_their_rows_are_of_the_chosen_type(slow: None) -> None:
+@pytest.mark.usefixtures("slow")
+def test_the_models_and_their_rows_are_of_the_chosen_type() -> None:
     assert kept_dtype("bfloat16", "bfloat16") == "auto"
     with models_of(
         "demo", [], revision=None, device="cpu", dtype="auto", calibrations=None, fitted=None
