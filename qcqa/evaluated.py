@@ -26,8 +26,9 @@ _FORMAT = "qcqa-measured-2"
 #: File of a folder that names what is hidden of the rows that came with the package.
 _HIDDEN = "hidden.json"
 
-#: What a benchmark is made of: each can be measured, and deleted, by itself.
-PartName = Literal["text", "tasks", "speed"]
+#: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name, and ``tasks``,
+#: which are those whose figures bear other names, so that nobody can tell them apart.
+PartName = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +115,6 @@ class Benchmark:
             raise EvaluationError(
                 "nothing to measure", expected="a text, at least one task, or the decode speed"
             )
-
-    def parts(self) -> dict[PartName, "Benchmark"]:
-        """Return what is measured, by part: benchmarks of one part each."""
-        found: dict[PartName, Benchmark] = {}
-        if self.text is not None:
-            found["text"] = replace(self, tasks=(), speed=None)
-        if self.tasks:
-            found["tasks"] = Benchmark(tasks=self.tasks, limit=self.limit)
-        if self.speed:
-            found["speed"] = Benchmark(speed=self.speed)
-        return found
-
-    def part_of(self, metric: str) -> PartName | None:
-        """Return which part yields a figure; None for the bytes of the cache, which all do."""
-        data = data_of(metric)
-        if not data:
-            return None
-        if self.speed and data == self.speed.data:
-            return "speed"
-        is_of_text = self.text is not None and data == self.text_name
-        return "text" if is_of_text and data not in self.tasks else "tasks"
 
     def is_of_text(self, text: str) -> bool:
         """Return whether the text is meant by a path, or by its name in measurements."""
@@ -249,22 +229,54 @@ class Evaluated:
         """Whether it is the source model's row."""
         return not self.plan_digest
 
+    def parts(self) -> dict[PartName, Benchmark]:
+        """Return what was measured, by part: a benchmark of each part alone."""
+        own, found = self.benchmark, dict[PartName, Benchmark]()
+        if own.text is not None:
+            found["text"] = replace(own, tasks=(), speed=None)
+        for task in self._named_tasks():
+            found[f"task {task}"] = Benchmark(tasks=(task,), limit=own.limit)
+        if rest := tuple(task for task in own.tasks if f"task {task}" not in found):
+            found["tasks"] = Benchmark(tasks=rest, limit=own.limit)
+        if own.speed:
+            found["speed"] = Benchmark(speed=own.speed)
+        return found
+
+    def part_of(self, metric: str) -> PartName | None:
+        """Return which part a figure is of; None for the bytes of the cache, which all have."""
+        data, own = data_of(metric), self.benchmark
+        if not data:
+            return None
+        if own.speed and data == own.speed.data:
+            return "speed"
+        if own.text is not None and data == own.text_name and data not in own.tasks:
+            return "text"
+        # A group's tasks begin with its name.
+        of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
+        return f"task {max(of, key=len)}" if of else "tasks"
+
     def without(self, parts: Collection[PartName]) -> "Evaluated | None":
-        """Return the row without some parts of its benchmark; None where nothing else is left."""
-        kept = self.benchmark.parts().keys() - parts
-        if kept == self.benchmark.parts().keys():
+        """Return the row without some of its parts; None where nothing else is left."""
+        every = self.parts()
+        kept = {name: how for name, how in every.items() if name not in parts}
+        if len(kept) == len(every):
             return self
         if not kept:
             return None
-        own = self.benchmark
+        tasks = {task for how in kept.values() for task in how.tasks}
         benchmark = replace(
-            own,
-            text=own.text if "text" in kept else None,
-            tasks=own.tasks if "tasks" in kept else (),
-            speed=own.speed if "speed" in kept else None,
+            self.benchmark,
+            text=self.benchmark.text if "text" in kept else None,
+            tasks=tuple(task for task in self.benchmark.tasks if task in tasks),
+            speed=self.benchmark.speed if "speed" in kept else None,
         )
-        measured = tuple(one for one in self.measured if own.part_of(one.metric) not in parts)
+        measured = tuple(one for one in self.measured if self.part_of(one.metric) not in parts)
         return replace(self, benchmark=benchmark, measured=measured)
+
+    def _named_tasks(self) -> list[str]:
+        """Return the tasks that some figure is named after."""
+        data = {data_of(figure) for figure in self.measured}
+        return [task for task in self.benchmark.tasks if task in data]
 
     def figure(self, metric: str) -> Measurement | None:
         """Return the figure of this name, or None if it was not measured."""
@@ -348,10 +360,10 @@ class MeasuredFolder:
         EvaluationError
             If a file cannot be deleted or written.
         """
-        deleted, hidden = 0, self._hidden()
+        deleted, hidden, newly = 0, self._hidden(), 0
         try:
             for key, row in self._by_key().items():
-                parts = row.benchmark.parts().keys() & set(wanted(row))
+                parts = row.parts().keys() & set(wanted(row))
                 if not parts:
                     continue
                 own = self.path / f"{key}.json"
@@ -363,8 +375,8 @@ class MeasuredFolder:
                     own.unlink()
                     deleted += 1
                 if self.included is not None and _load(self.included / f"{key}.json") is not None:
+                    newly += not parts <= set(hidden.get(key, ()))
                     hidden[key] = sorted({*hidden.get(key, ()), *parts})
-            newly = sum(map(len, hidden.values())) - sum(map(len, self._hidden().values()))
             if newly:
                 self._hide(hidden)
         except OSError as error:
@@ -433,7 +445,7 @@ class Forgotten:
     deleted : int
         Rows that were deleted, or lost a part.
     hidden : int
-        Parts of rows that came with the package and are hidden now.
+        Rows that came with the package and are hidden now, whole or in part.
     """
 
     deleted: int

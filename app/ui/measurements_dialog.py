@@ -101,7 +101,7 @@ def _delete(run: Run, measured: list[Measured]) -> None:
 def _show_again(run: Run) -> None:
     hidden = run.measured_folder.num_hidden
     if hidden and st.button(
-        f"Show {counted(hidden, 'hidden row')} again",
+        f"Show the hidden figures of {counted(hidden, 'model')} again",
         icon=":material/visibility:",
         width="stretch",
         key="show_hidden",

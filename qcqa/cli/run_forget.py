@@ -59,7 +59,11 @@ def forget(
     found = store.find_run(run)
     if restore:
         shown = found.measured_folder.show_hidden()
-        _tell(as_json, {"run": found.id, "shown_again": shown}, f"{shown} rows are shown again.")
+        _tell(
+            as_json,
+            {"run": found.id, "shown_again": shown},
+            f"Figures of {counted(shown, 'model')} are shown again.",
+        )
         return
     if text is None and metric is None and not speed:
         raise EvaluationError(
@@ -84,11 +88,12 @@ def forget(
             console.print(f"{description(one.benchmark)}: {counted(len(rows), 'model')}")
         typer.confirm("Delete these measurements?", abort=True)
     done = measurements.forget(found, going, models=models)
-    said = f"Deleted {counted(done.deleted, 'row')} of measurements"
+    said = [f"Deleted figures of {counted(done.deleted, 'model')}."] if done.deleted else []
     if done.hidden:
-        said += f", and hid {done.hidden} of the included run (--restore shows them again)"
+        hidden = counted(done.hidden, "model")
+        said.append(f"Hid figures of {hidden} of the included run; --restore shows them again.")
     told = {"run": found.id, "deleted": done.deleted, "hidden": done.hidden}
-    _tell(as_json, told, f"{said}.")
+    _tell(as_json, told, " ".join(said))
 
 
 def _is_named(one: Measured, text: str | None, metric: str | None, *, is_speed: bool) -> bool:

@@ -58,7 +58,9 @@ class Conditions:
     @property
     def label(self) -> str:
         """In words, for a switch."""
-        counted, whole = (self.limit_of, "whole text") if self.text else ("questions", "all questions")
+        counted, whole = (
+            (self.limit_of, "whole text") if self.text else ("questions", "all questions")
+        )
         parts = [f"at most {self.limit:,} {counted}" if self.limit else whole]
         if self.text:
             parts.append(self.text)

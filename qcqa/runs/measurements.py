@@ -14,7 +14,7 @@ Model = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A text, tasks or a load, as some models were put through it.
+    """A text, a task or a load, as some models were put through it.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Measured:
             figure.metric
             for row in self.rows
             for figure in row.measured
-            if row.benchmark.part_of(figure.metric) == self.part
+            if row.part_of(figure.metric) == self.part
         )
         return tuple(dict.fromkeys(named))
 
@@ -50,7 +50,7 @@ def measurements_of(run: Run) -> list[Measured]:
     """Return what was measured of a search, the measurements of the most models first."""
     found: dict[tuple[PartName, Benchmark, str, str], list[Evaluated]] = {}
     for row in run.measured():
-        for part, benchmark in row.benchmark.parts().items():
+        for part, benchmark in row.parts().items():
             found.setdefault((part, benchmark, row.device, row.dtype), []).append(row)
     every = [Measured(*how, rows=tuple(rows)) for how, rows in found.items()]
     return sorted(every, key=lambda one: -len(one.rows))
@@ -84,7 +84,7 @@ def forget(
     def wanted(row: Evaluated) -> list[PartName]:
         if only is not None and (row.method, row.num_cached_heads) not in only:
             return []
-        parts = row.benchmark.parts().items()
+        parts = row.parts().items()
         return [part for part, how in parts if (part, how, row.device, row.dtype) in going]
 
     done = run.measured_folder.forget(wanted)

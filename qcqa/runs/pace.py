@@ -102,8 +102,11 @@ def _pace_of_job(job: Run, like: _Measuring) -> float | None:
 
 def _kind(config: _Measuring) -> tuple[object, ...]:
     """Return what jobs have in common that one of them can tell of the other."""
-    asked = config.benchmark.parts().keys() if isinstance(config, EvaluationConfig) else ()
-    return config.kind, config.device, config.dtype, frozenset(asked)
+    how = (config.kind, config.device, config.dtype)
+    if isinstance(config, GenerationConfig):
+        return how
+    asked = config.benchmark
+    return (*how, asked.text is None, bool(asked.tasks), asked.speed is None)
 
 
 def _pace(run: Run) -> float | None:

@@ -277,9 +277,18 @@ def test_what_is_not_measured_is_not_forgotten(qcqa: Qcqa, demo_run: Path) -> No
 
 def test_the_included_figures_are_hidden_and_shown_again(qcqa: Qcqa) -> None:
     before = len(json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"])
-    called = qcqa("runs", "forget", "demo", "--text", "demo", "--metric", "demo_recall", "--yes")
+    one = ("--metric", "demo_recall", "-m", "gqa", "--budget", "0.5", "--yes")
+    called = qcqa("runs", "forget", "demo", *one)
     assert called.code == 0, called.err
-    assert "of the included run (--restore shows them again)" in " ".join(called.out.split())
+    assert called.out.startswith("Hid figures of 1 model of the included run; --restore")
+    rows = json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"]
+    assert len(rows) == before
+    without = [row for row in rows if "demo_recall" not in row["benchmark"]["tasks"]]
+    assert [(row["method"], row["kv_ratio"]) for row in without] == [("gqa", 0.5)]
+    assert without[0]["benchmark"]["tasks"] == ["demo_minimal_pairs"]
+    every = ("--text", "demo", "--metric", "demo_recall", "--metric", "demo_minimal_pairs")
+    for named in (every[:2], every[2:4], every[4:]):
+        assert qcqa("runs", "forget", "demo", *named, "--yes").code == 0
     assert json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"] == []
     assert qcqa("runs", "forget", "demo", "--restore").code == 0
     assert len(json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"]) == before

@@ -185,9 +185,26 @@ def test_a_part_is_forgotten_and_all_else_is_kept(row: Evaluated, folder: Measur
     assert [one.metric for one in left.measured] == [FULL[0].metric, "a/acc", FULL[4].metric]
     # It does not pass for what measures the text as well.
     assert folder.row("one") is None
-    folder.forget(lambda found: ("tasks", "speed") if found.benchmark.text is None else ())
+    folder.forget(lambda found: found.parts() if found.benchmark.text is None else ())
     assert folder.rows() == (other,)
     assert len(list(folder.path.glob("*.json"))) == 1
+
+
+def test_one_of_several_tasks_is_forgotten_with_the_tasks_of_its_group(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    named = ("mmlu/acc", "mmlu_law/acc", "piqa/acc", "my_own/acc")
+    tasks = Benchmark(tasks=("mmlu", "piqa", "/some/file.yaml"), limit=5)
+    whole = replace(row, benchmark=tasks, measured=tuple(Measurement(one, 0.5) for one in named))
+    folder.save("key", whole)
+    assert set(whole.parts()) == {"task mmlu", "task piqa", "tasks"}
+    folder.forget(lambda _row: ("task mmlu",))
+    (left,) = folder.rows()
+    assert left.benchmark.tasks == ("piqa", "/some/file.yaml")
+    assert [one.metric for one in left.measured] == ["piqa/acc", "my_own/acc"]
+    folder.forget(lambda _row: ("tasks",))
+    (left,) = folder.rows()
+    assert [one.metric for one in left.measured] == ["piqa/acc"]
 
 
 def test_what_came_with_the_package_is_hidden_and_shown_again(
@@ -202,7 +219,7 @@ def test_what_came_with_the_package_is_hidden_and_shown_again(
     (shown,) = folder.rows()
     assert shown.figure("heldout/nll") is None
     assert shown.figure("a/acc") is not None
-    folder.forget(lambda found: found.benchmark.parts())
+    folder.forget(Evaluated.parts)
     assert folder.rows() == ()
     assert folder.row("key") is None
     # Measured anew it is the user's, and shows.

@@ -44,7 +44,7 @@ def test_a_text_goes_with_all_its_rows_and_nothing_else(measured: Run) -> None:
 
 
 def test_only_the_models_that_are_named_go(measured: Run) -> None:
-    (recall,) = [one for one in measurements_of(measured) if one.part == "tasks"]
+    (recall,) = [one for one in measurements_of(measured) if one.part == "task demo_recall"]
     (going,) = {row.num_cached_heads for row in recall.rows if row.method == "mqa"}
     rows = measured.measured()
     assert forget(measured, [recall], models=[("mqa", going)]).deleted == 1
