@@ -26,8 +26,8 @@ _FORMAT = "qcqa-measured-2"
 #: File of a folder that names what is hidden of the rows that came with the package.
 _HIDDEN = "hidden.json"
 
-#: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name, and ``tasks``,
-#: which are those whose figures bear other names, so that nobody can tell them apart.
+#: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name; ``tasks``,
+#: whose figures bear other names than theirs, so that nobody can tell them apart.
 PartName = str
 
 

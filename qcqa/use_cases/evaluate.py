@@ -274,7 +274,9 @@ class _Bench:
 
     def _kept(self, method: str, plan_digest: str) -> Evaluated | None:
         """Return the row of a model that was measured before."""
-        return self._folder.row(self._key(method, plan_digest)) if self._folder else None
+        row = self._folder.row(self._key(method, plan_digest)) if self._folder else None
+        # What is hidden of a row is measured again.
+        return row if row is not None and row.benchmark == self._benchmark else None
 
     def _key(self, method: str, plan_digest: str) -> str:
         """Return a name for a row: the same model, benchmark and data, the same name."""
