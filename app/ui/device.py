@@ -53,12 +53,9 @@ def choose_dtype(own: str, key: str, *, device: str) -> str:
 
 def probable_dtype(dtype: str, own: str, *, device: str) -> ChosenDtype:
     """Return the type that a choice will be on the device that it will probably be."""
-    return _probable_dtype(dtype, own, probable_device(device))
-
-
-@st.cache_data(show_spinner="Timing this processor …")
-def _probable_dtype(dtype: str, own: str, device: str) -> ChosenDtype:
-    return dtype_here(dtype, own, device=device)
+    # It is timed once on every machine, which loads torch.
+    with st.spinner("Timing this processor …"):
+        return dtype_here(dtype, own, device=probable_device(device))
 
 
 def probable_device(device: str) -> str:

@@ -28,6 +28,8 @@ _DISK_BYTES_PER_SECOND = 1e9
 #: Weights that are read per second where one token is generated at a time, and the least time of a
 #: step: Python's, for each layer.
 _BYTES_PER_SECOND, _LAYER_SECONDS = 8e9, 4e-4
+#: Of a type that is fast in products of matrices: a model does other things beside.
+_LEAST_SLOWDOWN = 0.5
 #: A log-likelihood of one token, for each word of the vocabulary and each model.
 _WORD_SECONDS = 3e-9
 #: A GPU is so many times as fast as this machine's processor: a guess, until something was timed.
@@ -160,7 +162,7 @@ class Workload:
     def _speed(self) -> float:
         if self.device != "cpu":
             return _GPU_SPEEDUP * model_speed()
-        return model_speed() / self.slowdown
+        return model_speed() / max(self.slowdown, _LEAST_SLOWDOWN)
 
 
 def estimate_evaluation(work: Workload, benchmark: Benchmark, *, tokens: int) -> MeasureEstimate:
