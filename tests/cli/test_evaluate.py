@@ -58,7 +58,7 @@ def test_a_plans_figures_are_written_into_it(qcqa: Qcqa, demo_run: Path, tmp_pat
 def test_figures_of_other_data_stay_in_the_plan(qcqa: Qcqa, demo_run: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     qcqa("plan", demo_run, "--budget", "0.5", "-o", plan)
-    (tmp_path / "own.txt").write_text("The cat sat by the door and looked at the dog.")
+    (tmp_path / "own.txt").write_text("The cat sat by the door. " * 30)
     for asked in (TEXT, ("--text", tmp_path / "own.txt"), ("--text", "demo", "--limit", 2)):
         assert qcqa("evaluate", "demo", "--plan", plan, *asked).code == 0
     figures = load_plan(plan).measured

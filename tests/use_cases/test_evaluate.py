@@ -123,8 +123,8 @@ def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path:
         rows = evaluate_plans("demo", [half], benchmark, folder=folder)
         return [_values(row)["text/nll"] for row in rows]
 
-    first = loss("The cat sat by the door and looked at the dog.")
-    second = loss("The dog ran to the river with a red ball.")
+    first = loss("The cat sat by the door and looked at the dog. " * 12)
+    second = loss("The dog ran to the river with a red ball. " * 12)
     assert all(one != other for one, other in zip(first, second, strict=True))
 
 

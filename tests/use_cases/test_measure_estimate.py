@@ -52,7 +52,7 @@ def test_time_grows_with_models_tokens_and_a_slow_type(work: Workload) -> None:
         estimate_evaluation(replace(work, slowdown=6.0), TEXT, tokens=10_000_000),
         estimate_evaluation(replace(work, num_fitted=2), TEXT, tokens=10_000_000),
     ):
-        assert more.seconds > 1.01 * few.seconds
+        assert more.seconds > few.seconds + 10
 
 
 def test_memory_follows_the_type_the_second_attention_and_the_load(work: Workload) -> None:
