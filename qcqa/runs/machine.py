@@ -11,6 +11,9 @@ from qcqa.files import write_text_atomically
 from qcqa.runs.home import machine_file
 from qcqa.use_cases.dtype import ChosenDtype, dtype_to_run, measured_slowdown
 
+#: Abilities of processors in half types, as Linux calls them.
+_HALF_FLAGS = ("amx_bf16", "avx512_bf16", "avx512_fp16")
+
 _KNOWN: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
@@ -50,11 +53,12 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _processor() -> str:
+    """Return what tells processors apart; virtual ones have one name and different abilities."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
+    lines = dict(line.partition(":")[::2] for line in text.splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in lines.items()}
+    halves = [flag for flag in _HALF_FLAGS if flag in told.get("flags", "").split()]
+    return " ".join([told.get("model name", platform.machine()), *halves])
