@@ -25,11 +25,13 @@ class Conditions:
     device, dtype : str
         Where, and in which type, the models ran.
     limit : int or None
-        At most so many documents and questions.
+        At most so many windows of the text, or questions.
     text : str or None
         File of the text, for metrics of a text.
     window_tokens : int or None
         Tokens that the model read at once, for metrics of a text.
+    limit_of : str
+        What was counted of the text, see :class:`~qcqa.evaluated.Benchmark`.
     """
 
     device: str
@@ -37,11 +39,15 @@ class Conditions:
     limit: int | None
     text: str | None = None
     window_tokens: int | None = None
+    limit_of: str = "windows"
 
     @property
     def label(self) -> str:
         """In words, for a switch."""
-        parts = [f"first {self.limit:,} samples" if self.limit else "all samples"]
+        counted, whole = (
+            (self.limit_of, "whole text") if self.text else ("questions", "all questions")
+        )
+        parts = [f"at most {self.limit:,} {counted}" if self.limit else whole]
         if self.text:
             parts.append(text_label(self.text))
         if self.window_tokens:
@@ -88,7 +94,14 @@ def conditions_under(
 ) -> Conditions:
     """Return under which conditions a benchmark measures a metric."""
     if is_of_text(metric):
-        return Conditions(device, dtype, benchmark.limit, benchmark.text, benchmark.window_tokens)
+        return Conditions(
+            device,
+            dtype,
+            benchmark.limit,
+            benchmark.text,
+            benchmark.window_tokens,
+            benchmark.limit_of,
+        )
     return Conditions(device, dtype, benchmark.limit)
 
 

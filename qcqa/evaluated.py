@@ -1,24 +1,35 @@
 """What was measured on one model, and by which benchmark: a row of every table of accuracy."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from math import inf
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, model_validator
 
 from qcqa.errors import EvaluationError
 from qcqa.files import write_text_atomically
+from qcqa.metric import data_of
 from qcqa.model_spec import ModelSpec
+from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.samples import Samples
+from qcqa.user_path import user_path
 
 #: What installs the harness that tasks need: the extra ``eval``, without this project's name.
 INSTALL_HARNESS = "pip install 'lm_eval>=0.4.13,<0.4.14'"
 
 _FORMAT = "qcqa-measured-2"
+
+#: File of a folder that names what is hidden of the rows that came with the package.
+_HIDDEN = "hidden.json"
+
+#: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name; ``tasks``,
+#: whose figures bear other names than theirs, so that nobody can tell them apart.
+PartName = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +78,14 @@ class Benchmark:
     tasks : tuple of str
         Tasks of lm-evaluation-harness; see :func:`qcqa.evaluate.evaluate_tasks`.
     limit : int or None
-        At most so many documents of the text, and questions of each task.
+        At most so many windows of the text, and questions of each task.
     window_tokens : int or None
         Tokens of the text that the model reads at once.
     speed : DecodeLoad or None
         What speed and memory of generation are measured on, source and plan in turns.
+    limit_of : str
+        What ``limit`` counts of the text: ``windows``, or ``documents`` in what was measured
+        before windows were counted.
 
     Raises
     ------
@@ -84,12 +98,38 @@ class Benchmark:
     limit: int | None = None
     window_tokens: int | None = None
     speed: DecodeLoad | None = None
+    limit_of: Literal["windows", "documents"] = "windows"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_meant(cls, content: Any) -> Any:
+        """Read a benchmark that was written before windows were counted, and does not say so."""
+        if not isinstance(content, dict) or "limit_of" in content:
+            return content
+        # Every one of the demo's stories is one window, so there both are the same.
+        is_same = content.get("text") == "demo" and content.get("window_tokens") is None
+        is_of_documents = content.get("text") and content.get("limit") and not is_same
+        return {**content, "limit_of": "documents" if is_of_documents else "windows"}
 
     def __post_init__(self) -> None:
         if self.text is None and not self.tasks and self.speed is None:
             raise EvaluationError(
                 "nothing to measure", expected="a text, at least one task, or the decode speed"
             )
+
+    def is_of_text(self, text: str) -> bool:
+        """Return whether the text is meant by a path, or by its name in measurements."""
+        if self.text is None:
+            return False
+        is_its_path = self.text != "demo" and user_path(text).resolve() == user_path(self.text)
+        return text in (self.text, self.text_name) or is_its_path
+
+    @property
+    def text_name(self) -> str:
+        """What measurements call the text; empty where there is none."""
+        if self.text is None:
+            return ""
+        return DEMO_TEXT if self.text == "demo" else user_path(self.text).stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +243,56 @@ class Evaluated:
         has_samples = self.benchmark.text is not None or bool(self.benchmark.tasks)
         return bool(self.samples) or not has_samples
 
+    def parts(self) -> dict[PartName, Benchmark]:
+        """Return what was measured, by part: a benchmark of each part alone."""
+        own, found = self.benchmark, dict[PartName, Benchmark]()
+        if own.text is not None:
+            found["text"] = replace(own, tasks=(), speed=None)
+        for task in self._named_tasks():
+            found[f"task {task}"] = Benchmark(tasks=(task,), limit=own.limit)
+        if rest := tuple(task for task in own.tasks if f"task {task}" not in found):
+            found["tasks"] = Benchmark(tasks=rest, limit=own.limit)
+        if own.speed:
+            found["speed"] = Benchmark(speed=own.speed)
+        return found
+
+    def part_of(self, metric: str) -> PartName | None:
+        """Return which part a figure is of; None for the bytes of the cache, which all have."""
+        data, own = data_of(metric), self.benchmark
+        if not data:
+            return None
+        if own.speed and data == own.speed.data:
+            return "speed"
+        if own.text is not None and data == own.text_name and data not in own.tasks:
+            return "text"
+        # A group's tasks begin with its name.
+        of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
+        return f"task {max(of, key=len)}" if of else "tasks"
+
+    def without(self, parts: Collection[PartName]) -> "Evaluated | None":
+        """Return the row without some of its parts; None where nothing else is left."""
+        every = self.parts()
+        kept = {name: how for name, how in every.items() if name not in parts}
+        if len(kept) == len(every):
+            return self
+        if not kept:
+            return None
+        tasks = {task for how in kept.values() for task in how.tasks}
+        benchmark = replace(
+            self.benchmark,
+            text=self.benchmark.text if "text" in kept else None,
+            tasks=tuple(task for task in self.benchmark.tasks if task in tasks),
+            speed=self.benchmark.speed if "speed" in kept else None,
+        )
+        measured = tuple(one for one in self.measured if self.part_of(one.metric) not in parts)
+        samples = tuple(one for one in self.samples if self.part_of(one.metric) not in parts)
+        return replace(self, benchmark=benchmark, measured=measured, samples=samples)
+
+    def _named_tasks(self) -> list[str]:
+        """Return the tasks that some figure is named after."""
+        data = {data_of(figure) for figure in self.measured}
+        return [task for task in self.benchmark.tasks if task in data]
+
     def figure(self, metric: str) -> Measurement | None:
         """Return the figure of this name, or None if it was not measured."""
         return next((one for one in self.measured if one.metric == metric), None)
@@ -254,17 +344,83 @@ class MeasuredFolder:
 
     def rows(self) -> tuple[Evaluated, ...]:
         """Return all rows that can be read, in the order of :func:`by_size`."""
+        return by_size(self._by_key().values())
+
+    def _by_key(self) -> dict[str, Evaluated]:
         names = {path.name for folder in self._folders() for path in folder.glob("*.json")}
-        rows = (self.row(name.removesuffix(".json")) for name in sorted(names))
-        return by_size(row for row in rows if row is not None)
+        keys = (name.removesuffix(".json") for name in sorted(names))
+        rows = ((key, self.row(key)) for key in keys)
+        return {key: row for key, row in rows if row is not None}
 
     def row(self, key: str) -> Evaluated | None:
         """Return the row of a key, or None if it is not there or cannot be read."""
-        for folder in self._folders():
-            row = _load(folder / f"{key}.json")
-            if row is not None:
-                return row
-        return None
+        row = _load(self.path / f"{key}.json")
+        if row is None and self.included is not None:
+            row = _load(self.included / f"{key}.json")
+            return row.without(self._hidden().get(key, ())) if row else None
+        return row
+
+    def forget(self, wanted: Callable[[Evaluated], Collection[PartName]]) -> "Forgotten":
+        """Delete what was measured, and hide what came with the package.
+
+        What a row holds beside is kept.
+
+        Parameters
+        ----------
+        wanted : callable
+            Returns which parts of a row go.
+
+        Raises
+        ------
+        EvaluationError
+            If a file cannot be deleted or written.
+        """
+        deleted, hidden, newly = 0, self._hidden(), 0
+        try:
+            for key, row in self._by_key().items():
+                parts = row.parts().keys() & set(wanted(row))
+                if not parts:
+                    continue
+                own = self.path / f"{key}.json"
+                if _load(own) is not None:
+                    rest = row.without(parts)
+                    if rest is not None:
+                        # Another name: under its own it would pass for the whole benchmark.
+                        self.save(_name_of_rest(key, rest), rest)
+                    own.unlink()
+                    deleted += 1
+                if self.included is not None and _load(self.included / f"{key}.json") is not None:
+                    newly += not parts <= set(hidden.get(key, ()))
+                    hidden[key] = sorted({*hidden.get(key, ()), *parts})
+            if newly:
+                self._hide(hidden)
+        except OSError as error:
+            raise EvaluationError(
+                f"figures in {self.path} cannot be deleted ({error.strerror})",
+                expected="a folder that can be written",
+            ) from error
+        return Forgotten(deleted, newly)
+
+    @property
+    def num_hidden(self) -> int:
+        """Rows that came with the package and are hidden, whole or in part."""
+        return len(self._hidden())
+
+    def show_hidden(self) -> int:
+        """Show again what was hidden of the rows that came with the package; return how many."""
+        shown = self.num_hidden
+        (self.path / _HIDDEN).unlink(missing_ok=True)
+        return shown
+
+    def _hidden(self) -> dict[str, list[PartName]]:
+        try:
+            return _HIDDEN_PARTS.validate_json((self.path / _HIDDEN).read_bytes())
+        except (OSError, ValueError):
+            return {}
+
+    def _hide(self, hidden: Mapping[str, Collection[PartName]]) -> None:
+        self.make()
+        write_text_atomically(self.path / _HIDDEN, json.dumps(hidden, indent=2) + "\n")
 
     def save(self, key: str, row: Evaluated) -> None:
         """Keep a row, atomically."""
@@ -299,7 +455,29 @@ class MeasuredFolder:
         return (self.path,) if self.included is None else (self.path, self.included)
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What :meth:`MeasuredFolder.forget` did.
+
+    Parameters
+    ----------
+    deleted : int
+        Rows that were deleted, or lost a part.
+    hidden : int
+        Rows that came with the package and are hidden now, whole or in part.
+    """
+
+    deleted: int
+    hidden: int
+
+
 _ROW = TypeAdapter(Evaluated)
+_HIDDEN_PARTS: TypeAdapter[dict[str, list[PartName]]] = TypeAdapter(dict[str, list[PartName]])
+
+
+def _name_of_rest(key: str, row: Evaluated) -> str:
+    told = json.dumps([key, asdict(row.benchmark)], sort_keys=True)
+    return sha256(told.encode()).hexdigest()[:24]
 
 
 def _load(path: Path) -> Evaluated | None:

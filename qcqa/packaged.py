@@ -4,6 +4,9 @@ from pathlib import Path
 
 from qcqa.errors import CheckpointError
 
+#: Name of the demo's text in measurements, and of its file.
+DEMO_TEXT = "heldout"
+
 _PACKAGE = Path(__file__).resolve().parent
 _PROJECT = _PACKAGE.parent
 

@@ -24,6 +24,11 @@ class JobProgress:
     fraction: float
 
 
+def nth_model(label: str, number: int, total: int) -> str:
+    """Return what progress calls the model at work, counted from 0: ``source, 1 of 16``."""
+    return f"{label}, {number + 1} of {total}"
+
+
 OnJobProgress = Callable[[JobProgress], None]
 #: Takes the layers done and the number of all.
 OnLayer = Callable[[int, int], None]

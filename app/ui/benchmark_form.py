@@ -88,7 +88,8 @@ def ask_quality(run: Run) -> Benchmark | None:
             step=50,
             placeholder="all",
             key="measure_limit",
-            help="Documents of the text, and questions of each task; empty for all.",
+            help="Windows of the text, and questions of each task; empty for all. A window is what "
+            "the model reads at once: its context, up to 2,048 tokens.",
         )
     with place:
         text = "demo" if kind == STORIES else _file(run, limit) if kind == FILE else None

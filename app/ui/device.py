@@ -4,6 +4,9 @@ import shutil
 
 import streamlit as st
 
+from qcqa.runs.machine import dtype_here
+from qcqa.use_cases.dtype import AUTO_DTYPE, DTYPES, ChosenDtype
+
 
 def choose_device(key: str) -> str:
     """Ask where the models run, on a machine with a GPU; return ``auto`` or torch's name of it."""
@@ -20,6 +23,39 @@ def choose_device(key: str) -> str:
             key=key,
         )
     )
+
+
+def choose_dtype(own: str, key: str, *, device: str) -> str:
+    """Ask in which type the models run, and say which the automatic one is and why.
+
+    Parameters
+    ----------
+    own : str
+        The checkpoint's.
+    key : str
+        Of the widget.
+    device : str
+        What :func:`choose_device` returned.
+    """
+    auto = probable_dtype(AUTO_DTYPE, own, device=device)
+    return str(
+        st.selectbox(
+            "Run the models in",
+            DTYPES,
+            format_func=lambda name: f"Automatic: {auto.name}" if name == AUTO_DTYPE else name,
+            help=f"Automatic is {auto.name}: {auto.why}. Figures of different types are not "
+            "compared with each other.",
+            width=220,
+            key=key,
+        )
+    )
+
+
+def probable_dtype(dtype: str, own: str, *, device: str) -> ChosenDtype:
+    """Return the type that a choice will be on the device that it will probably be."""
+    # It is timed once on every machine, which loads torch.
+    with st.spinner("Timing this processor …"):
+        return dtype_here(dtype, own, device=probable_device(device))
 
 
 def probable_device(device: str) -> str:

@@ -1,27 +1,119 @@
-"""How long an evaluation takes, from those that were made before."""
+"""What measuring and generating take, from what such jobs took here before."""
 
-from datetime import datetime
+import streamlit as st
 
+from qcqa.errors import QCQAError
 from qcqa.evaluated import Benchmark
-from qcqa.runs.config import EvaluationConfig
-from qcqa.runs.evaluations import evaluations_of
+from qcqa.generated import GenerationSettings
+from qcqa.plan import GroupingPlan
+from qcqa.report.preflight import measure_sentence, memory_warning
+from qcqa.runs.config import EvaluationConfig, GenerationConfig
+from qcqa.runs.measuring import estimated_evaluation, estimated_generation
+from qcqa.runs.pace import measuring_pace
 from qcqa.runs.run import Run
-from ui.device import probable_device
+from qcqa.runs.store import jobs_with_those_of
+from qcqa.use_cases.dtype import kept_dtype
+from qcqa.use_cases.inspect import ModelReport
+from qcqa.use_cases.measure_estimate import MeasureEstimate, demo_tokens
+from ui.device import probable_device, probable_dtype
+from ui.looks import look_at_text
+from ui.results import result_of
+from ui.search_model import look_at
 
 
-def seconds_per_model(run: Run, benchmark: Benchmark, device: str) -> float | None:
-    """Return the time that a model took in finished evaluations by the same benchmark, or None.
+def evaluation_estimate(
+    run: Run,
+    plans: list[GroupingPlan],
+    benchmark: Benchmark,
+    *,
+    has_source: bool,
+    device: str,
+    dtype: str,
+) -> MeasureEstimate | None:
+    """Return what measuring plans takes; None where the model or the text is not there.
 
-    The longest of them: some models of an evaluation may have been measured before.
+    Parameters
+    ----------
+    run : Run
+        A search.
+    plans : list of GroupingPlan
+        Those that are not measured yet.
+    benchmark : Benchmark
+        What is measured.
+    has_source : bool
+        Whether the source is to be measured, too.
+    device, dtype : str
+        As they were chosen.
     """
-    times = []
-    for evaluation in evaluations_of(run):
-        config, status = evaluation.config, evaluation.status()
-        if not isinstance(config, EvaluationConfig) or status.state != "finished":
-            continue
-        if config.benchmark != benchmark or not config.may_run_on(probable_device(device)):
-            continue
-        if status.started and status.finished:
-            taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)
-            times.append(taken.total_seconds() / (1 + len(config.points)))
-    return max(times, default=None)
+    model = _model(run)
+    if model is None:
+        return None
+    tokens = 0
+    try:
+        if benchmark.text == "demo":
+            tokens = demo_tokens(benchmark.limit)
+        elif benchmark.text is not None:
+            tokens = look_at_text(run, benchmark.text, benchmark.limit)
+    except QCQAError:
+        # The form says why.
+        return None
+    on = probable_device(device)
+    estimate = estimated_evaluation(
+        run, model, plans, benchmark, has_source=has_source, tokens=tokens, device=on, dtype=dtype
+    )
+    like = EvaluationConfig(
+        name="",
+        created="",
+        points=(("mha", 0),),
+        benchmark=benchmark,
+        device=device,
+        dtype=_kept(run, dtype, device),
+    )
+    return _at_pace(run, estimate, like)
+
+
+def generation_estimate(
+    run: Run, plans: list[GroupingPlan], settings: GenerationSettings, *, device: str, dtype: str
+) -> MeasureEstimate | None:
+    """Return what a generation takes; as above."""
+    model = _model(run)
+    if model is None:
+        return None
+    on = probable_device(device)
+    estimate = estimated_generation(run, model, plans, settings, device=on, dtype=dtype)
+    like = GenerationConfig(
+        name="",
+        created="",
+        points=(),
+        settings=settings,
+        device=device,
+        dtype=_kept(run, dtype, device),
+    )
+    return _at_pace(run, estimate, like)
+
+
+def tell_estimate(estimate: MeasureEstimate) -> str:
+    """Return what it takes in a sentence, and warn where memory is too small."""
+    warning = memory_warning(estimate)
+    if warning:
+        st.warning(warning, icon=":material/memory:")
+    return measure_sentence(estimate)
+
+
+def _at_pace(
+    run: Run, estimate: MeasureEstimate, like: EvaluationConfig | GenerationConfig
+) -> MeasureEstimate:
+    pace, timed = measuring_pace(jobs_with_those_of(run), like=like)
+    return estimate.at_pace(pace, timed_jobs=timed)
+
+
+def _kept(run: Run, dtype: str, device: str) -> str:
+    """Return what the config of the job will call the type."""
+    result = result_of(run)
+    own = result.spec.dtype if result else dtype
+    return kept_dtype(probable_dtype(dtype, own, device=device).name, own)
+
+
+def _model(run: Run) -> ModelReport | None:
+    found = look_at(run.search.model, run.search.revision)
+    return None if isinstance(found, QCQAError) else found

@@ -14,7 +14,8 @@ from qcqa.use_cases.points import Points, points_at, points_to_compare
 from qcqa.use_cases.texts_there import require_text_there
 from ui import workers
 from ui.budget import budget_field
-from ui.device import choose_device
+from ui.device import choose_device, choose_dtype
+from ui.duration import generation_estimate, tell_estimate
 from ui.errors import shown_in_place
 from ui.looks import look_at_prompt, require_model
 from ui.results import measured_of
@@ -56,12 +57,13 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
             )
         with right:
             points = _points(run, result)
-            settings, device = _settings()
+            settings, device, dtype = _settings(result)
         is_possible = False
         with left, shown_in_place():
             _require_possible(run, result, points, settings.prompt)
             is_possible = True
-        _start(run, result, points, settings, device, can_start=is_possible and not is_at_work)
+        can_start = is_possible and not is_at_work
+        _start(run, result, points, settings, device, dtype, can_start=can_start)
 
 
 def _begin_with(run: Run, last: Run | None) -> None:
@@ -123,8 +125,8 @@ def _require_possible(run: Run, result: SearchResult, points: Points, prompt: st
         look_at_prompt(run, prompt)
 
 
-def _settings() -> tuple[GenerationSettings, str]:
-    """Ask how much is generated and how; return it with the device."""
+def _settings(result: SearchResult) -> tuple[GenerationSettings, str, str]:
+    """Ask how much is generated and how; return it with the device and the type."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.number_input("New tokens", min_value=1, step=16, key="generate_tokens")
         with st.popover("Advanced", icon=":material/tune:"):
@@ -143,6 +145,7 @@ def _settings() -> tuple[GenerationSettings, str]:
                 help="Of the draws. All models are given the same random numbers.",
             )
             device = choose_device("generate_device")
+            dtype = choose_dtype(result.spec.dtype, "generate_dtype", device=device)
     state = st.session_state
     settings = GenerationSettings(
         prompt=state["generate_prompt"],
@@ -150,7 +153,7 @@ def _settings() -> tuple[GenerationSettings, str]:
         temperature=state["generate_temperature"],
         seed=state["generate_seed"],
     )
-    return settings, device
+    return settings, device, dtype
 
 
 def _start(
@@ -159,12 +162,13 @@ def _start(
     points: Points,
     settings: GenerationSettings,
     device: str,
+    dtype: str,
     *,
     can_start: bool,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
     left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
-    left.caption(_expectation(run, result, points))
+    left.caption(_expectation(run, result, points, settings, device, dtype))
     is_asked = right.button(
         "Generate",
         type="primary",
@@ -174,19 +178,32 @@ def _start(
         disabled=not can_start,
     )
     if is_asked:
-        workers.start(create_generation(run, points=points, settings=settings, device=device))
+        workers.start(
+            create_generation(run, points=points, settings=settings, device=device, dtype=dtype)
+        )
         choose(generation=None)
         st.rerun()
 
 
-def _expectation(run: Run, result: SearchResult, points: Points) -> str:
-    """Say what takes long, and why."""
+def _expectation(
+    run: Run,
+    result: SearchResult,
+    points: Points,
+    settings: GenerationSettings,
+    device: str,
+    dtype: str,
+) -> str:
+    """Say what it takes, and what of it takes long and why."""
+    plans = plans_side_by_side(result, points)
     to_fit = [
         f"**{method_style(plan.method).label}**"
-        for plan in plans_side_by_side(result, points)
+        for plan in plans
         if plan.calibration is not None and not run.fitted_folder.holds(plan)
     ]
     said = "The models run one after another, so that none slows another down."
+    estimate = generation_estimate(run, plans, settings, device=device, dtype=dtype)
+    if estimate is not None:
+        said += f" {tell_estimate(estimate)}"
     if to_fit:
         said += (
             f" {listed(to_fit)} must first be fitted on the calibration text, which takes minutes"

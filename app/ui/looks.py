@@ -29,8 +29,8 @@ def require_model(run: Run) -> None:
         raise found.with_traceback(None)
 
 
-def look_at_text(run: Run, text: str, limit: int | None) -> None:
-    """Refuse a text that a run's model could not be measured on.
+def look_at_text(run: Run, text: str, limit: int | None) -> int:
+    """Return how many tokens of a text a run's model reads; refuse one that it could not.
 
     Raises
     ------
@@ -39,13 +39,13 @@ def look_at_text(run: Run, text: str, limit: int | None) -> None:
     """
     model, revision = run.search.model, run.search.revision
 
-    def look() -> None:
+    def look() -> int:
         # Here, because it loads torch: pages without a text do without.
         from qcqa.use_cases.evaluate import require_evaluable
 
-        require_evaluable(model, [], Benchmark(text=text, limit=limit), revision=revision)
+        return require_evaluable(model, [], Benchmark(text=text, limit=limit), revision=revision)
 
-    _look_once(("text", model, revision, _stamp(text), limit), look)
+    return _look_once(("text", model, revision, _stamp(text), limit), look)
 
 
 def look_at_prompt(run: Run, prompt: str) -> None:
@@ -58,11 +58,12 @@ def look_at_prompt(run: Run, prompt: str) -> None:
     """
     model, revision = run.search.model, run.search.revision
 
-    def look() -> None:
+    def look() -> int:
         # Here, because it loads torch: pages without a prompt do without.
         from qcqa.use_cases.generate import require_generatable
 
         require_generatable(model, [], GenerationSettings(prompt), revision=revision)
+        return 0
 
     _look_once(("prompt", model, revision, prompt), look)
 
@@ -76,11 +77,12 @@ def look_at_calibration(model: str, revision: str | None, text: str) -> None:
         If it is no text, is too short, or has tokens that the model does not know.
     """
 
-    def look() -> None:
+    def look() -> int:
         # Here, because it loads torch: searches of weights alone do without.
         from qcqa.use_cases.calibrate import look_at_calibration
 
         look_at_calibration(model, text, revision=revision)
+        return 0
 
     _look_once(("calibration", model, revision, _stamp(text)), look)
 
@@ -100,17 +102,17 @@ def _stamp(text: str) -> _Stamp:
     return str(path), found.st_mtime_ns, found.st_size
 
 
-def _look_once(at: tuple[object, ...], look: Callable[[], None]) -> None:
+def _look_once(at: tuple[object, ...], look: Callable[[], int]) -> int:
     """Look once for as long as nothing has changed: reading a text may take seconds."""
-    error = _refusal(at, look)
-    if error is not None:
-        raise error.with_traceback(None)
+    found = _found(at, look)
+    if isinstance(found, QCQAError):
+        raise found.with_traceback(None)
+    return found
 
 
 @st.cache_resource(ttl=60, max_entries=32, show_spinner="Looking at the text …")
-def _refusal(at: tuple[object, ...], _look: Callable[[], None]) -> QCQAError | None:  # noqa: ARG001  # the key
+def _found(at: tuple[object, ...], _look: Callable[[], int]) -> QCQAError | int:  # noqa: ARG001  # the key
     try:
-        _look()
+        return _look()
     except QCQAError as error:
         return error
-    return None

@@ -8,20 +8,20 @@ import streamlit as st
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.report.comparison import points_at_budget
-from qcqa.report.duration import about
 from qcqa.report.palette import method_style
 from qcqa.report.wording import counted
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.dtype import kept_dtype
 from qcqa.use_cases.points import Points, plans_of_points, points_along, points_at
 from qcqa.use_cases.texts_there import require_text_there
 from ui import workers
 from ui.benchmark_form import FORM_COLUMNS
 from ui.budget import budget_field
 from ui.cards import best_points
-from ui.device import choose_device, probable_device
-from ui.duration import seconds_per_model
+from ui.device import choose_device, choose_dtype, probable_device, probable_dtype
+from ui.duration import evaluation_estimate, tell_estimate
 from ui.errors import shown_in_place
 from ui.looks import require_model
 from ui.state import choices, redrawn_alone, widget
@@ -56,9 +56,11 @@ def measure_form(
     with shown_in_place(), st.container(key="measure"):
         points = _points(result, rows)
         benchmark = ask(run)
-        device = choose_device("measure_device")
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            device = choose_device("measure_device")
+            dtype = choose_dtype(result.spec.dtype, "measure_dtype", device=device)
         if points is not None and benchmark is not None:
-            _start(run, result, rows, points, benchmark, device)
+            _start(run, result, rows, points, benchmark, device, dtype)
 
 
 def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
@@ -158,9 +160,12 @@ def _start(
     points: Points,
     benchmark: Benchmark,
     device: str,
+    dtype: str,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
-    how = (benchmark, probable_device(device), "auto")
+    own = result.spec.dtype
+    runs_in = probable_dtype(dtype, own, device=device).name
+    how = (benchmark, probable_device(device), kept_dtype(runs_in, own))
     there = {
         (row.method, row.plan_digest)
         for row in rows
@@ -177,9 +182,16 @@ def _start(
     else:
         number = counted(len(plans), "plan")
         said = [f"Measures {number}." if has_source else f"Measures the source and {number}."]
-        seconds = seconds_per_model(run, benchmark, device)
-        if seconds is not None:
-            said.append(f"About {about(seconds * (len(plans) + (not has_source)))}.")
+        estimate = evaluation_estimate(
+            run,
+            [asked[one] for one in missing if one[1] in plans],
+            benchmark,
+            has_source=not has_source,
+            device=device,
+            dtype=dtype,
+        )
+        if estimate is not None:
+            said.append(tell_estimate(estimate))
         if wanted & there:
             said.append("What is measured already is kept.")
     is_possible = _is_possible(run, (asked[one] for one in missing))
@@ -194,5 +206,7 @@ def _start(
         disabled=not missing or not is_possible,
     )
     if is_asked:
-        workers.start(create_evaluation(run, points=points, benchmark=benchmark, device=device))
+        workers.start(
+            create_evaluation(run, points=points, benchmark=benchmark, device=device, dtype=dtype)
+        )
         st.rerun()

@@ -10,6 +10,7 @@ from ui.live import tell_problem
 from ui.live_evaluation import newest_evaluation
 from ui.measure_form import AskBenchmark, measure_form
 from ui.measured_panel import measured_panel
+from ui.measurements_dialog import manage_button
 from ui.results import measured_of, result_of
 from ui.side_by_side import side_by_side
 from ui.speed_panel import speed_panel
@@ -59,6 +60,7 @@ def measured(run: Run, result: SearchResult, section: Section) -> None:
     ask: AskBenchmark = ask_speed if is_speed else ask_quality
     if not (speed_conditions(rows) if is_speed else metrics_of(rows)):
         nothing_yet(run, result, rows, section, ask, is_at_work=is_at_work)
+        manage_button(run)
         return
     if not is_at_work:
         more = st.expander(
@@ -71,6 +73,7 @@ def measured(run: Run, result: SearchResult, section: Section) -> None:
         speed_panel(rows, run.id)
     else:
         measured_panel(result, rows, run.id, newest)
+    manage_button(run)
 
 
 def nothing_yet(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +18,17 @@ from qcqa.cli.model_options import (
     RevisionOption,
 )
 from qcqa.cli.origin import tell_unfinished
-from qcqa.cli.output import JsonOption, print_json, progress_bar
+from qcqa.cli.output import JsonOption, console, print_json, print_pairs, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, newest_figures
 from qcqa.files import require_writable
 from qcqa.plan_file import load_plan, save_plan
-from qcqa.runs.evaluations import create_evaluation
-from qcqa.runs.store import find_run
-from qcqa.use_cases.points import points_along
+from qcqa.report.preflight import measure_facts, memory_warning
+from qcqa.runs.evaluations import create_evaluation, evaluation_before_start
+from qcqa.runs.pace import measuring_pace
+from qcqa.runs.run import Run
+from qcqa.runs.store import find_run, jobs_with_those_of
+from qcqa.use_cases.points import Points, points_along
 from qcqa.user_path import as_meant, user_path
 
 _DEFAULT_BUDGETS = "75%,50%,25%"
@@ -79,7 +83,9 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="At most so many documents, and questions per task."),
+        typer.Option(
+            "--limit", min=1, help="At most so many windows of the text, and questions per task."
+        ),
     ] = None,
     window: Annotated[
         int | None, typer.Option("--window", min=2, help="Tokens that the model reads at once.")
@@ -99,6 +105,9 @@ def evaluate(
     detach: Annotated[
         bool, typer.Option("--detach", help="With --run: measure in the background.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --run: say what it takes, and measure nothing.")
+    ] = False,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,6 +121,8 @@ def evaluate(
     Examples
     --------
         qcqa evaluate --run demo --budgets 50%,25% --text demo --limit 50
+
+        qcqa evaluate --run runs/llama --text wiki.txt --limit 50 --dry-run
 
         qcqa evaluate --run runs/llama -m qcqa-ac -m gqa --tasks hellaswag,arc_easy --detach
 
@@ -127,9 +138,10 @@ def evaluate(
         speed=DecodeLoad(context, batch, new_tokens) if speed else None,
     )
     if run is None:
-        if budgets or method or detach:
+        if budgets or method or detach or dry_run:
             raise EvaluationError(
-                "--budgets, --method or --detach without a run", expected="--run RUN with them"
+                "--budgets, --method, --detach or --dry-run without a run",
+                expected="--run RUN with them",
             )
         _measure_here(model, plan or [], benchmark, revision, device, dtype, as_json=as_json)
         return
@@ -142,15 +154,34 @@ def evaluate(
         )
     search = find_run(run)
     ratios = [parse_ratio(part.strip()) for part in (budgets or _DEFAULT_BUDGETS).split(",")]
+    points = points_along(search.result(), ratios, methods=method)
+    if dry_run:
+        _dry_run(search, points, benchmark, device, dtype, as_json=as_json)
+        return
     evaluation = create_evaluation(
-        search,
-        points=points_along(search.result(), ratios, methods=method),
-        benchmark=benchmark,
-        device=device,
-        dtype=dtype,
+        search, points=points, benchmark=benchmark, device=device, dtype=dtype
     )
     tell_unfinished(search)
     start_or_carry_out(evaluation, detach=detach, as_json=as_json)
+
+
+def _dry_run(
+    run: Run, points: Points, benchmark: Benchmark, device: str, dtype: str, *, as_json: bool
+) -> None:
+    """Say what an evaluation takes."""
+    config, counted = evaluation_before_start(
+        run, points=points, benchmark=benchmark, device=device, dtype=dtype
+    )
+    pace, timed = measuring_pace(jobs_with_those_of(run), like=config)
+    estimate = counted.at_pace(pace, timed_jobs=timed)
+    warning = memory_warning(estimate)
+    if as_json:
+        seconds = {"low": estimate.low, "high": estimate.high}
+        print_json({**asdict(estimate), "seconds": seconds, "warning": warning})
+        return
+    print_pairs(measure_facts(estimate))
+    if warning:
+        console.print(warning, markup=False)
 
 
 def _measure_here(

@@ -44,7 +44,7 @@ def description(benchmark: Benchmark) -> str:
     parts = [
         benchmark.text and f"text: {text_label(benchmark.text)}",
         benchmark.tasks and f"tasks: {', '.join(map(_task_label, benchmark.tasks))}",
-        benchmark.limit and f"at most {benchmark.limit} of each",
+        benchmark.limit and f"at most {benchmark.limit} {_counted(benchmark)}",
         benchmark.window_tokens and f"windows of {benchmark.window_tokens} tokens",
         benchmark.speed and benchmark.speed.data,
     ]
@@ -54,6 +54,11 @@ def description(benchmark: Benchmark) -> str:
 def _task_label(task: str) -> str:
     is_file = task.endswith((".yaml", ".yml"))
     return data_label(Path(task).name if is_file else task, is_file=is_file)
+
+
+def _counted(benchmark: Benchmark) -> str:
+    parts = [benchmark.text and benchmark.limit_of, benchmark.tasks and "questions per task"]
+    return " and ".join(part for part in parts if part) or "samples"
 
 
 def _print_benchmark(rows: Sequence[Evaluated]) -> None:

@@ -23,7 +23,12 @@ DeviceOption = Annotated[
     typer.Option("--device", help="auto, cpu, cuda, cuda:1 …; auto is CUDA where there is one."),
 ]
 ModelDtypeOption = Annotated[
-    str, typer.Option("--dtype", help="Type in which the models run: auto, float32 …")
+    str,
+    typer.Option(
+        "--dtype",
+        help="Type in which the models run: auto, float32, bfloat16, float16. auto is the "
+        "checkpoint's own, or float32 where this processor is slow in that.",
+    ),
 ]
 #: Of commands that take a run's model, or a model.
 ModelInsteadArgument = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qcqa.cli import run_files, run_show
+from qcqa.cli import run_files, run_forget, run_show
 from qcqa.cli.jobs import RunArgument, carry_out, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.cli.run_rows import row_text, run_row
@@ -23,6 +23,7 @@ cli.command("note")(run_files.note)
 cli.command("compare")(run_files.compare)
 cli.command("pack")(run_files.pack)
 cli.command("load")(run_files.load)
+cli.command("forget")(run_forget.forget)
 
 
 @cli.command("list")

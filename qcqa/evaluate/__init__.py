@@ -16,7 +16,6 @@ from qcqa.evaluate.task_files import demo_task_files, task_content
 from qcqa.evaluate.task_scores import TaskScores, load_task_scores, save_task_scores
 from qcqa.evaluate.tasks import evaluate_tasks
 from qcqa.evaluate.text import (
-    DEMO_TEXT,
     demo_documents,
     evaluate_text,
     read_documents,
@@ -27,7 +26,6 @@ from qcqa.evaluated import DecodeLoad
 from qcqa.metric import METRICS, Metric, data_of, metric_of
 
 __all__ = [
-    "DEMO_TEXT",
     "METRICS",
     "DecodeLoad",
     "DecodeSpeed",

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -14,15 +15,14 @@ from qcqa.evaluate.scoring import answer_queries, tokens_of
 from qcqa.evaluate.text_scores import TextScores
 from qcqa.evaluate.token_ids import require_embedded
 from qcqa.evaluate.windows import Window, cut_windows, encode, first_tokens, special_prefix
-from qcqa.packaged import demo_model_folder
+from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.progress import silent
 from qcqa.user_path import existing_file
 
+_T = TypeVar("_T")
+
 #: Tokens of a window unless the model's context is shorter: that of most published perplexities.
 DEFAULT_WINDOW_TOKENS = 2048
-
-#: Name of the demo's text in measurements.
-DEMO_TEXT = "heldout"
 
 
 def read_documents(path: str | Path, *, separator: str | None = None) -> list[str]:
@@ -82,6 +82,7 @@ def evaluate_text(
     window_tokens: int | None = None,
     stride: int | None = None,
     max_documents: int | None = None,
+    max_windows: int | None = None,
     max_tokens: int | None = None,
     batch_tokens: int | None = None,
     on_progress: OnProgress = silent,
@@ -110,6 +111,8 @@ def evaluate_text(
         Tokens that a window after a document's first scores; by default all but one of a window.
     max_documents : int, optional
         Use only so many documents, taken evenly from all.
+    max_windows : int, optional
+        Use only so many windows of those documents, taken evenly from all.
     max_tokens : int, optional
         Stop after so many tokens.
     batch_tokens : int, optional
@@ -131,6 +134,7 @@ def evaluate_text(
         window_tokens=window_tokens,
         stride=stride,
         max_documents=max_documents,
+        max_windows=max_windows,
         max_tokens=max_tokens,
     )
     counts = np.array([len(window.query.targets) for window in windows])
@@ -162,6 +166,7 @@ def text_windows(
     window_tokens: int | None = None,
     stride: int | None = None,
     max_documents: int | None = None,
+    max_windows: int | None = None,
     max_tokens: int | None = None,
 ) -> list[Window]:
     """Return what :func:`evaluate_text` scores; the config alone will do, before weights are read.
@@ -172,11 +177,11 @@ def text_windows(
         If there is nothing to score, a number is out of range, or the model has no embedding for
         a token of the text.
     """
-    _require_positive(max_documents=max_documents, max_tokens=max_tokens)
+    _require_positive(max_documents=max_documents, max_windows=max_windows, max_tokens=max_tokens)
     ids = [encode(tokenizer, document) for document in _evenly(documents, max_documents)]
     length = _window_length(model, window_tokens)
     cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
-    windows = list(first_tokens(cut, max_tokens))
+    windows = list(first_tokens(iter(_evenly(list(cut), max_windows)), max_tokens))
     if not windows:
         raise EvaluationError(f"{data} has no token to score", expected="a longer text")
     require_embedded(tokens_of([one.query for one in windows]), tokenizer, model, what=data)
@@ -194,11 +199,11 @@ def _window_length(model: PreTrainedModel | PreTrainedConfig, wanted: int | None
     return wanted
 
 
-def _evenly(documents: Sequence[str], count: int | None) -> Sequence[str]:
-    if count is None or count >= len(documents):
-        return documents
-    places: list[int] = (np.arange(count) * len(documents) // count).tolist()
-    return [documents[place] for place in places]
+def _evenly(items: Sequence[_T], count: int | None) -> Sequence[_T]:
+    if count is None or count >= len(items):
+        return items
+    places: list[int] = (np.arange(count) * len(items) // count).tolist()
+    return [items[place] for place in places]
 
 
 def _digest(windows: Sequence[Window]) -> str:

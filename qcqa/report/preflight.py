@@ -2,9 +2,11 @@
 
 from qcqa.report.duration import between
 from qcqa.report.kv_axis import significant
+from qcqa.report.wording import counted
 from qcqa.use_cases.estimate import TimeEstimate
 from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.preflight import Preflight
+from qcqa.use_cases.measure_estimate import MeasureEstimate
+from qcqa.use_cases.preflight import Preflight, machine_memory_bytes
 
 
 def model_facts(model: ModelReport) -> dict[str, str]:
@@ -42,6 +44,50 @@ def time_text(time: TimeEstimate) -> str:
         runs = "1 search" if time.timed_runs == 1 else f"{time.timed_runs} searches"
         return f"{text}, judging by {runs} on this machine"
     return text
+
+
+def measure_facts(estimate: MeasureEstimate) -> dict[str, str]:
+    """Return what measuring or generating takes, as names and values."""
+    return {
+        "Models": f"{estimate.models:,}",
+        "Tokens": f"about {round_number(estimate.tokens):,} with each",
+        "Time": measure_time_text(estimate),
+        "Memory": f"about {size_text(estimate.memory_bytes)}",
+        "Type": f"{estimate.dtype.name}: {estimate.dtype.why}",
+    }
+
+
+def measure_time_text(estimate: MeasureEstimate) -> str:
+    """Return how long measuring or generating takes, and what that is known from."""
+    text = between(estimate.low, estimate.high)
+    if estimate.timed_jobs:
+        return f"{text}, judging by {counted(estimate.timed_jobs, 'job')} on this machine"
+    return f"{text}, by counting operations"
+
+
+def measure_sentence(estimate: MeasureEstimate) -> str:
+    """Return the same in a sentence, for a form."""
+    return (
+        f"About {round_number(estimate.tokens):,} tokens with each, in {estimate.dtype.name}: "
+        f"{measure_time_text(estimate)}; about {size_text(estimate.memory_bytes)} of memory."
+    )
+
+
+def memory_warning(estimate: MeasureEstimate) -> str | None:
+    """Return a sentence where models would not fit this machine's memory; None where they do."""
+    there = machine_memory_bytes()
+    if there is None or estimate.memory_bytes <= there:
+        return None
+    return (
+        f"It needs about {size_text(estimate.memory_bytes)} of memory and this machine has "
+        f"{size_text(there)}: it will probably not come to an end."
+    )
+
+
+def round_number(number: int) -> int:
+    """Return a number with the two digits that an estimate has."""
+    digits = max(0, len(str(number)) - 2)
+    return round(number, -digits)
 
 
 def size_text(size: float) -> str:

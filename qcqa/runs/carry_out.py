@@ -21,6 +21,7 @@ from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
 from qcqa.runs.sensitivities import FOUND, SCORES, plan_to_measure
 from qcqa.sensitivity import save_sensitivity
+from qcqa.use_cases.dtype import AUTO_DTYPE
 from qcqa.use_cases.points import plans_of_points
 from qcqa.use_cases.search import Calibrated, search_model
 from qcqa.use_cases.search_methods import with_baselines
@@ -96,12 +97,17 @@ def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) ->
         config.benchmark,
         revision=search.search.revision,
         device=config.device,
-        dtype=config.dtype,
+        dtype=_dtype(search, config),
         folder=search.measured_folder,
         calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,
     )
+
+
+def _dtype(search: Run, config: EvaluationConfig | GenerationConfig) -> str:
+    """Return the type that was chosen when the job was made, wherever it goes on."""
+    return search.result().spec.dtype if config.dtype == AUTO_DTYPE else config.dtype
 
 
 def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) -> None:
@@ -115,7 +121,7 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) ->
         config.settings,
         revision=search.search.revision,
         device=config.device,
-        dtype=config.dtype,
+        dtype=_dtype(search, config),
         calibrations=search.calibration_folder,
         fitted=search.fitted_folder,
         on_progress=on_progress,

@@ -75,8 +75,10 @@ class EvaluationConfig(_Config):
     benchmark : Benchmark
         What is measured on each.
     device, dtype : str
-        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
-        ``float32`` …
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``, which is
+        the checkpoint's own type, ``float32`` …
+    expected_seconds : float or None
+        What it was to take by the count of its operations; what it took tells of the machine.
     """
 
     kind: Literal["evaluation"] = "evaluation"
@@ -84,6 +86,7 @@ class EvaluationConfig(_Config):
     benchmark: Benchmark
     device: str = "cpu"
     dtype: str = "auto"
+    expected_seconds: float | None = None
 
     def may_run_on(self, device: str) -> bool:
         """Return whether a device is, or may be, the one that is asked for."""
@@ -126,7 +129,7 @@ class GenerationConfig(_Config):
         The plans: the best of a method within so many cached heads; none for the source alone.
     settings : GenerationSettings
         The prompt, and how tokens are chosen.
-    device, dtype : str
+    device, dtype, expected_seconds
         As of an evaluation.
     """
 
@@ -135,6 +138,7 @@ class GenerationConfig(_Config):
     settings: GenerationSettings
     device: str = "cpu"
     dtype: str = "auto"
+    expected_seconds: float | None = None
 
 
 class SensitivityConfig(_Config):

@@ -9,8 +9,11 @@ from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.jobs import jobs_of, search_of
+from qcqa.runs.measuring import dtype_of_job, estimated_evaluation, torch_device
 from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
+from qcqa.use_cases.inspect import inspect_model
+from qcqa.use_cases.measure_estimate import MeasureEstimate
 from qcqa.use_cases.points import Points, plans_of_points
 from qcqa.user_path import existing_file
 
@@ -24,6 +27,28 @@ def create_evaluation(
     dtype: str = "auto",
 ) -> Run:
     """Make an evaluation of a search, ready for a worker.
+
+    Parameters and errors are those of :func:`evaluation_before_start`.
+    """
+    config, estimate = evaluation_before_start(
+        run, points=points, benchmark=benchmark, device=device, dtype=dtype
+    )
+    return write_new_job(
+        run, config.model_copy(update={"expected_seconds": round(estimate.seconds, 3)})
+    )
+
+
+def evaluation_before_start(
+    run: Run,
+    *,
+    points: Points,
+    benchmark: Benchmark,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> tuple[EvaluationConfig, MeasureEstimate]:
+    """Return what an evaluation of a search is asked, and what it takes by counting operations.
+
+    Nothing is written.
 
     Parameters
     ----------
@@ -49,14 +74,29 @@ def create_evaluation(
         points=points,
         benchmark=_from_anywhere(benchmark),
         device=device,
+        dtype=dtype_of_job(run, dtype, device=device),
+    )
+    tokens = require_possible(run, config)
+    estimate = estimated_evaluation(
+        run,
+        inspect_model(run.search.model, revision=run.search.revision),
+        plans_to_measure(run, config),
+        config.benchmark,
+        has_source=not any(row.is_source for row in _rows_of(run, config)),
+        tokens=tokens,
+        device=torch_device(device),
         dtype=dtype,
     )
-    require_possible(run, config)
-    return write_new_job(run, config)
+    return config, estimate
 
 
-def require_possible(run: Run, config: EvaluationConfig) -> None:
+def require_possible(run: Run, config: EvaluationConfig) -> int:
     """Refuse an evaluation that cannot come to an end; loads no weights.
+
+    Returns
+    -------
+    int
+        Tokens of the text that every model reads.
 
     Raises
     ------
@@ -66,7 +106,7 @@ def require_possible(run: Run, config: EvaluationConfig) -> None:
     # Here, because it loads torch, as the worker will.
     from qcqa.use_cases.evaluate import require_evaluable
 
-    require_evaluable(
+    return require_evaluable(
         run.search.model,
         plans_to_measure(run, config),
         config.benchmark,

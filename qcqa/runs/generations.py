@@ -8,11 +8,13 @@ from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.runs.jobs import jobs_of
+from qcqa.runs.measuring import dtype_of_job, estimated_generation, torch_device
 from qcqa.runs.new import write_new_job
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import delete_run
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.inspect import inspect_model
 from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.points import Points
 
@@ -56,14 +58,28 @@ def create_generation(
         points=points,
         settings=settings,
         device=device,
-        dtype=dtype,
+        dtype=dtype_of_job(run, dtype, device=device),
     )
     require_possible(run, config)
-    made = write_new_job(run, config)
+    made = write_new_job(
+        run, config.model_copy(update={"expected_seconds": _seconds(run, config, dtype)})
+    )
     for old in generations_of(run)[MOST_KEPT:]:
         if old.status().state not in LIVE_STATES:
             delete_run(old)
     return made
+
+
+def _seconds(run: Run, config: GenerationConfig, dtype: str) -> float:
+    estimate = estimated_generation(
+        run,
+        inspect_model(run.search.model, revision=run.search.revision),
+        plans_side_by_side(run.result(), config.points),
+        config.settings,
+        device=torch_device(config.device),
+        dtype=dtype,
+    )
+    return round(estimate.seconds, 3)
 
 
 def require_possible(run: Run, config: GenerationConfig) -> None:

@@ -28,6 +28,11 @@ def converted_folder() -> Path:
     return _home() / "converted"
 
 
+def machine_file() -> Path:
+    """Return the file of what was measured of this machine."""
+    return _home() / "machine.json"
+
+
 def _home() -> Path:
     home = os.environ.get("QCQA_HOME")
     return Path(home) if home else user_data_path("qcqa", appauthor=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 from qcqa.errors import QCQAError
 from qcqa.methods import METHODS
+from qcqa.runs.config import EvaluationConfig, GenerationConfig
 from qcqa.runs.run import Run
 from qcqa.use_cases.method_seconds import weights_seconds
 
@@ -17,6 +18,10 @@ _MOST_RUNS = 5
 _SHORTEST_SECONDS = 5.0
 #: Beyond these something else was measured: a copied run, or a machine that slept.
 _SLOWEST, _FASTEST = 5.0, 0.2
+#: As above: operations of models are only counted.
+_SLOWEST_JOB, _FASTEST_JOB = 20.0, 0.05
+
+_Measuring = EvaluationConfig | GenerationConfig
 
 
 def machine_pace(runs: Iterable[Run]) -> tuple[float, int]:
@@ -47,6 +52,61 @@ def machine_pace(runs: Iterable[Run]) -> tuple[float, int]:
         if pace is not None:
             found.append(min(max(pace, _FASTEST), _SLOWEST))
     return (median(found), len(found)) if found else (1.0, 0)
+
+
+def measuring_pace(jobs: Iterable[Run], *, like: _Measuring) -> tuple[float, int]:
+    """Return what jobs took over their estimates, and of how many jobs that is.
+
+    Parameters
+    ----------
+    jobs : iterable of Run
+        Evaluations and generations, newest first.
+    like : EvaluationConfig or GenerationConfig
+        Only jobs of its kind tell anything: on the same device, and measuring the same things.
+
+    Returns
+    -------
+    pace : float
+        The median; 1 where there is none.
+    count : int
+        Jobs that it is the median of.
+    """
+    found: list[float] = []
+    for job in jobs:
+        if len(found) == _MOST_RUNS:
+            break
+        try:
+            pace = _pace_of_job(job, like)
+        except QCQAError:
+            continue
+        if pace is not None:
+            found.append(min(max(pace, _FASTEST_JOB), _SLOWEST_JOB))
+    return (median(found), len(found)) if found else (1.0, 0)
+
+
+def _pace_of_job(job: Run, like: _Measuring) -> float | None:
+    config = job.config
+    if not isinstance(config, _Measuring) or _kind(config) != _kind(like):
+        return None
+    status = job.status()
+    if status.state != "finished" or not config.expected_seconds:
+        return None
+    if not status.started or not status.finished:
+        return None
+    taken = datetime.fromisoformat(status.finished) - datetime.fromisoformat(status.started)
+    went_on = sum(event.get("event") == "started" for event in job.events()) > 1
+    if went_on or taken.total_seconds() < _SHORTEST_SECONDS:
+        return None
+    return taken.total_seconds() / config.expected_seconds
+
+
+def _kind(config: _Measuring) -> tuple[object, ...]:
+    """Return what jobs have in common that one of them can tell of the other."""
+    how = (config.kind, config.device, config.dtype)
+    if isinstance(config, GenerationConfig):
+        return how
+    asked = config.benchmark
+    return (*how, asked.text is None, bool(asked.tasks), asked.speed is None)
 
 
 def _pace(run: Run) -> float | None:

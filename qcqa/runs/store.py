@@ -151,6 +151,14 @@ def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
     )
 
 
+def jobs_with_those_of(run: Run) -> Iterator[Run]:
+    """Yield the jobs of a search, then those of all others here: they tell how fast it is here."""
+    yield from jobs_of(run)
+    for other in list_runs():
+        if isinstance(other, Run) and other.folder.resolve() != run.folder.resolve():
+            yield from jobs_of(other)
+
+
 def rename_run(run: Run, name: str) -> Run:
     """Give a run another name for people; its id stays. Return the run as it is called now.
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from qcqa.errors import EvaluationError
 from qcqa.evaluate import (
-    DEMO_TEXT,
     OnProgress,
     TextScores,
     demo_documents,
@@ -25,11 +25,15 @@ from qcqa.evaluate import (
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluated import Benchmark
 from qcqa.metric import data_label
+from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import Measurement
 from qcqa.samples import Samples
 from qcqa.user_path import user_path
 
 DEMO = "demo"
+
+#: A text with fewer is refused before any work: chance alone would tell its models apart.
+FEWEST_SCORED_TOKENS = 100
 
 
 class Scores(Protocol):
@@ -61,8 +65,13 @@ class Part(ABC):
     content: dict[str, Any]
 
     @abstractmethod
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
         """Refuse what a model cannot read, by its config, as far as that can be known early.
+
+        Returns
+        -------
+        int
+            Tokens that it reads, as far as that can be known early.
 
         Raises
         ------
@@ -119,24 +128,34 @@ class TextPart(Part):
         self.label = data_label(self.name, is_file=True)
         self._documents = demo_documents() if is_demo else read_documents(text)
         self._window = benchmark.window_tokens
-        self._limit = benchmark.limit
+        limits = {benchmark.limit_of: benchmark.limit}
+        self._most_windows, self._most_documents = limits.get("windows"), limits.get("documents")
         self.content = {
             "text": self.name,
             "data": sha256("\0".join(self._documents).encode()).hexdigest(),
             "window": self._window,
-            "limit": self._limit,
+            "limits": limits,
         }
 
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
         """Refuse a text that is too short, or has tokens that the model does not know."""
-        text_windows(
+        windows = text_windows(
             model,
             tokenizer,
             self._documents,
             data=self.name,
             window_tokens=self._window,
-            max_documents=self._limit,
+            max_documents=self._most_documents,
+            max_windows=self._most_windows,
         )
+        scored = sum(len(one.query.targets) for one in windows)
+        if scored < FEWEST_SCORED_TOKENS:
+            raise EvaluationError(
+                f"the text {self.name} has {scored} tokens to score",
+                expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
+                remedy="measure a longer text, or more of its windows",
+            )
+        return sum(len(one.query.token_ids) for one in windows)
 
     def score(
         self,
@@ -154,7 +173,8 @@ class TextPart(Part):
             data=self.name,
             source=source,
             window_tokens=self._window,
-            max_documents=self._limit,
+            max_documents=self._most_documents,
+            max_windows=self._most_windows,
             on_progress=on_progress,
         )
         return {self.name: scores}
@@ -181,8 +201,9 @@ class TaskPart(Part):
         self._limit = benchmark.limit
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}
 
-    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:  # noqa: ARG002
         """Leave it to the task: its questions are known once the harness has made them."""
+        return 0
 
     def score(
         self,

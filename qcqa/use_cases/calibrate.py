@@ -12,12 +12,12 @@ from qcqa.calibrate.folder import CalibrationFolder, digest_of
 from qcqa.calibrate.windows import DEFAULT_TOKENS, DEFAULT_WINDOW_TOKENS, IntArray
 from qcqa.checkpoint import Checkpoint, open_checkpoint
 from qcqa.errors import CalibrationError
-from qcqa.evaluate import DEMO_TEXT, read_documents
+from qcqa.evaluate import read_documents
 from qcqa.evaluate.running import context_limit
 from qcqa.evaluate.token_ids import require_embedded
 from qcqa.merge import MERGES
 from qcqa.merge.grams import layer_grams
-from qcqa.packaged import demo_model_folder
+from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan import CalibrationText, GroupingPlan
 from qcqa.progress import OnLayer
 from qcqa.use_cases.source_model import load_config, load_float32, load_tokenizer

@@ -3,9 +3,10 @@
 import torch
 
 from qcqa.errors import EvaluationError
+from qcqa.use_cases.dtype import DTYPES
 
-#: Types in which a model can run; ``auto`` is that of its checkpoint.
-_DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+#: Types in which a model can run; see :mod:`qcqa.use_cases.dtype` for ``auto``.
+_DTYPES = (*DTYPES, "float64")
 
 
 #: Asks for :func:`default_device`.

@@ -14,7 +14,7 @@ from qcqa.evaluate.speed import require_context
 from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan, Measurement
-from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.progress import JobProgress, OnJobProgress, nth_model
 from qcqa.samples import Samples
 from qcqa.use_cases.benchmark import Part, Scores, parts_of
 from qcqa.use_cases.plan_models import OnMaking, PlanModels, models_of, plan_label
@@ -115,13 +115,18 @@ def require_evaluable(
     *,
     revision: str | None = None,
     fitted: FittedFolder | None = None,
-) -> None:
+) -> int:
     """Refuse, before weights are read, what :func:`evaluate_plans` could not bring to an end.
 
     Parameters
     ----------
     model, plans, benchmark, revision, fitted
         As in :func:`evaluate_plans`.
+
+    Returns
+    -------
+    int
+        Tokens of the text that every model reads.
 
     Raises
     ------
@@ -134,16 +139,18 @@ def require_evaluable(
     checkpoint.require_language_model()
     # Nothing runs, and nothing is kept.
     models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
-    _require_readable(models, benchmark, list(parts_of(benchmark)))
+    tokens = _require_readable(models, benchmark, list(parts_of(benchmark)))
     for plan in plans:
         models.require_text(plan)
+    return tokens
 
 
-def _require_readable(models: PlanModels, benchmark: Benchmark, parts: Sequence[Part]) -> None:
-    for part in parts:
-        part.require_readable(models.config, models.tokenizer)
+def _require_readable(models: PlanModels, benchmark: Benchmark, parts: Sequence[Part]) -> int:
+    """Return how many tokens of the text a model reads."""
+    tokens = sum(part.require_readable(models.config, models.tokenizer) for part in parts)
     if benchmark.speed:
         require_context(models.config, benchmark.speed, name=_SOURCE)
+    return tokens
 
 
 class _Bench:
@@ -272,9 +279,12 @@ class _Bench:
         return row
 
     def _kept(self, method: str, plan_digest: str) -> Evaluated | None:
-        """Return the row of a model that was measured before, unless it lacks its samples."""
+        """Return the row of a model that was measured before, if it has all that is asked."""
         row = self._folder.row(self._key(method, plan_digest)) if self._folder else None
-        return row if row is not None and row.is_comparable else None
+        if row is None or not row.is_comparable:
+            return None
+        # What is hidden of a row is measured again.
+        return row if row.benchmark == self._benchmark else None
 
     def _key(self, method: str, plan_digest: str) -> str:
         """Return a name for a row: the same model, benchmark and data, the same name."""
@@ -291,7 +301,8 @@ class _Bench:
         def report(what: str, layer: int, total: int, _done: float) -> None:
             if self._on_progress:
                 fraction = number / self._num_models
-                self._on_progress(JobProgress(f"{label}: {what}", layer, total, fraction))
+                model = nth_model(label, number, self._num_models)
+                self._on_progress(JobProgress(f"{model}: {what}", layer, total, fraction))
 
         return report
 
@@ -304,7 +315,7 @@ class _Bench:
                 of_model = (place + progress.fraction) / num_stages
                 self._on_progress(
                     JobProgress(
-                        stage=f"{label}: {stage}",
+                        stage=f"{nth_model(label, number, self._num_models)}: {stage}",
                         step=progress.step,
                         total=progress.total,
                         fraction=(number + of_model) / self._num_models,

@@ -15,6 +15,7 @@ from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.use_cases.benchmark import parts_of
 from qcqa.use_cases.device import usable_device
+from qcqa.use_cases.dtype import dtype_to_run, kept_dtype
 from qcqa.use_cases.plan_models import plan_label
 from qcqa.use_cases.promised_cache import promised_cache
 from qcqa.use_cases.source_model import tokenizer_of
@@ -65,6 +66,8 @@ def evaluate_converted(
     """
     device = usable_device(device, dtype)
     plan = load_plan(folder / "plan.json")
+    own = _own_dtype(folder)
+    dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
     num_stages = len(parts) + (benchmark.speed is not None)
@@ -97,3 +100,9 @@ def evaluate_converted(
         figures += speeds[label].measurements()
     measured = tuple({figure.metric: figure for figure in figures}.values())
     return Evaluated.of_plan(plan, benchmark, measured, device=device, dtype=dtype)
+
+
+def _own_dtype(folder: Path) -> str:
+    """Return the type of a checkpoint's weights, as its config says."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32")

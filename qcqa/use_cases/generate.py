@@ -19,6 +19,7 @@ from qcqa.generated import (
     texts_of,
 )
 from qcqa.plan import GroupingPlan
+from qcqa.progress import nth_model
 from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 
 OnGenerationProgress = Callable[[GenerationProgress], None]
@@ -165,7 +166,8 @@ class _Stage:
     def generate(self, place: int, plan: GroupingPlan | None) -> None:
         """Let the source go on from the prompt, or a plan's model."""
         label = plan_label(plan) if plan else _SOURCE
-        model = self._model_of(place, plan, label)
+        counted = nth_model(label, place, self._num_models)
+        model = self._model_of(place, plan, counted)
         spec = self._models.checkpoint.spec
         heads = plan.num_cached_heads if plan else spec.num_cached_heads
         dtype = str(model.dtype).removeprefix("torch.")
@@ -175,7 +177,7 @@ class _Stage:
             self.events.append(event)
             most = self._settings.max_new_tokens
             of_model = _MAKING_SHARE + (1 - _MAKING_SHARE) * num_said / most
-            self._report(place, of_model, f"{label}: generating", num_said, most, event)
+            self._report(place, of_model, f"{counted}: generating", num_said, most, event)
 
         def on_token(token: int, text: str) -> None:
             nonlocal num_said

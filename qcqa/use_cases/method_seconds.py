@@ -30,13 +30,13 @@ _MODEL_OPERATIONS_PER_SECOND, _CORE_POWER = 4e10, 0.8
 #: Of the eigenvalues of Grams of subspaces, for each cube of their size.
 _EIGEN_OPERATIONS, _EIGEN_OPERATIONS_PER_SECOND = 10.0, 1e10
 #: As :mod:`qcqa.calibrate` and :mod:`qcqa.use_cases.problem` have them; they load torch.
-CALIBRATION_TOKENS, _REFIT_STEPS, _REFIT_TOKENS, _MEASURED_SHARE = 32768, 40, 1024, 0.25
+CALIBRATION_TOKENS, REFIT_STEPS, REFIT_TOKENS, _MEASURED_SHARE = 32768, 40, 1024, 0.25
 
 
 def calibration_seconds(spec: ModelSpec, num_weights: int) -> float:
     """Return what reading the calibration text takes, with the moments of the layers' inputs."""
     moments = 2.0 * spec.num_layers * CALIBRATION_TOKENS * spec.hidden_size**2
-    return (2 * num_weights * CALIBRATION_TOKENS + moments) / _model_speed()
+    return (2 * num_weights * CALIBRATION_TOKENS + moments) / model_speed()
 
 
 def method_seconds(
@@ -64,7 +64,7 @@ def method_seconds(
     if settings.judged_by == "loss":
         operations = _rise_operations(spec, settings, layer_weights, other_weights)
         groupings = _measured_groupings(name, spec)
-        measured = _num_slots(spec, settings) * groupings * operations / _model_speed()
+        measured = _num_slots(spec, settings) * groupings * operations / model_speed()
     if not METHODS[name].needs_search:
         return measured
     # What telling other errors takes is counted by itself.
@@ -123,7 +123,7 @@ def objective_seconds(spec: ModelSpec, settings: SearchSettings) -> float:
     """Return what the errors of heads that share a subspace take."""
     width = spec.num_kv_heads * spec.head_dim
     operations = 4.0 * width * spec.hidden_size**2 + 2.0 * width**2 * spec.hidden_size
-    products = spec.num_layers * operations / _model_speed()
+    products = spec.num_layers * operations / model_speed()
     return products + _num_slots(spec, settings) * _eigen_seconds(spec)
 
 
@@ -132,7 +132,8 @@ def _num_slots(spec: ModelSpec, settings: SearchSettings) -> int:
     return spec.num_layers * (2 if settings.apart else 1)
 
 
-def _model_speed() -> float:
+def model_speed() -> float:
+    """Return the operations per second of a model that runs in float32 on all cores."""
     return _MODEL_OPERATIONS_PER_SECOND * _cores()
 
 
@@ -157,6 +158,6 @@ def _rise_operations(
     spec: ModelSpec, settings: SearchSettings, layer_weights: int, other_weights: int
 ) -> float:
     """Return what measuring one grouping takes: a refit of its layer, then all layers above it."""
-    fitted = 6.0 * layer_weights / spec.num_layers * _REFIT_STEPS * _REFIT_TOKENS
+    fitted = 6.0 * layer_weights / spec.num_layers * REFIT_STEPS * REFIT_TOKENS
     measured = 2.0 * CALIBRATION_TOKENS * _MEASURED_SHARE * (layer_weights / 2 + other_weights)
     return (fitted if settings.refit else 0.0) + measured

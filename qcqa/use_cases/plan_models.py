@@ -20,6 +20,7 @@ from qcqa.plan import GroupingPlan
 from qcqa.progress import OnLayer
 from qcqa.use_cases.calibrate import calibration_of_plan, require_text_of_plan
 from qcqa.use_cases.device import usable_device
+from qcqa.use_cases.dtype import dtype_to_run, kept_dtype
 from qcqa.use_cases.fitted_attention import fitted_attention
 from qcqa.use_cases.source_model import load_config, load_float32, load_model, load_tokenizer
 
@@ -78,6 +79,8 @@ def models_of(
     checkpoint.require_language_model()
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
+    own = checkpoint.spec.dtype
+    dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
     with TemporaryDirectory() as temporary:
         yield PlanModels(
             checkpoint,
@@ -89,7 +92,7 @@ def models_of(
 
 
 class Where(TypedDict):
-    """Where, and in which type, models run."""
+    """Where, and in which type, models run; ``auto`` is the checkpoint's own type."""
 
     device: str
     dtype: str

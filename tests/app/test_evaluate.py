@@ -143,7 +143,7 @@ def test_text_file_must_be_there(
     app.text_input(key="measure_file").set_value(str(tmp_path / "none.txt")).run()
     assert "there is no file of that name" in app.error[0].value
     text = tmp_path / "some.txt"
-    text.write_text("Some words.")
+    text.write_text("Some words. " * 100)
     app.text_input(key="measure_file").set_value(str(text)).run()
     app.button(key="start_evaluation").click().run()
     assert started[0].config.benchmark.text == str(text)
@@ -199,10 +199,12 @@ def test_time_is_estimated_from_an_earlier_evaluation(
     times = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:02:00+00:00"}
     earlier.write_status(earlier.status().model_copy(update=times))
     app = open_app("evaluate")
-    assert "About" not in _text(app)
+    assert "judging by" not in _text(app)
     app.multiselect(key="measure_tasks").set_value([]).run()
     app.number_input(key="measure_limit").set_value(None).run()
-    assert "Measures the source and 3 plans. About 2 minutes." in _text(app)
+    said = _text(app)
+    assert "Measures the source and 3 plans. About 33,000 tokens with each, in bfloat16: " in said
+    assert "1 to 3 minutes, judging by 1 job on this machine; about 9" in said
 
 
 def test_figures_are_on_screen(make_run: MakeRun, open_app: OpenApp, measure: Measure) -> None:
@@ -278,7 +280,7 @@ def test_what_was_measured_last_is_shown_first(
     measure(run, ratios=(0.75,), benchmark=Benchmark(text="demo"))
     app = open_app("evaluate")
     (choice,) = [box for box in app.selectbox if box.label == "Measured on"]
-    assert "all samples" in choice.value.label
+    assert "whole text" in choice.value.label
     assert 0.75 in set(app.dataframe[0].value["KV ratio"])
 
 
@@ -448,3 +450,89 @@ def test_loads_are_not_mixed(make_run: MakeRun, open_app: OpenApp, measure: Meas
     app.selectbox(key="speed_conditions").select_index(1).run()
     assert not app.exception
     assert len(app.dataframe[0].value) == 1 < many
+
+
+def test_the_form_says_tokens_time_memory_and_type(make_run: MakeRun, open_app: OpenApp) -> None:
+    make_run()
+    app = open_app("evaluate")
+    app.multiselect(key="measure_tasks").set_value([]).run()
+    said = _text(app)
+    assert "tokens with each, in bfloat16: " in said
+    assert "by counting operations; about " in said
+    app.selectbox(key="measure_dtype").set_value("float32").run()
+    assert "tokens with each, in float32: " in _text(app)
+    speed = open_app("evaluate", section="speed")
+    assert "tokens with each, in bfloat16: " in _text(speed)
+
+
+def test_the_type_is_chosen_for_the_job(
+    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+) -> None:
+    make_run()
+    app = open_app("evaluate")
+    assert app.selectbox(key="measure_dtype").options[0] == "Automatic: bfloat16"
+    app.selectbox(key="measure_dtype").set_value("float32").run()
+    app.button(key="start_evaluation").click().run()
+    assert not app.exception
+    assert started[0].config.dtype == "float32"
+    assert started[0].config.expected_seconds > 0
+
+
+def test_a_slow_type_is_left_by_itself(
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("use_cases.dtype", "runs.machine"):
+        monkeypatch.setattr(f"qcqa.{place}.measured_slowdown", lambda _dtype: 6.0)
+    make_run()
+    app = open_app("evaluate")
+    box = app.selectbox(key="measure_dtype")
+    assert box.options[0] == "Automatic: float32"
+    assert "takes 6.0 times as long in bfloat16" in box.help
+    app.button(key="start_evaluation").click().run()
+    assert started[0].config.dtype == "float32"
+
+
+def test_a_text_of_a_few_words_cannot_be_measured(
+    make_run: MakeRun, open_app: OpenApp, tmp_path: Path
+) -> None:
+    make_run()
+    text = tmp_path / "few.txt"
+    text.write_text("Once upon a time")
+    app = open_app("evaluate")
+    app.button_group(key="measure_text").set_value("Text file").run()
+    app.text_input(key="measure_file").set_value(str(text)).run()
+    assert "the text few has 4 tokens to score; expected at least 100" in _alerts(app)
+    assert "start_evaluation" not in {button.key for button in app.button}
+
+
+def test_a_measurement_is_deleted_once_it_is_confirmed(
+    make_run: MakeRun, open_app: OpenApp, measure: Measure
+) -> None:
+    run = make_run()
+    measure(run)
+    measure(run, benchmark=Benchmark(text="/somewhere/junk.txt"), metrics=("junk/accuracy",))
+    kept = [row for row in run.measured() if row.benchmark.text == "demo"]
+    app = open_app("evaluate")
+    app.button(key="manage_measurements").click().run()
+    names = app.selectbox(key="forget_which").options
+    (junk,) = [place for place, name in enumerate(names) if name.startswith("Text: junk.txt")]
+    app.selectbox(key="forget_which").select_index(junk).run()
+    assert "models would lose: " in _text(app)
+    assert len(run.measured()) > len(kept)
+    app.button(key="confirm_forget").click().run()
+    assert not app.exception
+    assert list(run.measured()) == kept
+    assert "junk" not in " ".join(name for box in app.selectbox for name in box.options)
+
+
+def test_nothing_is_deleted_while_an_evaluation_is_at_work(
+    make_run: MakeRun, open_app: OpenApp, measure: Measure, evaluate: Evaluate
+) -> None:
+    run = make_run()
+    measure(run)
+    evaluation = evaluate(run, "running")
+    with FileLock(evaluation.folder / ".worker.lock"):
+        app = open_app("evaluate")
+        app.button(key="manage_measurements").click().run()
+        assert "is at work on these measurements" in _alerts(app)
+        assert "confirm_forget" not in {button.key for button in app.button}

@@ -58,7 +58,7 @@ def test_a_plans_figures_are_written_into_it(qcqa: Qcqa, demo_run: Path, tmp_pat
 def test_figures_of_other_data_stay_in_the_plan(qcqa: Qcqa, demo_run: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     qcqa("plan", demo_run, "--budget", "0.5", "-o", plan)
-    (tmp_path / "own.txt").write_text("The cat sat by the door and looked at the dog.")
+    (tmp_path / "own.txt").write_text("The cat sat by the door. " * 30)
     for asked in (TEXT, ("--text", tmp_path / "own.txt"), ("--text", "demo", "--limit", 2)):
         assert qcqa("evaluate", "demo", "--plan", plan, *asked).code == 0
     figures = load_plan(plan).measured
@@ -220,3 +220,75 @@ def test_what_cannot_be_measured_is_refused(
     (line,) = called.err[called.err.find("qcqa: ") :].splitlines()
     assert called.err.startswith(("qcqa: ", "\rLoading weights"))
     assert message in line
+
+
+def test_a_dry_run_says_what_it_takes_and_measures_nothing(qcqa: Qcqa, demo_run: Path) -> None:
+    asked = ("evaluate", "--run", demo_run, "--budgets", "0.5", *TEXT, "--dry-run")
+    called = qcqa(*asked)
+    assert called.code == 0, called.err
+    said = " ".join(called.out.split())
+    assert "Models 4 " in said
+    assert "Tokens about 290 with each" in said
+    assert "Time " in said
+    assert "Memory about " in said
+    assert "Type bfloat16: the checkpoint's own" in said
+    told = json.loads(qcqa(*asked, "--json").out)
+    assert told["models"] == 4
+    assert told["seconds"]["low"] < told["seconds"]["high"]
+    assert not (demo_run / "measured").exists()
+    assert evaluations_of(open_run(demo_run)) == []
+    in_float32 = json.loads(qcqa(*asked, "--dtype", "float32", "--json").out)
+    assert in_float32["memory_bytes"] > told["memory_bytes"]
+    assert qcqa("evaluate", "demo", *TEXT, "--dry-run").code == 2
+
+
+def test_a_text_of_a_few_words_is_one_line(qcqa: Qcqa, demo_run: Path, tmp_path: Path) -> None:
+    text = tmp_path / "few.txt"
+    text.write_text("Once upon a time")
+    for asked in (("--run", demo_run, "--budgets", "0.5"), ("demo",)):
+        called = qcqa("evaluate", *asked, "--text", text)
+        assert called.code == 2
+        assert called.err.startswith("qcqa: the text few has 4 tokens to score")
+        assert called.err.count("\n") == 1
+    assert not (demo_run / "measured").exists()
+
+
+def test_a_measurement_is_forgotten_and_no_other(qcqa: Qcqa, demo_run: Path) -> None:
+    for limit in (3, 4):
+        how = ("--budgets", "0.5", "--text", "demo", "--limit", limit, "-m", "gqa")
+        assert qcqa("evaluate", "--run", demo_run, *how).code == 0
+    before = open_run(demo_run).measured()
+    called = qcqa(
+        "runs", "forget", demo_run, "--metric", "heldout/accuracy", "--limit", 3, "--yes", "--json"
+    )
+    assert json.loads(called.out)["deleted"] == 2
+    kept = open_run(demo_run).measured()
+    assert kept == tuple(row for row in before if row.benchmark.limit == 4)
+    assert qcqa("runs", "forget", demo_run, "--text", "demo", "-m", "gqa", "-y").code == 0
+    assert [row.method for row in open_run(demo_run).measured()] == ["mha"]
+
+
+def test_what_is_not_measured_is_not_forgotten(qcqa: Qcqa, demo_run: Path) -> None:
+    nothing = qcqa("runs", "forget", demo_run, "--text", "demo", "--yes")
+    assert nothing.code == 2
+    assert "nothing was measured like that" in nothing.err
+    assert qcqa("runs", "forget", demo_run, "--yes").code == 2
+
+
+def test_the_included_figures_are_hidden_and_shown_again(qcqa: Qcqa) -> None:
+    before = len(json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"])
+    one = ("--metric", "demo_recall", "-m", "gqa", "--budget", "0.5", "--yes")
+    called = qcqa("runs", "forget", "demo", *one)
+    assert called.code == 0, called.err
+    assert called.out.startswith("Hid figures of 1 model of the included run; --restore")
+    rows = json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"]
+    assert len(rows) == before
+    without = [row for row in rows if "demo_recall" not in row["benchmark"]["tasks"]]
+    assert [(row["method"], row["kv_ratio"]) for row in without] == [("gqa", 0.5)]
+    assert without[0]["benchmark"]["tasks"] == ["demo_minimal_pairs"]
+    every = ("--text", "demo", "--metric", "demo_recall", "--metric", "demo_minimal_pairs")
+    for named in (every[:2], every[2:4], every[4:]):
+        assert qcqa("runs", "forget", "demo", *named, "--yes").code == 0
+    assert json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"] == []
+    assert qcqa("runs", "forget", "demo", "--restore").code == 0
+    assert len(json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"]) == before

@@ -28,7 +28,7 @@ def test_texts_of_a_run_are_printed_kept_and_shown_again(qcqa: Qcqa, demo_run: P
     assert called.out.count("tokens/s") == 3
     assert "50.0 % of the source's" in " ".join(called.out.split())
     assert generation.id in called.out.replace("\n", "")
-    assert "GQA at 50 %: converting" in called.err
+    assert "GQA at 50 %, 3 of 3: converting" in called.err
     shown = qcqa("runs", "show", generation.id)
     assert shown.code == 0, shown.err
     assert "Marco likes eggs. Who likes eggs?" in shown.out

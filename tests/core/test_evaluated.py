@@ -1,7 +1,7 @@
 """Rows of measured figures, and the folder that keeps them."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -167,3 +167,91 @@ def test_a_row_of_an_earlier_version_loads_without_them(
     assert not row.is_comparable
     speed = replace(row, benchmark=Benchmark(speed=DecodeLoad(64)))
     assert speed.is_comparable
+@pytest.mark.parametrize(
+    ("written", "limit_of"),
+    [
+        ({"text": "/a/wiki.txt", "limit": 200}, "documents"),
+        ({"text": "/a/wiki.txt", "limit": None}, "windows"),
+        ({"text": "/a/wiki.txt", "limit": 200, "limit_of": "windows"}, "windows"),
+        # A story is a window, so nothing has changed.
+        ({"text": "demo", "limit": 200}, "windows"),
+        ({"text": "demo", "limit": 200, "window_tokens": 16}, "documents"),
+        ({"tasks": ("piqa",), "limit": 200}, "windows"),
+    ],
+)
+def test_limits_that_counted_documents_are_not_mixed_with_those_of_windows(
+    row: Evaluated, folder: MeasuredFolder, written: dict[str, Any], limit_of: str
+) -> None:
+    content = {**asdict(row), "format": "qcqa-measured-2", "benchmark": written}
+    (folder.path / "key.json").write_text(json.dumps(content))
+    (read,) = folder.rows()
+    assert read.benchmark.limit_of == limit_of
+    assert read.benchmark.limit == written["limit"]
+
+
+FULL = (
+    Measurement("cache_bytes_per_token", 8.0),
+    Measurement("heldout/nll", 1.5),
+    Measurement("heldout/nll_difference", 0.5),
+    Measurement("a/acc", 0.5),
+    Measurement(f"{DecodeLoad(64, 2, 8).data}/decode_speedup", 1.5),
+)
+
+
+def test_a_part_is_forgotten_and_all_else_is_kept(row: Evaluated, folder: MeasuredFolder) -> None:
+    whole = replace(row, measured=FULL)
+    folder.save("one", whole)
+    folder.save("two", replace(whole, plan_digest="another"))
+    done = folder.forget(lambda found: ("text",) if found.plan_digest == row.plan_digest else ())
+    assert (done.deleted, done.hidden) == (1, 0)
+    other, left = sorted(folder.rows(), key=lambda one: one.benchmark.text or "z")
+    assert other == replace(whole, plan_digest="another")
+    assert left.benchmark == replace(BENCHMARK, text=None)
+    assert [one.metric for one in left.measured] == [FULL[0].metric, "a/acc", FULL[4].metric]
+    # It does not pass for what measures the text as well.
+    assert folder.row("one") is None
+    folder.forget(lambda found: found.parts() if found.benchmark.text is None else ())
+    assert folder.rows() == (other,)
+    assert len(list(folder.path.glob("*.json"))) == 1
+
+
+def test_one_of_several_tasks_is_forgotten_with_the_tasks_of_its_group(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    named = ("mmlu/acc", "mmlu_law/acc", "piqa/acc", "my_own/acc")
+    tasks = Benchmark(tasks=("mmlu", "piqa", "/some/file.yaml"), limit=5)
+    whole = replace(row, benchmark=tasks, measured=tuple(Measurement(one, 0.5) for one in named))
+    folder.save("key", whole)
+    assert set(whole.parts()) == {"task mmlu", "task piqa", "tasks"}
+    folder.forget(lambda _row: ("task mmlu",))
+    (left,) = folder.rows()
+    assert left.benchmark.tasks == ("piqa", "/some/file.yaml")
+    assert [one.metric for one in left.measured] == ["piqa/acc", "my_own/acc"]
+    folder.forget(lambda _row: ("tasks",))
+    (left,) = folder.rows()
+    assert [one.metric for one in left.measured] == ["piqa/acc"]
+
+
+def test_what_came_with_the_package_is_hidden_and_shown_again(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    assert folder.included is not None
+    included = MeasuredFolder(folder.included)
+    included.make()
+    included.save("key", replace(row, measured=FULL))
+    before = (folder.included / "key.json").read_bytes()
+    assert folder.forget(lambda _row: ("text",)).hidden == 1
+    (shown,) = folder.rows()
+    assert shown.figure("heldout/nll") is None
+    assert shown.figure("a/acc") is not None
+    folder.forget(Evaluated.parts)
+    assert folder.rows() == ()
+    assert folder.row("key") is None
+    # Measured anew it is the user's, and shows.
+    folder.save("key", row)
+    assert folder.rows() == (row,)
+    (folder.path / "key.json").unlink()
+    assert folder.num_hidden == 1
+    assert folder.show_hidden() == 1
+    assert folder.row("key") == replace(row, measured=FULL)
+    assert (folder.included / "key.json").read_bytes() == before

@@ -123,6 +123,18 @@ def test_limits_count_documents_evenly_or_tokens_from_the_start(
     np.testing.assert_allclose(first.nll, full.nll[:100], atol=2e-5)
 
 
+def test_a_limit_of_windows_counts_those_of_a_single_long_document_evenly(
+    model: PreTrainedModel, tokenizer: Tokenizer, documents: list[str]
+) -> None:
+    whole = " ".join(documents)
+    full = evaluate_text(model, tokenizer, [whole], data="text", window_tokens=32)
+    count = int(full.window.max()) + 1
+    some = evaluate_text(model, tokenizer, [whole], data="text", window_tokens=32, max_windows=3)
+    chosen = [full.nll[full.window == place * count // 3] for place in range(3)]
+    np.testing.assert_allclose(some.nll, np.concatenate(chosen), atol=2e-5)
+    assert len(some.nll) < len(full.nll) / 4
+
+
 def test_bfloat16_is_near_float32(
     model: PreTrainedModel, tokenizer: Tokenizer, documents: list[str]
 ) -> None:

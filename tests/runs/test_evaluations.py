@@ -108,7 +108,7 @@ def test_what_cannot_be_measured_is_refused_and_leaves_no_folder(
 def test_files_are_found_from_any_folder(
     search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "text.txt").write_text("The cat sat.")
+    (tmp_path / "text.txt").write_text("The cat sat. " * 50)
     monkeypatch.chdir(tmp_path)
     config = _create(search, benchmark=Benchmark(text="text.txt")).config
     assert config.kind == "evaluation"
@@ -137,7 +137,7 @@ def test_the_worker_measures_source_and_plans_and_says_how_far_it_is(search: Run
     stages = [event["stage"] for event in evaluation.events() if event["event"] == "progress"]
     assert list(dict.fromkeys(stages)) == [
         f"{model}: {part}"
-        for model in ("source", "Optimal at 50 %", "GQA at 50 %")
+        for model in ("source, 1 of 3", "Optimal at 50 %, 2 of 3", "GQA at 50 %, 3 of 3")
         for part in ("held-out stories", "recall")
     ]
     rows = search.measured()
@@ -199,7 +199,7 @@ def test_figures_that_came_with_the_package_are_shown_and_not_measured_again(
     work(evaluation)
     assert [row.method for row in bundled.measured()] == ["mha", "gqa", "optimal"]
     stages = {event.get("stage") for event in evaluation.events()} - {None}
-    assert stages == {"Optimal at 50 %: held-out stories"}
+    assert stages == {"Optimal at 50 %, 2 of 3: held-out stories"}
     # Away again, for the fixture's own look at the package.
     assert _files(bundled.folder) == before
     shutil.rmtree(bundled.folder / "measured")

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from qcqa.runs.pace import machine_pace
-from qcqa.runs.run import Run
+from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.runs.evaluations import create_evaluation
+from qcqa.runs.pace import machine_pace, measuring_pace
+from qcqa.runs.run import Run, open_run
+from qcqa.runs.status import RunStatus
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import work
 from qcqa.search.config import SearchSettings
 from qcqa.use_cases.method_seconds import weights_seconds
+from qcqa.use_cases.points import points_along
 
 SETTINGS = SearchSettings(
     population_size=10, generations=3, stage2_generations=10, restarts=0, workers=1
@@ -57,3 +61,34 @@ def test_runs_that_tell_nothing_are_left_out(finished: Run) -> None:
     assert machine_pace([finished]) == (1.0, 0)
     (finished.folder / "status.json").write_text("{")
     assert machine_pace([finished]) == (1.0, 0)
+
+
+def _evaluation(search: Run, seconds: int, **changes: object) -> Run:
+    """Return an evaluation that was expected to take ten seconds and took so many."""
+    points = points_along(search.result(), (0.5,))
+    made = create_evaluation(search, points=points, benchmark=Benchmark(text="demo"))
+    config = made.config.model_copy(update={"expected_seconds": 10.0, **changes})
+    (made.folder / "config.json").write_text(config.model_dump_json())
+    made.write_status(
+        RunStatus(
+            state="finished",
+            started="2026-01-01T00:00:00+00:00",
+            finished=f"2026-01-01T00:00:{seconds:02}+00:00",
+        )
+    )
+    return open_run(made.folder)
+
+
+def test_measuring_goes_at_the_pace_of_finished_jobs_of_its_kind(search: Run) -> None:
+    jobs = [_evaluation(search, 20), _evaluation(search, 30), _evaluation(search, 40)]
+    like = jobs[0].config
+    assert measuring_pace(jobs, like=like) == (3.0, 3)
+    for other in (
+        _evaluation(search, 20, benchmark=Benchmark(speed=DecodeLoad(8))),
+        _evaluation(search, 20, dtype="float32"),
+        _evaluation(search, 20, expected_seconds=None),
+        _evaluation(search, 2),
+    ):
+        assert measuring_pace([other], like=like) == (1.0, 0)
+    jobs[0].write_status(jobs[0].status().model_copy(update={"state": "cancelled"}))
+    assert measuring_pace(jobs[:1], like=like) == (1.0, 0)

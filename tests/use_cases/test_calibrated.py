@@ -262,7 +262,7 @@ def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
         **where,
         on_progress=lambda progress: stages.append((progress.stage, progress.step, progress.total)),
     )
-    assert ("Best at 50 %: converting", 2, 2) in stages
+    assert ("Best at 50 %, 2 of 2: converting", 2, 2) in stages
     assert kept.holds(plan)
     monkeypatch.setattr(
         plan_models, "merged_model", lambda *_, **__: pytest.fail("this was fitted before")

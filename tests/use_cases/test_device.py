@@ -67,7 +67,7 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
 
 def test_figures_tell_where_they_were_measured(searched_demo: Path, tmp_path: Path) -> None:
     run = open_run(Path(shutil.copytree(searched_demo, tmp_path / "run")))
-    benchmark = Benchmark(text="demo", limit=1)
+    benchmark = Benchmark(text="demo", limit=2)
     evaluation = create_evaluation(run, points=(("gqa", 48),), benchmark=benchmark)
     work(evaluation)
     rows = figures_of(evaluation)

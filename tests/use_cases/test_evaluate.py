@@ -16,7 +16,7 @@ from qcqa.progress import JobProgress
 from qcqa.runs.run import open_run
 from qcqa.samples import paired_standard_error
 from qcqa.search_result import SearchResult
-from qcqa.use_cases.evaluate import evaluate_plans
+from qcqa.use_cases.evaluate import evaluate_plans, require_evaluable
 from qcqa.use_cases.plan import plan_of_result
 from qcqa.use_cases.plan_models import PlanModels
 
@@ -60,8 +60,8 @@ def test_progress_grows_over_the_whole(half: GroupingPlan) -> None:
     assert fractions == sorted(fractions)
     assert 0 < fractions[0] < 0.2
     assert fractions[-1] == 1.0
-    assert watched.models() == ["source", "GQA at 50 %"]
-    assert watched.seen[-1].stage == "GQA at 50 %: speed"
+    assert watched.models() == ["source, 1 of 2", "GQA at 50 %, 2 of 2"]
+    assert watched.seen[-1].stage == "GQA at 50 %, 2 of 2: speed"
 
 
 def test_the_same_plan_of_two_methods_is_measured_once(half: GroupingPlan, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_same_plan_of_two_methods_is_measured_once(half: GroupingPlan, tmp_p
     rows = evaluate_plans("demo", [half, other], TEXT, folder=folder, on_progress=watched)
     assert [row.method for row in rows] == ["mha", "gqa", "optimal"]
     assert rows[1].measured == rows[2].measured
-    assert watched.models() == ["source", "GQA at 50 %"]
+    assert watched.models() == ["source, 1 of 3", "GQA at 50 %, 2 of 3"]
     assert len(folder.rows()) == 3
 
 
@@ -163,8 +163,8 @@ def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path:
         rows = evaluate_plans("demo", [half], benchmark, folder=folder)
         return [_values(row)["text/nll"] for row in rows]
 
-    first = loss("The cat sat by the door and looked at the dog.")
-    second = loss("The dog ran to the river with a red ball.")
+    first = loss("The cat sat by the door and looked at the dog. " * 12)
+    second = loss("The dog ran to the river with a red ball. " * 12)
     assert all(one != other for one, other in zip(first, second, strict=True))
 
 
@@ -198,3 +198,36 @@ def write_task(tmp_path: Path) -> Callable[..., str]:
         return str(tmp_path / "small.yaml")
 
     return write
+
+
+@pytest.mark.parametrize("words", ["Once upon a time.", "One day " * 20])
+def test_a_text_of_a_few_tokens_is_refused_before_any_work(tmp_path: Path, words: str) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text(words)
+    folder = MeasuredFolder(tmp_path / "measured")
+    for measure in (
+        lambda how: require_evaluable("demo", [], how),
+        lambda how: evaluate_plans("demo", [], how, folder=folder),
+    ):
+        with pytest.raises(EvaluationError, match=r"the text short has \d+ tokens") as caught:
+            measure(Benchmark(text=str(text)))
+        assert "at least 100" in caught.value.one_line()
+    assert folder.rows() == ()
+
+
+def test_a_limit_takes_windows_of_a_text_that_is_one_document(tmp_path: Path) -> None:
+    text = tmp_path / "long.txt"
+    text.write_text("Marco likes eggs. Grace likes lemons. " * 2000)
+    whole = require_evaluable("demo", [], Benchmark(text=str(text)))
+    two = require_evaluable("demo", [], Benchmark(text=str(text), limit=2))
+    assert two < 2 * 512 < whole
+    # What was asked before windows were counted goes on as it was meant.
+    old = Benchmark(text=str(text), limit=2, limit_of="documents")
+    assert require_evaluable("demo", [], old) == whole
+
+
+def test_progress_names_and_counts_the_models(half: GroupingPlan, result: SearchResult) -> None:
+    watched = Watched()
+    plans = [half, plan_of_result(result, 12, method="mqa")]
+    evaluate_plans("demo", plans, TEXT, on_progress=watched)
+    assert watched.models() == ["source, 1 of 3", "GQA at 50 %, 2 of 3", "MQA at 12.5 %, 3 of 3"]

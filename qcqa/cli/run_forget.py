@@ -1,0 +1,123 @@
+"""``qcqa runs forget``: be rid of a measurement, and of nothing else."""
+
+from typing import Annotated
+
+import typer
+
+from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.jobs import RunArgument
+from qcqa.cli.measured import description
+from qcqa.cli.output import JsonOption, console, print_json
+from qcqa.errors import EvaluationError
+from qcqa.metric import data_of
+from qcqa.report.wording import counted
+from qcqa.runs import measurements, store
+from qcqa.runs.measurements import Measured, Model
+
+
+def forget(
+    run: RunArgument,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="FILE", help="What was measured on this text."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric", help="What this figure, or this task, was measured with: heldout/accuracy."
+        ),
+    ] = None,
+    speed: Annotated[bool, typer.Option("--speed", help="Speed and memory.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only what was measured with this limit.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="Only this method's models; may be repeated."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="Only models of this share of the source's KV cache."),
+    ] = None,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Show again what is hidden of the included run.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete measurements of a search, whole or of some models; all else stays.
+
+    What came with the package is hidden instead, and --restore shows it again. Refused while an
+    evaluation of the search is at work.
+
+    Examples
+    --------
+        qcqa runs forget 20260131 --text notes.txt
+
+        qcqa runs forget demo --metric heldout/accuracy -m gqa --yes
+    """
+    found = store.find_run(run)
+    if restore:
+        shown = found.measured_folder.show_hidden()
+        _tell(
+            as_json,
+            {"run": found.id, "shown_again": shown},
+            f"Figures of {counted(shown, 'model')} are shown again.",
+        )
+        return
+    if text is None and metric is None and not speed:
+        raise EvaluationError(
+            "no measurement is named",
+            expected="--text, --metric or --speed",
+            remedy=f"qcqa runs show {run} lists what is measured",
+        )
+    going = [
+        one
+        for one in measurements.measurements_of(found)
+        if _is_named(one, text, metric, is_speed=speed) and limit in (None, one.benchmark.limit)
+    ]
+    if not going:
+        raise EvaluationError(
+            "nothing was measured like that", remedy=f"qcqa runs show {run} lists what is measured"
+        )
+    models = _models(going, method, budget)
+    measurements.require_nothing_at_work(found)
+    if not yes:
+        for one in going:
+            rows = [row for row in one.rows if (row.method, row.num_cached_heads) in models]
+            console.print(f"{description(one.benchmark)}: {counted(len(rows), 'model')}")
+        typer.confirm("Delete these measurements?", abort=True)
+    done = measurements.forget(found, going, models=models)
+    said = [f"Deleted figures of {counted(done.deleted, 'model')}."] if done.deleted else []
+    if done.hidden:
+        hidden = counted(done.hidden, "model")
+        said.append(f"Hid figures of {hidden} of the included run; --restore shows them again.")
+    told = {"run": found.id, "deleted": done.deleted, "hidden": done.hidden}
+    _tell(as_json, told, " ".join(said))
+
+
+def _is_named(one: Measured, text: str | None, metric: str | None, *, is_speed: bool) -> bool:
+    if one.part == "speed" and is_speed:
+        return True
+    if one.part == "text" and text is not None and one.benchmark.is_of_text(text):
+        return True
+    return metric is not None and any(metric in (name, data_of(name)) for name in one.metrics)
+
+
+def _models(going: list[Measured], methods: list[str] | None, budget: str | None) -> set[Model]:
+    """Return the models that are meant; all by default."""
+    ratio = parse_ratio(budget) if budget else None
+    return {
+        (row.method, row.num_cached_heads)
+        for one in going
+        for row in one.rows
+        if (not methods or row.method in methods)
+        and (ratio is None or abs(row.kv_ratio - ratio) < 1e-6)
+    }
+
+
+def _tell(as_json: bool, content: dict[str, object], sentence: str) -> None:
+    if as_json:
+        print_json(content)
+    else:
+        console.print(sentence)

@@ -1,0 +1,36 @@
+"""Measurements in words, where they are listed."""
+
+from pathlib import Path
+
+from qcqa.metric import DIFFERENCE, metric_of
+from qcqa.report.measured import short_name
+from qcqa.report.wording import counted, listed
+from qcqa.runs.measurements import Measured
+
+
+def measurement_title(measured: Measured) -> str:
+    """Return what was measured, under which conditions, and on how many models."""
+    own = measured.benchmark
+    if own.speed:
+        what = f"Speed and memory, {own.speed.data}"
+    elif own.text:
+        name = "held-out stories" if own.text == "demo" else Path(own.text).name
+        what = f"Text: {short_name(name)}"
+    else:
+        what = f"Tasks: {short_name(', '.join(own.tasks))}"
+    told = [what]
+    if own.limit:
+        told.append(f"at most {own.limit:,} {own.limit_of if own.text else 'questions'}")
+    if own.window_tokens:
+        told.append(f"windows of {own.window_tokens:,} tokens")
+    told += [one for one in (measured.dtype, measured.device) if one not in ("auto", "cpu")]
+    return f"{', '.join(told)} ({counted(len(measured.rows), 'model')})"
+
+
+def figures_text(measured: Measured) -> str:
+    """Return which figures a measurement holds, but for those that compare with the source."""
+    kinds = [metric_of(name) for name in measured.metrics]
+    names = dict.fromkeys(
+        kind.label for kind in kinds if not kind.name.endswith((DIFFERENCE, "_ratio", "_speedup"))
+    )
+    return listed(list(names)) if names else "no figure"
