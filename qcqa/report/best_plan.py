@@ -2,12 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 from qcqa.budget import heads_within_ratio
 from qcqa.evaluated import Evaluated
 from qcqa.metric import data_of, metric_of
-from qcqa.report.comparison import points_at_budget
-from qcqa.report.measured import is_of_text, short_name, value_text
+from qcqa.plan import Measurement
+from qcqa.report.comparison import BudgetPoint, points_at_budget
+from qcqa.report.measured import (
+    figures_of_plans,
+    is_of_text,
+    is_small,
+    metrics_of,
+    short_name,
+    value_text,
+)
 from qcqa.report.palette import method_style
 from qcqa.report.wording import ERROR_NAMES, error_text
 from qcqa.search_result import SearchResult
@@ -71,14 +80,19 @@ def best_plan_within(
     points = points_at_budget(result, heads)
     if not any(points.values()):
         return None
+    rows = list(rows)
     best = best_method(result, heads, rows)
     point = points[best.method]
     assert point is not None
-    if best.metric is not None and best.value is not None:
+    metric, value, note = best.metric, best.value, ""
+    if metric is None and (small := _small_figure(rows, point)) is not None:
+        # It decides nothing, but is more than a prediction.
+        metric, value, note = small.metric, small.value, " (small sample)"
+    is_measured = metric is not None and value is not None
+    if metric is not None and value is not None:
         # Of the texts a run is measured on there is mostly one; tasks are told by their names.
-        data = "" if is_of_text(best.metric) else f"{short_name(data_of(best.metric))} "
-        shown = f"{data}{metric_of(best.metric).label} {value_text(best.metric, best.value)}"
-        metric, value = best.metric, best.value
+        data = "" if is_of_text(metric) else f"{short_name(data_of(metric))} "
+        shown = f"{data}{metric_of(metric).label} {value_text(metric, value)}{note}"
     else:
         metric, _ = ERROR_NAMES[point.fitness]
         value, shown = point.error, error_text(point.fitness, point.error)
@@ -88,7 +102,17 @@ def best_plan_within(
         relative_wse=point.relative_wse,
         metric=metric,
         value=value,
-        is_measured=best.by == "measured",
+        is_measured=is_measured,
         text=f"{method_style(best.method).label}: {shown}",
         ground=best.ground,
     )
+
+
+def _small_figure(rows: list[Evaluated], point: BudgetPoint) -> Measurement | None:
+    """Return what was measured of a plan on a small sample, accuracy on a text before others."""
+    known = [name for name in metrics_of(rows) if is_of_text(name) or metric_of(name).is_share]
+    for name in sorted(known, key=lambda name: not name.endswith("/accuracy")):
+        figure = figures_of_plans(rows, name).get((point.method, point.num_cached_heads))
+        if figure is not None and is_small(figure) and isfinite(figure.value):
+            return figure
+    return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from qcqa.errors import BudgetError
@@ -59,9 +60,11 @@ def plan_of_run(
         run=run.id,
     )
     origin = {"search": lacks.to_json()} if lacks else {}
+    # A plan's file holds numbers alone.
+    figures = figures_of_plan(plan, rows)
     return replace(
         plan,
-        measured=figures_of_plan(plan, rows),
+        measured=tuple(figure for figure in figures if isfinite(figure.value)),
         provenance={**plan.provenance, **origin},
     )
 

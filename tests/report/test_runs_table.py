@@ -96,6 +96,20 @@ def test_speed_is_no_quality(result: SearchResult, measure: Measure) -> None:
     assert (offer.method, offer.is_measured) == ("optimal", False)
 
 
+def test_a_small_sample_is_marked_and_decides_nothing(
+    result: SearchResult, measure: Measure
+) -> None:
+    rows = [measure("optimal", 24, accuracy=0.3), measure("gqa", 24, accuracy=0.4)]
+    small = [
+        replace(row, measured=tuple(replace(one, sample_count=4) for one in row.measured))
+        for row in rows
+    ]
+    offer = best_plan_within(result, small, 0.5)
+    assert offer is not None
+    assert offer.text == "Optimal: next-token accuracy 30.0 % (small sample)"
+    assert offer.ground.startswith("estimated by WSE alone: ")
+
+
 def test_where_nothing_fits_nothing_is_offered(result: SearchResult) -> None:
     assert best_plan_within(result, [], 0.01) is None
 
