@@ -1,8 +1,7 @@
 """``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 

@@ -167,6 +167,8 @@ def test_a_row_of_an_earlier_version_loads_without_them(
     assert not row.is_comparable
     speed = replace(row, benchmark=Benchmark(speed=DecodeLoad(64)))
     assert speed.is_comparable
+
+
 @pytest.mark.parametrize(
     ("written", "limit_of"),
     [
