@@ -55,9 +55,10 @@ class RiseMeter:
         self._source = source
         self._merge_layer = merge_layer
         self._refit = refit_settings
-        self._batches = list(batches)
+        # What nothing is fitted to need not be read.
+        self._batches = list(batches if refit_settings else batches[::_MEASURED_EVERY])
         num_batches = len(self._batches)
-        self._measured = list(range(0, num_batches, _MEASURED_EVERY))
+        self._measured = list(range(0, num_batches, _MEASURED_EVERY if refit_settings else 1))
         self._fitted = [i for i in range(num_batches) if i not in self._measured] or self._measured
         self._layer = -1
         self._inputs: list[Tensor] = []

@@ -9,8 +9,9 @@ from qcqa.front import Front
 from qcqa.grouping import Grouping
 from qcqa.search.config import SearchSettings
 from qcqa.search.fronts import front_of
-from qcqa.search.measured import measured
+from qcqa.search.measured import MEASURING, measured
 from qcqa.search.problem import Problem
+from qcqa.search.progress import OnProgress, Progress
 from qcqa.search.slots import Slot, SlotCandidates
 
 #: The baselines group keys and values alike, as those who use them do.
@@ -18,7 +19,11 @@ TOGETHER = MappingProxyType({"apart": False})
 
 
 def block_front(
-    method: str, problem: Problem, settings: SearchSettings, group_counts: Sequence[int]
+    method: str,
+    problem: Problem,
+    settings: SearchSettings,
+    group_counts: Sequence[int],
+    on_progress: OnProgress,
 ) -> Front:
     """Return the front of plans that cut every layer into as many blocks of neighbours.
 
@@ -32,11 +37,18 @@ def block_front(
         Say how the heads of a group are merged.
     group_counts : sequence of int
         Divisors of the number of heads, one plan each.
+    on_progress : callable
+        Called after each layer that was measured.
     """
     num_heads, num_layers = problem.spec.num_kv_heads, problem.spec.num_layers
     blocks = [Grouping.contiguous(num_heads, count).labels for count in group_counts]
     labels = np.array(blocks)  # (C, H)
-    layers = [_judged(problem, Slot(layer), labels) for layer in range(num_layers)]
+    layers = []
+    for layer in range(num_layers):
+        layers.append(_judged(problem, Slot(layer), labels))
+        if problem.rescore is not None:
+            done = len(layers)
+            on_progress(Progress(MEASURING, done, num_layers, done / num_layers, layer=layer))
     choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
     return front_of(method, layers, choices, settings)
 

@@ -12,10 +12,10 @@ from qcqa.search.progress import OnProgress
 
 
 def run(
-    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return a plan for every divisor of the number of heads, MQA and MHA included."""
-    return block_front("gqa", problem, settings, divisors(problem.spec.num_kv_heads))
+    return block_front("gqa", problem, settings, divisors(problem.spec.num_kv_heads), progress)
 
 
 METHOD = Method(

@@ -11,10 +11,10 @@ from qcqa.search.progress import OnProgress
 
 
 def run(
-    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return the one plan in which no heads share."""
-    return block_front("mha", problem, settings, [problem.spec.num_kv_heads])
+    return block_front("mha", problem, settings, [problem.spec.num_kv_heads], progress)
 
 
 METHOD = Method(

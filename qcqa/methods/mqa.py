@@ -11,10 +11,10 @@ from qcqa.search.progress import OnProgress
 
 
 def run(
-    problem: Problem, settings: SearchSettings, _progress: OnProgress, _scratch: Path | None
+    problem: Problem, settings: SearchSettings, progress: OnProgress, _scratch: Path | None
 ) -> Front:
     """Return the one plan in which all heads of a layer share."""
-    return block_front("mqa", problem, settings, [1])
+    return block_front("mqa", problem, settings, [1], progress)
 
 
 METHOD = Method(

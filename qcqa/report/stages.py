@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
+from qcqa.search.measured import MEASURING
 from qcqa.use_cases.search import BOUND, READING, TEXT
 from qcqa.use_cases.search_methods import with_baselines
 
@@ -60,11 +61,11 @@ def stage_names(methods: Iterable[str], settings: SearchSettings) -> list[str]:
     names = [READING, *text, BOUND]
     for name in wanted:
         method = METHODS[name]
-        if not method.needs_search:
-            continue
-        stages = ["stage 1"]
-        if method.settings(settings).judged_by == "loss":
-            stages.append("measuring the loss")
+        is_measured = method.settings(settings).judged_by == "loss"
+        stages = ["stage 1"] if method.needs_search else []
+        # Of the baselines GQA has all groupings that are not the source's own.
+        if is_measured and (method.needs_search or name == "gqa"):
+            stages.append(MEASURING)
         if name in _TWO_STAGE:
             stages.append("stage 2")
         names += [f"{method.label}: {stage}" for stage in stages]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qcqa.search.config import SearchSettings
-from qcqa.search.measured import measured_choice
+from qcqa.search.measured import MEASURING, measured_choice
 from qcqa.search.pareto import hypervolume
 from qcqa.search.problem import Problem
 from qcqa.search.progress import OnProgress, Progress
@@ -89,7 +89,7 @@ def find_candidates(
     def on_measured(finished: int) -> None:
         on_progress(
             Progress(
-                stage="measuring the loss",
+                stage=MEASURING,
                 step=finished,
                 total=len(slots),
                 fraction=search_share + (share - search_share) * finished / len(slots),

@@ -12,6 +12,9 @@ from qcqa.search.slots import SlotCandidates
 
 IntArray = NDArray[np.int64]
 
+#: Name of the stage in which candidates are measured.
+MEASURING = "measuring the loss"
+
 #: Heads up to which every group count is measured.
 _ALL_COUNTS_HEADS = 16
 #: Beyond: these group counts, then as many that grow by a factor.
