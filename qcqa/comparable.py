@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import OF_TEXTS, data_label, metric_of
+from qcqa.metric import DIFFERENCE, OF_TEXTS, data_label, metric_of
 from qcqa.plan import Measurement
+from qcqa.samples import paired_standard_error
 
 #: Fewer tokens, or questions, say next to nothing of a model.
 _FEWEST_TOKENS, _FEWEST_QUESTIONS = 1000, 50
@@ -147,6 +149,47 @@ def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Mea
     """Return the figures of one metric, as :func:`rows_of_plans` chooses them."""
     figures = {plan: row.figure(metric) for plan, row in rows_of_plans(rows, metric).items()}
     return {plan: figure for plan, figure in figures.items() if figure is not None}
+
+
+def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurement | None:
+    """Return one model's figure less another's, with a paired standard error where it is known.
+
+    Parameters
+    ----------
+    one, other : Evaluated
+        Measured under the same conditions.
+    metric : str
+        Name of the figure.
+
+    Returns
+    -------
+    Measurement or None
+        None where one of them lacks the figure, or it is beyond all numbers.
+    """
+    mine, others = one.figure(metric), other.figure(metric)
+    if mine is None or others is None:
+        return None
+    value = mine.value - others.value
+    if not isfinite(value):
+        return None
+    return Measurement(
+        metric + DIFFERENCE, value, _standard_error(one, other, metric), mine.sample_count
+    )
+
+
+def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | None:
+    if other.is_source and (kept := one.figure(metric + DIFFERENCE)) is not None:
+        return kept.standard_error
+    # A perplexity is the exponential of the mean that has samples.
+    is_perplexity = metric_of(metric).name == "perplexity"
+    name = f"{metric.removesuffix('perplexity')}nll" if is_perplexity else metric
+    pair = [
+        next((samples for samples in row.samples if samples.metric == name), None)
+        for row in (one, other)
+    ]
+    if pair[0] is None or pair[1] is None:
+        return None
+    return paired_standard_error(pair[0], pair[1], of_exp=is_perplexity)
 
 
 def _conditions(row: Evaluated, metric: str) -> Conditions:

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 import numpy as np
 
+from qcqa.comparable import paired_difference
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, IntArray
-from qcqa.metric import DIFFERENCE, metric_of
+from qcqa.metric import metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.measured import rows_of_plans, source_of
 from qcqa.report.palette import method_style
-from qcqa.samples import paired_standard_error
 from qcqa.search_result import SearchResult
 
 #: Differences of fewer standard errors than this may be chance.
@@ -202,47 +201,6 @@ def differences_from_source(
         if difference is not None:
             differences[method] = difference
     return differences
-
-
-def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurement | None:
-    """Return one model's figure less another's, with a paired standard error where it is known.
-
-    Parameters
-    ----------
-    one, other : Evaluated
-        Measured under the same conditions.
-    metric : str
-        Name of the figure.
-
-    Returns
-    -------
-    Measurement or None
-        None where one of them lacks the figure, or it is beyond all numbers.
-    """
-    mine, others = one.figure(metric), other.figure(metric)
-    if mine is None or others is None:
-        return None
-    value = mine.value - others.value
-    if not isfinite(value):
-        return None
-    return Measurement(
-        metric + DIFFERENCE, value, _standard_error(one, other, metric), mine.sample_count
-    )
-
-
-def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | None:
-    if other.is_source and (kept := one.figure(metric + DIFFERENCE)) is not None:
-        return kept.standard_error
-    # A perplexity is the exponential of the mean that has samples.
-    is_perplexity = metric_of(metric).name == "perplexity"
-    name = f"{metric.removesuffix('perplexity')}nll" if is_perplexity else metric
-    pair = [
-        next((samples for samples in row.samples if samples.metric == name), None)
-        for row in (one, other)
-    ]
-    if pair[0] is None or pair[1] is None:
-        return None
-    return paired_standard_error(pair[0], pair[1], of_exp=is_perplexity)
 
 
 def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> bool:

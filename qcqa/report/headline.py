@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, isfinite, isnan
 
+from qcqa.comparable import paired_difference
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.comparison import BudgetPoint, percent_text
-from qcqa.report.equal_bytes import compare_methods, is_same_plan, paired_difference
+from qcqa.report.equal_bytes import compare_methods, is_same_plan
 from qcqa.report.kv_axis import KvAxis, size_text
 from qcqa.report.measured import STANDARD_ERRORS, rows_of_plans, value_text
 from qcqa.report.palette import method_style

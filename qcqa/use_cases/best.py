@@ -19,7 +19,15 @@ from dataclasses import asdict, dataclass
 from math import hypot, isfinite
 from typing import Any, Literal
 
-from qcqa.comparable import Conditions, conditions_of, is_of_text, is_small, rows_under, text_label
+from qcqa.comparable import (
+    Conditions,
+    conditions_of,
+    is_of_text,
+    is_small,
+    paired_difference,
+    rows_under,
+    text_label,
+)
 from qcqa.errors import BudgetError
 from qcqa.evaluated import Evaluated
 from qcqa.methods import METHODS
@@ -200,8 +208,13 @@ class _Comparison:
 
     metric: str
     conditions: Conditions
-    figures: Mapping[str, Measurement]
-    standard_errors: Mapping[str, float]
+    rows: Mapping[str, Evaluated]
+
+    @property
+    def figures(self) -> Mapping[str, Measurement]:
+        """The figure of each method's plan."""
+        found = {name: row.figure(self.metric) for name, row in self.rows.items()}
+        return {name: figure for name, figure in found.items() if figure is not None}
 
     @property
     def data(self) -> str:
@@ -226,11 +239,23 @@ class _Comparison:
         first = max(self.figures, key=lambda name: sign * self.figures[name].value)
 
         def is_as_good(name: str) -> bool:
-            behind = abs(self.figures[first].value - self.figures[name].value)
-            return behind <= hypot(self.standard_errors[first], self.standard_errors[name])
+            behind = paired_difference(self.rows[first], self.rows[name], self.metric)
+            assert behind is not None
+            return abs(behind.value) <= self._error(first, name, behind)
 
         equals = [name for name in plans if name in self.figures and is_as_good(name)]
         return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+
+    def _error(self, one: str, other: str, difference: Measurement) -> float:
+        """Return the standard error of a difference; without samples a cautious one."""
+        if difference.standard_error is not None:
+            return difference.standard_error
+        # All were compared with the source sample by sample: surer than the figures alone.
+        each = (
+            row.figure(self.metric + DIFFERENCE) or row.figure(self.metric)
+            for row in (self.rows[one], self.rows[other])
+        )
+        return hypot(*(figure.standard_error or 0.0 for figure in each if figure))
 
 
 def _plans_within(result: SearchResult, max_cached_heads: int) -> dict[str, _Plan]:
@@ -291,15 +316,12 @@ def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Com
 
 def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Comparison:
     """Return one figure of the plans, of those that have it."""
-    figures, errors = {}, {}
-    for row in rows_under(rows, metric, conditions):
-        figure = row.figure(metric)
-        if figure is None or is_small(figure) or not isfinite(figure.value):
-            continue
-        # All were compared with the source sample by sample: that is surer than the figure alone.
-        paired = row.figure(metric + DIFFERENCE) or figure
-        figures[row.method], errors[row.method] = figure, paired.standard_error or 0.0
-    return _Comparison(metric, conditions, figures, errors)
+    own = {
+        row.method: row
+        for row in rows_under(rows, metric, conditions)
+        if (figure := row.figure(metric)) and not is_small(figure) and isfinite(figure.value)
+    }
+    return _Comparison(metric, conditions, own)
 
 
 def _is_of_quality(metric: str) -> bool:
