@@ -5,12 +5,13 @@ from typing import cast
 
 import streamlit as st
 
+from qcqa.comparable import rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.report.accuracy import accuracy_caption, accuracy_figure, can_be_log, wants_log
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.error_axis import ErrorScale
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.measured import metrics_of, rows_under
+from qcqa.report.measured import metrics_of
 from qcqa.report.overlay import measured_obstacle, predicted_obstacle
 from qcqa.report.pareto import pareto_figure
 from qcqa.report.pareto_caption import pareto_caption

@@ -5,11 +5,12 @@ from functools import partial
 
 import streamlit as st
 
+from qcqa.comparable import Conditions, conditions_of, conditions_under
 from qcqa.evaluated import Evaluated
 from qcqa.report.accuracy import accuracy_caption, accuracy_figure
 from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.measured import Conditions, conditions_of, conditions_under, metrics_of
+from qcqa.report.measured import metrics_of
 from qcqa.report.proxy import check_proxy, proxy_figure, proxy_metric
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.run import Run

@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 from qcqa.cli.output import console, print_table
+from qcqa.comparable import figures_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.metric import figure_label
 from qcqa.plan import Measurement
@@ -16,7 +17,7 @@ from qcqa.report.equal_bytes import (
     differences_from_source,
 )
 from qcqa.report.headline import shown_names
-from qcqa.report.measured import figures_of_plans, main_metric, metrics_of, value_text
+from qcqa.report.measured import main_metric, metrics_of, value_text
 from qcqa.search_result import SearchResult
 
 _NO_DIFFERENCE = {

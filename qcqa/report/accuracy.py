@@ -6,22 +6,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from qcqa.comparable import Conditions, PlanId, is_of_text, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front
 from qcqa.metric import metric_of
 from qcqa.report.accuracy_chart import AccuracyChart
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import draw_budget, kv_layout, selection_ring
-from qcqa.report.measured import (
-    Conditions,
-    PlanId,
-    direction_text,
-    is_of_text,
-    metric_title,
-    rows_under,
-    series_of,
-    source_of,
-)
+from qcqa.report.measured import direction_text, metric_title, series_of, source_of
 from qcqa.report.overlay import OtherRun, measured_obstacle, measured_traces
 from qcqa.report.palette import NEUTRAL_COLOUR
 

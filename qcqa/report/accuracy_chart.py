@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from qcqa.comparable import PlanId
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front
 from qcqa.metric import chance_of, metric_of
@@ -13,7 +14,7 @@ from qcqa.plan import Measurement
 from qcqa.report.estimate import estimates, spaced
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
-from qcqa.report.measured import PlanId, Series, bar_of, change_of, change_text, value_text
+from qcqa.report.measured import Series, bar_of, change_of, change_text, value_text
 from qcqa.report.palette import NEUTRAL_COLOUR, source_text
 from qcqa.report.plan_hover import kept_line, size_and_error_lines
 

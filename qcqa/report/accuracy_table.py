@@ -5,9 +5,10 @@ from math import nan
 
 import pandas as pd
 
+from qcqa.comparable import Conditions, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
-from qcqa.report.measured import Conditions, change_of, rows_under, series_of, source_of
+from qcqa.report.measured import change_of, series_of, source_of
 
 
 def accuracy_table(

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from math import isfinite
 
 from qcqa.budget import heads_within_ratio
+from qcqa.comparable import figures_of_plans, is_of_text, is_small
 from qcqa.evaluated import Evaluated
 from qcqa.metric import data_of, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint, points_at_budget
-from qcqa.report.measured import (
-    figures_of_plans,
-    is_of_text,
-    is_small,
-    metrics_of,
-    short_name,
-    value_text,
-)
+from qcqa.report.measured import metrics_of, short_name, value_text
 from qcqa.report.palette import method_style
 from qcqa.report.wording import ERROR_NAMES, error_text
 from qcqa.search_result import SearchResult

@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from qcqa.comparable import paired_difference
+from qcqa.comparable import paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, IntArray
 from qcqa.metric import metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.kv_axis import KvAxis, significant
-from qcqa.report.measured import rows_of_plans, source_of
+from qcqa.report.measured import source_of
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, isfinite, isnan
 
-from qcqa.comparable import paired_difference
+from qcqa.comparable import paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.equal_bytes import compare_methods, is_same_plan
 from qcqa.report.kv_axis import KvAxis, size_text
-from qcqa.report.measured import STANDARD_ERRORS, rows_of_plans, value_text
+from qcqa.report.measured import STANDARD_ERRORS, value_text
 from qcqa.report.palette import method_style
 from qcqa.report.wording import error_text, in_sentence, listed
 from qcqa.search_result import SearchResult

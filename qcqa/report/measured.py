@@ -4,15 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from qcqa.comparable import Conditions as Conditions
-from qcqa.comparable import PlanId as PlanId
-from qcqa.comparable import conditions_of as conditions_of
-from qcqa.comparable import conditions_under as conditions_under
-from qcqa.comparable import figures_of_plans as figures_of_plans
-from qcqa.comparable import is_of_text as is_of_text
-from qcqa.comparable import is_small as is_small
-from qcqa.comparable import rows_of_plans as rows_of_plans
-from qcqa.comparable import rows_under as rows_under
+from qcqa.comparable import is_of_text, is_small
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
 from qcqa.model_spec import ModelSpec

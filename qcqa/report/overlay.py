@@ -7,19 +7,12 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from qcqa.comparable import Conditions, conditions_of, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED
-from qcqa.report.measured import (
-    Conditions,
-    Series,
-    conditions_of,
-    rows_under,
-    series_of,
-    short_name,
-    value_text,
-)
+from qcqa.report.measured import Series, series_of, short_name, value_text
 from qcqa.report.palette import OVERLAY_STYLES, MethodStyle, in_order, method_style
 from qcqa.search_result import SearchResult
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from qcqa.budget import heads_within_ratio
+from qcqa.comparable import PlanId
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, LowerBound
 from qcqa.report.comparison import points_at_budget
@@ -15,7 +16,6 @@ from qcqa.report.dominated import dominated_trace
 from qcqa.report.error_axis import ErrorAxis, ErrorScale
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
-from qcqa.report.measured import PlanId
 from qcqa.report.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.report.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.report.plan_hover import PlanHover

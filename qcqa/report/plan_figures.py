@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from qcqa.comparable import figures_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.equal_bytes import differences_from_source
-from qcqa.report.measured import figures_of_plans, value_text
+from qcqa.report.measured import value_text
 
 
 @dataclass(frozen=True, slots=True)

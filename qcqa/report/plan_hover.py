@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.comparable import PlanId, figures_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front
 from qcqa.report.heads_kept import heads_kept_texts
 from qcqa.report.kv_axis import KvAxis, load_text, significant
-from qcqa.report.measured import PlanId, figures_of_plans, metrics_of, value_text
+from qcqa.report.measured import metrics_of, value_text
 from qcqa.search_result import SearchResult
 
 #: More measured figures than this make a box of half a screen.

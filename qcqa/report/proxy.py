@@ -8,11 +8,12 @@ from math import hypot, isfinite
 import numpy as np
 import plotly.graph_objects as go
 
+from qcqa.comparable import is_small, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import size_text
-from qcqa.report.measured import bar_of, data_title, is_small, rows_under, series_of
+from qcqa.report.measured import bar_of, data_title, series_of
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02

@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from qcqa.comparable import conditions_of, rows_under
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import (
     change_of,
     change_text,
-    conditions_of,
     metric_title,
     metrics_of,
-    rows_under,
     series_of,
     value_text,
 )

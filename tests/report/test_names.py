@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from qcqa.budget import CacheLoad
+from qcqa.comparable import conditions_of, text_label
 from qcqa.evaluated import Evaluated
 from qcqa.metric import data_label, figure_label
 from qcqa.report.accuracy import accuracy_figure
@@ -13,7 +14,7 @@ from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.comparison import comparison_table
 from qcqa.report.front_table import front_table
 from qcqa.report.kv_axis import KvAxis
-from qcqa.report.measured import conditions_of, metric_title, metrics_of, text_label
+from qcqa.report.measured import metric_title, metrics_of
 from qcqa.report.palette import method_style, source_text
 from qcqa.report.pareto import pareto_figure
 from qcqa.search_result import SearchResult
