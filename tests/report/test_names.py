@@ -91,6 +91,6 @@ def test_axes_switches_and_conditions_have_no_raw_names(measure: Callable[..., E
     row = measure(limit=400)
     assert metric_title(METRIC) == "held-out stories: next-token accuracy, %"
     assert metric_title("demo_recall/acc") == "recall: accuracy, %"
-    assert conditions_of([row], METRIC)[0].label == "first 400 samples, held-out stories"
+    assert conditions_of([row], METRIC)[0].label == "at most 400 windows, held-out stories"
     assert text_label("/data/texts/my_notes.txt") == "my_notes.txt"
     assert data_label("lambada_openai") == "lambada openai"
