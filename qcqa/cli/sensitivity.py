@@ -50,15 +50,14 @@ def sensitivity(
         str | None, typer.Option("--method", "-m", help="Method of the run; its best if unset.")
     ] = None,
     text: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--text",
             parser=as_meant,
             metavar="FILE",
             help="Text file, or 'demo'; not the one that the plan was calibrated on.",
-            show_default=False,
         ),
-    ] = "",
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="Windows of the text, at most, from all of it.")
     ] = SensitivitySettings("").num_windows,
@@ -88,7 +87,7 @@ def sensitivity(
 
         qcqa sensitivity ./Llama-2-7b-hf --plan plan.json --text wiki.txt --json
     """
-    if not text:
+    if text is None:
         raise EvaluationError("no text to measure on", expected="--text FILE")
     settings = SensitivitySettings(text, num_windows=limit, window_tokens=window)
     if run is None:

@@ -60,6 +60,7 @@ def test_a_plans_file_is_measured_as_the_runs_plan(
     assert json.loads(called.out)["layers"] == of_run["layers"]
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen.__del__")
 def test_in_the_background_it_is_a_run_to_watch(qcqa: Qcqa, demo_run: Path) -> None:
     started = json.loads(qcqa("sensitivity", "--run", demo_run, *FEW, "--detach", "--json").out)
     job = open_run(Path(started["folder"]))
