@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from qcqa.front_wse import front_wse
 from qcqa.gram import ModelGrams, load_grams, save_grams
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import CalibrationText
+from qcqa.terms import name_today
 
 FloatArray = NDArray[np.float64]
 
@@ -59,11 +60,13 @@ class SearchResult:
         BudgetError
             If the search did not run this method.
         """
-        if method not in self.fronts:
-            raise BudgetError(
-                f"method {method!r}", expected=f"one that was searched: {', '.join(self.fronts)}"
-            )
-        return self.fronts[method]
+        # Jobs of older releases know QCQA by weights alone as QCQA as published.
+        for name in (method, name_today(method, "wse")):
+            if name in self.fronts:
+                return self.fronts[name]
+        raise BudgetError(
+            f"method {method!r}", expected=f"one that was searched: {', '.join(self.fronts)}"
+        )
 
     def wse(self, method: str) -> FloatArray:
         """Return the WSE of every plan of one method, whatever its search minimised, shape (N,).
@@ -73,8 +76,7 @@ class SearchResult:
         BudgetError
             If the search did not run this method.
         """
-        self.front(method)
-        return self._wse[method]
+        return self._wse[self.front(method).method]
 
     @cached_property
     def _wse(self) -> Mapping[str, FloatArray]:
@@ -121,7 +123,7 @@ class ResultFolder:
     @property
     def methods(self) -> list[str]:
         """Methods whose fronts are there."""
-        return saved_methods(self._fronts)
+        return list(self._all_fronts())
 
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
@@ -162,7 +164,7 @@ class ResultFolder:
 
     def front(self, method: str) -> Front | None:
         """Return one method's front, or None if it is not there yet."""
-        return load_front(self._fronts, method) if method in self.methods else None
+        return self._all_fronts().get(method)
 
     def result(self) -> SearchResult:
         """Return all that is there.
@@ -177,14 +179,19 @@ class ResultFolder:
             raise RunError(
                 f"{self.path} holds no result yet", remedy="wait for the run or resume it"
             )
-        fronts = {name: load_front(self._fronts, name) for name in self.methods}
         return SearchResult(
             grams=grams,
-            fronts=fronts,
+            fronts=self._all_fronts(),
             bound=load_bound(self._bound),
             error_bound=self.error_bound(),
             calibration=self.calibration(),
         )
+
+    def _all_fronts(self) -> dict[str, Front]:
+        """Return the fronts that are there, by what their methods are called today."""
+        saved = (load_front(self._fronts, name) for name in saved_methods(self._fronts))
+        named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
+        return {front.method: front for front in named}
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""

@@ -1,5 +1,7 @@
 """Choices that settings, fronts and plans name alike."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 #: By what a search judges groupings: the weights alone, the error of the attention's output on
@@ -12,3 +14,16 @@ Merge = Literal["mean", "mean-norm", "aligned", "svd"]
 
 #: Which of a layer's heads a grouping is for: keys and values alike, or one of them.
 Kind = Literal["shared", "key", "value"]
+
+#: Names of QCQA where weights alone judge its plans, by those of QCQA as published.
+BY_WEIGHTS: Mapping[str, str] = MappingProxyType(
+    {"qcqa-ac": "qcqa-ac-wse", "qcqa-ec": "qcqa-ec-wse"}
+)
+
+
+def name_today(method: str, judged_by: Fitness) -> str:
+    """Return what a method is called whose plans are judged by a fitness.
+
+    Files of releases that did not tell them apart have QCQA by weights alone as QCQA as published.
+    """
+    return BY_WEIGHTS.get(method, method) if judged_by == "wse" else method

@@ -109,7 +109,9 @@ def _proxy(rows: tuple[Evaluated, ...]) -> None:
         alt="Relative WSE of each plan against the loss that was measured",
     )
     st.markdown(f"{check.sentence}")
-    st.caption(f"{check.figures}. Over all sizes it is raised in any case: smaller caches lose more.")
+    st.caption(
+        f"{check.figures}. Over all sizes it is raised in any case: smaller caches lose more."
+    )
 
 
 def _table(

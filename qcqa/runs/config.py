@@ -1,14 +1,16 @@
 """What a run was asked to do: ``config.json``, written once when the run is made."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from qcqa.evaluated import Benchmark
 from qcqa.generated import GenerationSettings
 from qcqa.search.config import SearchSettings
 from qcqa.sensitivity import SensitivitySettings
 from qcqa.use_cases.points import Points
+from qcqa.use_cases.search_methods import names_today
 
 #: Version of the run directory's files; a newer one is refused, not guessed at.
 RUN_FORMAT = "qcqa-run"
@@ -61,6 +63,16 @@ class SearchConfig(_Config):
     calibration: str | None = None
     # Files that do not say it are from before other devices could be asked for.
     device: str = "cpu"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_methods(cls, values: Any, handler: Callable[[Any], "SearchConfig"]) -> "SearchConfig":
+        """Call the methods of a file of an older release as they are called today."""
+        config = handler(values)
+        methods = names_today(config.methods, config.settings)
+        return (
+            config if methods == config.methods else config.model_copy(update={"methods": methods})
+        )
 
 
 class EvaluationConfig(_Config):

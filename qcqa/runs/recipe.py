@@ -13,7 +13,6 @@ from qcqa.runs.config import SearchConfig
 from qcqa.runs.new import slug
 from qcqa.runs.run import Run
 from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search_methods import names_today
 
 #: Longer lines of either are broken.
 LONGEST_LINE = 88
@@ -88,12 +87,9 @@ def recipe_of(
         is_demo = run.search.model == "demo"
         benchmark = Benchmark("demo", limit=200) if is_demo else Benchmark(speed=DecodeLoad(512))
         device, dtype = "auto", "auto"
-    search = run.search
-    # Older runs have QCQA by weights alone under the name of QCQA as published.
-    names = names_today((*search.methods, plan.method), search.settings)
     return Recipe(
-        search=search.model_copy(update={"methods": names[:-1]}),
-        method=names[-1],
+        search=run.search,
+        method=plan.method,
         ratio=_ratio_text(plan.model, max_cached_heads),
         is_source=plan.num_cached_heads == plan.model.num_cached_heads,
         has_calibration=plan.calibration is not None,

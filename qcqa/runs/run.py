@@ -1,7 +1,7 @@
 """One run directory: what it was asked, how far it is, what came out."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ from qcqa.runs.home import additions_folder
 from qcqa.runs.label import Label, read_label
 from qcqa.runs.status import LIVE_STATES, RunStatus
 from qcqa.search_result import ResultFolder, SearchResult
+from qcqa.use_cases.search_methods import names_today
 
 #: A worker that was started but has not yet said a word: interpreters are slow to start.
 _SECONDS_TO_START = 60.0
@@ -204,7 +205,12 @@ class Run:
 
         Rows that cannot be read are left out.
         """
-        return self.measured_folder.rows()
+        rows, settings = self.measured_folder.rows(), self.search.settings
+        named = (names_today([row.method], settings)[0] for row in rows)
+        return tuple(
+            row if name == row.method else replace(row, method=name)
+            for row, name in zip(rows, named, strict=True)
+        )
 
     def _written_status(self) -> RunStatus:
         path = self.folder / "status.json"

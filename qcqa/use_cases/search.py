@@ -122,9 +122,12 @@ def search_model(
     """
     report = on_progress or silent
     has_text = calibrated is not None
+    is_usual = settings is None or (methods is None and settings.fitness == "wse")
     wanted = with_baselines(usual_methods(has_text=has_text) if methods is None else methods)
-    if settings is None:
-        settings = SearchSettings(stage2_fitness=second_stage(wanted, has_text=has_text))
+    settings = settings or SearchSettings()
+    if is_usual:
+        stage2 = second_stage(wanted, has_text=has_text)
+        settings = settings.model_copy(update={"stage2_fitness": stage2})
     refuse_other_names(wanted, settings)
     if calibrated is None:
         refuse_without_calibration(wanted, settings)

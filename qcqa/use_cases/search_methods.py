@@ -6,20 +6,19 @@ from typing import Literal
 from qcqa.errors import SettingsError
 from qcqa.methods import METHODS, wants_calibration
 from qcqa.search.config import SearchSettings
+from qcqa.terms import BY_WEIGHTS, name_today
 from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")
 #: Methods that a search runs unless it is told otherwise, where a text is at hand.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
-#: What stands for QCQA as published where only weights are at hand.
-_BY_WEIGHTS = {"qcqa-ac": "qcqa-ac-wse", "qcqa-ec": "qcqa-ec-wse"}
-ALL_SEARCHED = (*SEARCHED_METHODS, *_BY_WEIGHTS.values(), "best")
+ALL_SEARCHED = (*SEARCHED_METHODS, *BY_WEIGHTS.values(), "best")
 
 
 def by_weights(methods: Iterable[str]) -> tuple[str, ...]:
     """Return the methods that weights alone can decide in the place of these."""
-    return tuple(_BY_WEIGHTS.get(name, name) for name in methods)
+    return tuple(name_today(name, "wse") for name in methods)
 
 
 def usual_methods(*, has_text: bool) -> tuple[str, ...]:
@@ -32,17 +31,15 @@ def second_stage(methods: Iterable[str], *, has_text: bool) -> Literal["loss"] |
 
     It is what the baselines are judged by, too, if there is such a method.
     """
-    return "loss" if has_text and not _BY_WEIGHTS.keys().isdisjoint(methods) else None
+    return "loss" if has_text and not BY_WEIGHTS.keys().isdisjoint(methods) else None
 
 
 def names_today(methods: Iterable[str], settings: SearchSettings) -> tuple[str, ...]:
     """Return names of methods as a search of such settings has to call them."""
-    return tuple(_BY_WEIGHTS[name] if _is_by_weights(name, settings) else name for name in methods)
-
-
-def _is_by_weights(name: str, settings: SearchSettings) -> bool:
-    """Return whether it is QCQA, and its second stage would look at weights alone."""
-    return name in _BY_WEIGHTS and METHODS[name].settings(settings).judged_by == "wse"
+    return tuple(
+        name_today(name, METHODS[name].settings(settings).judged_by) if name in METHODS else name
+        for name in methods
+    )
 
 
 def refuse_other_names(methods: Iterable[str], settings: SearchSettings) -> None:
@@ -54,12 +51,13 @@ def refuse_other_names(methods: Iterable[str], settings: SearchSettings) -> None
         Which tells the name.
     """
     for name in methods:
-        if _is_by_weights(name, settings):
+        (called,) = names_today([name], settings)
+        if called != name:
             raise SettingsError(
                 f"{METHODS[name].label} judged by weights alone",
                 expected="a second stage that measures the model, as published",
-                remedy="give a text with --calibration FILE, "
-                f"or take the method {_BY_WEIGHTS[name]}",
+                remedy="give a text with --calibration FILE and leave out --fitness wse, "
+                f"or take the method {called}",
             )
 
 

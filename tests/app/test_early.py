@@ -127,7 +127,7 @@ def test_a_text_of_which_nothing_can_be_measured_is_said_at_the_field(
     assert says in _error(app)
     assert "start_evaluation" not in {button.key for button in app.button}
     # What has changed is looked at anew.
-    text.write_text("Marco likes eggs.")
+    text.write_text("Marco likes eggs. " * 50)
     app.run()
     assert not app.error
     assert not app.button(key="start_evaluation").disabled
@@ -155,7 +155,7 @@ def test_a_model_that_is_gone_runs_nowhere(
     _change(make_run(), model=str(tmp_path / "gone"))
     app = open_app("evaluate", section=section)
     if section == "quality":
-        (tmp_path / "text.txt").write_text("Marco likes eggs.")
+        (tmp_path / "text.txt").write_text("Marco likes eggs. " * 50)
         app.text_input(key="measure_file").set_value(str(tmp_path / "text.txt")).run()
     assert "there is no folder" in _error(app)
     buttons = {button.key: button for button in app.button}
@@ -185,7 +185,7 @@ def test_jobs_that_can_only_fail_have_no_resume(
     make_run: MakeRun, open_app: OpenApp, tmp_path: Path
 ) -> None:
     run, text = make_run(), tmp_path / "text.txt"
-    text.write_text("Marco likes eggs.")
+    text.write_text("Marco likes eggs. " * 50)
     points = points_at(run.result(), run.result().spec.num_cached_heads // 2)
     job = create_evaluation(run, points=points, benchmark=Benchmark(text=str(text)))
     job.write_status(RunStatus(state="failed", error="no room"))
