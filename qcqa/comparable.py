@@ -9,10 +9,13 @@ from pathlib import Path
 from qcqa.evaluated import Benchmark, Evaluated
 from qcqa.metric import DIFFERENCE, OF_TEXTS, data_label, metric_of
 from qcqa.plan import Measurement
-from qcqa.samples import paired_standard_error
+from qcqa.samples import Samples, paired_standard_error
 
 #: Fewer tokens, or questions, say next to nothing of a model.
 _FEWEST_TOKENS, _FEWEST_QUESTIONS = 1000, 50
+
+#: Differences of fewer standard errors than this may be chance.
+CLEAR_STANDARD_ERRORS = 2.0
 
 #: Method and cached heads of a plan.
 PlanId = tuple[str, int]
@@ -110,24 +113,30 @@ def conditions_under(
 def rows_under(
     rows: Iterable[Evaluated], metric: str, conditions: Conditions | None = None
 ) -> list[Evaluated]:
-    """Return the rows in which a metric was measured under the same conditions.
+    """Return the rows in which a metric was measured under the same conditions, on the same data.
+
+    A text may have been edited between two measurements: of several versions of the data it is the
+    one that most rows have. Of rows that older releases left, nobody knows.
 
     Parameters
     ----------
     rows : iterable of Evaluated
-        Of one source model; of equal plans the last counts.
+        Of one source model; of equal plans the last counts that has its samples.
     metric : str
         Name of the metric.
     conditions : Conditions, optional
         Those of the most rows by default.
     """
-    every = list(rows)
+    every = sorted(rows, key=lambda row: row.is_comparable)
     there = conditions_of(every, metric)
     wanted = conditions if conditions in there else next(iter(there), None)
+    own = [row for row in every if row.figure(metric) and _conditions(row, metric) == wanted]
+    data = {id(row): samples.digest for row in own if (samples := _samples(row, metric))}
+    most = next(iter(Counter(data.values()).most_common(1)), (None, 0))[0]
     kept = {
         (row.method, row.merge, row.num_cached_heads): row
-        for row in every
-        if row.figure(metric) and _conditions(row, metric) == wanted
+        for row in own
+        if data.get(id(row), most) == most
     }
     return list(kept.values())
 
@@ -164,13 +173,15 @@ def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurem
     Returns
     -------
     Measurement or None
-        None where one of them lacks the figure, or it is beyond all numbers.
+        None where one of them lacks the figure, it is beyond all numbers, or the two had other
+        samples, as those of a text that was edited.
     """
     mine, others = one.figure(metric), other.figure(metric)
     if mine is None or others is None:
         return None
     value = mine.value - others.value
-    if not isfinite(value):
+    pair = _samples(one, metric), _samples(other, metric)
+    if not isfinite(value) or (pair[0] and pair[1] and pair[0].digest != pair[1].digest):
         return None
     return Measurement(
         metric + DIFFERENCE, value, _standard_error(one, other, metric), mine.sample_count
@@ -180,16 +191,21 @@ def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurem
 def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | None:
     if other.is_source and (kept := one.figure(metric + DIFFERENCE)) is not None:
         return kept.standard_error
-    # A perplexity is the exponential of the mean that has samples.
-    is_perplexity = metric_of(metric).name == "perplexity"
-    name = f"{metric.removesuffix('perplexity')}nll" if is_perplexity else metric
-    pair = [
-        next((samples for samples in row.samples if samples.metric == name), None)
-        for row in (one, other)
-    ]
-    if pair[0] is None or pair[1] is None:
+    mine, others = _samples(one, metric), _samples(other, metric)
+    if mine is None or others is None:
         return None
-    return paired_standard_error(pair[0], pair[1], of_exp=is_perplexity)
+    return paired_standard_error(mine, others, of_exp=_is_perplexity(metric))
+
+
+def _samples(row: Evaluated, metric: str) -> Samples | None:
+    """Return the samples of a figure, or None where they were not kept."""
+    # A perplexity is the exponential of the mean that has samples.
+    name = f"{metric.removesuffix('perplexity')}nll" if _is_perplexity(metric) else metric
+    return next((samples for samples in row.samples if samples.metric == name), None)
+
+
+def _is_perplexity(metric: str) -> bool:
+    return metric_of(metric).name == "perplexity"
 
 
 def _conditions(row: Evaluated, metric: str) -> Conditions:

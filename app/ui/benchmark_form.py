@@ -6,6 +6,7 @@ import streamlit as st
 
 from qcqa.errors import EvaluationError, QCQAError
 from qcqa.evaluated import INSTALL_HARNESS, Benchmark, DecodeLoad
+from qcqa.metric import data_label
 from qcqa.packaged import demo_model_folder
 from qcqa.runs.run import Run
 from qcqa.user_path import as_meant, existing_file
@@ -74,6 +75,7 @@ def ask_quality(run: Run) -> Benchmark | None:
             _demo_tasks() if is_demo else _KNOWN_TASKS,
             default=_DEMO_TASKS if is_demo and _has_harness() else [],
             accept_new_options=True,
+            format_func=data_label,
             placeholder="none",
             key="measure_tasks",
             help="Tasks of lm-evaluation-harness by name, or YAML files that describe them.",

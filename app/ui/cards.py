@@ -71,7 +71,7 @@ def headline(
         rows=rows,
         metric=metric,
         label=metrics.get(metric or "", ""),
-        ground=best.ground if best and best.by == "measured" else None,
+        best=best,
     )
     st.subheader(sentence, anchor=False)
 
@@ -177,8 +177,8 @@ def facts(
     spec, load = axis.spec, axis.load
     measured = {}
     if figure is not None:
-        error = f" \N{PLUS-MINUS SIGN} {figure.error}" if figure.error else ""
-        measured[figure.label] = figure.value + error
+        known = f"{figure.bare} \N{PLUS-MINUS SIGN} {figure.error}"
+        measured[figure.label] = known if figure.error else figure.value
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (

@@ -18,8 +18,8 @@ _FORMATS = {
     "KiB per token": "%.4g",
     "WSE": "%.5g",
     "relative WSE": "%.4f",
-    "vs GQA, %": "%+.2f",
-    "above lower bound, %": "%.2f",
+    "WSE vs GQA, %": "%+.2f",
+    "WSE above bound, %": "%.2f",
 }
 
 

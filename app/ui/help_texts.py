@@ -29,7 +29,7 @@ PICTURES: tuple[tuple[str, tuple[Grouping, Grouping], str], ...] = (
             Grouping.from_groups([(0, 2, 3, 6, 7), (1, 5), (4,)], num_heads=8),
         ),
         "**QCQA: quality and capacity-aware grouping.** A search decides which heads share, and "
-        "gives more heads to layers that need them. KV ratio ½ again, and less is lost. "
+        "gives more heads to layers that were measured to need them. KV ratio ½ again. "
         "[Paper](https://arxiv.org/abs/2406.10247)",
     ),
 )
@@ -40,7 +40,8 @@ READING = """
 **2** A front: the best plan of one method for every size of the cache. Down and to the left is
 better. Faint dots above a front are dominated plans that its search weighed.
 
-**3** GQA at half the cache. It lies above the front: for the same bytes its error is larger.
+**3** GQA at half the cache. It lies above the front: for the same bytes its WSE is larger.
+Measured, it may be otherwise.
 
 **4** The grey area ends at the lower bound. No grouping that treats keys and values alike lies
 in it.
@@ -48,7 +49,7 @@ in it.
 **5** Your budget. Of every method the plan on this line, or the next one to its left, is marked.
 
 Where a run was measured, switch the vertical axis to a **measured** figure: accuracy and
-perplexity say what the error only predicts.
+perplexity are what counts, and the error may mislead.
 """
 
 TERMS = {
@@ -98,7 +99,7 @@ needs a text and more time. **Search** says how much of each before it starts.
 """,
     "When has a search run long enough?": """
 When the hypervolume has stayed the same for a hundred generations, more will hardly help. Where a
-front reaches **Optimal** or the lower bound, there is nothing left to find.
+front by WSE reaches **Optimal** or the lower bound, no grouping has a lower WSE.
 """,
     "What can run a converted model?": """
 A converted folder holds its own code and opens with transformers:

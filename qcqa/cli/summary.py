@@ -29,11 +29,12 @@ _RATIOS = (0.75, 0.5, 0.25, 0.125)
 
 #: Heading and note of what a search may minimise in place of WSE.
 _OWN: dict[Fitness, str] = {
-    "loss": "rise of\nthe loss",
+    "loss": "summed\nrise of\nthe loss",
     "output-error": "relative\noutput\nerror",
 }
 _OWN_NOTES: dict[Fitness, str] = {
-    "loss": "Rise of the loss: measured on calibration text, nats per token.",
+    "loss": "Summed rise of the loss: measured on calibration text with one layer merged at a "
+    "time, and summed over the layers, nats per token. A whole plan may lose far more.",
     "output-error": "Output error: of the attention's output on calibration text.",
 }
 

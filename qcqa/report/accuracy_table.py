@@ -5,7 +5,7 @@ from math import nan
 
 import pandas as pd
 
-from qcqa.comparable import Conditions, rows_under
+from qcqa.comparable import Conditions, is_of_text, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.measured import change_of, series_of, source_of
@@ -73,7 +73,8 @@ def _figures(row: Evaluated, source: Evaluated | None, metric: str, label: str) 
         ),
     }
     of_source = source.figure(metric) if source else None
-    if told.higher_is_better:
+    # Of an accuracy on questions a part is chance, and no quality that was kept.
+    if told.higher_is_better and is_of_text(metric):
         kept = 100 * value / of_source.value if of_source and of_source.value > 0 else nan
         cells[f"{label}, % kept"] = kept
     return cells

@@ -128,8 +128,8 @@ def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoa
                 "KiB per token": kib,
                 "WSE": point.wse,
                 "relative WSE": point.relative_wse,
-                "vs GQA, %": 100 * point.over_gqa,
-                "above lower bound, %": 100 * point.over_bound,
+                "WSE vs GQA, %": 100 * point.over_gqa,
+                "WSE above bound, %": 100 * point.over_bound,
             }
         rows.append(row)
     columns = ["name", "method", *_NUMBERS]
@@ -143,8 +143,8 @@ _NUMBERS = {
     "KiB per token": "float64",
     "WSE": "float64",
     "relative WSE": "float64",
-    "vs GQA, %": "float64",
-    "above lower bound, %": "float64",
+    "WSE vs GQA, %": "float64",
+    "WSE above bound, %": "float64",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from qcqa.comparable import paired_difference, rows_of_plans
+from qcqa.comparable import CLEAR_STANDARD_ERRORS, paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, IntArray
 from qcqa.metric import metric_of
@@ -16,9 +16,6 @@ from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.measured import source_of
 from qcqa.report.palette import method_style
 from qcqa.search_result import SearchResult
-
-#: Differences of fewer standard errors than this may be chance.
-_CLEAR = 2.0
 
 #: Said of a difference that was measured without what its standard error takes.
 ERROR_NOT_KNOWN = "error not known"
@@ -228,7 +225,7 @@ def is_better(difference: Measurement) -> bool | None:
     """Return whether a difference is for the better; None where it may be chance or is unknown."""
     higher = metric_of(difference).higher_is_better
     error = difference.standard_error
-    if higher is None or error is None or abs(difference.value) <= _CLEAR * error:
+    if higher is None or error is None or abs(difference.value) <= CLEAR_STANDARD_ERRORS * error:
         return None
     return (difference.value > 0) == higher
 

@@ -18,7 +18,7 @@ ERROR_SCALES: dict[ErrorScale, str] = {
     "absolute": "WSE",
     "gap": "Above lower bound",
     "output-error": "Relative output error",
-    "loss": "Rise of the loss",
+    "loss": "Summed rise of the loss",
 }
 
 _TITLES: dict[ErrorScale, str] = {
@@ -26,7 +26,7 @@ _TITLES: dict[ErrorScale, str] = {
     "absolute": "WSE (lower is better)",
     "gap": "% above the lower bound of its size (lower is better)",
     "output-error": "relative output error (lower is better)",
-    "loss": "measured rise of the loss, nats per token (lower is better)",
+    "loss": "rise of the loss, summed over layers, nats per token (lower is better)",
 }
 
 #: A logarithmic axis reaches so far down at most: below is rounding.

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, isfinite, isnan
 
-from qcqa.comparable import paired_difference, rows_of_plans
+from qcqa.comparable import CLEAR_STANDARD_ERRORS, paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.equal_bytes import compare_methods, is_same_plan
 from qcqa.report.kv_axis import KvAxis, size_text
-from qcqa.report.measured import STANDARD_ERRORS, value_text
+from qcqa.report.measured import value_text
 from qcqa.report.palette import method_style
 from qcqa.report.wording import error_text, in_sentence, listed
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.best import BestMethod
 
 Points = Mapping[str, BudgetPoint | None]
 
@@ -27,7 +28,7 @@ def budget_headline(
     rows: Iterable[Evaluated] = (),
     metric: str | None = None,
     label: str = "",
-    ground: str | None = None,
+    best: BestMethod | None = None,
 ) -> str:
     """Say what the budget buys.
 
@@ -47,8 +48,8 @@ def budget_headline(
         What was measured.
     metric, label : str
         The metric to go by, and what it is called.
-    ground : str, optional
-        What was measured and makes the first of them the best, if it is no expectation.
+    best : BestMethod, optional
+        On which ground the first of them is.
     """
     whole = "the source's KV cache" if axis.unit == "percent" else "KV cache"
     within = f"within {size_text(budget * axis.full, axis.unit)} of {whole}"
@@ -64,9 +65,9 @@ def budget_headline(
         measured = _measured(result, points, list(rows), metric, label, axis, within)
         if measured is not None:
             return measured
-    if ground:
-        best = method_style(equals[0].method).label
-        return f"Of what was measured, {within}, **{best}** is the best: {ground}."
+    if best is not None and best.by == "measured":
+        name = method_style(best.method).label
+        return f"Of what was measured, {within}, **{name}** is the best: {best.ground}."
     return _estimated(equals, within)
 
 
@@ -105,18 +106,20 @@ def _measured(
     if higher is None or len(own) < len(fitting) or not all(map(isfinite, values.values())):
         return None
     ranked = sorted(own, key=lambda name: values[name], reverse=higher)
-    best = ranked[0]
-    ways = [name for name in ranked if values[name] == values[best]]
-    following = next((name for name in ranked if name not in ways), None)
+    first = ranked[0]
+    ways = [name for name in ranked if values[name] == values[first]]
+    close = [
+        name for name in ranked if name not in ways and _is_close(own[first], own[name], metric)
+    ]
     has = "have" if len(ways) > 1 else "has"
     said = (
         f"Measured, {within}: {_bold(names, ways)} {has} the {'highest' if higher else 'lowest'} "
-        f"{in_sentence(label)}, {value_text(metric, values[best])}"
+        f"{in_sentence(label)}, {value_text(metric, values[first])}"
     )
-    if following is not None and _is_close(own[best], own[following], metric):
-        said += ", but not by a clear margin"
-    beside_gqa = compare_methods(result, points, rows, metric).get(best)
-    if beside_gqa is None or "gqa" in ways:
+    if close:
+        said += f", not clearly better than {_bold(names, close)}"
+    beside_gqa = compare_methods(result, points, rows, metric).get(first)
+    if beside_gqa is None or "gqa" in (*ways, *close):
         return f"{said}."
     return f"{said}. {beside_gqa.sentence(axis)}."
 
@@ -139,7 +142,7 @@ def _is_close(one: Evaluated, other: Evaluated, metric: str) -> bool:
         if any(each is None for each in errors):
             return True
         error = hypot(*(each or 0.0 for each in errors))
-    return abs(difference.value) <= STANDARD_ERRORS * error
+    return abs(difference.value) <= CLEAR_STANDARD_ERRORS * error
 
 
 def _estimated(equals: Sequence[BudgetPoint], within: str) -> str:

@@ -3,8 +3,10 @@
 from qcqa.report.dominated import shows_dominated
 from qcqa.report.error_axis import ErrorScale
 from qcqa.report.palette import method_style
+from qcqa.report.wording import listed
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
+from qcqa.use_cases.search_methods import BASELINES
 
 _AIMS: dict[Fitness, str] = {
     "output-error": "the error of the attention's output",
@@ -29,9 +31,9 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
     step = f"Every step is a plan{dot}; down and to the left is better"
     if scale == "loss":
         return (
-            f"{step}. **Rise of the loss**: measured on the calibration text with one layer merged "
-            "at a time, and summed over the layers. It ranks plans; measure a whole plan before "
-            "you serve it."
+            f"{step}. **Summed rise of the loss**: measured on the calibration text with one layer "
+            "merged at a time, and summed over the layers. It ranks plans, and a whole plan may "
+            "lose far more: measure it before you serve it."
         )
     if scale == "output-error":
         return (
@@ -40,10 +42,10 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
             "measure a plan before you serve it."
         )
     any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
-    others = (front for front in result.fronts.values() if front.fitness != "wse")
     aims = "".join(
-        f" **{method_style(front.method).label} is chosen by {_AIMS[front.fitness]}, not by WSE.**"
-        for front in others
+        f" **{listed(_labels(result, fitness))} {_choose(result, fitness)} by {aim}, not by WSE.**"
+        for fitness, aim in _AIMS.items()
+        if _labels(result, fitness)
     )
     reaches = (
         "is below zero"
@@ -57,3 +59,16 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
         "far merging moves the K and V weights, relative to their squared norm. It needs "
         f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
     )
+
+
+def _labels(result: SearchResult, fitness: Fitness) -> list[str]:
+    """Return who chose plans by a fitness; baselines choose nothing."""
+    return [
+        method_style(name).label
+        for name, front in result.fronts.items()
+        if front.fitness == fitness and name not in BASELINES
+    ]
+
+
+def _choose(result: SearchResult, fitness: Fitness) -> str:
+    return "choose layers" if len(_labels(result, fitness)) > 1 else "chooses layers"

@@ -78,7 +78,7 @@ def plan_card(
             return _estimated(result, point, axis, known, size, figure, comparison)
     difference = comparison.difference if comparison else None
     return PlanCard(
-        value=_NONE if figure is None else figure.value,
+        value=_NONE if figure is None else figure.bare,
         label=measured_label(scale, label),
         change=None if difference is None else difference_text(difference),
         is_better=comparison.is_better if comparison else None,

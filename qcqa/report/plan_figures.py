@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qcqa.comparable import figures_of_plans
 from qcqa.evaluated import Evaluated
+from qcqa.metric import metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.equal_bytes import differences_from_source
@@ -21,8 +22,10 @@ class PlanFigure:
         What was measured.
     number : float
         The figure.
-    value, error : str
-        It and its standard error with their unit; the error may be empty.
+    value, bare : str
+        It with its unit, and without where that is no percentage.
+    error : str
+        Its standard error with the unit, may be empty.
     from_source : Measurement or None
         This figure less the source's, paired; None where the source was not measured.
     """
@@ -30,6 +33,7 @@ class PlanFigure:
     label: str
     number: float
     value: str
+    bare: str
     error: str
     from_source: Measurement | None = None
 
@@ -55,12 +59,15 @@ def figures_at(
     for method, point in points.items():
         figure = measured.get((method, point.num_cached_heads)) if point else None
         if figure is not None:
-            error = figure.standard_error
+            unit = metric_of(metric).unit
+            value, error = value_text(metric, figure.value), figure.standard_error
             figures[method] = PlanFigure(
                 label=label,
                 number=figure.value,
-                value=value_text(metric, figure.value),
-                error=value_text(metric, error) if error else "",
+                value=value,
+                bare=value.removesuffix(f" {unit}") if unit else value,
+                # Of a percentage it is in points.
+                error=value_text(metric, error).replace("%", "points") if error else "",
                 from_source=from_source.get(method),
             )
     return figures

@@ -10,12 +10,12 @@ from qcqa.terms import Fitness
 ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
     "wse": ("relative WSE", ""),
     "output-error": ("relative output error", ""),
-    "loss": ("rise of the loss", "nats"),
+    "loss": ("summed rise of the loss", "nats"),
 }
 
 
 def error_text(fitness: Fitness, error: float) -> str:
-    """Return an error with name and unit: ``relative WSE 0.56``, ``rise of the loss 0.04 nats``."""
+    """Return an error with name and unit: ``relative WSE 0.56``."""
     name, unit = ERROR_NAMES[fitness]
     return f"{name} {significant(error)} {unit}".strip()
 

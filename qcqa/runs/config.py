@@ -1,9 +1,8 @@
 """What a run was asked to do: ``config.json``, written once when the run is made."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
 from qcqa.evaluated import Benchmark
 from qcqa.generated import GenerationSettings
@@ -58,21 +57,19 @@ class SearchConfig(_Config):
     kind: Literal["search"] = "search"
     model: str
     revision: str | None = None
-    methods: tuple[str, ...] = Field(min_length=1)
+    # Before the methods, whose names depend on them.
     settings: SearchSettings
+    methods: tuple[str, ...] = Field(min_length=1)
     calibration: str | None = None
     # Files that do not say it are from before other devices could be asked for.
     device: str = "cpu"
 
-    @model_validator(mode="wrap")
+    @field_validator("methods")
     @classmethod
-    def _name_methods(cls, values: Any, handler: Callable[[Any], "SearchConfig"]) -> "SearchConfig":
+    def _name_today(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Call the methods of a file of an older release as they are called today."""
-        config = handler(values)
-        methods = names_today(config.methods, config.settings)
-        return (
-            config if methods == config.methods else config.model_copy(update={"methods": methods})
-        )
+        settings = info.data.get("settings")
+        return names_today(methods, settings) if settings is not None else methods
 
 
 class EvaluationConfig(_Config):

@@ -5,13 +5,15 @@ closest to the model's quality: measured loss before the error of the attention'
 before WSE. Plans of different sizes compete: the best *within* the budget is asked for.
 
 * Figures are compared under the same conditions only, and small samples decide nothing. Of several
-  figures it is the one that most of the plans have; then accuracy on a text before others.
-* Plans whose figures differ by no more than the standard error of their difference are equally
-  good: of them it is the one with the smaller cache, then the first method.
+  figures it is the one that most of the searched plans have; then accuracy on a text before others.
+* Of equal figures it is the plan with the smaller cache, then the first method. Plans whose figures
+  differ from the best by no more than two standard errors of their difference are named beside it.
+  A figure whose error is not known decides nothing.
 * Where only some of the plans were measured, the best of them is taken, with one exception: the
   plan that the search predicts to be the best of all was not measured, and either it was chosen by
-  a fitness closer to quality, or nothing but baselines (MHA, GQA, MQA) was measured, which says
-  nothing of what was searched. There the prediction decides.
+  a fitness closer to quality, or both were judged by measured losses, which are of one scale, or
+  nothing but baselines (MHA, GQA, MQA) was measured, which says nothing of what was searched.
+  There the prediction decides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,6 +22,7 @@ from math import hypot, isfinite
 from typing import Any, Literal
 
 from qcqa.comparable import (
+    CLEAR_STANDARD_ERRORS,
     Conditions,
     conditions_of,
     is_of_text,
@@ -47,8 +50,8 @@ _TELLING = ("accuracy", "perplexity", "nll", "kl", "same_top")
 _EQUAL = 1e-9
 
 _PREDICTIONS: Mapping[Fitness, str] = {
-    "loss": "measured loss on the calibration text while searching",
-    "output-error": "error of the attention's output on the calibration text",
+    "loss": "predicted by what each layer alone was measured to lose on the calibration text",
+    "output-error": "predicted by the error of the attention's output on the calibration text",
     "wse": "estimated by WSE alone",
 }
 
@@ -96,7 +99,7 @@ class BestMethod:
         label = metric_of(self.metric).label
         parts = [f"measured {label} {_value_text(self.metric, self.value)} on {self.data}"]
         if self.equals:
-            parts.append(f"within the standard error as good: {_labels(self.equals)}")
+            parts.append(f"not clearly worse: {_labels(self.equals)}")
         if self.unmeasured:
             parts.append(f"not measured: {_labels(self.unmeasured)}")
         return "; ".join(parts)
@@ -119,7 +122,9 @@ class BestMethod:
         elif self.has_other_figures:
             told += "no plan for this budget was measured on enough"
         else:
-            told += "nothing was measured"
+            told += "no plan was measured"
+        if self.equals:
+            told += f"; as good by it: {_labels(self.equals)}"
         return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
 
 
@@ -160,7 +165,11 @@ def best_method(
     if (
         predicted in unmeasured
         and plans[predicted].is_before(plans[best])
-        and (plans[predicted].closeness < plans[best].closeness or set(measured) <= set(BASELINES))
+        and (
+            plans[predicted].closeness < plans[best].closeness
+            or plans[predicted].fitness == plans[best].fitness == "loss"
+            or set(measured) <= set(BASELINES)
+        )
     ):
         return BestMethod(
             predicted,
@@ -224,27 +233,29 @@ class _Comparison:
         return data_label(data_of(self.metric))
 
     @property
-    def order(self) -> tuple[int, int, int, int]:
-        """Smaller the better it serves: most plans, most that were searched, metric, samples."""
+    def order(self) -> tuple[int, bool, int, int, int]:
+        """Smaller the better it serves: most searched plans, metric, most plans, samples."""
         name = metric_of(self.metric).name
         is_telling = is_of_text(self.metric) and name in _TELLING
         place = _TELLING.index(name) if is_telling else len(_TELLING)
         samples = min(figure.sample_count or 0 for figure in self.figures.values())
         searched = len(set(self.figures) - set(BASELINES))
-        return -len(self.figures), -searched, place, -samples
+        return -searched, len(self.figures) < 2, place, -len(self.figures), -samples
 
     def best(self, plans: Mapping[str, _Plan]) -> list[str]:
-        """Return the best method and those that are as good, the smaller caches first."""
+        """Return the best method, and then those that are not clearly worse."""
         sign = 1 if metric_of(self.metric).higher_is_better else -1
-        first = max(self.figures, key=lambda name: sign * self.figures[name].value)
+        own = [name for name in plans if name in self.figures]
+        first, *others = sorted(
+            own, key=lambda name: (-sign * self.figures[name].value, plans[name].num_cached_heads)
+        )
+        return [first, *(name for name in others if self._is_as_good(first, name))]
 
-        def is_as_good(name: str) -> bool:
-            behind = paired_difference(self.rows[first], self.rows[name], self.metric)
-            assert behind is not None
-            return abs(behind.value) <= self._error(first, name, behind)
-
-        equals = [name for name in plans if name in self.figures and is_as_good(name)]
-        return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+    def _is_as_good(self, first: str, name: str) -> bool:
+        behind = paired_difference(self.rows[first], self.rows[name], self.metric)
+        if behind is None:
+            return False
+        return abs(behind.value) <= CLEAR_STANDARD_ERRORS * self._error(first, name, behind)
 
     def _error(self, one: str, other: str, difference: Measurement) -> float:
         """Return the standard error of a difference; without samples a cautious one."""
@@ -319,7 +330,10 @@ def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Co
     own = {
         row.method: row
         for row in rows_under(rows, metric, conditions)
-        if (figure := row.figure(metric)) and not is_small(figure) and isfinite(figure.value)
+        if (figure := row.figure(metric))
+        and not is_small(figure)
+        and isfinite(figure.value)
+        and figure.standard_error is not None
     }
     return _Comparison(metric, conditions, own)
 

@@ -177,11 +177,11 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     assert point is not None
     headline = app.subheader[0].value
     assert headline.startswith("Estimated, within 50.0 % of the source's KV cache: ")
-    assert "**Best** loses least, rise of the loss" in headline
+    assert "**Best** loses least, summed rise of the loss" in headline
     assert "WSE" not in headline
     # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
     assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
-    assert f"rise of the loss {significant(point.error)} nats" in _text(app)
+    assert f"summed rise of the loss {significant(point.error)} nats" in _text(app)
     assert "Best is chosen by measured loss, not by WSE" in _text(app)
     assert app.button_group(key="plan_method").value == "best"
     titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]

@@ -63,7 +63,7 @@ def test_a_narrow_victory_is_called_so(
         measure("gqa", 24, accuracy=0.3),
         measure("mqa", 6, accuracy=0.1),
     ]
-    assert "but not by a clear margin" in said(*rows)
+    assert "not clearly better than **GQA**" in said(*rows)
 
 
 def test_where_gqa_has_no_plan_of_the_size_that_is_said(

@@ -166,7 +166,9 @@ def test_front_by_loss_stays_in_the_background_of_wse(
     best = _traces(pareto_figure(with_best, axis))["Best"]
     assert np.allclose(best.y, with_best.wse("best") / with_best.grams.trace)
     assert best.line.width < METHOD_STYLES["best"].width
-    assert "Best is chosen by measured loss, not by WSE" in pareto_caption(with_best, "relative")
+    assert "Best chooses layers by measured loss, not by WSE" in pareto_caption(
+        with_best, "relative"
+    )
     assert "not by WSE" not in pareto_caption(result, "relative")
     # The bound is for keys and values alike: it says nothing of plans that group them apart.
     assert "Best" not in _traces(pareto_figure(with_best, axis, scale="gap"))

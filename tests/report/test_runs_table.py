@@ -50,7 +50,7 @@ def test_what_was_chosen_by_loss_says_its_loss(with_best: SearchResult) -> None:
     offer = best_plan_within(with_best, [], 0.5)
     assert offer is not None
     assert offer.method == "best"
-    assert offer.text.startswith("Best: rise of the loss ")
+    assert offer.text.startswith("Best: summed rise of the loss ")
     assert offer.text.endswith(" nats")
     assert offer.value != offer.relative_wse
 
@@ -125,7 +125,7 @@ def test_a_row_per_run_says_what_it_is(result: SearchResult) -> None:
     assert (row["name"], row["state"], row["progress"]) == ("Some model", "finished", 1.0)
     assert (row["model"], row["methods"], row["note"]) == (
         "org/model",
-        "QCQA-AC, Optimal",
+        "QCQA-AC by WSE, Optimal",
         "a note",
     )
     assert row["best"].method == "optimal"
