@@ -159,6 +159,18 @@ class Workload:
             size += copy + 4 * attention + 2 * 4 * CALIBRATION_TOKENS * spec.hidden_size
         return size
 
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that are read at once, at most."""
+        vocabulary = self.model.vocab_size or 1
+        return max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // vocabulary))
+
+    def logits_bytes(self, tokens: int, *, models: int = 1) -> int:
+        """Return the predictions for tokens, of each model, and what is made of them in float32."""
+        elements = tokens * (self.model.vocab_size or 1)
+        chunks = 4 * min(elements, _CHUNK_ELEMENTS) * 4
+        return models * elements * _bytes(self.dtype.name) + chunks
+
     def _speed(self) -> float:
         if self.device != "cpu":
             return _GPU_SPEEDUP * model_speed()
@@ -191,7 +203,8 @@ def estimate_evaluation(work: Workload, benchmark: Benchmark, *, tokens: int) ->
         timed = _ROUNDS * load.batch_size * (load.context_tokens + load.new_tokens)
         seconds += readings * _ROUNDS * _turn_seconds(work, load)
     memory = work.memory_bytes() + max(
-        _logits_bytes(work) if tokens or asked else 0, _cache_bytes(work, load) if load else 0
+        work.logits_bytes(work.batch_tokens) if tokens or asked else 0,
+        _cache_bytes(work, load) if load else 0,
     )
     return MeasureEstimate(
         work.num_models,
@@ -235,12 +248,3 @@ def _cache_bytes(work: Workload, load: DecodeLoad) -> int:
 def _bytes(dtype: str) -> int:
     """Return the bytes of a number; models may run in a type in which no cache is kept."""
     return DTYPE_BYTES.get(dtype, 8)
-
-
-def _logits_bytes(work: Workload) -> int:
-    """Return the predictions of a batch, and what is made of them in float32."""
-    vocabulary = work.model.vocab_size or 1
-    batch = max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // vocabulary))
-    elements = batch * vocabulary
-    chunks = 4 * min(elements, _CHUNK_ELEMENTS) * 4
-    return elements * _bytes(work.dtype.name) + chunks

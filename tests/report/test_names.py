@@ -87,6 +87,16 @@ def test_figures_are_called_by_readable_names(metric: str, label: str) -> None:
     assert figure_label(metric) == label
 
 
+def test_a_text_has_one_name_wherever_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, measure: Callable[..., Evaluated]
+) -> None:
+    for text in ("demo", "/data/texts/my_notes.txt"):
+        assert SensitivitySettings(text).text_name == text_label(text)
+    monkeypatch.setitem(_DATA_LABELS, "heldout", "unseen stories")
+    assert SensitivitySettings("demo").text_name == "unseen stories"
+    assert conditions_of([measure(limit=400)], METRIC)[0].label.endswith("unseen stories")
+
+
 def test_axes_switches_and_conditions_have_no_raw_names(measure: Callable[..., Evaluated]) -> None:
     row = measure(limit=400)
     assert metric_title(METRIC) == "held-out stories: next-token accuracy, %"
