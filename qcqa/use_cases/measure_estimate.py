@@ -30,6 +30,8 @@ _DISK_BYTES_PER_SECOND = 1e9
 _BYTES_PER_SECOND, _LAYER_SECONDS = 8e9, 4e-4
 #: Of a type that is fast in products of matrices: a model does other things beside.
 _LEAST_SLOWDOWN = 0.5
+#: Where a config does not say so.
+_USUAL_VOCABULARY = 2**15
 #: A log-likelihood of one token, for each word of the vocabulary and each model.
 _WORD_SECONDS = 3e-9
 #: A GPU is so many times as fast as this machine's processor: a guess, until something was timed.
@@ -162,14 +164,17 @@ class Workload:
     @property
     def batch_tokens(self) -> int:
         """Tokens that are read at once, at most."""
-        vocabulary = self.model.vocab_size or 1
-        return max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // vocabulary))
+        return max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // self._vocabulary))
 
     def logits_bytes(self, tokens: int, *, models: int = 1) -> int:
         """Return the predictions for tokens, of each model, and what is made of them in float32."""
-        elements = tokens * (self.model.vocab_size or 1)
+        elements = tokens * self._vocabulary
         chunks = 4 * min(elements, _CHUNK_ELEMENTS) * 4
         return models * elements * _bytes(self.dtype.name) + chunks
+
+    @property
+    def _vocabulary(self) -> int:
+        return self.model.vocab_size or _USUAL_VOCABULARY
 
     def _speed(self) -> float:
         if self.device != "cpu":

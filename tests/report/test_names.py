@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from qcqa.budget import CacheLoad
-from qcqa.comparable import conditions_of, text_label
+from qcqa.comparable import conditions_of
 from qcqa.evaluated import Evaluated
-from qcqa.metric import data_label, figure_label
+from qcqa.metric import _DATA_LABELS, data_label, figure_label, text_label
 from qcqa.report.accuracy import accuracy_figure
 from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.comparison import comparison_table
@@ -18,6 +18,7 @@ from qcqa.report.measured import metric_title, metrics_of
 from qcqa.report.palette import method_style, source_text
 from qcqa.report.pareto import pareto_figure
 from qcqa.search_result import SearchResult
+from qcqa.sensitivity import SensitivitySettings
 
 METRIC = "heldout/accuracy"
 

@@ -54,6 +54,8 @@ def test_time_grows_with_tokens_and_memory_with_the_vocabulary(
     many_words = replace(work, model=replace(work.model, vocab_size=150_000))
     large = estimate_sensitivity(many_words, plan, TEXT)
     assert 2**28 < large.memory_bytes - few.memory_bytes < 2**31
+    unknown = replace(work, model=replace(work.model, vocab_size=None))
+    assert estimate_sensitivity(unknown, plan, TEXT).memory_bytes > few.memory_bytes
     # A window is read whole.
     long = estimate_sensitivity(many_words, plan, replace(TEXT, window_tokens=8192))
     assert long.memory_bytes > 2 * 2 * 8192 * 150_000
