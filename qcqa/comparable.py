@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import DIFFERENCE, OF_TEXTS, data_label, metric_of
+from qcqa.metric import DIFFERENCE, OF_TEXTS, metric_of
+from qcqa.metric import text_label as text_label
 from qcqa.plan import Measurement
 from qcqa.samples import Samples, paired_standard_error
 
@@ -59,11 +59,6 @@ class Conditions:
             parts.append(f"windows of {self.window_tokens:,} tokens")
         parts += [told for told in (self.dtype, self.device) if told not in ("auto", "cpu")]
         return ", ".join(parts)
-
-
-def text_label(text: str) -> str:
-    """Return what people call the text of a benchmark: a file by its name."""
-    return data_label("heldout") if text == "demo" else Path(text).name
 
 
 def is_of_text(name: str) -> bool:

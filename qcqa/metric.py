@@ -1,7 +1,9 @@
 """What a measured figure means: its name for people, its unit, and which direction is better."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import Measurement
 
 
@@ -160,6 +162,11 @@ def data_label(name: str, *, is_file: bool = False) -> str:
         Whether it names a file, which is called by its name.
     """
     return _DATA_LABELS.get(name) or (name if is_file else name.replace("_", " "))
+
+
+def text_label(text: str) -> str:
+    """Return what people call a text that is measured on: a file by its name."""
+    return data_label(DEMO_TEXT) if text == "demo" else Path(text).name
 
 
 def figure_label(measurement: Measurement | str) -> str:

@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.files import write_text_atomically
+from qcqa.metric import text_label
+from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan import GroupingPlan
+from qcqa.user_path import existing_file
 
 _FORMAT = "qcqa-sensitivity-1"
 
@@ -46,7 +50,24 @@ class SensitivitySettings:
     @property
     def text_name(self) -> str:
         """What people call the text."""
-        return "held-out stories" if self.text == "demo" else Path(self.text).name
+        return text_label(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class TextAmount:
+    """How much of a text is read.
+
+    Parameters
+    ----------
+    num_windows, num_tokens : int
+        Windows, and tokens whose predictions count.
+    window_tokens : int
+        Tokens of the longest window.
+    """
+
+    num_windows: int
+    num_tokens: int
+    window_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +124,8 @@ class LayerSensitivity:
         When, ISO 8601, UTC.
     layers : tuple of LayerEffect
         ``L`` of them.
+    text_digest : str or None
+        :func:`digest_of_text` of the text; None where an earlier release did not keep it.
     """
 
     method: str
@@ -118,6 +141,7 @@ class LayerSensitivity:
     token_passes: float
     finished: str
     layers: tuple[LayerEffect, ...]
+    text_digest: str | None = None
 
     @property
     def most(self) -> int:
@@ -135,6 +159,31 @@ class LayerSensitivity:
             and layer.behind_error is not None
             and largest - layer.kl < 2 * layer.behind_error
         )
+
+
+def digest_of_text(text: str) -> str:
+    """Return a hash of what a text says now: its file may be edited after it was measured on.
+
+    Parameters
+    ----------
+    text : str
+        As in :class:`SensitivitySettings`.
+
+    Raises
+    ------
+    EvaluationError
+        If the file is not there, or cannot be read.
+    CheckpointError
+        If the installation lacks the demo model.
+    """
+    file = str(demo_model_folder() / f"{DEMO_TEXT}.txt") if text == "demo" else text
+    path = existing_file(file, expected="a file with text", refusal=EvaluationError)
+    try:
+        return sha256(path.read_bytes()).hexdigest()[:24]
+    except OSError as error:
+        raise EvaluationError(
+            f"{path} cannot be read ({error.strerror})", expected="a text file"
+        ) from error
 
 
 def reduced_layers(plan: GroupingPlan) -> tuple[int, ...]:

@@ -7,26 +7,32 @@ import streamlit as st
 
 from qcqa.errors import EvaluationError, QCQAError, RunError
 from qcqa.plan import GroupingPlan
-from qcqa.report.duration import about
 from qcqa.report.layer_effects import conditions_text, effects_sentence
 from qcqa.report.wording import counted
 from qcqa.runs.config import JOB_FOLDERS, SensitivityConfig
 from qcqa.runs.run import Run
-from qcqa.runs.sensitivities import FOUND, create_sensitivity, found_before, sensitivities_of
+from qcqa.runs.sensitivities import (
+    FOUND,
+    create_sensitivity,
+    estimated_sensitivity,
+    found_before,
+    sensitivities_of,
+)
 from qcqa.runs.status import LIVE_STATES
 from qcqa.search_result import SearchResult
 from qcqa.sensitivity import (
     LayerSensitivity,
     SensitivitySettings,
+    TextAmount,
     load_sensitivity,
     reduced_layers,
 )
 from qcqa.use_cases.plan import plan_of_result
-from qcqa.use_cases.sensitivity_needs import sensitivity_needs
 from qcqa.use_cases.texts_there import require_text_there
 from qcqa.user_path import existing_file
 from ui import workers
-from ui.device import choose_device, probable_device
+from ui.device import choose_device, choose_dtype, probable_device
+from ui.duration import tell_estimate
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.looks import require_model
@@ -140,30 +146,36 @@ def _form(run: Run, plan: GroupingPlan) -> None:
             help="Passages of up to 512 tokens, evenly from the whole text. Below 10 there is no "
             "standard error.",
         )
-    device = choose_device("layers_device")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        device = choose_device("layers_device")
+        dtype = choose_dtype(plan.model.dtype, "layers_dtype", device=device)
     if text is None:
         return
     settings = SensitivitySettings(text, num_windows=int(windows))
-    said, is_possible = "", False
+    said, can_start = "", False
     with shown_in_place():
         require_model(run)
         require_text_there(plan, run.fitted_folder)
-        said = _expectation(run, plan, settings, device)
-        is_possible = True
-    is_there = is_possible and found_before(run, plan, settings, device=device) is not None
+        if found_before(run, plan, settings, device=device, dtype=dtype) is not None:
+            said = "This is measured already."
+        else:
+            said = _expectation(run, plan, settings, device, dtype)
+            can_start = True
     left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
-    left.caption("This is measured already." if is_there else said)
+    left.caption(said)
     is_asked = right.button(
         "Measure",
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
         key="start_layers",
-        disabled=is_there or not is_possible,
+        disabled=not can_start,
     )
     if is_asked:
         point = (plan.method, plan.num_cached_heads)
-        workers.start(create_sensitivity(run, point=point, settings=settings, device=device))
+        workers.start(
+            create_sensitivity(run, point=point, settings=settings, device=device, dtype=dtype)
+        )
         st.rerun()
 
 
@@ -194,7 +206,9 @@ def _text(run: Run) -> str | None:
     return str(path.resolve())
 
 
-def _expectation(run: Run, plan: GroupingPlan, settings: SensitivitySettings, device: str) -> str:
+def _expectation(
+    run: Run, plan: GroupingPlan, settings: SensitivitySettings, device: str, dtype: str
+) -> str:
     """Say how much is read, how long it takes and how much memory.
 
     Raises
@@ -205,26 +219,24 @@ def _expectation(run: Run, plan: GroupingPlan, settings: SensitivitySettings, de
     model = look_at(run.search.model, run.search.revision)
     if isinstance(model, QCQAError):
         raise model.with_traceback(None)
-    num_windows, num_tokens = _amount(run, plan, settings)
-    # Its pace is this machine's, as far as is known.
-    where = probable_device(device)
-    before = _newest(one for one in _all_found(run) if one.device.startswith(where))
-    needs = sensitivity_needs(model, plan, num_tokens, before=before)
+    text = _amount(run, plan, settings)
+    estimate = estimated_sensitivity(
+        run, model, plan, text, device=probable_device(device), dtype=dtype
+    )
     said = (
-        f"Reads {counted(num_tokens, 'token')} in {counted(num_windows, 'window')}, with the "
-        f"source and {counted(len(reduced_layers(plan)), 'layer')} one at a time: about "
-        f"{about(needs.seconds)} and {needs.memory_bytes / 2**30:.1f} GiB of memory."
+        f"Reads {counted(text.num_windows, 'window')}, with the source and "
+        f"{counted(len(reduced_layers(plan)), 'layer')} one at a time. {tell_estimate(estimate)}"
     )
     if plan.calibration is not None and not run.fitted_folder.holds(plan):
         said += (
-            " Before that the plan is fitted on its calibration text, which takes minutes on a CPU"
-            " and twice the memory; it is kept for the next time."
+            " Part of it is fitting the plan on its calibration text; that is kept for the next"
+            " time."
         )
     return said
 
 
-def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> tuple[int, int]:
-    """Return how many windows and tokens are read.
+def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> TextAmount:
+    """Return how much of the text is read.
 
     Raises
     ------
@@ -245,12 +257,12 @@ def _looked_at(
     _run: Run,
     _plan: GroupingPlan,
     _settings: SensitivitySettings,
-) -> tuple[int, int] | QCQAError:
+) -> TextAmount | QCQAError:
     # Here, because it loads torch: the page does without until the form is opened.
     from qcqa.use_cases.sensitivity import require_sensitivity
 
     try:
-        amount = require_sensitivity(
+        return require_sensitivity(
             _run.search.model,
             _plan,
             _settings,
@@ -259,4 +271,3 @@ def _looked_at(
         )
     except QCQAError as error:
         return error
-    return amount.num_windows, amount.num_tokens

@@ -1,14 +1,14 @@
 """``qcqa evaluate``: the measured quality, speed and memory of plans beside their source."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
-from qcqa.cli.jobs import start_or_carry_out
+from qcqa.cli.jobs import print_estimate, start_or_carry_out
 from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.model_options import (
     DeviceOption,
@@ -17,12 +17,11 @@ from qcqa.cli.model_options import (
     RevisionOption,
 )
 from qcqa.cli.origin import tell_unfinished
-from qcqa.cli.output import JsonOption, console, print_json, print_pairs, progress_bar
+from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, newest_figures
 from qcqa.files import require_writable
 from qcqa.plan_file import load_plan, save_plan
-from qcqa.report.preflight import measure_facts, memory_warning
 from qcqa.runs.evaluations import create_evaluation, evaluation_before_start
 from qcqa.runs.pace import measuring_pace
 from qcqa.runs.run import Run
@@ -172,15 +171,7 @@ def _dry_run(
         run, points=points, benchmark=benchmark, device=device, dtype=dtype
     )
     pace, timed = measuring_pace(jobs_with_those_of(run), like=config)
-    estimate = counted.at_pace(pace, timed_jobs=timed)
-    warning = memory_warning(estimate)
-    if as_json:
-        seconds = {"low": estimate.low, "high": estimate.high}
-        print_json({**asdict(estimate), "seconds": seconds, "warning": warning})
-        return
-    print_pairs(measure_facts(estimate))
-    if warning:
-        console.print(warning, markup=False)
+    print_estimate(counted.at_pace(pace, timed_jobs=timed), as_json=as_json)
 
 
 def _measure_here(

@@ -12,6 +12,7 @@ from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
 from qcqa.converted import Converted
 from qcqa.errors import RunError
+from qcqa.report.preflight import measure_facts, memory_warning
 from qcqa.runs.config import (
     ConversionConfig,
     EvaluationConfig,
@@ -27,6 +28,7 @@ from qcqa.runs.run import Run
 from qcqa.runs.sensitivities import found_of
 from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
+from qcqa.use_cases.measure_estimate import MeasureEstimate
 
 RunArgument = Annotated[
     str,
@@ -46,6 +48,18 @@ def start_or_carry_out(run: Run, *, detach: bool, as_json: bool) -> None:
         print_json({"run": run.id, "folder": str(run.folder)})
     else:
         console.print(f"Started {run.id}. Watch it with: qcqa runs show {name_of(run)}")
+
+
+def print_estimate(estimate: MeasureEstimate, *, as_json: bool) -> None:
+    """Print what a job will take, and warn where memory is too small."""
+    warning = memory_warning(estimate)
+    if as_json:
+        seconds = {"low": estimate.low, "high": estimate.high}
+        print_json({**asdict(estimate), "seconds": seconds, "warning": warning})
+        return
+    print_pairs(measure_facts(estimate))
+    if warning:
+        console.print(warning, markup=False)
 
 
 def name_of(run: Run) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.cli.output import console, print_table
-from qcqa.comparable import text_label
 from qcqa.evaluated import Benchmark, Evaluated
-from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
+from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of, text_label
 from qcqa.plan import Measurement
 from qcqa.report.measured import data_title
 from qcqa.report.palette import method_style

@@ -8,7 +8,7 @@ import typer
 
 from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
-from qcqa.cli.jobs import print_outcome, start_or_carry_out
+from qcqa.cli.jobs import name_of, print_estimate, print_outcome, start_or_carry_out
 from qcqa.cli.layers import print_layers
 from qcqa.cli.model_options import (
     DeviceOption,
@@ -16,11 +16,11 @@ from qcqa.cli.model_options import (
     ModelInsteadArgument,
     RevisionOption,
 )
-from qcqa.cli.output import JsonOption, print_json, progress_bar
+from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.plan_file import load_plan
 from qcqa.runs.plans import plan_of_run
-from qcqa.runs.sensitivities import create_sensitivity, found_before
+from qcqa.runs.sensitivities import create_sensitivity, found_before, sensitivity_before_start
 from qcqa.runs.store import find_run
 from qcqa.sensitivity import SensitivitySettings
 from qcqa.user_path import as_meant, user_path
@@ -69,6 +69,9 @@ def sensitivity(
     detach: Annotated[
         bool, typer.Option("--detach", help="With --run: measure in the background.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --run: say what it takes, and measure nothing.")
+    ] = False,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,6 +86,8 @@ def sensitivity(
     --------
         qcqa sensitivity --run demo --budget 0.5 -m qcqa-ac --text demo
 
+        qcqa sensitivity --run runs/llama -m gqa --text wiki.txt --limit 32 --dry-run
+
         qcqa sensitivity --run runs/llama -m gqa --text wiki.txt --limit 32 --detach
 
         qcqa sensitivity ./Llama-2-7b-hf --plan plan.json --text wiki.txt --json
@@ -91,9 +96,10 @@ def sensitivity(
         raise EvaluationError("no text to measure on", expected="--text FILE")
     settings = SensitivitySettings(text, num_windows=limit, window_tokens=window)
     if run is None:
-        if budget or method or detach:
+        if budget or method or detach or dry_run:
             raise EvaluationError(
-                "--budget, --method or --detach without a run", expected="--run RUN with them"
+                "--budget, --method, --detach or --dry-run without a run",
+                expected="--run RUN with them",
             )
         _measure_here(model, plan, settings, revision, device, dtype, as_json=as_json)
         return
@@ -105,12 +111,24 @@ def sensitivity(
     search = find_run(run)
     heads = heads_within_ratio(search.result().spec, parse_ratio(budget or "0.5"))
     chosen = plan_of_run(search, heads, method=method)
+    point = (chosen.method, heads)
     before = found_before(search, chosen, settings, device=device, dtype=dtype)
     if before is not None:
-        print_outcome(before, as_json=as_json)
+        if not dry_run:
+            print_outcome(before, as_json=as_json)
+        elif as_json:
+            print_json({"measured": before.id})
+        else:
+            console.print(f"This is measured already: qcqa runs show {name_of(before)}")
+        return
+    if dry_run:
+        estimate = sensitivity_before_start(
+            search, point=point, settings=settings, device=device, dtype=dtype
+        )
+        print_estimate(estimate, as_json=as_json)
         return
     measurement = create_sensitivity(
-        search, point=(chosen.method, heads), settings=settings, device=device, dtype=dtype
+        search, point=point, settings=settings, device=device, dtype=dtype
     )
     start_or_carry_out(measurement, detach=detach, as_json=as_json)
 

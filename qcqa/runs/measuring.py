@@ -50,7 +50,7 @@ def estimated_evaluation(
     device, dtype : str
         ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
     """
-    work = _workload(run, model, plans, has_source=has_source, device=device, dtype=dtype)
+    work = workload_of(run, model, plans, has_source=has_source, device=device, dtype=dtype)
     return estimate_evaluation(work, benchmark, tokens=tokens)
 
 
@@ -64,7 +64,7 @@ def estimated_generation(
     dtype: str,
 ) -> MeasureEstimate:
     """Return what a generation takes, by the count of operations; as above."""
-    work = _workload(run, model, plans, has_source=True, device=device, dtype=dtype)
+    work = workload_of(run, model, plans, has_source=True, device=device, dtype=dtype)
     return estimate_generation(
         work,
         prompt_tokens=len(settings.prompt) // _CHARACTERS_PER_TOKEN + 1,
@@ -91,7 +91,7 @@ def torch_device(device: str) -> str:
     return default_device()
 
 
-def _workload(
+def workload_of(
     run: Run,
     model: ModelReport,
     plans: Sequence[GroupingPlan],
@@ -100,6 +100,7 @@ def _workload(
     device: str,
     dtype: str,
 ) -> Workload:
+    """Return the models that a job on plans of a search runs; parameters as above."""
     chosen = dtype_here(dtype, model.spec.dtype, device=device)
     is_half = chosen.name in ("bfloat16", "float16")
     kept = run.fitted_folder

@@ -1,5 +1,6 @@
 """Measurements of what each layer of a plan does alone: runs inside a search's directory."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,10 +10,20 @@ from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import SensitivityConfig
 from qcqa.runs.jobs import jobs_of
+from qcqa.runs.measuring import torch_device, workload_of
 from qcqa.runs.new import write_new_job
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run
-from qcqa.sensitivity import LayerSensitivity, SensitivitySettings, load_sensitivity
+from qcqa.sensitivity import (
+    LayerSensitivity,
+    SensitivitySettings,
+    TextAmount,
+    digest_of_text,
+    load_sensitivity,
+)
+from qcqa.use_cases.inspect import ModelReport, inspect_model
+from qcqa.use_cases.measure_estimate import MeasureEstimate
+from qcqa.use_cases.sensitivity_estimate import estimate_sensitivity
 from qcqa.user_path import existing_file
 
 #: Files of a measurement: what came of it, and what it has scored while it is not at its end.
@@ -42,22 +53,74 @@ def create_sensitivity(
         If there is no plan at the point or no heads share in it, the text cannot be used or is
         what the plan was calibrated on, or the run's directory cannot be written.
     """
-    method, max_cached_heads = point
-    plan = plan_of_run(run, max_cached_heads, method=method)
-    config = SensitivityConfig(
-        name=f"{METHODS[method].label} at {100 * plan.kv_ratio:.3g} %",
-        created=utc_now(),
-        point=point,
-        settings=_from_anywhere(settings),
-        device=device,
-        dtype=dtype,
-    )
+    config = _config(run, point, settings, device, dtype)
     require_possible(run, config)
     return write_new_job(run, config)
 
 
-def require_possible(run: Run, config: SensitivityConfig) -> None:
+def sensitivity_before_start(
+    run: Run,
+    *,
+    point: tuple[str, int],
+    settings: SensitivitySettings,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> MeasureEstimate:
+    """Return what a measurement of a plan's layers takes; nothing is written.
+
+    Parameters and errors are those of :func:`create_sensitivity`.
+    """
+    config = _config(run, point, settings, device, dtype)
+    return estimated_sensitivity(
+        run,
+        inspect_model(run.search.model, revision=run.search.revision),
+        plan_to_measure(run, config),
+        require_possible(run, config),
+        device=torch_device(device),
+        dtype=dtype,
+    )
+
+
+def estimated_sensitivity(
+    run: Run,
+    model: ModelReport,
+    plan: GroupingPlan,
+    text: TextAmount,
+    *,
+    device: str,
+    dtype: str,
+) -> MeasureEstimate:
+    """Return what measuring the layers of a plan takes, by what was measured here before.
+
+    Parameters
+    ----------
+    run : Run
+        The search.
+    model : ModelReport
+        What :func:`~qcqa.use_cases.inspect.inspect_model` says of its model.
+    plan : GroupingPlan
+        Whose layers are to be measured.
+    text : TextAmount
+        What :func:`require_possible` returns.
+    device, dtype : str
+        ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+    """
+    work = workload_of(run, model, [plan], has_source=True, device=device, dtype=dtype)
+    like = (
+        found
+        for _, found in _all_found(run)
+        if found.device.startswith(work.device) and found.dtype == work.dtype.name
+    )
+    return estimate_sensitivity(work, plan, text, before=next(like, None))
+
+
+def require_possible(run: Run, config: SensitivityConfig) -> TextAmount:
     """Refuse a measurement that cannot come to an end; loads no weights.
+
+    Returns
+    -------
+    TextAmount
+        What is read of the text.
 
     Raises
     ------
@@ -67,7 +130,7 @@ def require_possible(run: Run, config: SensitivityConfig) -> None:
     # Here, because it loads torch, as the worker will.
     from qcqa.use_cases.sensitivity import require_sensitivity
 
-    require_sensitivity(
+    return require_sensitivity(
         run.search.model,
         plan_to_measure(run, config),
         config.settings,
@@ -119,6 +182,8 @@ def found_before(
 ) -> Run | None:
     """Return the newest measurement that has found what another one would find, or None.
 
+    One is of no use whose text says something else by now, or that did not keep what it said.
+
     Parameters
     ----------
     run : Run
@@ -134,16 +199,42 @@ def found_before(
         If the text is not there.
     """
     settings = _from_anywhere(settings)
-    for measurement in sensitivities_of(run):
+    wanted = (plan.digest, digest_of_text(settings.text))
+    for measurement, found in _all_found(run):
         config = measurement.config
-        if not isinstance(config, SensitivityConfig):
-            continue
-        if (config.settings, config.device, config.dtype) != (settings, device, dtype):
-            continue
-        with suppress(RunError):
-            if found_of(measurement).plan_digest == plan.digest:
-                return measurement
+        if (
+            isinstance(config, SensitivityConfig)
+            and (config.settings, config.device, config.dtype) == (settings, device, dtype)
+            and (found.plan_digest, found.text_digest) == wanted
+        ):
+            return measurement
     return None
+
+
+def _all_found(run: Run) -> Iterator[tuple[Run, LayerSensitivity]]:
+    """Yield the finished measurements of a search and what they found, newest first."""
+    for measurement in sensitivities_of(run):
+        with suppress(RunError):
+            yield measurement, found_of(measurement)
+
+
+def _config(
+    run: Run,
+    point: tuple[str, int],
+    settings: SensitivitySettings,
+    device: str,
+    dtype: str,
+) -> SensitivityConfig:
+    method, max_cached_heads = point
+    plan = plan_of_run(run, max_cached_heads, method=method)
+    return SensitivityConfig(
+        name=f"{METHODS[method].label} at {100 * plan.kv_ratio:.3g} %",
+        created=utc_now(),
+        point=point,
+        settings=_from_anywhere(settings),
+        device=device,
+        dtype=dtype,
+    )
 
 
 def _from_anywhere(settings: SensitivitySettings) -> SensitivitySettings:

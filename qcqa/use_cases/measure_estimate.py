@@ -30,6 +30,8 @@ _DISK_BYTES_PER_SECOND = 1e9
 _BYTES_PER_SECOND, _LAYER_SECONDS = 8e9, 4e-4
 #: Of a type that is fast in products of matrices: a model does other things beside.
 _LEAST_SLOWDOWN = 0.5
+#: Where a config does not say so.
+_USUAL_VOCABULARY = 2**15
 #: A log-likelihood of one token, for each word of the vocabulary and each model.
 _WORD_SECONDS = 3e-9
 #: A GPU is so many times as fast as this machine's processor: a guess, until something was timed.
@@ -159,6 +161,21 @@ class Workload:
             size += copy + 4 * attention + 2 * 4 * CALIBRATION_TOKENS * spec.hidden_size
         return size
 
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that are read at once, at most."""
+        return max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // self._vocabulary))
+
+    def logits_bytes(self, tokens: int, *, models: int = 1) -> int:
+        """Return the predictions for tokens, of each model, and what is made of them in float32."""
+        elements = tokens * self._vocabulary
+        chunks = 4 * min(elements, _CHUNK_ELEMENTS) * 4
+        return models * elements * _bytes(self.dtype.name) + chunks
+
+    @property
+    def _vocabulary(self) -> int:
+        return self.model.vocab_size or _USUAL_VOCABULARY
+
     def _speed(self) -> float:
         if self.device != "cpu":
             return _GPU_SPEEDUP * model_speed()
@@ -191,7 +208,8 @@ def estimate_evaluation(work: Workload, benchmark: Benchmark, *, tokens: int) ->
         timed = _ROUNDS * load.batch_size * (load.context_tokens + load.new_tokens)
         seconds += readings * _ROUNDS * _turn_seconds(work, load)
     memory = work.memory_bytes() + max(
-        _logits_bytes(work) if tokens or asked else 0, _cache_bytes(work, load) if load else 0
+        work.logits_bytes(work.batch_tokens) if tokens or asked else 0,
+        _cache_bytes(work, load) if load else 0,
     )
     return MeasureEstimate(
         work.num_models,
@@ -235,12 +253,3 @@ def _cache_bytes(work: Workload, load: DecodeLoad) -> int:
 def _bytes(dtype: str) -> int:
     """Return the bytes of a number; models may run in a type in which no cache is kept."""
     return DTYPE_BYTES.get(dtype, 8)
-
-
-def _logits_bytes(work: Workload) -> int:
-    """Return the predictions of a batch, and what is made of them in float32."""
-    vocabulary = work.model.vocab_size or 1
-    batch = max(1, min(_MOST_TOKENS_OF_A_BATCH, _LOGITS_OF_A_BATCH // vocabulary))
-    elements = batch * vocabulary
-    chunks = 4 * min(elements, _CHUNK_ELEMENTS) * 4
-    return elements * _bytes(work.dtype.name) + chunks

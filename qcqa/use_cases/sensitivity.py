@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +23,8 @@ from qcqa.progress import JobProgress, OnJobProgress
 from qcqa.sensitivity import (
     LayerSensitivity,
     SensitivitySettings,
+    TextAmount,
+    digest_of_text,
     num_passes,
     reduced_layers,
 )
@@ -36,20 +37,6 @@ _BATCH_TOKENS = 2048
 
 #: Of the whole work, where the plan's model has to be made by a calibration: a guess.
 _MAKING_SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class TextAmount:
-    """How much of a text is read.
-
-    Parameters
-    ----------
-    num_windows, num_tokens : int
-        Windows, and tokens whose predictions count.
-    """
-
-    num_windows: int
-    num_tokens: int
 
 
 def layer_sensitivity(
@@ -120,6 +107,7 @@ def layer_sensitivity(
     ) as models:
         models.require_text(plan)
         # Quick to fail, unlike the weights.
+        text_digest = digest_of_text(settings.text)
         windows = _windows(models.config, models.tokenizer, settings)
         is_made = plan.calibration is None or (fitted is not None and fitted.holds(plan))
         measurement = _Measurement(
@@ -127,6 +115,7 @@ def layer_sensitivity(
             plan,
             settings,
             windows,
+            text_digest=text_digest,
             kept=kept,
             making_share=0.0 if is_made else _MAKING_SHARE,
             on_progress=on_progress,
@@ -167,7 +156,9 @@ def require_sensitivity(
     models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
     windows = _windows(models.config, models.tokenizer, settings)
     models.require_text(plan)
-    return TextAmount(len(windows), sum(len(one.query.targets) for one in windows))
+    return TextAmount(
+        len(windows), sum(len(one.query.targets) for one in windows), _longest(windows)
+    )
 
 
 def _require_shared(plan: GroupingPlan) -> None:
@@ -197,6 +188,11 @@ def _windows(
     return sorted(chosen, key=lambda one: -len(one.query.token_ids))
 
 
+def _longest(windows: Sequence[Window]) -> int:
+    """Return the tokens of the first of some windows, with the last that is predicted."""
+    return len(windows[0].query.token_ids) + 1
+
+
 class _Measurement:
     """One plan's layers, measured batch by batch.
 
@@ -208,6 +204,8 @@ class _Measurement:
         As in :func:`layer_sensitivity`.
     windows : sequence of Window
         Of the text, the longest first.
+    text_digest : str
+        :func:`~qcqa.sensitivity.digest_of_text` of it.
     making_share : float
         Of the whole work, what making the plan's model takes.
     """
@@ -219,12 +217,13 @@ class _Measurement:
         settings: SensitivitySettings,
         windows: Sequence[Window],
         *,
+        text_digest: str,
         kept: Path | None,
         making_share: float,
         on_progress: OnJobProgress | None,
     ):
         self._models, self._plan, self._settings = models, plan, settings
-        self._windows = windows
+        self._windows, self._text_digest = windows, text_digest
         self._layers = reduced_layers(plan)
         self._kept = kept
         self._making_share = making_share
@@ -286,7 +285,7 @@ class _Measurement:
             kv_ratio=plan.kv_ratio,
             plan_digest=plan.digest,
             settings=self._settings,
-            window_tokens=len(self._windows[0].query.token_ids) + 1,
+            window_tokens=_longest(self._windows),
             num_windows=len(self._windows),
             num_tokens=num_tokens,
             device=self._models.where["device"],
@@ -295,6 +294,7 @@ class _Measurement:
             token_passes=num_tokens * num_passes(plan),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             layers=scores.effects(self._layers, len(plan.layers)),
+            text_digest=self._text_digest,
         )
 
     def _on_making(self, what: str, layer: int, total: int, done: float) -> None:

@@ -19,6 +19,7 @@ from qcqa.sensitivity import (
     LayerEffect,
     LayerSensitivity,
     SensitivitySettings,
+    digest_of_text,
     num_passes,
     save_sensitivity,
 )
@@ -74,6 +75,7 @@ def measure() -> Callable[..., Run]:
             token_passes=2000 * num_passes(plan),
             finished="2026-11-27T10:00:00+00:00",
             layers=tuple(layers),
+            text_digest=digest_of_text(SETTINGS.text),
         )
         save_sensitivity(found, made.folder / FOUND)
         return made
@@ -106,11 +108,10 @@ def test_what_is_asked_is_what_is_started(
     app = opened(open_app)
     assert "layer_effects" not in charts(app)
     said = text(app)
-    assert "tokens in 16 windows" in said
-    assert "3 layers one at a time: about" in said
-    assert "GiB of memory" in said
+    assert "Reads 16 windows, with the source and 3 layers one at a time. About" in said
+    assert "of memory" in said
     app.number_input(key="layers_windows").set_value(4).run()
-    assert "tokens in 4 windows" in text(app)
+    assert "Reads 4 windows" in text(app)
     app.button(key="start_layers").click().run()
     assert not app.exception
     (job,) = started
@@ -119,6 +120,23 @@ def test_what_is_asked_is_what_is_started(
     assert isinstance(config, SensitivityConfig)
     assert config.point == ("gqa", 24)
     assert config.settings == replace(SETTINGS, num_windows=4)
+
+
+def test_the_type_is_chosen_and_told_with_what_it_takes(
+    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+) -> None:
+    make_run()
+    app = opened(open_app)
+    memory = []
+    for dtype in ("bfloat16", "float32"):
+        app.selectbox(key="layers_dtype").set_value(dtype).run()
+        (told,) = re.findall(rf"in {dtype}: .* about ([\d.]+) MiB of memory", text(app))
+        memory.append(float(told))
+    assert memory[0] < memory[1]
+    app.button(key="start_layers").click().run()
+    config = started[0].config
+    assert isinstance(config, SensitivityConfig)
+    assert config.dtype == "float32"
 
 
 def test_what_was_measured_stands_beside_the_bars_of_its_plan_alone(
@@ -150,7 +168,7 @@ def test_the_same_again_is_not_offered_and_the_pace_of_this_machine_counts(
     app.number_input(key="layers_windows").set_value(8).run()
     assert not app.button(key="start_layers").disabled
     # Half as much as what took ten minutes.
-    assert re.search("about [456] minutes", text(app))
+    assert re.search("[34] to [678] minutes, judging by 1 job on this machine", text(app))
 
 
 def test_a_measurement_at_work_is_followed(
@@ -227,7 +245,7 @@ def test_a_text_file_of_ones_own_is_read(
     app = opened(open_app)
     app.button_group(key="layers_text").set_value("Text file").run()
     app.text_input(key="layers_file").set_value(f'"{tmp_path / "own.txt"}"').run()
-    assert "in 1 window" in text(app)
+    assert "Reads 1 window," in text(app)
     app.button(key="start_layers").click().run()
     config = started[0].config
     assert isinstance(config, SensitivityConfig)

@@ -31,6 +31,35 @@ def test_a_runs_plan_is_measured_once_and_kept(qcqa: Qcqa, demo_run: Path) -> No
     assert [one["run"] for one in listed] == [job.id]
 
 
+def test_a_dry_run_says_what_it_takes_and_measures_nothing(qcqa: Qcqa, demo_run: Path) -> None:
+    asked = ("sensitivity", "--run", demo_run, *FEW, "--dry-run")
+    called = qcqa(*asked, "--dtype", "bfloat16")
+    assert called.code == 0, called.err
+    said = " ".join(called.out.split())
+    for part in ("Models 7 ", "Tokens about ", "Time ", "Memory about ", "Type bfloat16: as asked"):
+        assert part in said
+    own, other = (
+        json.loads(qcqa(*asked, "--dtype", dtype, "--json").out)
+        for dtype in ("bfloat16", "float32")
+    )
+    assert own["models"] == 7
+    assert own["seconds"]["low"] < own["seconds"]["high"]
+    assert own["memory_bytes"] < other["memory_bytes"]
+    assert not (demo_run / "sensitivity").exists()
+    refused = qcqa("sensitivity", "--run", demo_run, *FEW, "--dry-run", "--text", "none.txt")
+    assert (refused.code, refused.out) == (2, "")
+
+
+def test_a_dry_run_says_what_is_measured_already(qcqa: Qcqa, demo_run: Path) -> None:
+    asked = ("sensitivity", "--run", demo_run, *FEW)
+    assert qcqa(*asked).code == 0
+    (job,) = sensitivities_of(open_run(demo_run))
+    assert f"measured already: qcqa runs show {job.id}" in " ".join(
+        qcqa(*asked, "--dry-run").out.split()
+    )
+    assert json.loads(qcqa(*asked, "--dry-run", "--json").out) == {"measured": job.id}
+
+
 def test_the_table_has_a_line_per_layer_and_says_which_moves_most(
     qcqa: Qcqa, demo_run: Path
 ) -> None:
@@ -81,7 +110,8 @@ def test_in_the_background_it_is_a_run_to_watch(qcqa: Qcqa, demo_run: Path) -> N
         (("--run", "run", "-m", "magic", "--text", "demo"), "method 'magic'"),
         (("demo", "--run", "run", "--text", "demo"), "--run with a model"),
         (("demo", "--text", "demo"), "neither a run nor a model with a plan"),
-        (("demo", "--text", "demo", "--detach"), "--detach without a run"),
+        (("demo", "--text", "demo", "--detach"), "--detach or --dry-run without a run"),
+        (("demo", "--text", "demo", "--dry-run"), "--dry-run without a run"),
     ],
 )
 def test_what_is_not_clear_is_one_line(

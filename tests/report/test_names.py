@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from qcqa.budget import CacheLoad
-from qcqa.comparable import conditions_of, text_label
+from qcqa.comparable import conditions_of
 from qcqa.evaluated import Evaluated
-from qcqa.metric import data_label, figure_label
+from qcqa.metric import _DATA_LABELS, data_label, figure_label, text_label
 from qcqa.report.accuracy import accuracy_figure
 from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.comparison import comparison_table
@@ -18,6 +18,7 @@ from qcqa.report.measured import metric_title, metrics_of
 from qcqa.report.palette import method_style, source_text
 from qcqa.report.pareto import pareto_figure
 from qcqa.search_result import SearchResult
+from qcqa.sensitivity import SensitivitySettings
 
 METRIC = "heldout/accuracy"
 
@@ -85,6 +86,16 @@ def test_no_chart_and_no_table_calls_a_grouped_source_mha(
 )
 def test_figures_are_called_by_readable_names(metric: str, label: str) -> None:
     assert figure_label(metric) == label
+
+
+def test_a_text_has_one_name_wherever_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, measure: Callable[..., Evaluated]
+) -> None:
+    for text in ("demo", "/data/texts/my_notes.txt"):
+        assert SensitivitySettings(text).text_name == text_label(text)
+    monkeypatch.setitem(_DATA_LABELS, "heldout", "unseen stories")
+    assert SensitivitySettings("demo").text_name == "unseen stories"
+    assert conditions_of([measure(limit=400)], METRIC)[0].label.endswith("unseen stories")
 
 
 def test_axes_switches_and_conditions_have_no_raw_names(measure: Callable[..., Evaluated]) -> None:

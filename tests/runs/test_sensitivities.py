@@ -1,5 +1,7 @@
 """Measurements of a plan's layers: made, carried out, stopped, resumed, and taken along."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from qcqa.runs.sensitivities import (
     found_before,
     found_of,
     sensitivities_of,
+    sensitivity_before_start,
 )
 from qcqa.runs.store import find_run
 from qcqa.runs.worker import Cancelled, work
 from qcqa.sensitivity import SensitivitySettings
+from qcqa.use_cases.measure_estimate import MeasureEstimate
 from qcqa.use_cases.plan import plan_of_result
 
 FEW = SensitivitySettings("demo", num_windows=3, window_tokens=32)
@@ -65,6 +69,56 @@ def test_what_was_found_before_is_found_by_what_was_asked(search: Run) -> None:
     assert found_before(search, other, FEW) is None
     assert found_before(search, plan, FEW, dtype="float32") is None
     assert found_before(search, plan, SensitivitySettings("demo")) is None
+
+
+def test_a_text_that_was_edited_is_measured_again(search: Run, tmp_path: Path) -> None:
+    plan = plan_of_result(search.result(), 48, method="gqa")
+    text = tmp_path / "own.txt"
+    old = "The cat sat by the door and looked at the dog."
+    new = "The dog ran to the tree and barked at the bird."
+    text.write_text(old)
+    settings = SensitivitySettings(str(text), num_windows=3, window_tokens=32)
+    made = create(search, settings=settings)
+    work(made)
+    text.write_text(new)
+    assert found_before(search, plan, settings) is None
+    again = create(search, settings=settings)
+    work(again)
+    assert found_of(again).layers != found_of(made).layers
+    for content, expected in ((new, again), (old, made)):
+        text.write_text(content)
+        before = found_before(search, plan, settings)
+        assert before is not None
+        assert before.id == expected.id
+
+
+def test_figures_of_an_earlier_release_are_shown_and_not_taken_for_what_the_text_says(
+    search: Run,
+) -> None:
+    plan = plan_of_result(search.result(), 48, method="gqa")
+    made = create(search)
+    work(made)
+    found, path = found_of(made), made.folder / FOUND
+    content = json.loads(path.read_text())
+    del content["text_digest"]
+    path.write_text(json.dumps(content))
+    assert found_of(made) == replace(found, text_digest=None)
+    assert found_before(search, plan, FEW) is None
+
+
+def test_what_it_takes_is_known_from_a_measurement_in_the_same_type(search: Run) -> None:
+    def before_start(dtype: str) -> MeasureEstimate:
+        return sensitivity_before_start(search, point=POINT, settings=FEW, dtype=dtype)
+
+    own, other = (before_start(dtype) for dtype in ("float32", "bfloat16"))
+    assert (own.models, own.timed_jobs, other.timed_jobs) == (7, 0, 0)
+    assert own.memory_bytes > other.memory_bytes
+    assert sensitivities_of(search) == []
+    made = create(search, dtype="float32")
+    work(made)
+    assert before_start("float32").tokens == found_of(made).num_tokens
+    assert before_start("float32").timed_jobs == 1
+    assert before_start("bfloat16").timed_jobs == 0
 
 
 def test_what_cannot_be_measured_leaves_no_folder(search: Run) -> None:
