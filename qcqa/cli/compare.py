@@ -33,7 +33,7 @@ def compare(
     ] = None,
     budgets: Annotated[
         str, typer.Option("--budgets", help="Shares of the source's KV cache.")
-    ] = "0.75,0.5,0.25,0.125",
+    ] = "75%,50%,25%,12.5%",
     context: Annotated[int, typer.Option("--context", help="Tokens of a sequence.")] = 4096,
     batch: BatchOption = 1,
     dtype: DtypeOption = None,

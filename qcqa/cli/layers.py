@@ -1,7 +1,9 @@
 """What each layer of a plan does alone, as a table."""
 
 from qcqa.cli.output import console, print_table
+from qcqa.report.kv_axis import size_text
 from qcqa.report.layer_effects import conditions_text, effects_sentence
+from qcqa.report.palette import method_style
 from qcqa.sensitivity import LayerEffect, LayerSensitivity
 
 
@@ -12,6 +14,8 @@ def print_layers(found: LayerSensitivity) -> None:
         for number, layer in enumerate(found.layers)
     ]
     print_table(rows)
+    style = method_style(found.method)
+    console.print(f"Layers of {style.label} at {size_text(100 * found.kv_ratio, 'percent')}:")
     # Sentences are broken where the terminal ends, and have nothing to be coloured.
     console.print(effects_sentence(found), highlight=False)
     console.print(conditions_text(found), highlight=False, style="dim")

@@ -16,6 +16,7 @@ from qcqa.cli.model_options import (
     ModelInsteadArgument,
     RevisionOption,
 )
+from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import EvaluationError
 from qcqa.plan_file import load_plan
@@ -84,7 +85,7 @@ def sensitivity(
 
     Examples
     --------
-        qcqa sensitivity --run demo --budget 0.5 -m qcqa-ac --text demo
+        qcqa sensitivity --run demo --budget 50% -m qcqa-ac --text demo
 
         qcqa sensitivity --run runs/llama -m gqa --text wiki.txt --limit 32 --dry-run
 
@@ -109,11 +110,12 @@ def sensitivity(
             expected="either a run, which names its model, or a model with a plan",
         )
     search = find_run(run)
-    heads = heads_within_ratio(search.result().spec, parse_ratio(budget or "0.5"))
+    heads = heads_within_ratio(search.result().spec, parse_ratio(budget or "50%"))
     chosen = plan_of_run(search, heads, method=method)
     point = (chosen.method, heads)
     before = found_before(search, chosen, settings, device=device, dtype=dtype)
     if before is not None:
+        tell_origin(search, chosen)
         if not dry_run:
             print_outcome(before, as_json=as_json)
         elif as_json:
@@ -125,11 +127,13 @@ def sensitivity(
         estimate = sensitivity_before_start(
             search, point=point, settings=settings, device=device, dtype=dtype
         )
+        tell_origin(search, chosen)
         print_estimate(estimate, as_json=as_json)
         return
     measurement = create_sensitivity(
         search, point=point, settings=settings, device=device, dtype=dtype
     )
+    tell_origin(search, chosen)
     start_or_carry_out(measurement, detach=detach, as_json=as_json)
 
 

@@ -1,8 +1,6 @@
 """Measurements in words, where they are listed."""
 
-from pathlib import Path
-
-from qcqa.metric import DIFFERENCE, metric_of
+from qcqa.metric import DIFFERENCE, metric_of, text_label
 from qcqa.report.measured import short_name
 from qcqa.report.wording import counted, listed
 from qcqa.runs.measurements import Measured
@@ -14,8 +12,7 @@ def measurement_title(measured: Measured) -> str:
     if own.speed:
         what = f"Speed and memory, {own.speed.data}"
     elif own.text:
-        name = "held-out stories" if own.text == "demo" else Path(own.text).name
-        what = f"Text: {short_name(name)}"
+        what = f"Text: {short_name(text_label(own.text))}"
     else:
         what = f"Tasks: {short_name(', '.join(own.tasks))}"
     told = [what]

@@ -44,7 +44,7 @@ def create_included_evaluation(search: Run) -> Run:
         As :func:`~qcqa.runs.evaluations.create_evaluation`.
     """
     points = points_along(search.result(), MEASURED_AT)
-    # The same on every machine, whichever type is its fastest.
+    # In the checkpoint's own type on every machine, whichever is its fastest.
     return create_evaluation(
-        search, points=points, benchmark=BENCHMARK, device="cpu", dtype="float32"
+        search, points=points, benchmark=BENCHMARK, device="cpu", dtype="bfloat16"
     )

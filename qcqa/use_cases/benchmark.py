@@ -1,7 +1,7 @@
 """The parts of a benchmark, each with its data: what one model is put through."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from qcqa.evaluate import (
     text_windows,
 )
 from qcqa.evaluate.harness import harness_module
+from qcqa.evaluate.windows import Window
 from qcqa.evaluated import Benchmark
 from qcqa.metric import data_label
 from qcqa.packaged import DEMO_TEXT
@@ -119,6 +120,23 @@ def parts_of(benchmark: Benchmark) -> Iterator[Part]:
         yield TaskPart(task, benchmark)
 
 
+def require_enough(windows: Sequence[Window], name: str) -> None:
+    """Refuse windows of a text that score too few tokens.
+
+    Raises
+    ------
+    EvaluationError
+        If they are fewer than :data:`FEWEST_SCORED_TOKENS`.
+    """
+    scored = sum(len(window.query.targets) for window in windows)
+    if scored < FEWEST_SCORED_TOKENS:
+        raise EvaluationError(
+            f"the text {name} has {scored} tokens to score",
+            expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
+            remedy="measure a longer text, or more of its windows",
+        )
+
+
 class TextPart(Part):
     """A text file, or the demo's text."""
 
@@ -148,13 +166,7 @@ class TextPart(Part):
             max_documents=self._most_documents,
             max_windows=self._most_windows,
         )
-        scored = sum(len(one.query.targets) for one in windows)
-        if scored < FEWEST_SCORED_TOKENS:
-            raise EvaluationError(
-                f"the text {self.name} has {scored} tokens to score",
-                expected=f"at least {FEWEST_SCORED_TOKENS}: fewer say nothing of a model",
-                remedy="measure a longer text, or more of its windows",
-            )
+        require_enough(windows, self.name)
         return sum(len(one.query.token_ids) for one in windows)
 
     def score(

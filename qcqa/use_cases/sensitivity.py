@@ -28,6 +28,7 @@ from qcqa.sensitivity import (
     num_passes,
     reduced_layers,
 )
+from qcqa.use_cases.benchmark import require_enough
 from qcqa.use_cases.layer_scores import LayerScores, load_layer_scores
 from qcqa.use_cases.plan_models import PlanModels, models_of, plan_label
 from qcqa.use_cases.texts_apart import refuse_calibration_text
@@ -184,6 +185,7 @@ def _windows(
     count = min(settings.num_windows, len(windows))
     places: list[int] = (np.arange(count) * len(windows) // count).tolist()
     chosen = [windows[place] for place in places]
+    require_enough(chosen, settings.text_name)
     # Like lengths together: little padding, and a batch that does not fit fails at once.
     return sorted(chosen, key=lambda one: -len(one.query.token_ids))
 
