@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,7 +11,7 @@ from pydantic import TypeAdapter, model_validator
 
 from qcqa.errors import EvaluationError
 from qcqa.files import write_text_atomically
-from qcqa.metric import data_of
+from qcqa.metric import DIFFERENCE, OF_TEXTS, data_of, metric_of
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import GroupingPlan, Measurement
@@ -26,6 +25,9 @@ _FORMAT = "qcqa-measured-2"
 
 #: File of a folder that names what is hidden of the rows that came with the package.
 _HIDDEN = "hidden.json"
+
+#: Begins the names of rows of which a part was deleted.
+_REST = "rest-"
 
 #: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name; ``tasks``,
 #: whose figures bear other names than theirs, so that nobody can tell them apart.
@@ -263,7 +265,7 @@ class Evaluated:
             return None
         if own.speed and data == own.speed.data:
             return "speed"
-        if own.text is not None and data == own.text_name and data not in own.tasks:
+        if self._is_of_text(metric):
             return "text"
         # A group's tasks begin with its name.
         of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
@@ -281,6 +283,8 @@ class Evaluated:
         benchmark = replace(
             self.benchmark,
             text=self.benchmark.text if "text" in kept else None,
+            # Without a text it says nothing.
+            limit_of=self.benchmark.limit_of if "text" in kept else "windows",
             tasks=tuple(task for task in self.benchmark.tasks if task in tasks),
             speed=self.benchmark.speed if "speed" in kept else None,
         )
@@ -290,8 +294,16 @@ class Evaluated:
 
     def _named_tasks(self) -> list[str]:
         """Return the tasks that some figure is named after."""
-        data = {data_of(figure) for figure in self.measured}
+        names = (figure.metric for figure in self.measured)
+        data = {data_of(name) for name in names if not self._is_of_text(name)}
         return [task for task in self.benchmark.tasks if task in data]
+
+    def _is_of_text(self, metric: str) -> bool:
+        """Return whether a figure is the text's: a task may bear the name of the text's file."""
+        if self.benchmark.text is None or data_of(metric) != self.benchmark.text_name:
+            return False
+        name = metric_of(metric).name.removesuffix(DIFFERENCE).removesuffix("_ratio")
+        return name in OF_TEXTS
 
     def figure(self, metric: str) -> Measurement | None:
         """Return the figure of this name, or None if it was not measured."""
@@ -306,15 +318,18 @@ def by_size(rows: Iterable[Evaluated]) -> tuple[Evaluated, ...]:
 def figures_of_plan(plan: GroupingPlan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
     """Return what was measured of the very model that a plan makes, whichever method found it.
 
-    Where several benchmarks have a figure, it is that of the most data; and that of the source's
+    Where several benchmarks have a figure, it is that of the most samples; and that of the source's
     own dtype before others.
     """
-    own = [row for row in rows if row.plan_digest == plan.digest]
-    own.sort(key=lambda row: (row.dtype != "auto", -(row.benchmark.limit or inf)))
     figures: dict[str, Measurement] = {}
-    for row in own:
+    ranks: dict[str, tuple[bool, int]] = {}
+    for row in rows:
+        if row.plan_digest != plan.digest:
+            continue
         for figure in row.measured:
-            figures.setdefault(figure.metric, figure)
+            rank = (row.dtype == "auto", figure.sample_count or 0)
+            if figure.metric not in ranks or rank > ranks[figure.metric]:
+                figures[figure.metric], ranks[figure.metric] = figure, rank
     return tuple(figures.values())
 
 
@@ -343,13 +358,34 @@ class MeasuredFolder:
     included: Path | None = None
 
     def rows(self) -> tuple[Evaluated, ...]:
-        """Return all rows that can be read, in the order of :func:`by_size`."""
-        return by_size(self._by_key().values())
+        """Return all rows that can be read, in the order of :func:`by_size`.
 
-    def _by_key(self) -> dict[str, Evaluated]:
-        names = {path.name for folder in self._folders() for path in folder.glob("*.json")}
-        keys = (name.removesuffix(".json") for name in sorted(names))
-        rows = ((key, self.row(key)) for key in keys)
+        What was measured here stands in for what the included rows say of the same.
+        """
+        own = self._own()
+        said = {(_model_of(row), part) for row in own.values() for part in row.parts().items()}
+        rows = list(own.values())
+        for key, row in self._shown().items():
+            again = [
+                name for name, how in row.parts().items() if (_model_of(row), (name, how)) in said
+            ]
+            rest = row.without(again)
+            if rest is not None and key not in own:
+                rows.append(rest)
+        return by_size(rows)
+
+    def _own(self) -> dict[str, Evaluated]:
+        """Return the rows that were measured here, by their keys."""
+        return _load_all(self.path)
+
+    def _shown(self) -> dict[str, Evaluated]:
+        """Return the included rows by their keys, without what is hidden of them."""
+        if self.included is None:
+            return {}
+        hidden = self._hidden()
+        rows = (
+            (key, row.without(hidden.get(key, ()))) for key, row in _load_all(self.included).items()
+        )
         return {key: row for key, row in rows if row is not None}
 
     def row(self, key: str) -> Evaluated | None:
@@ -377,21 +413,24 @@ class MeasuredFolder:
         """
         deleted, hidden, newly = 0, self._hidden(), 0
         try:
-            for key, row in self._by_key().items():
+            own = self._own()
+            for key, row in list(own.items()):
                 parts = row.parts().keys() & set(wanted(row))
                 if not parts:
                     continue
-                own = self.path / f"{key}.json"
-                if _load(own) is not None:
-                    rest = row.without(parts)
-                    if rest is not None:
-                        # Another name: under its own it would pass for the whole benchmark.
-                        self.save(_name_of_rest(key, rest), rest)
-                    own.unlink()
-                    deleted += 1
-                if self.included is not None and _load(self.included / f"{key}.json") is not None:
-                    newly += not parts <= set(hidden.get(key, ()))
+                del own[key]
+                rest = row.without(parts)
+                if rest is not None and not _says_the_same(rest, own.values()):
+                    # Another name: under its own it would pass for the whole benchmark.
+                    name = _name_of_rest(key, rest)
+                    self._write(name, rest)
+                    own[name] = rest
+                (self.path / f"{key}.json").unlink()
+                deleted += 1
+            for key, row in self._shown().items():
+                if parts := row.parts().keys() & set(wanted(row)):
                     hidden[key] = sorted({*hidden.get(key, ()), *parts})
+                    newly += 1
             if newly:
                 self._hide(hidden)
         except OSError as error:
@@ -423,7 +462,20 @@ class MeasuredFolder:
         write_text_atomically(self.path / _HIDDEN, json.dumps(hidden, indent=2) + "\n")
 
     def save(self, key: str, row: Evaluated) -> None:
-        """Keep a row, atomically."""
+        """Keep a row, atomically, in place of rows that say the same under other keys.
+
+        Keys change with the text's content and with versions of this package.
+        """
+        self._write(key, row)
+        for other, old in self._own().items():
+            if other == key or _model_of(old) != _model_of(row):
+                continue
+            # Other benchmarks that hold a part too were asked for as a whole, and stay.
+            is_in_it = other.startswith(_REST) and old.parts().items() <= row.parts().items()
+            if is_in_it or old.benchmark == row.benchmark:
+                (self.path / f"{other}.json").unlink(missing_ok=True)
+
+    def _write(self, key: str, row: Evaluated) -> None:
         content = {"format": _FORMAT, **asdict(row)}
         # Hundreds of sums need no line each.
         samples = json.dumps(content.pop("samples"))
@@ -475,9 +527,24 @@ _ROW = TypeAdapter(Evaluated)
 _HIDDEN_PARTS: TypeAdapter[dict[str, list[PartName]]] = TypeAdapter(dict[str, list[PartName]])
 
 
+def _model_of(row: Evaluated) -> tuple[str, str, str, str]:
+    """Return what tells a row's model, as it ran, from others."""
+    return (row.method, row.plan_digest, row.device, row.dtype)
+
+
+def _says_the_same(row: Evaluated, others: Iterable[Evaluated]) -> bool:
+    told = (_model_of(row), row.benchmark)
+    return any((_model_of(other), other.benchmark) == told for other in others)
+
+
 def _name_of_rest(key: str, row: Evaluated) -> str:
     told = json.dumps([key, asdict(row.benchmark)], sort_keys=True)
-    return sha256(told.encode()).hexdigest()[:24]
+    return _REST + sha256(told.encode()).hexdigest()[:24]
+
+
+def _load_all(folder: Path) -> dict[str, Evaluated]:
+    rows = ((path.stem, _load(path)) for path in sorted(folder.glob("*.json")))
+    return {key: row for key, row in rows if row is not None}
 
 
 def _load(path: Path) -> Evaluated | None:

@@ -5,9 +5,8 @@ from math import isfinite
 from typing import Any
 
 from qcqa.cli.output import console, print_table
-from qcqa.comparable import figures_of_plans
+from qcqa.comparable import conditions_of, figures_of_plans
 from qcqa.evaluated import Evaluated
-from qcqa.metric import figure_label
 from qcqa.plan import Measurement
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.equal_bytes import (
@@ -50,6 +49,7 @@ def print_measured_comparison(
         console.print("Nothing is measured: these are estimates.", style="dim")
         return
     figures = figures_of_plans(rows, metric)
+    conditions = conditions_of(rows, metric)[0]
     lines: list[dict[str, str]] = []
     for ratio, heads in max_cached_heads.items():
         points = points_at_budget(result, heads)
@@ -65,13 +65,15 @@ def print_measured_comparison(
                 {
                     "budget": f"{ratio:.4g}" if first else "",
                     "method": name,
+                    "KV ratio": f"{point.kv_ratio:.3f}",
                     "measured": value_text(metric, figure.value) if figure else "not measured",
                     "against GQA": _beside(beside.get(method)),
                     "against the source": _signed(from_source.get(method)),
                 }
             )
             first = False
-    console.print(f"\nMeasured, {figure_label(metric)}", style="bold", highlight=False)
+    console.print(f"\nMeasured: {metrics_of(rows)[metric]}", style="bold", highlight=False)
+    console.print(conditions.label, style="dim", markup=False, highlight=False)
     print_table(lines)
     console.print(
         "Differences are paired, with one standard error; without one it is not known.\n"
@@ -99,6 +101,7 @@ def measured_json(
     told: dict[str, list[dict[str, Any]]] = {method: [] for method in points}
     for metric in metrics_of(rows):
         figures = figures_of_plans(rows, metric)
+        conditions = conditions_of(rows, metric)[0]
         beside = compare_methods(result, points, rows, metric)
         from_source = differences_from_source(points, rows, metric)
         for method, point in points.items():
@@ -111,6 +114,8 @@ def measured_json(
                     "metric": metric,
                     "value": figure.value,
                     "standard_error": figure.standard_error,
+                    "sample_count": figure.sample_count,
+                    "conditions": conditions.label,
                     "against_gqa": _difference_json(compared.difference if compared else None),
                     "against_source": _difference_json(from_source.get(method)),
                 }

@@ -4,15 +4,18 @@ from typing import Annotated
 
 import typer
 
+from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.measured import description
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import EvaluationError
+from qcqa.evaluated import Evaluated
 from qcqa.metric import data_of
 from qcqa.report.wording import counted
 from qcqa.runs import measurements, store
 from qcqa.runs.measurements import Measured, Model
+from qcqa.runs.run import Run
 
 
 def forget(
@@ -71,16 +74,19 @@ def forget(
             expected="--text, --metric or --speed",
             remedy=f"qcqa runs show {run} lists what is measured",
         )
+    every = measurements.measurements_of(found)
+    is_task = any(one.part == f"task {metric}" for one in every)
     going = [
         one
-        for one in measurements.measurements_of(found)
-        if _is_named(one, text, metric, is_speed=speed) and limit in (None, one.benchmark.limit)
+        for one in every
+        if _is_named(one, text, metric, is_speed=speed, is_task=is_task)
+        and limit in (None, one.benchmark.limit)
     ]
     if not going:
         raise EvaluationError(
             "nothing was measured like that", remedy=f"qcqa runs show {run} lists what is measured"
         )
-    models = _models(going, method, budget)
+    models = _models(found, going, method, budget)
     measurements.require_nothing_at_work(found)
     if not yes:
         for one in going:
@@ -96,24 +102,55 @@ def forget(
     _tell(as_json, told, " ".join(said))
 
 
-def _is_named(one: Measured, text: str | None, metric: str | None, *, is_speed: bool) -> bool:
+def _is_named(
+    one: Measured, text: str | None, metric: str | None, *, is_speed: bool, is_task: bool
+) -> bool:
     if one.part == "speed" and is_speed:
         return True
     if one.part == "text" and text is not None and one.benchmark.is_of_text(text):
         return True
-    return metric is not None and any(metric in (name, data_of(name)) for name in one.metrics)
+    # The file of a text may bear the name of the task that is meant.
+    may_name_data = one.part != "text" or not is_task
+    return any(
+        metric == name or (may_name_data and metric == data_of(name)) for name in one.metrics
+    )
 
 
-def _models(going: list[Measured], methods: list[str] | None, budget: str | None) -> set[Model]:
-    """Return the models that are meant; all by default."""
-    ratio = parse_ratio(budget) if budget else None
-    return {
-        (row.method, row.num_cached_heads)
-        for one in going
-        for row in one.rows
-        if (not methods or row.method in methods)
-        and (ratio is None or abs(row.kv_ratio - ratio) < 1e-6)
-    }
+def _models(
+    run: Run, going: list[Measured], methods: list[str] | None, budget: str | None
+) -> set[Model]:
+    """Return the models that are meant; all by default.
+
+    Raises
+    ------
+    EvaluationError
+        If none of what was measured is meant.
+    """
+    rows = [row for one in going for row in one.rows]
+    own = [row for row in rows if not methods or row.method in methods]
+    if not own:
+        raise EvaluationError(
+            f"nothing was measured like that of {', '.join(methods or ())}",
+            expected=", ".join(dict.fromkeys(row.method for row in rows)),
+        )
+    if budget is not None:
+        own = _of_size(run, own, budget)
+    return {(row.method, row.num_cached_heads) for row in own}
+
+
+def _of_size(run: Run, rows: list[Evaluated], budget: str) -> list[Evaluated]:
+    ratio = parse_ratio(budget)
+    heads = heads_within_ratio(run.result().spec, ratio)
+    own = [row for row in rows if row.num_cached_heads == heads]
+    # Or a share as tables show it, which may be rounded below a head: 33.3 % of a third.
+    own = own or [row for row in rows if f"{row.kv_ratio:.3f}" == f"{ratio:.3f}"]
+    if not own:
+        sizes = sorted({row.kv_ratio for row in rows})
+        raise EvaluationError(
+            f"nothing was measured like that at {budget}",
+            expected=", ".join(f"{100 * size:.4g}%" for size in sizes),
+        )
+    return own
 
 
 def _tell(as_json: bool, content: dict[str, object], sentence: str) -> None:

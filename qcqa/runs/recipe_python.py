@@ -94,7 +94,7 @@ def _benchmark_call(benchmark: Benchmark) -> str:
     told = {
         field.name: getattr(benchmark, field.name)
         for field in fields(benchmark)
-        if getattr(benchmark, field.name)
+        if getattr(benchmark, field.name) != field.default
     }
     sources = _sources({name: value for name, value in told.items() if name != "speed"})
     if benchmark.speed:

@@ -77,7 +77,9 @@ def _preset_of(search: SearchConfig) -> Preset | None:
 def _benchmark_options(benchmark: Benchmark) -> list[str]:
     options = _option("--text", benchmark.text, None)
     options += _option("--tasks", ",".join(benchmark.tasks), "")
-    options += _option("--limit", benchmark.limit, None)
+    # A limit of documents was one of another kind: today's counts windows.
+    counts_documents = benchmark.text is not None and benchmark.limit_of == "documents"
+    options += _option("--limit", None if counts_documents else benchmark.limit, None)
     options += _option("--window", benchmark.window_tokens, None)
     if benchmark.speed:
         load, usual = benchmark.speed, DecodeLoad(512)

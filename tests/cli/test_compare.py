@@ -2,9 +2,15 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.plan import Measurement
+from qcqa.runs.plans import plan_of_run
+from qcqa.runs.run import open_run
 
 Qcqa = Callable[..., Any]
 
@@ -31,6 +37,8 @@ def test_measured_figures_come_with_paired_differences_at_equal_bytes(
         one["value"] - of_gqa["heldout/accuracy"]["value"]
     )
     assert one["against_source"]["standard_error"] > 0
+    assert one["sample_count"] > 1000
+    assert one["conditions"] == "at most 400 windows, held-out stories"
     assert of_gqa["heldout/accuracy"]["against_gqa"] is None
     # Half of MQA's cache is none of GQA's business.
     assert rows["mqa"]["gqa"] == {
@@ -59,12 +67,37 @@ def test_where_gqa_has_no_plan_of_the_size_nothing_is_compared(
 
 def test_people_read_what_was_measured_and_no_raw_names(qcqa: Qcqa) -> None:
     printed = qcqa("compare", "--run", "demo", "--budgets", "0.5,0.125").out
-    _, _, measured = printed.partition("Measured, held-out stories: next-token accuracy")
+    _, _, measured = printed.partition("Measured: Next-token accuracy\n")
+    assert measured.startswith("at most 400 windows, held-out stories\n")
     assert "against GQA" in measured
     assert "points" in measured
     assert "GQA = MQA" in measured
     assert "heldout" not in printed
     assert all(len(line) <= 80 for line in printed.splitlines())
+
+
+@pytest.mark.parametrize(("count", "is_small"), [(150, True), (15_000, False)])
+def test_a_few_tokens_and_smaller_plans_are_said_to_be_such(
+    qcqa: Qcqa, demo_run: Path, count: int, is_small: bool
+) -> None:
+    run = open_run(demo_run)
+    run.measured_folder.make()
+    how = Benchmark("t.txt", window_tokens=64)
+    names = ("t/nll", "t/accuracy")
+    figures = tuple(Measurement(name, 0.6, 0.04, count) for name in names)
+    for method in ("gqa", "optimal"):
+        plan = plan_of_run(run, 72, method=method)
+        row = Evaluated.of_plan(plan, how, figures, device="cuda", dtype="float16")
+        run.measured_folder.save(method, row)
+    printed = qcqa("compare", "--run", demo_run, "--budgets", "0.75").out
+    _, _, measured = printed.partition("Measured: Next-token accuracy")
+    title, conditions, *lines = measured.splitlines()
+    assert title == (" (small sample)" if is_small else "")
+    assert conditions == "whole text, t.txt, windows of 64 tokens, float16, cuda"
+    assert "KV ratio" in measured
+    # GQA's largest within the budget caches half.
+    assert [line for line in lines if "GQA" in line and "0.500" in line and "60.0 %" in line]
+    assert [line for line in lines if "Optimal" in line and "0.750" in line]
 
 
 def test_a_model_that_was_not_measured_has_estimates_alone(qcqa: Qcqa, tiny_llama: Any) -> None:

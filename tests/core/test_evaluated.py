@@ -73,7 +73,7 @@ def test_what_cannot_be_read_is_left_out(
     row: Evaluated, folder: MeasuredFolder, damage: Any
 ) -> None:
     folder.save("good", row)
-    folder.save("bad", row)
+    folder.save("bad", replace(row, plan_digest="another"))
     path = folder.path / "bad.json"
     path.write_text(damage(json.loads(path.read_text())))
     assert folder.row("bad") is None
@@ -89,8 +89,14 @@ def test_rows_begin_with_the_source_and_go_on_from_the_largest_cache(
     small, other = replace(row, kv_ratio=0.1), replace(row, method="aaa")
     # As large as the source, and first by its name.
     whole = replace(row, kv_ratio=1.0, method="aaa")
-    for key, one in enumerate((small, row, whole, other, source)):
+    sizes = (small, row, whole, other, source)
+    rows = [
+        one if one.is_source else replace(one, plan_digest=str(number))
+        for number, one in enumerate(sizes)
+    ]
+    for key, one in enumerate(rows):
         folder.save(str(key), one)
+    small, row, whole, other, source = rows
     assert folder.rows() == (source, whole, other, row, small)
 
 
@@ -110,19 +116,25 @@ def test_included_rows_are_read_and_never_written(row: Evaluated, folder: Measur
 def test_a_plan_takes_the_figures_of_the_most_data(plan: GroupingPlan, row: Evaluated) -> None:
     assert plan.digest == replace(plan, method="optimal").digest
 
-    def measured(value: float, **changes: Any) -> Evaluated:
-        return replace(row, measured=(Measurement("heldout/nll", value),), **changes)
+    def measured(value: float, count: int, **changes: Any) -> Evaluated:
+        return replace(row, measured=(Measurement("heldout/nll", value, None, count),), **changes)
 
-    limited = [replace(BENCHMARK, limit=limit) for limit in (5, 50, None)]
+    of_windows, of_documents, whole = (
+        Benchmark("demo", limit=50),
+        Benchmark("demo", limit=5, window_tokens=16, limit_of="documents"),
+        Benchmark("demo"),
+    )
     rows = [
-        measured(1.0, benchmark=limited[0]),
-        measured(2.0, benchmark=limited[1], method="optimal"),
-        measured(3.0, benchmark=limited[2], dtype="float16"),
-        measured(4.0, benchmark=limited[2], plan_digest="another"),
+        # Fifty windows are less than five documents.
+        measured(1.0, 800, benchmark=of_windows),
+        measured(2.0, 2000, benchmark=of_documents, method="optimal"),
+        measured(3.0, 9000, benchmark=whole, dtype="float16"),
+        measured(4.0, 9000, benchmark=whole, plan_digest="another"),
         replace(row, measured=(Measurement("task/acc", 0.5),)),
     ]
-    figures = {figure.metric: figure.value for figure in figures_of_plan(plan, rows)}
-    assert figures == {"heldout/nll": 2.0, "task/acc": 0.5}
+    for order in (rows, rows[::-1]):
+        figures = {figure.metric: figure.value for figure in figures_of_plan(plan, order)}
+        assert figures == {"heldout/nll": 2.0, "task/acc": 0.5}
 
 
 def test_the_digest_tells_models_apart(plan: GroupingPlan) -> None:
@@ -257,3 +269,128 @@ def test_what_came_with_the_package_is_hidden_and_shown_again(
     assert folder.show_hidden() == 1
     assert folder.row("key") == replace(row, measured=FULL)
     assert (folder.included / "key.json").read_bytes() == before
+
+
+@pytest.fixture
+def included(row: Evaluated, folder: MeasuredFolder) -> Evaluated:
+    """Return a row that came with the package."""
+    assert folder.included is not None
+    MeasuredFolder(folder.included).make()
+    whole = replace(row, measured=FULL)
+    MeasuredFolder(folder.included).save("key", whole)
+    return whole
+
+
+def _num_measured(folder: MeasuredFolder, part: str) -> int:
+    return sum(part in row.parts() for row in folder.rows())
+
+
+def test_what_replaces_an_included_row_leaves_none_of_it_beside(
+    included: Evaluated, folder: MeasuredFolder
+) -> None:
+    folder.forget(lambda _row: ("text",))
+    folder.save("key", included)
+    assert folder.rows() == (included,)
+    folder.forget(lambda _row: ("text",))
+    assert _num_measured(folder, "text") == 0
+    for part in ("speed", "task a", "tasks"):
+        assert _num_measured(folder, part) == 1
+    # Shown again, it adds what was not measured here.
+    folder.show_hidden()
+    assert _num_measured(folder, "text") == _num_measured(folder, "speed") == 1
+    folder.forget(lambda _row: ("speed",))
+    assert _num_measured(folder, "speed") == 0
+    assert _num_measured(folder, "text") == 1
+
+
+def test_what_is_measured_anew_stands_in_for_an_included_row_of_another_name(
+    included: Evaluated, folder: MeasuredFolder
+) -> None:
+    again = replace(included, measured=(Measurement("heldout/nll", 1.25), *FULL[2:]))
+    folder.save("key of another version", again)
+    assert folder.rows() == (again,)
+    folder.forget(Evaluated.parts)
+    assert folder.rows() == ()
+    folder.show_hidden()
+    assert folder.rows() == (included,)
+
+
+def test_a_part_that_is_measured_alone_stands_in_for_the_included_one(
+    included: Evaluated, folder: MeasuredFolder
+) -> None:
+    speed = replace(included, benchmark=Benchmark(speed=BENCHMARK.speed), measured=FULL[-1:])
+    folder.save("speed", speed)
+    assert _num_measured(folder, "speed") == _num_measured(folder, "text") == 1
+    elsewhere = replace(speed, device="cuda")
+    folder.save("elsewhere", elsewhere)
+    assert _num_measured(folder, "speed") == 2
+
+
+def test_a_row_takes_the_place_of_one_that_says_the_same_under_another_key(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    others = (
+        replace(row, method="optimal"),
+        replace(row, plan_digest="another"),
+        replace(row, device="cuda"),
+        replace(row, dtype="float32"),
+        replace(row, benchmark=replace(BENCHMARK, limit=6)),
+        # It holds nothing else, but is found by its own benchmark.
+        replace(row, benchmark=Benchmark(speed=BENCHMARK.speed)),
+    )
+    for number, one in enumerate((row, *others)):
+        folder.save(f"old {number}", one)
+    again = replace(row, measured=(Measurement("heldout/nll", 2.5, 0.5, 100),))
+    folder.save("new", again)
+    rows = folder.rows()
+    assert len(rows) == len(others) + 1
+    assert again in rows
+    assert row not in rows
+    assert folder.row("old 0") is None
+
+
+def test_what_was_left_of_a_row_goes_when_the_whole_is_measured_again(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    whole = replace(row, measured=FULL)
+    folder.save("key", whole)
+    folder.forget(lambda _row: ("text",))
+    folder.save("key", whole)
+    assert folder.rows() == (whole,)
+
+
+def test_what_is_left_of_a_row_is_not_kept_beside_the_same(
+    row: Evaluated, folder: MeasuredFolder
+) -> None:
+    both = replace(row, benchmark=Benchmark("demo", speed=BENCHMARK.speed), measured=FULL)
+    speed = replace(row, benchmark=Benchmark(speed=BENCHMARK.speed), measured=FULL[-1:])
+    folder.save("speed", speed)
+    folder.save("both", both)
+    folder.forget(lambda _row: ("text",))
+    assert folder.rows() == (speed,)
+
+
+def test_a_text_may_bear_the_name_of_a_task(row: Evaluated) -> None:
+    names = ("accuracy", "accuracy_difference", "nll", "nll_difference", "perplexity")
+    of_text = [f"piqa/{name}" for name in (*names, "perplexity_ratio", "kl", "same_top")]
+    of_task = ["piqa/acc", "piqa/acc_norm", "piqa/acc_difference"]
+    whole = replace(
+        row,
+        benchmark=Benchmark("/texts/piqa.txt", ("piqa",), speed=None),
+        measured=tuple(Measurement(name, 0.5) for name in (*of_text, *of_task)),
+        samples=tuple(
+            Samples(name, "digest", (Stratum(1.0, (1,), (0.5,)),))
+            for name in ("piqa/nll", "piqa/acc")
+        ),
+    )
+    task, text = whole.without(("text",)), whole.without(("task piqa",))
+    assert task
+    assert text
+    assert [figure.metric for figure in task.measured] == of_task
+    assert [one.metric for one in task.samples] == ["piqa/acc"]
+    assert task.benchmark == Benchmark(tasks=("piqa",))
+    assert [figure.metric for figure in text.measured] == of_text
+    assert [one.metric for one in text.samples] == ["piqa/nll"]
+    # A group of which the harness tells its tasks alone.
+    group = replace(whole, measured=tuple(Measurement(name, 0.5) for name in of_text))
+    assert set(group.parts()) == {"text", "tasks"}

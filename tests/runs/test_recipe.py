@@ -202,3 +202,20 @@ def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) ->
         assert heads_within_ratio(spec, float(text)) == wanted
         assert heads_within_ratio(spec, parse_ratio(budget_text(float(text)))) == wanted
         assert len(text) <= 8
+
+
+def test_a_limit_of_documents_is_not_said_to_be_one_of_windows(searched: Run) -> None:
+    recipe = _recipe(searched, 48, "optimal")
+    old = Benchmark("wiki.txt", ("piqa",), limit=5, limit_of="documents")
+    by_documents = replace(recipe, benchmark=old)
+    assert "--text wiki.txt" in shell_recipe(by_documents)
+    assert "--limit" not in shell_recipe(by_documents)
+    python = python_recipe(by_documents)
+    assert "limit=5" in python
+    assert 'limit_of="documents"' in python
+    by_windows = replace(recipe, benchmark=replace(old, limit_of="windows"))
+    assert "--limit 5" in shell_recipe(by_windows)
+    assert "limit_of=" not in python_recipe(by_windows)
+    # Questions are counted as ever.
+    questions = replace(recipe, benchmark=replace(old, text=None))
+    assert "--limit 5" in shell_recipe(questions)

@@ -166,6 +166,8 @@ def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path:
     first = loss("The cat sat by the door and looked at the dog. " * 12)
     second = loss("The dog ran to the river with a red ball. " * 12)
     assert all(one != other for one, other in zip(first, second, strict=True))
+    # What was measured on the text as it was is no longer told beside it.
+    assert [_values(row)["text/nll"] for row in folder.rows()] == second
 
 
 def test_a_tasks_data_that_has_changed_is_measured_again(
@@ -179,6 +181,7 @@ def test_a_tasks_data_that_has_changed_is_measured_again(
         figures: Any = [row.figure("small/acc") for row in rows]
         counts.append([figure.sample_count for figure in figures])
     assert counts == [[2, 2], [3, 3]]
+    assert len(folder.rows()) == 2
 
 
 @pytest.fixture
