@@ -241,7 +241,7 @@ def test_a_text_file_of_ones_own_is_read(
     make_run: MakeRun, open_app: OpenApp, started: list[Run], tmp_path: Path
 ) -> None:
     make_run()
-    (tmp_path / "own.txt").write_text("The cat sat by the door and looked at the dog.")
+    (tmp_path / "own.txt").write_text("The cat sat by the door and looked at the dog. " * 30)
     app = opened(open_app)
     app.button_group(key="layers_text").set_value("Text file").run()
     app.text_input(key="layers_file").set_value(f'"{tmp_path / "own.txt"}"').run()

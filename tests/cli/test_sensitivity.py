@@ -13,7 +13,7 @@ from qcqa.runs.run import open_run
 from qcqa.runs.sensitivities import found_of, sensitivities_of
 
 Qcqa = Callable[..., Any]
-FEW = ("--text", "demo", "--limit", 3, "--window", 32, "-m", "gqa")
+FEW = ("--text", "demo", "--limit", 8, "--window", 32, "-m", "gqa")
 
 
 def test_a_runs_plan_is_measured_once_and_kept(qcqa: Qcqa, demo_run: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_runs_plan_is_measured_once_and_kept(qcqa: Qcqa, demo_run: Path) -> No
     assert first.code == 0, first.err
     found = json.loads(first.out)
     assert (found["method"], found["kv_ratio"]) == ("gqa", 0.5)
-    assert found["num_windows"] == 3
+    assert found["num_windows"] == 8
     assert all(layer["kl"] > 0 for layer in found["layers"])
     assert qcqa("sensitivity", "--run", demo_run, *FEW, "--json").out == first.out
     (job,) = sensitivities_of(open_run(demo_run))
@@ -73,7 +73,7 @@ def test_the_table_has_a_line_per_layer_and_says_which_moves_most(
     words = " ".join(called.out.split())
     assert f"Layer {found.most} alone moves the predictions most" in words
     assert "too few for a standard error" in words
-    assert f"held-out stories: {found.num_tokens} tokens in 3 windows" in words
+    assert f"held-out stories: {found.num_tokens} tokens in 8 windows" in words
     assert "moves the predictions most" in " ".join(qcqa("runs", "show", job.folder).out.split())
 
 
@@ -98,7 +98,7 @@ def test_in_the_background_it_is_a_run_to_watch(qcqa: Qcqa, demo_run: Path) -> N
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
     assert job.status().state == "finished", job.status().error
-    assert found_of(job).num_windows == 3
+    assert found_of(job).num_windows == 8
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from qcqa.sensitivity import SensitivitySettings
 from qcqa.use_cases.measure_estimate import MeasureEstimate
 from qcqa.use_cases.plan import plan_of_result
 
-FEW = SensitivitySettings("demo", num_windows=3, window_tokens=32)
+FEW = SensitivitySettings("demo", num_windows=8, window_tokens=32)
 POINT = ("gqa", 48)
 
 
@@ -52,7 +52,7 @@ def test_a_measurement_is_a_job_of_its_search(search: Run) -> None:
     plan = plan_of_result(search.result(), 48, method="gqa")
     found = found_of(made)
     assert found.plan_digest == plan.digest
-    assert (found.num_windows, len(found.layers), found.dtype) == (3, 6, "float32")
+    assert (found.num_windows, len(found.layers), found.dtype) == (8, 6, "float32")
     assert all(layer.kl > 0 for layer in found.layers)
     assert not list(made.folder.glob("*.safetensors"))
 
@@ -74,10 +74,10 @@ def test_what_was_found_before_is_found_by_what_was_asked(search: Run) -> None:
 def test_a_text_that_was_edited_is_measured_again(search: Run, tmp_path: Path) -> None:
     plan = plan_of_result(search.result(), 48, method="gqa")
     text = tmp_path / "own.txt"
-    old = "The cat sat by the door and looked at the dog."
-    new = "The dog ran to the tree and barked at the bird."
+    old = "The cat sat by the door and looked at the dog. " * 30
+    new = "The dog ran to the tree and barked at the bird. " * 30
     text.write_text(old)
-    settings = SensitivitySettings(str(text), num_windows=3, window_tokens=32)
+    settings = SensitivitySettings(str(text), num_windows=8, window_tokens=32)
     made = create(search, settings=settings)
     work(made)
     text.write_text(new)
@@ -136,7 +136,7 @@ def test_what_cannot_be_measured_leaves_no_folder(search: Run) -> None:
 def test_a_text_is_found_from_any_folder(
     search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "text.txt").write_text("The cat sat by the door and looked at the dog.")
+    (tmp_path / "text.txt").write_text("The cat sat by the door and looked at the dog. " * 30)
     monkeypatch.chdir(tmp_path)
     config = create(search, settings=SensitivitySettings("text.txt")).config
     assert isinstance(config, SensitivityConfig)
@@ -161,13 +161,13 @@ def test_a_cancelled_measurement_goes_on_and_ends_with_the_same(
     requeue(made)
     told: list[JobProgress] = []
     work(made, on_progress=told.append)
-    assert [one.step for one in told if one.stage == "source"] == [2, 3]
+    assert [one.step for one in told if one.stage == "source"] == list(range(2, 9))
     assert found_of(made).layers == found_of(undisturbed).layers
 
 
 def test_a_measurement_whose_text_is_gone_is_not_resumed(search: Run, tmp_path: Path) -> None:
     text = tmp_path / "own.txt"
-    text.write_text("The cat sat by the door and looked at the dog.")
+    text.write_text("The cat sat by the door and looked at the dog. " * 30)
     made = create(search, settings=SensitivitySettings(str(text)))
     made.write_status(made.status().model_copy(update={"state": "cancelled"}))
     text.unlink()

@@ -248,10 +248,12 @@ def test_what_cannot_be_measured_is_refused_before_any_weights(
     assert folder is not None
     best = plan_of_result(open_run(folder, bundled=True).result(), 48, method="best")
     (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "short.txt").write_text("Marco likes eggs.")
     for one, settings, message in (
         (alone(plan, []), FEW, "a plan in which no heads share"),
         (plan, replace(FEW, text=str(tmp_path / "none.txt")), "there is no file"),
         (plan, replace(FEW, text=str(tmp_path / "empty.txt")), "is empty"),
+        (plan, replace(FEW, text=str(tmp_path / "short.txt")), "expected at least 100"),
         (
             best,
             replace(FEW, text=str(demo_model_folder() / "calibration.txt")),
