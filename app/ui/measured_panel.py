@@ -12,6 +12,7 @@ from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.measured import metrics_of
 from qcqa.report.proxy import check_proxy, proxy_figure, proxy_metric
+from qcqa.report.wse_verdict import chosen_by_loss, wse_verdict
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
@@ -50,7 +51,7 @@ def measured_panel(
     with left:
         _front(result, rows, metric, conditions)
     with right:
-        _proxy(rows)
+        _proxy(result, rows)
     _table(rows, metrics, metric, conditions, name)
 
 
@@ -96,19 +97,19 @@ def _front(
     st.caption(accuracy_caption(figure, rows, metric, conditions=conditions))
 
 
-def _proxy(rows: tuple[Evaluated, ...]) -> None:
+def _proxy(result: SearchResult, rows: tuple[Evaluated, ...]) -> None:
     metric = proxy_metric(rows)
     if metric is None:
         st.caption("WSE against the measured loss shows here once a plan is measured.")
         return
-    check = check_proxy(rows, metric)
+    check = check_proxy(rows, metric, chosen_by_loss(result))
     st.plotly_chart(
         legible(proxy_figure(rows, metric)),
         key="proxy_chart",
         config={"displayModeBar": False},
         alt="Relative WSE of each plan against the loss that was measured",
     )
-    st.markdown(f"{check.sentence}")
+    st.markdown(wse_verdict(result, rows))
     st.caption(
         f"{check.figures}. Over all sizes it is raised in any case: smaller caches lose more."
     )

@@ -20,14 +20,13 @@ from ui.state import choices, redrawn_alone
 from ui.unfinished import tell_unfinished
 from ui.wording import when
 
-from qcqa.evaluated import Evaluated
 from qcqa.report.comparison import comparison_table, points_at_budget
 from qcqa.report.equal_bytes import compare_methods
 from qcqa.report.kv_axis import significant
 from qcqa.report.measured import metrics_of
 from qcqa.report.plan_figures import figures_at
-from qcqa.report.proxy import check_proxy, proxy_metric
 from qcqa.report.wording import geometry_text
+from qcqa.report.wse_verdict import wse_verdict
 from qcqa.runs.run import Run
 from qcqa.runs.status import LIVE_STATES
 from qcqa.runs.store import DamagedRun
@@ -53,7 +52,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         # One element, whether it holds one sentence or two: what is below it stays what it is.
         with st.container():
             headline(points, result, axis, max_cached_heads, rows)
-            _tell_of_wse(rows)
+            st.caption(f":material/balance: {wse_verdict(result, rows)}")
         selected = selected_point(points, result, max_cached_heads, rows)
         left, right = st.columns([3, 2], gap="medium")
         with left:
@@ -90,17 +89,6 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
                         figures[name].value if name in figures else None for name in table.index
                     ]
                 figures_table(table, result, points, selected)
-
-
-def _tell_of_wse(rows: tuple[Evaluated, ...]) -> None:
-    """Say whether WSE, which a search by weights minimises, stands for this model's quality."""
-    metric = proxy_metric(rows)
-    said = (
-        check_proxy(rows, metric).sentence
-        if metric
-        else "Whether WSE stands for quality on this model is not known: nothing was measured yet."
-    )
-    st.caption(f":material/balance: {said}")
 
 
 def describe(run: Run, result: SearchResult) -> None:

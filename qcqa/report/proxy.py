@@ -1,6 +1,6 @@
 """Does WSE stand for quality on this model? What was measured beside what was predicted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import hypot, isfinite
@@ -8,7 +8,7 @@ from math import hypot, isfinite
 import numpy as np
 import plotly.graph_objects as go
 
-from qcqa.comparable import is_small, rows_under
+from qcqa.comparable import CLEAR_STANDARD_ERRORS, is_small, paired_difference, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, metric_of
 from qcqa.plan import Measurement
@@ -23,7 +23,7 @@ _ORDERS = 0.8
 _ORDERS_IN_PART = 0.65
 
 #: Fewer pairs than this are no ground for a sentence.
-_FEWEST_PAIRS = 3
+FEWEST_PAIRS = 3
 
 #: Of the figure, in pixels.
 _HEIGHT = 400
@@ -47,7 +47,8 @@ class ProxyCheck:
         plans count.
     num_pairs, num_ordered : int
         Pairs of plans of the same size whose losses differ by more than chance, and those in which
-        the plan of lower WSE lost less.
+        the plan of lower WSE lost less. Plans that were chosen by a loss are in none: of them it is
+        low by choice.
     """
 
     metric: str
@@ -60,20 +61,21 @@ class ProxyCheck:
     @property
     def sentence(self) -> str:
         """What the figures say, for people."""
-        if self.num_pairs < _FEWEST_PAIRS:
+        if not self.is_telling:
             return (
                 "Whether WSE stands for quality on this model is not known: too few plans of the "
-                "same size were measured that differ by more than chance."
+                "same size were measured that differ by more than chance and were not chosen by it."
             )
-        share = self.num_ordered / self.num_pairs
-        verb = "does not stand"
-        if share >= _ORDERS_IN_PART:
-            verb = "stands" if share >= _ORDERS else "stands only in part"
         return (
-            f"WSE {verb} for quality on this model: of {self.num_pairs} pairs of plans of the same "
-            f"size that differ by more than chance, the one with the lower WSE lost less in "
-            f"{self.num_ordered}."
+            f"{verdict(self.num_ordered, self.num_pairs)}: of {self.num_pairs} pairs of plans of "
+            "the same size that differ by more than chance, the one with the lower WSE lost less "
+            f"in {self.num_ordered}."
         )
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether there are enough pairs to say so."""
+        return self.num_pairs >= FEWEST_PAIRS
 
     @property
     def figures(self) -> str:
@@ -100,7 +102,18 @@ def _rank(figure: Measurement) -> tuple[bool, bool]:
     return is_small(figure), metric_of(figure.metric).name != f"nll{DIFFERENCE}"
 
 
-def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
+def verdict(num_ordered: int, num_pairs: int) -> str:
+    """Begin the sentence, by in how many pairs the lower WSE lost less."""
+    share = num_ordered / num_pairs
+    verb = "does not stand"
+    if share >= _ORDERS_IN_PART:
+        verb = "stands" if share >= _ORDERS else "stands only in part"
+    return f"WSE {verb} for quality on this model"
+
+
+def check_proxy(
+    rows: Iterable[Evaluated], metric: str, by_loss: Collection[str] = ()
+) -> ProxyCheck:
     """Return how well relative WSE orders a measured loss.
 
     Parameters
@@ -109,6 +122,8 @@ def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
         Of one source model.
     metric : str
         As from :func:`proxy_metric`.
+    by_loss : collection of str
+        Methods that chose their plans by a loss.
     """
     # A plan that two methods found counts once.
     plans = list({row.plan_digest: row for row in _plans(rows, metric)}.values())
@@ -130,10 +145,9 @@ def check_proxy(rows: Iterable[Evaluated], metric: str) -> ProxyCheck:
     pairs = [
         (one, other)
         for size in sizes
-        for one, other in combinations(size, 2)
+        for one, other in combinations([row for row in size if row.method not in by_loss], 2)
         if not np.isclose(one.relative_wse, other.relative_wse, rtol=1e-9)
-        and abs(_loss(one, metric) - _loss(other, metric))
-        > hypot(_bar(one, metric), _bar(other, metric))
+        and _differ(one, other, metric)
     ]
     ordered = [
         (one.relative_wse < other.relative_wse) == (_loss(one, metric) < _loss(other, metric))
@@ -203,6 +217,19 @@ def _loss_name(metric: str) -> str:
     if of.higher_is_better:
         return f"loss of {data} {label}, points" if of.is_share else f"loss of {data} {label}"
     return f"rise of {data} {label}"
+
+
+def _differ(one: Evaluated, other: Evaluated, metric: str) -> bool:
+    """Return whether two losses differ by more than chance, as far as that is known."""
+    difference = paired_difference(one, other, metric.removesuffix(DIFFERENCE))
+    if difference is not None and difference.standard_error is not None:
+        return abs(difference.value) > CLEAR_STANDARD_ERRORS * difference.standard_error
+    figures = [row.figure(metric) for row in (one, other)]
+    errors = [figure.standard_error for figure in figures if figure is not None]
+    if len(errors) < 2 or None in errors:
+        return False
+    behind = abs(_loss(one, metric) - _loss(other, metric))
+    return behind > CLEAR_STANDARD_ERRORS * _scale(metric) * hypot(*(each or 0 for each in errors))
 
 
 def _loss(row: Evaluated, metric: str) -> float:
