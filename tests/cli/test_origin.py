@@ -83,15 +83,15 @@ def test_each_command_says_what_an_unfinished_search_lacks(
     qcqa: Qcqa, run: Path, tmp_path: Path, asked: tuple[str, ...]
 ) -> None:
     open_run(run).write_status(RunStatus(state="cancelled"))
-    for method in ("optimal", "qcqa-ac"):
+    for method in ("optimal", "qcqa-ac-wse"):
         (run / "fronts" / f"{method}.plans.parquet").unlink()
     said = (
-        "This search was cancelled: Optimal, QCQA-AC are missing; their plans may be better. "
+        "This search was cancelled: Optimal, QCQA-AC by WSE are missing; their plans may be better. "
         f"`qcqa runs resume {run}` goes on."
     )
     first, *others = _call(qcqa, asked, run, tmp_path).err.splitlines()
     assert first == said
-    assert [line.split(" (")[0] for line in others] == ["Chosen: QCQA-EC"]
+    assert [line.split(" (")[0] for line in others] == ["Chosen: QCQA-EC by WSE"]
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     # Of a plan that was asked for by name it is not said that it is the best; the rest is.
     assert _call(qcqa, asked, run, tmp_path, "--method", "gqa").err == f"{said}\n"
@@ -110,9 +110,9 @@ def test_tables_of_an_unfinished_search_say_so(
 ) -> None:
     assert _call(qcqa, asked, run, tmp_path).err == ""
     open_run(run).write_status(RunStatus(state="failed", error="out of memory"))
-    (run / "fronts" / "qcqa-ec.plans.parquet").unlink()
+    (run / "fronts" / "qcqa-ec-wse.plans.parquet").unlink()
     called = _call(qcqa, asked, run, tmp_path)
-    assert called.err.startswith("This search failed: QCQA-EC is missing; its plans may be better.")
+    assert called.err.startswith("This search failed: QCQA-EC by WSE is missing; its plans may be better.")
     assert called.err.count("\n") == 1
 
 
