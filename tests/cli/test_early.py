@@ -81,7 +81,7 @@ def test_what_is_pasted_is_understood(
     assert json.loads(plan.read_text())["method"] == "optimal"
     assert qcqa("runs", "load", pasted(run)).code == 0
     text = tmp_path / "a text.txt"
-    text.write_text("Marco likes eggs. Grace likes lemons.")
+    text.write_text("Marco likes eggs. Grace likes lemons. " * 20)
     called = qcqa("evaluate", "--run", pasted(run), "--budgets", "0.5", "--text", pasted(text))
     assert called.code == 0, called.err
     (job,) = jobs_of(open_run(run))
@@ -173,7 +173,7 @@ def test_a_token_without_embedding_is_named_before_a_job_is_made(
 
 def test_a_token_that_no_text_has_does_no_harm(qcqa: Qcqa, outgrown: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("Marco likes eggs. Grace likes lemons.")
+    text.write_text("Marco likes eggs. Grace likes lemons. " * 20)
     assert qcqa("evaluate", outgrown, "--text", text).code == 0
     assert qcqa("generate", outgrown, "--prompt", "Marco", "--max-new-tokens", 2).code == 0
 
@@ -216,14 +216,14 @@ def test_a_job_whose_text_or_model_is_gone_is_not_resumed(
     qcqa: Qcqa, refused: Callable[..., str], demo_run: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("Marco likes eggs. Grace likes lemons.")
+    text.write_text("Marco likes eggs. Grace likes lemons. " * 20)
     arguments = ("evaluate", "--run", demo_run, "--budgets", "0.5", "--text", text)
     assert qcqa(*arguments).code == 0
     (job,) = jobs_of(open_run(demo_run))
     job.write_status(RunStatus(state="failed", error="interrupted"))
     text.unlink()
     assert "no file of that name" in refused("runs", "resume", job.folder)
-    text.write_text("Marco likes eggs. Grace likes lemons.")
+    text.write_text("Marco likes eggs. Grace likes lemons. " * 20)
     _change(demo_run, model=str(tmp_path / "gone"))
     assert "there is no folder" in refused("runs", "resume", job.folder)
     assert job.status().state == "failed"
