@@ -80,11 +80,6 @@ def points_to_compare(result: SearchResult, max_cached_heads: int, recommended: 
         K heads plus V heads over all layers; see :mod:`qcqa.budget`.
     recommended : str
         The method; see :func:`~qcqa.use_cases.best.best_method`.
-
-    Raises
-    ------
-    BudgetError
-        If it was not searched.
     """
     methods = dict.fromkeys((recommended, "gqa"))
     known = [method for method in methods if method in result.fronts]

@@ -64,7 +64,7 @@ def test_export_says_why_unless_the_method_was_chosen(make_run: MakeRun, open_ap
     run = make_run(state="cancelled")
     (run.folder / "fronts" / "optimal.plans.parquet").unlink()
     app = open_app("export")
-    why = "Chosen: GQA (estimated by WSE alone: nothing was measured, and WSE need not"
+    why = "Chosen: GQA (estimated by WSE alone: no plan was measured, and WSE need not"
     assert any(caption.value.startswith(why) for caption in app.caption)
     named = open_app("export", method="gqa")
     assert not any(caption.value.startswith("Chosen") for caption in named.caption)

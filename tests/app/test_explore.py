@@ -182,7 +182,7 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
     assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
     assert f"summed rise of the loss {significant(point.error)} nats" in _text(app)
-    assert "Best is chosen by measured loss, not by WSE" in _text(app)
+    assert "Best chooses layers by measured loss, not by WSE" in _text(app)
     assert app.button_group(key="plan_method").value == "best"
     titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]
     assert titles == ["Keys", "Values"]
@@ -242,7 +242,7 @@ def test_share_has_no_logarithmic_axis(
     assert _axis_type(app) == "linear"
 
 
-DOTS = "QCQA-AC, dominated"
+DOTS = "QCQA-AC by WSE, dominated"
 
 
 def _search_by_evolution(run: Run) -> None:
@@ -254,7 +254,7 @@ def _search_by_evolution(run: Run) -> None:
         stage2_generations=40,
         workers=1,
     )
-    front = run_method("qcqa-ac", wse_problem(run.result().grams), settings)
+    front = run_method("qcqa-ac-wse", wse_problem(run.result().grams), settings)
     ResultFolder(run.folder).save_front(front)
 
 
@@ -284,9 +284,9 @@ def test_runs_that_kept_no_dominated_plans_open_as_before(
 ) -> None:
     run = make_run()
     _search_by_evolution(run)
-    (run.folder / "fronts" / "qcqa-ac.dominated.parquet").unlink()
+    (run.folder / "fronts" / "qcqa-ac-wse.dominated.parquet").unlink()
     app = open_app()
-    assert "QCQA-AC" in _names(app)
+    assert "QCQA-AC by WSE" in _names(app)
     assert DOTS not in _names(app)
     assert "faint" not in _text(app)
 
@@ -294,16 +294,16 @@ def test_runs_that_kept_no_dominated_plans_open_as_before(
 def test_damaged_dominated_plans_are_told_in_place(make_run: MakeRun, open_app: OpenApp) -> None:
     run = make_run()
     _search_by_evolution(run)
-    path = run.folder / "fronts" / "qcqa-ac.dominated.parquet"
+    path = run.folder / "fronts" / "qcqa-ac-wse.dominated.parquet"
     path.write_bytes(b"no table")
     app = open_app()
     (error,) = app.error
-    assert "qcqa-ac.dominated.parquet" in error.value
+    assert "qcqa-ac-wse.dominated.parquet" in error.value
     # As it says: the front is whole without the file.
     path.unlink()
     app.run()
     assert not app.error
-    assert "QCQA-AC" in _names(app)
+    assert "QCQA-AC by WSE" in _names(app)
 
 
 def test_measured_axis_has_no_dominated_plans(

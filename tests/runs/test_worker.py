@@ -37,7 +37,7 @@ def _wait(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
 
 def _layers_done(run: Run) -> int:
     return sum(
-        event.get("stage", "").startswith("QCQA-AC: stage 1") and "layer" in event
+        event.get("stage", "").startswith("QCQA-AC by WSE: stage 1") and "layer" in event
         for event in run.events()
     )
 
@@ -109,7 +109,7 @@ def test_a_worker_that_goes_on_knows_what_others_had_done(run: Run) -> None:
 
     def stop_in_stage_one(progress: JobProgress) -> None:
         told.append(run.status())
-        if progress.stage == "QCQA-AC: stage 1" and progress.step == 2:
+        if progress.stage == "QCQA-AC by WSE: stage 1" and progress.step == 2:
             raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -135,8 +135,8 @@ def test_weights_of_the_demo_are_counted(demo):
 def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
     # Written down again in the estimate, which may not load torch.
     assert method_seconds.CALIBRATION_TOKENS == DEFAULT_TOKENS
-    assert method_seconds._REFIT_TOKENS == BATCH_TOKENS
-    assert problem._SHORT_REFIT.steps == method_seconds._REFIT_STEPS
+    assert method_seconds.REFIT_TOKENS == BATCH_TOKENS
+    assert problem._SHORT_REFIT.steps == method_seconds.REFIT_STEPS
     assert method_seconds._MEASURED_SHARE == 1 / rises._MEASURED_EVERY
     slot = Slot(0)
     objective = wse_problem(random_grams).objective(slot)

@@ -120,7 +120,7 @@ def test_a_row_of_an_earlier_version_is_measured_again(half: GroupingPlan, tmp_p
     again = evaluate_plans("demo", [half], TEXT, folder=folder, on_progress=watched)
     assert again == measured
     # What the source scored is kept token by token.
-    assert watched.models() == ["GQA at 50 %"]
+    assert watched.models() == ["GQA at 50 %, 2 of 2"]
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
