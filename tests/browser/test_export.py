@@ -42,7 +42,7 @@ def test_what_was_selected_is_what_is_downloaded(open_page: OpenPage, tmp_path: 
     slider.focus()
     for _ in range(20):
         slider.press("ArrowLeft")
-    expect(page).to_have_url(re.compile(r"budget=37\.5$"))
+    expect(page).to_have_url(re.compile(r"budget=37\.5%25$"))
     page.locator(".st-key-plan_method").first.get_by_text("QCQA-EC").click()
     expect(page).to_have_url(re.compile("method=qcqa-ec"))
 
