@@ -112,7 +112,9 @@ def test_tables_of_an_unfinished_search_say_so(
     open_run(run).write_status(RunStatus(state="failed", error="out of memory"))
     (run / "fronts" / "qcqa-ec-wse.plans.parquet").unlink()
     called = _call(qcqa, asked, run, tmp_path)
-    assert called.err.startswith("This search failed: QCQA-EC by WSE is missing; its plans may be better.")
+    assert called.err.startswith(
+        "This search failed: QCQA-EC by WSE is missing; its plans may be better."
+    )
     assert called.err.count("\n") == 1
 
 
