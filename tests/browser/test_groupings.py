@@ -82,16 +82,10 @@ def test_page_fits_its_window_and_bars_are_level(open_page: OpenPage, width: int
         assert grid["y"] == pytest.approx(bars["y"], abs=1)
 
 
-@pytest.mark.parametrize(
+def test_options_in_a_second_row_have_their_whole_border(open_page: OpenPage) -> None:
     # The chosen option stands before the first of the second row.
-    ("path", "key"),
-    [("/groupings?run=demo&method=gqa", "plan_method"), ("/evaluate?run=demo", "metric")],
-)
-def test_options_in_a_second_row_have_their_whole_border(
-    open_page: OpenPage, path: str, key: str
-) -> None:
-    page = open_page(path, width=390)
-    options = page.locator(f".st-key-{key} button")
+    page = open_page("/groupings?run=demo&method=gqa", width=390)
+    options = page.locator(".st-key-plan_method button")
     options.last.wait_for()
     assert len({box["y"] for one in options.all() if (box := one.bounding_box())}) > 1
     colours = options.evaluate_all("all => all.map(one => getComputedStyle(one).borderLeftColor)")
