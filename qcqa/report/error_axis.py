@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from qcqa.front import Dominated, Front, LowerBound
 from qcqa.search_result import SearchResult
+from qcqa.use_cases.search_methods import BASELINES
 
 #: WSE in one of three ways, or another fitness by which methods of the run searched.
 ErrorScale = Literal["relative", "absolute", "gap", "output-error", "loss"]
@@ -85,8 +86,10 @@ class ErrorAxis:
         return not self._is_fitness or front.fitness == self.scale
 
     def is_aim_of(self, front: Front) -> bool:
-        """Return whether a front was searched for what the axis shows."""
-        return front.fitness == (self.scale if self._is_fitness else "wse")
+        """Return whether a front was searched for what the axis shows; baselines, for nothing."""
+        return front.method in BASELINES or front.fitness == (
+            self.scale if self._is_fitness else "wse"
+        )
 
     def dominated_of(self, front: Front) -> Dominated | None:
         """Return the dropped plans of a front's search, where there are any that the axis shows.
