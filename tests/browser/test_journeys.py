@@ -121,6 +121,8 @@ def test_click_on_a_point_selects_its_plan_everywhere(
 
 def _start_search(page: Page, effort: str) -> None:
     page.get_by_role("button", name="New search").click()
+    # By weights alone: it takes seconds.
+    page.get_by_text("My own choice").click()
     page.get_by_text(effort, exact=True).click()
     page.get_by_role("button", name="Start search").click()
     page.wait_for_selector(".st-key-live")
@@ -140,7 +142,7 @@ def test_search_is_followed_through_a_reload_to_its_fronts(open_page: OpenPage) 
     explore.click()
     page.wait_for_selector(PARETO)
     assert "budget=40" in page.url
-    expect(page.locator(".st-key-card_qcqa-ec")).to_be_visible()
+    expect(page.locator(".st-key-card_qcqa-ec-wse")).to_be_visible()
     expect(page.locator(ALERT)).to_have_count(0)
 
 
@@ -151,7 +153,7 @@ def test_search_is_cancelled_and_resumed_after_a_reload(open_page: OpenPage) -> 
     address = page.url
     page.reload()
     live = page.locator(".st-key-live").first
-    expect(live).to_contain_text("QCQA-AC: stage 1")
+    expect(live).to_contain_text("QCQA-AC by WSE: stage 1")
     page.wait_for_selector(".st-key-layers_chart .main-svg")
     assert page.url == address
     # What the form holds stays while the progress is drawn anew.
