@@ -86,8 +86,8 @@ def test_each_command_says_what_an_unfinished_search_lacks(
     for method in ("optimal", "qcqa-ac-wse"):
         (run / "fronts" / f"{method}.plans.parquet").unlink()
     said = (
-        "This search was cancelled: Optimal, QCQA-AC by WSE are missing; their plans may be better. "
-        f"`qcqa runs resume {run}` goes on."
+        "This search was cancelled: Optimal, QCQA-AC by WSE are missing; their plans may be "
+        f"better. `qcqa runs resume {run}` goes on."
     )
     first, *others = _call(qcqa, asked, run, tmp_path).err.splitlines()
     assert first == said
