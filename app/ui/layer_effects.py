@@ -97,7 +97,10 @@ def _all_found(run: Run) -> Iterator[LayerSensitivity]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _loaded(path: str, written: int) -> LayerSensitivity | None:  # noqa: ARG001  # of the key
+def _loaded(
+    path: str,
+    written: int,  # noqa: ARG001  # a file that is written again is another key of the cache
+) -> LayerSensitivity | None:
     try:
         return load_sensitivity(Path(path))
     except RunError:
@@ -253,7 +256,7 @@ def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> Text
 
 @st.cache_resource(ttl=60, max_entries=32, show_spinner="Looking at the text …")
 def _looked_at(
-    at: tuple[object, ...],  # noqa: ARG001  # the key
+    at: tuple[object, ...],  # noqa: ARG001  # the cache's key: what follows has none
     _run: Run,
     _plan: GroupingPlan,
     _settings: SensitivitySettings,
