@@ -146,7 +146,7 @@ def test_card_says_what_it_is_and_costs(llama: Any, tmp_path: Path) -> None:
 def test_card_holds_the_measured_figures_and_the_settings(llama: Any) -> None:
     figures = (Measurement("text/perplexity", 12.25, 0.5, 800), Measurement("speed", 7.0))
     card = model_card(replace(llama.plan, measured=figures, provenance={"seed": 3}))
-    assert "| text/perplexity | 12.25 | 0.5 | 800 |" in card
+    assert "| text: perplexity | 12.25 | 0.5 | 800 |" in card
     assert "| speed | 7 | — | — |" in card
     assert "Nothing was measured" not in card
     assert json.loads(card.split("```json")[1].split("```")[0]) == {"seed": 3}
