@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from qcqa.methods import METHODS
 from qcqa.plan_file import load_plan
 from qcqa.report.comparison import points_at_budget
 from qcqa.runs.store import list_runs
@@ -88,35 +89,41 @@ POINT = """([chart, method, heads]) => {
 
 
 @pytest.mark.parametrize(
-    ("scale", "chart"), [("relative", "pareto_chart"), ("heldout/accuracy", "accuracy_chart")]
+    ("scale", "chart", "method", "other"),
+    [
+        # Each time a method whose plan of a quarter has no other method's point near.
+        ("relative", "pareto_chart", "optimal", "gqa"),
+        ("heldout/accuracy", "accuracy_chart", "gqa", "optimal"),
+    ],
 )
 def test_click_on_a_point_selects_its_plan_everywhere(
-    open_page: OpenPage, scale: str, chart: str
+    open_page: OpenPage, scale: str, chart: str, method: str, other: str
 ) -> None:
     page = open_page(f"/?run=demo&scale={scale}&budget=40", height=1100)
     page.wait_for_selector(f".st-key-{chart} .main-svg")
     page.wait_for_selector(GROUPS)
     before = page.locator(GROUPS).first.text_content()
-    # GQA's plan of a quarter: no other method's point is near.
-    x, y = page.evaluate(POINT, [chart, "gqa", 24])
+    x, y = page.evaluate(POINT, [chart, method, 24])
     page.mouse.move(x + 20, y + 20)
     page.mouse.move(x, y, steps=4)
-    expect(page.locator(f".st-key-{chart} .hoverlayer").first).to_contain_text("L0-5: 2")
+    expect(page.locator(f".st-key-{chart} .hoverlayer").first).to_contain_text(
+        METHODS[method].label
+    )
     page.mouse.down()
     page.mouse.up()
-    expect(page).to_have_url(re.compile("budget=25%25&.*method=gqa"))
+    expect(page).to_have_url(re.compile(f"budget=25%25&.*method={method}"))
     expect(page.get_by_role("slider").first).to_have_attribute("aria-valuetext", re.compile("^25"))
     expect(page.locator(f".st-key-{chart}").first).to_contain_text("budget 25.0 %")
-    expect(page.locator(".st-key-card_gqa").first).to_contain_text("selected")
+    expect(page.locator(f".st-key-card_{method}").first).to_contain_text("selected")
     expect(page.locator(GROUPS).first).not_to_have_text(before or "")
     expect(page.locator("[data-testid=stTable]").last).to_contain_text("24 of 96")
     # It stays so: a chart that is drawn anew has no selection that comes back.
     page.wait_for_timeout(1500)
-    expect(page).to_have_url(re.compile("budget=25%25&.*method=gqa"))
+    expect(page).to_have_url(re.compile(f"budget=25%25&.*method={method}"))
     # Another choice is not undone by the click that was.
-    page.locator(".st-key-select_optimal button").first.click()
-    expect(page).to_have_url(re.compile("budget=25%25&.*method=optimal"))
-    expect(page.locator(".st-key-card_optimal").first).to_contain_text("selected")
+    page.locator(f".st-key-select_{other} button").first.click()
+    expect(page).to_have_url(re.compile(f"budget=25%25&.*method={other}"))
+    expect(page.locator(f".st-key-card_{other}").first).to_contain_text("selected")
 
 
 def _start_search(page: Page, effort: str) -> None:
