@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from qcqa.attention.live import convert as convert
     from qcqa.attention.loading import load as load
     from qcqa.attention.refresh import refresh_converted as refresh_converted
+    from qcqa.benchmark import Benchmark as Benchmark
+    from qcqa.benchmark import DecodeLoad as DecodeLoad
     from qcqa.budget import CacheLoad as CacheLoad
     from qcqa.budget import heads_within_gib as heads_within_gib
     from qcqa.budget import heads_within_ratio as heads_within_ratio
@@ -35,15 +37,13 @@ if TYPE_CHECKING:
     from qcqa.capacity import Server as Server
     from qcqa.capacity import capacity_of as capacity_of
     from qcqa.errors import QCQAError as QCQAError
-    from qcqa.evaluated import Benchmark as Benchmark
-    from qcqa.evaluated import DecodeLoad as DecodeLoad
-    from qcqa.evaluated import MeasuredFolder as MeasuredFolder
     from qcqa.front import Front as Front
     from qcqa.front import LowerBound as LowerBound
     from qcqa.generated import GenerationSettings as GenerationSettings
     from qcqa.gpus import gpu_named as gpu_named
     from qcqa.grouping import Grouping as Grouping
     from qcqa.grouping import LayerGrouping as LayerGrouping
+    from qcqa.measured_folder import MeasuredFolder as MeasuredFolder
     from qcqa.model_spec import ModelSpec as ModelSpec
     from qcqa.plan import GroupingPlan as GroupingPlan
     from qcqa.plan_file import load_plan as load_plan
@@ -66,18 +66,18 @@ if TYPE_CHECKING:
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
 _HOME = {
-    "Benchmark": "qcqa.evaluated",
+    "Benchmark": "qcqa.benchmark",
     "CacheLoad": "qcqa.budget",
     "CalibratedModel": "qcqa.use_cases.problem",
     "Capacity": "qcqa.capacity",
-    "DecodeLoad": "qcqa.evaluated",
+    "DecodeLoad": "qcqa.benchmark",
     "Front": "qcqa.front",
     "GenerationSettings": "qcqa.generated",
     "Grouping": "qcqa.grouping",
     "GroupingPlan": "qcqa.plan",
     "LayerGrouping": "qcqa.grouping",
     "LowerBound": "qcqa.front",
-    "MeasuredFolder": "qcqa.evaluated",
+    "MeasuredFolder": "qcqa.measured_folder",
     "ModelSpec": "qcqa.model_spec",
     "QCQAError": "qcqa.errors",
     "SearchResult": "qcqa.search_result",

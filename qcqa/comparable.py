@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, OF_TEXTS, metric_of
 from qcqa.metric import text_label as text_label
 from qcqa.plan import Measurement
@@ -36,7 +37,7 @@ class Conditions:
     window_tokens : int or None
         Tokens that the model read at once, for metrics of a text.
     limit_of : str
-        What was counted of the text, see :class:`~qcqa.evaluated.Benchmark`.
+        What was counted of the text, see :class:`~qcqa.benchmark.Benchmark`.
     """
 
     device: str

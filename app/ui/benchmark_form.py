@@ -4,8 +4,8 @@ from importlib.util import find_spec
 
 import streamlit as st
 
+from qcqa.benchmark import INSTALL_HARNESS, Benchmark, DecodeLoad
 from qcqa.errors import EvaluationError, QCQAError
-from qcqa.evaluated import INSTALL_HARNESS, Benchmark, DecodeLoad
 from qcqa.metric import data_label
 from qcqa.packaged import demo_model_folder
 from qcqa.runs.run import Run

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import QCQAError
-from qcqa.evaluated import Benchmark
 from qcqa.generated import GenerationSettings
 from qcqa.plan import GroupingPlan
 from qcqa.report.preflight import measure_sentence, memory_warning

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError, QCQAError
-from qcqa.evaluated import Benchmark
 from qcqa.generated import GenerationSettings
 from qcqa.runs.resumable import require_all_there
 from qcqa.runs.run import Run

@@ -5,7 +5,8 @@ from math import isfinite
 
 import streamlit as st
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.palette import method_style

@@ -9,13 +9,7 @@ from qcqa.errors import QCQAError
 from qcqa.report.measurements import figures_text, measurement_title
 from qcqa.report.palette import method_style
 from qcqa.report.wording import counted
-from qcqa.runs.measurements import (
-    Measured,
-    Model,
-    forget,
-    measurements_of,
-    require_nothing_at_work,
-)
+from qcqa.runs.measurements import Measured, Model, forget, measurements_of, require_nothing_at_work
 from qcqa.runs.run import Run
 from ui.wording import plain
 

@@ -9,13 +9,7 @@ from typing import Any
 from qcqa.attention.card import model_card
 from qcqa.attention.companions import Companions, companions_of
 from qcqa.attention.layout import Layout, Moments
-from qcqa.attention.remote import (
-    cache_qcqa,
-    hooks_qcqa,
-    modeling_qcqa,
-    releases_qcqa,
-    section_qcqa,
-)
+from qcqa.attention.remote import cache_qcqa, hooks_qcqa, modeling_qcqa, releases_qcqa, section_qcqa
 from qcqa.attention.remote.section_qcqa import Section
 from qcqa.attention.section import config_entry, section_of
 from qcqa.attention.shards import ConvertedShards, Fitted, OnBytes

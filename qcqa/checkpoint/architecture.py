@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from qcqa.checkpoint.config_keys import Config, first_of, nested
-from qcqa.subspace.tied import KeyNorm
+from qcqa.key_norm import KeyNorm
 
 
 class _Data(BaseModel):

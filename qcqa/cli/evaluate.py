@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import print_estimate, start_or_carry_out
 from qcqa.cli.measured import print_measured, row_json
@@ -19,7 +20,7 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, newest_figures
+from qcqa.evaluated import Evaluated, newest_figures
 from qcqa.files import require_writable
 from qcqa.plan_file import load_plan, save_plan
 from qcqa.runs.evaluations import create_evaluation, evaluation_before_start

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qcqa.benchmark import Benchmark
 from qcqa.cli.output import console, print_table
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of, text_label
 from qcqa.plan import Measurement
 from qcqa.report.measured import data_title

@@ -13,12 +13,7 @@ from qcqa.cli.output import console
 from qcqa.evaluated import Evaluated
 from qcqa.grouping import Grouping
 from qcqa.plan import GroupingPlan
-from qcqa.report.comparison import (
-    BudgetPoint,
-    comparison_table,
-    percent_text,
-    points_at_budget,
-)
+from qcqa.report.comparison import BudgetPoint, comparison_table, percent_text, points_at_budget
 from qcqa.report.equal_bytes import Comparison, compare_methods
 from qcqa.report.headline import shown_names
 from qcqa.report.palette import method_style

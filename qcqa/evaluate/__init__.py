@@ -7,7 +7,9 @@ both of which yield :class:`~qcqa.plan.Measurement` values; :func:`metric_of` sa
 measurement means. Nothing is downloaded unless a task of the Hub is asked for.
 """
 
+from qcqa.benchmark import DecodeLoad
 from qcqa.evaluate.cache_bytes import cache_bytes, cache_bytes_per_token
+from qcqa.evaluate.documents import demo_documents, read_documents
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.speed import measure_decode_speed
 from qcqa.evaluate.speed_scores import DecodeSpeed
@@ -15,14 +17,8 @@ from qcqa.evaluate.statistics import Spread
 from qcqa.evaluate.task_files import demo_task_files, task_content
 from qcqa.evaluate.task_scores import TaskScores, load_task_scores, save_task_scores
 from qcqa.evaluate.tasks import evaluate_tasks
-from qcqa.evaluate.text import (
-    demo_documents,
-    evaluate_text,
-    read_documents,
-    text_windows,
-)
+from qcqa.evaluate.text import evaluate_text, text_windows
 from qcqa.evaluate.text_scores import TextScores, load_text_scores
-from qcqa.evaluated import DecodeLoad
 from qcqa.metric import METRICS, Metric, data_of, metric_of
 
 __all__ = [

@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from qcqa.benchmark import INSTALL_HARNESS
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.task_files import demo_task_files, read_task_file
-from qcqa.evaluated import INSTALL_HARNESS
 
 #: Of the draw of examples that are shown before a question, as in the harness.
 _FEWSHOT_SEED = 1234

@@ -21,13 +21,7 @@ from qcqa.evaluate.progress import EvaluationProgress, OnProgress
 from qcqa.evaluate.running import context_limit, evaluating, input_device
 from qcqa.evaluate.scoring import Answer, Query, answer_queries, tokens_of
 from qcqa.evaluate.token_ids import require_embedded
-from qcqa.evaluate.windows import (
-    cut_windows,
-    encode,
-    encode_prompt,
-    first_token,
-    special_prefix,
-)
+from qcqa.evaluate.windows import cut_windows, encode, encode_prompt, first_token, special_prefix
 
 #: Context and new tokens where neither config nor task says, as in the harness.
 _DEFAULT_CONTEXT = 2048

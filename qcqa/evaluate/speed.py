@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from qcqa.benchmark import DecodeLoad
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.cache_bytes import cache_bytes
 from qcqa.evaluate.progress import EvaluationProgress, OnProgress
@@ -20,7 +21,6 @@ from qcqa.evaluate.running import (
 )
 from qcqa.evaluate.speed_scores import DecodeSpeed, Round
 from qcqa.evaluate.token_ids import embedding_rows
-from qcqa.evaluated import DecodeLoad
 from qcqa.progress import silent
 from qcqa.samples import FEWEST_CLUSTERS
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.benchmark import DecodeLoad
 from qcqa.errors import EvaluationError
 from qcqa.evaluate.statistics import Spread, spread_of
-from qcqa.evaluated import DecodeLoad
 from qcqa.metric import measurement_name
 from qcqa.plan import Measurement
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from qcqa.subspace.tied import KeyNorm
+from qcqa.key_norm import KeyNorm
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from qcqa.evaluated import DecodeLoad, Evaluated, by_size
+from qcqa.benchmark import DecodeLoad
+from qcqa.evaluated import Evaluated, by_size
 from qcqa.metric import measurement_name
 from qcqa.plan import Measurement
 from qcqa.report.comparison import percent_text

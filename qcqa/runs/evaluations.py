@@ -3,8 +3,9 @@
 from dataclasses import replace
 from importlib.util import find_spec
 
+from qcqa.benchmark import INSTALL_HARNESS, Benchmark
 from qcqa.errors import EvaluationError, RunError
-from qcqa.evaluated import INSTALL_HARNESS, Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.plan import GroupingPlan
 from qcqa.runs.clock import utc_now
 from qcqa.runs.config import EvaluationConfig

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.run import Run
 from qcqa.runs.store import create_run

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError, RunError
-from qcqa.evaluated import Benchmark, Evaluated, Forgotten, PartName
+from qcqa.evaluated import Evaluated, PartName
+from qcqa.measured_folder import Forgotten
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import Run
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.generated import GenerationSettings
 from qcqa.plan import GroupingPlan
 from qcqa.runs.machine import dtype_here, known_slowdown

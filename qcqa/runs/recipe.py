@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.budget import heads_within_ratio
-from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.model_spec import ModelSpec
 from qcqa.plan import GroupingPlan
 from qcqa.runs.config import SearchConfig

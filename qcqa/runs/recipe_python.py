@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from textwrap import indent
 from typing import Any
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.methods import wants_calibration
 from qcqa.runs.recipe import LONGEST_LINE, Recipe, changed_settings
 from qcqa.runs.run import CALIBRATION

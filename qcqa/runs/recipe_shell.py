@@ -2,8 +2,8 @@
 
 import shlex
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.budget import budget_text
-from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.runs.config import SearchConfig
 from qcqa.runs.recipe import LONGEST_LINE, Recipe, changed_settings
 from qcqa.use_cases.presets import PRESETS, Preset

@@ -11,9 +11,10 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.evaluated import Evaluated, MeasuredFolder
+from qcqa.evaluated import Evaluated
 from qcqa.files import write_text_atomically
 from qcqa.fitted import FittedFolder
+from qcqa.measured_folder import MeasuredFolder
 from qcqa.runs.clock import seconds_since
 from qcqa.runs.config import (
     JOB_FOLDERS,

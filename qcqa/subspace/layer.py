@@ -6,12 +6,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.key_norm import KeyNorm
 from qcqa.subspace.fit import Fit
 from qcqa.subspace.free import fit_free, free_gram, roots_of
 from qcqa.subspace.gram import Gram, in_metric
 from qcqa.subspace.grams import RoleGrams, SubspaceGrams
 from qcqa.subspace.planes import fit_planes, plane_grams
-from qcqa.subspace.tied import KeyNorm, TiedGrams, fit_tied, tied_grams
+from qcqa.subspace.tied import TiedGrams, fit_tied, normed_heads, tied_grams
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
@@ -202,8 +203,8 @@ def layer_heads(
     moment = None if moment is None else _damped(moment, hidden_size)
     key_lengths: FloatArray = np.ones(num_heads)
     if norm is not None:
-        query, _ = norm.applied(query, moment)
-        key, key_lengths = norm.applied(key, moment)
+        query, _ = normed_heads(query, moment, norm)
+        key, key_lengths = normed_heads(key, moment, norm)
     per_query_head = in_metric(query, moment) @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
     key_weight = per_query_head.reshape(num_heads, -1, size, size).sum(axis=1)
     outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)

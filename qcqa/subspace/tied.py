@@ -13,44 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.key_norm import KeyNorm
 from qcqa.subspace.fit import Fit
 from qcqa.subspace.gram import bound_of_spectra, in_metric
 
 FloatArray = NDArray[np.floating]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyNorm:
-    """A norm between the key projection and the scores; the queries have one of the same kind.
-
-    Parameters
-    ----------
-    is_centred : bool
-        Whether it subtracts the mean over a head's dimensions, as LayerNorm does.
-    is_over_all_heads : bool
-        Whether it divides by the length of all heads together, not of each.
-    """
-
-    is_centred: bool = False
-    is_over_all_heads: bool = False
-
-    @property
-    def allows_signs(self) -> bool:
-        """Whether the sign of a plane passes it."""
-        return not self.is_centred
-
-    def applied(
-        self, heads: FloatArray, moment: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return heads (H, dh, e) behind the norm on average, and their divisors (H,)."""
-        if self.is_centred:
-            heads = heads - heads.mean(axis=1, keepdims=True)
-        seen = in_metric(heads, moment)
-        squares = (seen * heads).sum(axis=(1, 2)) / heads.shape[1]
-        if self.is_over_all_heads:
-            squares = np.full_like(squares, squares.mean())
-        length = np.sqrt(np.where(squares > 0, squares, 1.0))
-        return heads / length[:, None, None], length
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +91,20 @@ class TiedGrams:
         return max(0.0, float(own - (2 * factor - factor**2) * (weight.sum(axis=1) @ square)))
 
 
+def normed_heads(
+    heads: FloatArray, moment: FloatArray | None, norm: KeyNorm
+) -> tuple[FloatArray, FloatArray]:
+    """Return heads (H, dh, e) behind a norm on average, and their divisors (H,)."""
+    if norm.is_centred:
+        heads = heads - heads.mean(axis=1, keepdims=True)
+    seen = in_metric(heads, moment)
+    squares = (seen * heads).sum(axis=(1, 2)) / heads.shape[1]
+    if norm.is_over_all_heads:
+        squares = np.full_like(squares, squares.mean())
+    length = np.sqrt(np.where(squares > 0, squares, 1.0))
+    return heads / length[:, None, None], length
+
+
 def tied_grams(
     heads: FloatArray,
     rows: tuple[tuple[int, ...], ...],
@@ -165,7 +146,7 @@ def fit_tied(
     group : tuple of int
         Heads.
     lengths : array, shape (H,)
-        As :meth:`KeyNorm.applied` returns them; ones without a norm.
+        As :func:`normed_heads` returns them; ones without a norm.
     """
     signs, share, _, factor = grams.parts(np.array(group))
     own = lengths[list(group)]

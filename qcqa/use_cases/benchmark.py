@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import (
     OnProgress,
@@ -24,7 +25,6 @@ from qcqa.evaluate import (
 )
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluate.windows import Window
-from qcqa.evaluated import Benchmark
 from qcqa.metric import data_label
 from qcqa.packaged import DEMO_TEXT
 from qcqa.plan import Measurement

@@ -6,13 +6,15 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+from qcqa.benchmark import Benchmark
 from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import OnProgress, cache_bytes_per_token, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
 from qcqa.evaluate.speed import require_context
-from qcqa.evaluated import Benchmark, Evaluated, MeasuredFolder
+from qcqa.evaluated import Evaluated
 from qcqa.fitted import FittedFolder
+from qcqa.measured_folder import MeasuredFolder
 from qcqa.plan import GroupingPlan, Measurement
 from qcqa.progress import JobProgress, OnJobProgress, nth_model
 from qcqa.samples import Samples

@@ -7,9 +7,10 @@ import torch
 from transformers import AutoConfig
 
 from qcqa.attention import load
+from qcqa.benchmark import Benchmark
 from qcqa.evaluate import OnProgress, measure_decode_speed
 from qcqa.evaluate.progress import EvaluationProgress
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.plan_file import load_plan
 from qcqa.progress import JobProgress, OnJobProgress

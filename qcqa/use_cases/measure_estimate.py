@@ -6,7 +6,7 @@ what earlier jobs took on this machine corrects it, see :mod:`qcqa.runs.pace`. N
 
 from dataclasses import dataclass, replace
 
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.model_spec import DTYPE_BYTES
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.use_cases.dtype import ChosenDtype

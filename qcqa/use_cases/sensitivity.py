@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from qcqa.benchmark import Benchmark
 from qcqa.calibrate.layer_meter import LayerMeter
 from qcqa.checkpoint import open_checkpoint
 from qcqa.errors import EvaluationError
 from qcqa.evaluate import demo_documents, read_documents, text_windows
 from qcqa.evaluate.running import context_limit, default_batch_tokens
 from qcqa.evaluate.windows import Window
-from qcqa.evaluated import Benchmark
 from qcqa.fitted import FittedFolder
 from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress, OnJobProgress

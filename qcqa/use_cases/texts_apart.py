@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import GroupingPlan
 from qcqa.user_path import is_plain_file, user_path

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.grouping import LayerGrouping
 from qcqa.methods import run_method

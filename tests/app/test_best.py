@@ -6,7 +6,8 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import Run

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.runs.run import Run
 
 OpenApp = Callable[..., AppTest]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.packaged import demo_model_folder
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.home import runs_folder

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.report.measured import metrics_of
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import Run

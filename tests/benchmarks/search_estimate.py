@@ -23,12 +23,7 @@ from search_speed import synthetic_grams
 from qcqa.runs.store import create_run
 from qcqa.runs.worker import work
 from qcqa.search.config import SearchSettings
-from qcqa.search.cost import (
-    arbitrary_seconds,
-    choice_seconds,
-    equal_seconds,
-    optimal_seconds,
-)
+from qcqa.search.cost import arbitrary_seconds, choice_seconds, equal_seconds, optimal_seconds
 from qcqa.search.optimal import optimal_candidates
 from qcqa.search.problem import wse_problem
 from qcqa.search.slots import Slot

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qcqa.evaluated import INSTALL_HARNESS
+from qcqa.benchmark import INSTALL_HARNESS
 from qcqa.plan_file import load_plan
 from qcqa.runs.run import open_run
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.runs.plans import plan_of_run
 from qcqa.runs.run import open_run

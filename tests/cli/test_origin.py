@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.benchmark import Benchmark
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.plan_file import load_plan
 from qcqa.runs.conversions import conversions_of

@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import (
-    Benchmark,
-    DecodeLoad,
-    Evaluated,
-    MeasuredFolder,
-    figures_of_plan,
-)
+from qcqa.evaluated import Evaluated, figures_of_plan
 from qcqa.gram import ModelGrams
 from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.measured_folder import MeasuredFolder
 from qcqa.plan import GroupingPlan, Measurement, Prediction
 from qcqa.samples import Samples, Stratum
 

@@ -20,12 +20,7 @@ from qcqa.errors import EvaluationError
 from qcqa.evaluate import EvaluationProgress, demo_task_files, evaluate_tasks
 from qcqa.evaluate.harness import harness_module
 from qcqa.evaluate.harness_model import HarnessModel
-from qcqa.evaluate.task_scores import (
-    Stratum,
-    TaskScores,
-    load_task_scores,
-    save_task_scores,
-)
+from qcqa.evaluate.task_scores import Stratum, TaskScores, load_task_scores, save_task_scores
 from qcqa.evaluate.tasks import _group_scores
 from qcqa.packaged import demo_model_folder
 from qcqa.plan import Measurement

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from qcqa.grouping import Grouping, LayerGrouping
+from qcqa.key_norm import KeyNorm
 from qcqa.merge import MERGES, LayerContext, LayerWeights, merge_named
 from qcqa.merge.grams import layer_grams
-from qcqa.subspace.tied import KeyNorm
 
 KEYS, VALUES = Grouping((0, 1, 0, 2)), Grouping((0, 1, 2, 2))
 GROUPING = LayerGrouping(key=KEYS, value=VALUES)

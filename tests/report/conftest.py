@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qcqa.benchmark import Benchmark
 from qcqa.budget import CacheLoad
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.gram import ModelGrams
 from qcqa.grouping import LayerGrouping
 from qcqa.methods import run_method

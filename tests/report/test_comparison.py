@@ -5,11 +5,7 @@ from math import inf, isnan
 import pytest
 
 from qcqa.budget import CacheLoad
-from qcqa.report.comparison import (
-    comparison_table,
-    percent_text,
-    points_at_budget,
-)
+from qcqa.report.comparison import comparison_table, percent_text, points_at_budget
 from qcqa.search_result import SearchResult
 
 

@@ -5,11 +5,7 @@ from dataclasses import replace
 import pytest
 
 from qcqa.generated import GeneratedText, GenerationFigures
-from qcqa.report.generated import (
-    difference_text,
-    figures_lines,
-    marked_html,
-)
+from qcqa.report.generated import difference_text, figures_lines, marked_html
 
 FIGURES = GenerationFigures(
     prompt_tokens=10,

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from qcqa.benchmark import Benchmark
 from qcqa.comparable import conditions_of, rows_under
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import (
     change_of,

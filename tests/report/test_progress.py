@@ -2,12 +2,7 @@
 
 from typing import Any
 
-from qcqa.report.progress import (
-    convergence,
-    has_hypervolume,
-    optimal_hypervolume,
-    progress_figure,
-)
+from qcqa.report.progress import convergence, has_hypervolume, optimal_hypervolume, progress_figure
 from qcqa.search.pareto import hypervolume
 from qcqa.search_result import SearchResult
 

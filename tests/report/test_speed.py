@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated
+from qcqa.benchmark import Benchmark, DecodeLoad
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import metrics_of
 from qcqa.report.speed import speed_conditions, speed_rows, speed_sentence, speed_table

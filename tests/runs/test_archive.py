@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import RunError
-from qcqa.evaluated import Benchmark
 from qcqa.packaged import demo_run_folder
 from qcqa.runs import archive
 from qcqa.runs.archive import pack_run, write_archive

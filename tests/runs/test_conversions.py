@@ -13,12 +13,7 @@ import qcqa
 from qcqa.converted import load_converted
 from qcqa.errors import BudgetError, ConversionError, RunError
 from qcqa.plan_file import load_plan
-from qcqa.runs.conversions import (
-    conversions_of,
-    converted_of,
-    create_conversion,
-    default_folder,
-)
+from qcqa.runs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.runs.jobs import jobs_of
 from qcqa.runs.launch import cancel, requeue, resume, start_worker
 from qcqa.runs.plans import plan_of_run

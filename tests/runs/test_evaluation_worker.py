@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import RunError
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.launch import cancel, resume, start_worker
 from qcqa.runs.run import Run

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.errors import BudgetError, CheckpointError, EvaluationError, RunError
-from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.packaged import demo_run_folder
 from qcqa.runs.evaluations import create_evaluation, evaluations_of, figures_of
 from qcqa.runs.jobs import search_of

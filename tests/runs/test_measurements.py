@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError, RunError
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.measurements import forget, measurements_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.runs.evaluations import create_evaluation
 from qcqa.runs.pace import machine_pace, measuring_pace
 from qcqa.runs.run import Run, open_run

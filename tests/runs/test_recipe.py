@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import qcqa
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.budget import budget_text, heads_within_ratio, parse_ratio
 from qcqa.cli import evaluate, main, search
-from qcqa.evaluated import Benchmark, DecodeLoad
 from qcqa.model_spec import ModelSpec
 from qcqa.packaged import demo_run_folder
 from qcqa.plan import GroupingPlan

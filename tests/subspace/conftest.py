@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qcqa.key_norm import KeyNorm
 from qcqa.subspace.layer import LayerHeads, layer_heads
-from qcqa.subspace.tied import KeyNorm
 
 HALF = tuple((p, p + 3) for p in range(3))
 ADJACENT = tuple((2 * p, 2 * p + 1) for p in range(3))

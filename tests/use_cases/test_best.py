@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import BudgetError
-from qcqa.evaluated import Benchmark, Evaluated
+from qcqa.evaluated import Evaluated
 from qcqa.gram import ModelGrams
 from qcqa.methods import run_method
 from qcqa.plan import Measurement

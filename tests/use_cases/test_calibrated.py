@@ -10,13 +10,13 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from qcqa.attention import load
+from qcqa.benchmark import Benchmark
 from qcqa.calibrate import RefitSettings
 from qcqa.calibrate.folder import CalibrationFolder
 from qcqa.calibrate.merged import merged_model
 from qcqa.errors import CalibrationError, ConversionError, EvaluationError
 from qcqa.evaluate import demo_documents
 from qcqa.evaluate.running import cache_of
-from qcqa.evaluated import Benchmark
 from qcqa.fitted import FittedFolder
 from qcqa.generated import GenerationSettings
 from qcqa.packaged import demo_model_folder

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import qcqa
+from qcqa.benchmark import Benchmark
 from qcqa.cli import calibrate, evaluate, generate, search
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark
 from qcqa.runs.evaluations import create_evaluation, figures_of
 from qcqa.runs.generations import create_generation
 from qcqa.runs.run import open_run

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qcqa.evaluated import Benchmark
+from qcqa.benchmark import Benchmark
 from qcqa.use_cases.dtype import dtype_to_run, kept_dtype
 from qcqa.use_cases.dtype import measured_slowdown as really_measured
 from qcqa.use_cases.evaluate import evaluate_plans

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark, DecodeLoad, Evaluated, MeasuredFolder
+from qcqa.evaluated import Evaluated
+from qcqa.measured_folder import MeasuredFolder
 from qcqa.packaged import demo_run_folder
 from qcqa.plan import GroupingPlan
 from qcqa.progress import JobProgress

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from transformers import AutoConfig, AutoTokenizer
 
-from qcqa.evaluated import Benchmark, DecodeLoad
+from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.packaged import demo_model_folder
 from qcqa.use_cases.benchmark import TextPart
 from qcqa.use_cases.dtype import ChosenDtype

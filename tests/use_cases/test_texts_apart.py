@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Benchmark
 from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.plan import CalibrationText, GroupingPlan
 from qcqa.runs.evaluations import create_evaluation
