@@ -7,7 +7,7 @@ from qcqa.merge.layer_weights import LayerWeights, Role
 
 
 class SvdMerge:
-    """Shares the subspace of least output error; see :mod:`qcqa.subspace` for the formulas.
+    """Shares the subspace of least output error; ``subspace/`` has the formulas.
 
     Keys that rotate may differ by a complex scalar in each rotary plane, all other dimensions by
     any change of basis. The query heads and the columns of the output projection that belong to

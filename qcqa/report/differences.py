@@ -25,7 +25,7 @@ _DIFFERS_COLOUR = "#D55E00"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanDifference:
-    """Where two plans of one model share differently; see :func:`~qcqa.grouping.differing_heads`.
+    """Where two plans of one model share differently, as :func:`differing_heads` tells it.
 
     Parameters
     ----------
