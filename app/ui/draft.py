@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from qcqa.report.wording import MERGES
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Fitness, Merge
 from qcqa.use_cases.presets import PRESETS
 from qcqa.use_cases.search_methods import SEARCHED_METHODS
 from ui.address import one_of, some_of, switch, whole
-from ui.wording import MERGES
 
 Source = Literal["demo", "folder", "hub"]
 

@@ -23,6 +23,7 @@ from qcqa.report.front_table import front_table
 from qcqa.report.kv_axis import KvAxis, significant
 from qcqa.report.measured import metrics_of
 from qcqa.report.palette import method_style
+from qcqa.report.wording import merge_text
 from qcqa.runs.new import slug
 from qcqa.runs.recipe import recipe_of
 from qcqa.runs.recipe_python import python_recipe
@@ -31,7 +32,6 @@ from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.axis_choice import vertical_axis
 from ui.state import choices, redrawn_alone
-from ui.wording import merge_text
 
 #: Of the session's state: what stood in the way of drawing a chart, by its button.
 _PROBLEMS = "problems_with_charts"

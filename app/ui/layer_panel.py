@@ -14,10 +14,10 @@ from qcqa.report.group_costs import (
     layer_costs,
 )
 from qcqa.report.similarity import similarity_figure, similarity_limit
+from qcqa.report.wording import wse_note
 from qcqa.search_result import SearchResult
 from ui.chart import legible
 from ui.state import choices, redrawn_alone, widget
-from ui.wording import merge_text
 
 
 @st.fragment
@@ -120,11 +120,4 @@ def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
         )
     else:
         st.markdown("Every head keeps its own: nothing is merged.")
-    st.caption(
-        "WSE is what merging by the mean loses of the weights. "
-        + (
-            "It is no accuracy."
-            if plan.merge == "mean"
-            else f"This plan's merge is another ({merge_text(plan)}): WSE is not what it loses."
-        )
-    )
+    st.caption(wse_note(plan))

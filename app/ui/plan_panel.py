@@ -10,12 +10,12 @@ from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import method_style
 from qcqa.report.plan_figures import PlanFigure
+from qcqa.report.wording import merge_text
 from qcqa.runs.run import Run
 from qcqa.search_result import SearchResult
 from ui.cards import Points, facts, selected_point
 from ui.chart import legible
 from ui.plan_choice import chosen_plan, plan_choice
-from ui.wording import merge_text
 
 
 def plan_panel(

@@ -7,14 +7,13 @@ from functools import partial
 import streamlit as st
 
 from qcqa.methods import METHODS
-from qcqa.report.wording import listed
+from qcqa.report.wording import MERGES, listed
 from qcqa.search.config import SearchSettings
 from qcqa.terms import Merge
 from qcqa.use_cases.presets import PRESETS
 from qcqa.use_cases.search_methods import SEARCHED_METHODS, names_today
 from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
-from ui.wording import MERGES
 
 _PRESET_LABELS = {"paper": "As published", "best": "Best quality"}
 

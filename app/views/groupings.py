@@ -15,13 +15,13 @@ from ui.plans_side_by_side import plans_side_by_side
 from ui.results import measured_of, result_of
 from ui.state import redrawn_alone
 from ui.unfinished import tell_unfinished
-from ui.wording import merge_text
 
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.groups import grouping_caption, grouping_figure
 from qcqa.report.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
 from qcqa.report.layer_effects import effects_caption, effects_figure
 from qcqa.report.palette import method_style
+from qcqa.report.wording import merge_text
 from qcqa.runs.run import Run
 from qcqa.runs.store import DamagedRun
 from qcqa.search_result import SearchResult

@@ -27,6 +27,7 @@ from qcqa.report.differences import PlanDifference, difference_table, plan_diffe
 from qcqa.report.group_costs import LayerCost, group_cost_table, layer_cost_table, layer_costs
 from qcqa.report.layer_bars import LayerErrors, layer_errors
 from qcqa.report.palette import method_style
+from qcqa.report.wording import wse_note
 from qcqa.runs.plans import origin_of, plan_of_run
 from qcqa.runs.store import find_run
 from qcqa.use_cases.plan import plan_of_result
@@ -97,6 +98,7 @@ def groups(
     else:
         _print(layer_cost_table(costs))
         _print(group_cost_table(costs))
+        console.print(wse_note(plan), style="dim")
     if difference is not None:
         console.print(f"Beside {method_style(str(against)).label}: {difference.sentence}")
         _print(difference_table(difference).iloc[list(layers)])

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from qcqa.model_spec import ModelSpec
+from qcqa.plan import GroupingPlan
 from qcqa.report.kv_axis import significant
-from qcqa.terms import Fitness
+from qcqa.terms import Fitness, Merge
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
 ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
@@ -13,11 +14,33 @@ ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
     "loss": ("summed rise of the loss", "nats"),
 }
 
+#: How merged heads are computed, for people.
+MERGES: Mapping[Merge, str] = {
+    "mean": "mean",
+    "mean-norm": "mean, rescaled",
+    "aligned": "mean of rotated heads",
+    "svd": "subspaces",
+}
+
 
 def error_text(fitness: Fitness, error: float) -> str:
     """Return an error with name and unit: ``relative WSE 0.56``."""
     name, unit = ERROR_NAMES[fitness]
     return f"{name} {significant(error)} {unit}".strip()
+
+
+def merge_text(plan: GroupingPlan) -> str:
+    """Return how the heads of a plan's groups become one."""
+    return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
+
+
+def wse_note(plan: GroupingPlan) -> str:
+    """Say what the WSE of a plan's groups is, and what it is not."""
+    return "WSE is what merging by the mean loses of the weights. " + (
+        "It is no accuracy."
+        if plan.merge == "mean"
+        else f"This plan's merge is another ({merge_text(plan)}): WSE is not what it loses."
+    )
 
 
 def counted(count: int, thing: str) -> str:

@@ -32,6 +32,17 @@ def test_costs_of_one_layer(qcqa: Qcqa, run_folder: Path) -> None:
     assert "neighbours" in qcqa(*arguments).out
 
 
+def test_one_layer_says_what_its_wse_is(qcqa: Qcqa) -> None:
+    def shown(method: str) -> str:
+        out: str = qcqa("groups", "demo", "--budget", "0.5", "-m", method, "--layer", 2).out
+        return " ".join(out.split())
+
+    assert shown("optimal").endswith("loses of the weights. It is no accuracy.")
+    assert shown("best").endswith(
+        "merge is another (subspaces, refitted on calibration text): WSE is not what it loses."
+    )
+
+
 def test_differences_from_another_method(qcqa: Qcqa, run_folder: Path) -> None:
     arguments = ("groups", run_folder, "--budget", "0.5", "-m", "optimal", "--against", "gqa")
     told = json.loads(qcqa(*arguments, "--json").out)
