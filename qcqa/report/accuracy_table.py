@@ -7,7 +7,7 @@ import pandas as pd
 
 from qcqa.comparable import Conditions, is_of_text, rows_under
 from qcqa.evaluated import Evaluated
-from qcqa.metric import metric_of
+from qcqa.metric import OF_SOURCE_TOO, metric_of
 from qcqa.report.measured import change_of, series_of, source_of
 
 
@@ -21,7 +21,8 @@ def accuracy_table(
 
     For each metric there is its value, its standard error, the difference from the source with
     the standard error of that (paired, sample by sample), and where higher is better the share of
-    the source's value that was kept. Shares are in percent, their differences in points.
+    the source's value that was kept. Shares are in percent, their differences in points. What
+    itself compares with the source, as the KL divergence does, has its value and its error alone.
 
     Parameters
     ----------
@@ -63,10 +64,14 @@ def _figures(row: Evaluated, source: Evaluated | None, metric: str, label: str) 
     told = metric_of(metric)
     scale, unit = (100, ", %") if told.is_share else (1, "")
     value = figure.value if figure else nan
-    change = change_of(row, metric, source)
     cells = {
         f"{label}{unit}": scale * value,
         f"{label}, standard error": _scaled(figure.standard_error if figure else None, scale),
+    }
+    if told.name in OF_SOURCE_TOO:
+        return cells
+    change = change_of(row, metric, source)
+    cells |= {
         f"{label}, change": _scaled(change.value if change else None, scale),
         f"{label}, standard error of change": _scaled(
             change.standard_error if change else None, scale

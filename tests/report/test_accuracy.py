@@ -214,5 +214,15 @@ def test_table_has_values_errors_and_changes(rows: list[Evaluated], measure: Mea
     assert "Perplexity, % kept" not in table
 
 
+def test_what_compares_with_the_source_has_no_change(measure: Measure) -> None:
+    names = {f"heldout/{name}": name for name in ("kl", "same_top")}
+    closeness = tuple(Measurement(name, 0.5, 0.1, 100) for name in names)
+    table = accuracy_table([measure(), measure("gqa", 24, extra=closeness)], names)
+    assert list(table.columns[4:]) == [
+        *("kl", "kl, standard error"),
+        *("same_top, %", "same_top, standard error"),
+    ]
+
+
 def test_table_of_nothing_has_no_rows() -> None:
     assert accuracy_table([], {ACCURACY: "Accuracy"}).empty
