@@ -23,6 +23,8 @@ class Metric:
         None where neither is, or nobody knows.
     is_share : bool
         Whether values lie between 0 and 1 and read well as percentages.
+    short : str
+        A label with its unit for narrow columns, where the long one does not fit.
     """
 
     name: str
@@ -30,18 +32,24 @@ class Metric:
     unit: str = ""
     higher_is_better: bool | None = None
     is_share: bool = False
+    short: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What a narrow column is called, with its unit."""
+        return self.short or ", ".join(filter(None, (self.label, self.unit)))
 
 
-def _share(name: str, label: str) -> Metric:
-    return Metric(name, label, higher_is_better=True, is_share=True)
+def _share(name: str, label: str, *, short: str = "") -> Metric:
+    return Metric(name, label, higher_is_better=True, is_share=True, short=short)
 
 
-def _more(name: str, label: str, unit: str = "") -> Metric:
-    return Metric(name, label, unit, higher_is_better=True)
+def _more(name: str, label: str, unit: str = "", *, short: str = "") -> Metric:
+    return Metric(name, label, unit, higher_is_better=True, short=short)
 
 
-def _less(name: str, label: str, unit: str = "") -> Metric:
-    return Metric(name, label, unit, higher_is_better=False)
+def _less(name: str, label: str, unit: str = "", *, short: str = "") -> Metric:
+    return Metric(name, label, unit, higher_is_better=False, short=short)
 
 
 #: Every metric that this package measures, and the usual ones of lm-evaluation-harness.
@@ -50,21 +58,39 @@ METRICS = {
     for metric in (
         # A text, by one model.
         _less("perplexity", "perplexity"),
-        _less("nll", "negative log-likelihood", "nats per token"),
+        _less(
+            "nll",
+            "negative log-likelihood",
+            "nats per token",
+            short="negative log likelihood (nats)",
+        ),
         _share("accuracy", "next-token accuracy"),
         # A text, a converted model against its source; differences are told from what they are of.
         _less("perplexity_ratio", "perplexity over the source's"),
-        _less("kl", "KL divergence from the source", "nats per token"),
-        _share("same_top", "same most probable token as the source"),
+        _less("kl", "KL divergence from the source", "nats per token", short="KL, nats per token"),
+        _share("same_top", "same most probable token as the source", short="same top token"),
         # Speed and memory of generation.
-        _less("prefill_seconds", "time of the prompt", "s"),
-        _less("seconds_per_token", "time per generated token", "s"),
-        _more("tokens_per_second", "generated tokens per second", "tokens/s"),
+        _less("prefill_seconds", "time of the prompt", "s", short="prompt, s"),
+        _less("seconds_per_token", "time per generated token", "s", short="per token, s"),
+        _more(
+            "tokens_per_second",
+            "generated tokens per second",
+            "tokens/s",
+            short="tokens per second",
+        ),
         _less("cache_bytes", "KV cache", "bytes"),
         _less("cache_bytes_per_token", "KV cache per token", "bytes"),
-        _less("peak_bytes", "peak memory beside the weights", "bytes"),
-        _more("prefill_speedup", "speed of the prompt over the source's"),
-        _more("decode_speedup", "speed of generation over the source's"),
+        _less("peak_bytes", "peak memory beside the weights", "bytes", short="peak memory, bytes"),
+        _more(
+            "prefill_speedup",
+            "speed of the prompt over the source's",
+            short="prompt, over source",
+        ),
+        _more(
+            "decode_speedup",
+            "speed of generation over the source's",
+            short="speed, over source",
+        ),
         _less("cache_ratio", "KV cache over the source's"),
         # lm-evaluation-harness.
         _share("acc", "accuracy"),

@@ -77,14 +77,13 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
 def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:
     cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
     for name in names:
-        # Blanks are where a narrow terminal breaks lines.
-        title = metric_of(name).name.replace("_", " ")
-        cells[title] = _figure(row.figure(name))
+        metric = metric_of(name)
+        cells[metric.heading] = _figure(row.figure(name), is_whole=metric.unit == "bytes")
     return cells
 
 
-def _figure(figure: Measurement | None) -> str:
+def _figure(figure: Measurement | None, *, is_whole: bool) -> str:
     if figure is None:
         return "—"
     error = f" ±{figure.standard_error:.2g}" if figure.standard_error else ""
-    return f"{figure.value:.4g}{error}"
+    return f"{figure.value:,.0f}" if is_whole else f"{figure.value:.4g}{error}"

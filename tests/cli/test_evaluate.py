@@ -292,3 +292,9 @@ def test_the_included_figures_are_hidden_and_shown_again(qcqa: Qcqa) -> None:
     assert json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"] == []
     assert qcqa("runs", "forget", "demo", "--restore").code == 0
     assert len(json.loads(qcqa("runs", "show", "demo", "--json").out)["measured"]) == before
+
+
+def test_measured_figures_are_shown_under_names_for_people(qcqa: Qcqa) -> None:
+    words = set(qcqa("runs", "show", "demo").out.split())
+    assert not words & {"nll", "acc", "kl", "bytes_per_token"}
+    assert {"likelihood", "next-token", "KL,"} <= words
