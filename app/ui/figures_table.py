@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from qcqa.report.comparison import BudgetPoint
+from qcqa.report.rounded import zeros_unsigned
 from qcqa.search_result import SearchResult
 from ui.cards import Points
 from ui.selection import select_plan
@@ -39,8 +40,9 @@ def figures_table(
     selected : BudgetPoint or None
         The selected plan; None where no plan fits.
     """
+    over = "WSE vs GQA, %"
     st.dataframe(
-        table,
+        table.assign(**{over: zeros_unsigned(table[over], 2)}),
         hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(format=text) for name, text in _FORMATS.items()

@@ -13,6 +13,7 @@ from qcqa.report.group_costs import (
     layer_cost_table,
     layer_costs,
 )
+from qcqa.report.rounded import zeros_unsigned
 from qcqa.report.similarity import similarity_figure, similarity_limit
 from qcqa.report.wording import wse_note
 from qcqa.search_result import SearchResult
@@ -79,8 +80,11 @@ def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
 def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
     number = st.column_config.NumberColumn
     st.markdown("**What the layer loses**")
+    losses = layer_cost_table(costs)
+    for name in ("neighbours instead, %", "lower bound, %"):
+        losses[name] = zeros_unsigned(losses[name], 1)
     st.dataframe(
-        layer_cost_table(costs),
+        losses,
         hide_index=True,
         column_config={
             "WSE": number(format="%.4g"),
@@ -102,6 +106,7 @@ def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
     )
     st.markdown("**What merging a group costs**")
     table = group_cost_table(costs)
+    table["similarity"] = zeros_unsigned(table["similarity"], 3)
     if len(costs) == 1:
         table = table.drop(columns="of")
     if len(table):

@@ -12,6 +12,7 @@ from qcqa.report.accuracy_table import accuracy_table
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.measured import metrics_of
 from qcqa.report.proxy import check_proxy, proxy_figure, proxy_metric
+from qcqa.report.rounded import zeros_unsigned
 from qcqa.report.wse_verdict import chosen_by_loss, wse_verdict
 from qcqa.runs.config import EvaluationConfig
 from qcqa.runs.run import Run
@@ -127,7 +128,9 @@ def _table(
     if table["merge"].nunique() <= 2:
         table = table.drop(columns="merge")
     # Points have the digits of the shares that they are the differences of.
-    change = "%+.2f" if f"{label}, %" in table else "%+.4g"
+    change, is_share = f"{label}, change", f"{label}, %" in table
+    if is_share and change in table:
+        table[change] = zeros_unsigned(table[change], 2)
     st.dataframe(
         table,
         hide_index=True,
@@ -138,9 +141,9 @@ def _table(
             f"{label}, %": _number(format="%.2f", width="medium"),
             label: _number(format="%.5g", width="medium"),
             f"{label}, standard error": _number("± SE", format="%.2g", help="One standard error."),
-            f"{label}, change": _number(
+            change: _number(
                 "change",
-                format=change,
+                format="%+.2f" if is_share else "%+.4g",
                 help="Against the source; in percentage points where it is a share.",
             ),
             f"{label}, standard error of change": _number(

@@ -9,6 +9,7 @@ from qcqa.comparable import Conditions, is_of_text, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.metric import OF_SOURCE_TOO, metric_of
 from qcqa.report.measured import change_of, series_of, source_of
+from qcqa.report.wording import merge_label
 
 
 def accuracy_table(
@@ -45,7 +46,7 @@ def accuracy_table(
                     (row.method, row.merge, row.num_cached_heads),
                     {
                         "method": series.style.label,
-                        "merge": row.merge,
+                        "merge": merge_label(row.merge),
                         "KV ratio": row.kv_ratio,
                         "relative WSE": row.relative_wse,
                     },

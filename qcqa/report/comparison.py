@@ -8,6 +8,7 @@ import pandas as pd
 from qcqa.budget import CacheLoad
 from qcqa.report.kv_axis import KvAxis
 from qcqa.report.palette import in_order, method_style
+from qcqa.report.rounded import fixed
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
 
@@ -152,8 +153,7 @@ def percent_text(share: float, *, sign: bool = False) -> str:
     """Return a share in percent with a sensible number of digits."""
     percent = 100 * share
     digits = 2 if abs(percent) < 1 else 1 if abs(percent) < 100 else 0
-    text = f"{percent:{'+' if sign else ''}.{digits}f} %"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return f"{fixed(percent, digits, sign=sign)} %"
 
 
 def _excess(wse: float, reference: float) -> float:

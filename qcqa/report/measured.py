@@ -11,6 +11,8 @@ from qcqa.model_spec import ModelSpec
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import significant
 from qcqa.report.palette import MethodStyle, in_order, method_style
+from qcqa.report.rounded import fixed
+from qcqa.report.wording import merge_label
 
 #: Metrics of speed and memory.
 _OF_SPEED = ("prefill_seconds", "seconds_per_token", "tokens_per_second", "peak_bytes")
@@ -154,7 +156,7 @@ def _style(own: MethodStyle, merge: str, place: int, num_merges: int) -> MethodS
     """Return a method's looks, changed a little where several merges must be told apart."""
     if num_merges == 1:
         return own
-    named = replace(own, label=f"{own.label}, {merge}")
+    named = replace(own, label=f"{own.label}, {merge_label(merge)}")
     if place == 0:
         return named
     dash = ("longdash", "dashdot", "longdashdot")[(place - 1) % 3]
@@ -183,9 +185,8 @@ def bar_of(figure: Measurement) -> float:
 def change_text(metric: str, value: float) -> str:
     """Return the difference of two figures with its sign; those of shares are in points."""
     if metric_of(metric).is_share:
-        text = f"{100 * value:+.1f} points"
-    else:
-        text = ("+" if value > 0 else "") + significant(value)
+        return f"{fixed(100 * value, 1, sign=True)} points"
+    text = ("+" if value > 0 else "") + significant(value)
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -14,6 +14,7 @@ from qcqa.metric import DIFFERENCE, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.kv_axis import size_text
 from qcqa.report.measured import bar_of, data_title, series_of
+from qcqa.report.rounded import fixed
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -276,4 +277,4 @@ def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return fixed(number, 2, sign=True)

@@ -10,6 +10,7 @@ from qcqa.gram import FloatArray, head_similarity
 from qcqa.grouping import Grouping
 from qcqa.report.head_grid import tick_step
 from qcqa.report.palette import NEUTRAL_COLOUR
+from qcqa.report.rounded import fixed
 
 #: Blue against orange is told apart by all eyes; what is not alike at all takes the page's colour.
 _SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00"))
@@ -94,7 +95,7 @@ def _numbers(similarity: FloatArray) -> go.Scatter:
         x=columns,
         y=rows,
         # Adding 0 makes a rounded -0 a 0.
-        text=[f"{round(value, 2) + 0:.2f}" for value in similarity[rows, columns].tolist()],
+        text=[fixed(value, 2) for value in similarity[rows, columns].tolist()],
         mode="text",
         textfont_size=10,
         hoverinfo="skip",

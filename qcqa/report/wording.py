@@ -29,6 +29,11 @@ def error_text(fitness: Fitness, error: float) -> str:
     return f"{name} {significant(error)} {unit}".strip()
 
 
+def merge_label(merge: str) -> str:
+    """Return what people call a merge of a measured row; the source has none."""
+    return next((label for name, label in MERGES.items() if name == merge), merge)
+
+
 def merge_text(plan: GroupingPlan) -> str:
     """Return how the heads of a plan's groups become one."""
     return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,24 @@ def test_figures_are_on_screen(make_run: MakeRun, open_app: OpenApp, measure: Me
     assert table["method"].iloc[0] == "source"
     assert len(table) == len(run.measured())
     assert app.get("download_button")
+
+
+def test_a_change_that_rounds_to_zero_has_no_minus(
+    make_run: MakeRun, open_app: OpenApp, measure: Measure
+) -> None:
+    run = make_run()
+    measure(run)
+    gqa = next(row for row in run.measured() if row.method == "gqa")
+    figures = [
+        replace(one, value=-1e-5) if one.metric == "heldout/accuracy_difference" else one
+        for one in gqa.measured
+    ]
+    run.measured_folder.save("again", replace(gqa, measured=tuple(figures)))
+    table = open_app("evaluate").dataframe[0].value
+    (change,) = [name for name in table if name.endswith(", change")]
+    shown = [f"{value:+.2f}" for value in table[change]]
+    assert "+0.00" in shown
+    assert "-0.00" not in shown
 
 
 def test_metric_is_chosen_and_kept_in_the_address(

@@ -214,6 +214,13 @@ def test_table_has_values_errors_and_changes(rows: list[Evaluated], measure: Mea
     assert "Perplexity, % kept" not in table
 
 
+def test_table_calls_merges_by_readable_names(measure: Measure) -> None:
+    rows = [measure(), measure("gqa", 24), measure("best", 24, merge="svd")]
+    assert set(accuracy_table(rows, {ACCURACY: "Accuracy"})["merge"]) == {
+        *("none", "mean", "subspaces"),
+    }
+
+
 def test_what_compares_with_the_source_has_no_change(measure: Measure) -> None:
     names = {f"heldout/{name}": name for name in ("kl", "same_top")}
     closeness = tuple(Measurement(name, 0.5, 0.1, 100) for name in names)

@@ -89,7 +89,13 @@ def test_point_knows_what_its_plan_was_chosen_by(with_best: SearchResult) -> Non
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.004, "+0.40 %"), (0.1234, "+12.3 %"), (-0.5, "\N{MINUS SIGN}50.0 %"), (3.7, "+370 %")],
+    [
+        (0.004, "+0.40 %"),
+        (0.1234, "+12.3 %"),
+        (-0.5, "\N{MINUS SIGN}50.0 %"),
+        (3.7, "+370 %"),
+        (-0.00004, "0.00 %"),
+    ],
 )
 def test_percent_has_a_sensible_number_of_digits(share: float, text: str) -> None:
     assert percent_text(share, sign=True) == text

@@ -115,7 +115,7 @@ def test_merges_of_one_method_are_told_apart(measure: Measure) -> None:
     mean, svd, alone = series_of(rows)
     assert (mean.style.label, svd.style.label, alone.style.label) == (
         "GQA, mean",
-        "GQA, svd",
+        "GQA, subspaces",
         "MQA",
     )
     assert mean.style.colour == svd.style.colour
@@ -143,3 +143,4 @@ def test_figures_are_written_with_their_units() -> None:
     assert value_text("heldout/perplexity", float("inf")) == "—"
     assert change_text(ACCURACY, -0.0512) == "\N{MINUS SIGN}5.1 points"
     assert change_text("heldout/perplexity", 0.5) == "+0.500"
+    assert change_text(ACCURACY, -0.0004) == "0.0 points"
