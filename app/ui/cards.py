@@ -18,7 +18,7 @@ from qcqa.report.plan_figures import PlanFigure
 from qcqa.report.wording import ERROR_NAMES
 from qcqa.search_result import SearchResult
 from qcqa.use_cases.best import best_method
-from ui.axis_choice import shown_metric
+from ui.axis_choice import shown_metric, shown_scale
 from ui.glyph import glyph
 from ui.state import choices, choose
 
@@ -71,6 +71,7 @@ def headline(
         rows=rows,
         metric=metric,
         label=metrics.get(metric or "", ""),
+        scale=shown_scale(result, metrics),
         best=best,
     )
     st.subheader(sentence, anchor=False)

@@ -8,11 +8,12 @@ from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.report.comparison import BudgetPoint, percent_text
 from qcqa.report.equal_bytes import compare_methods, is_same_plan
-from qcqa.report.kv_axis import KvAxis, size_text
+from qcqa.report.kv_axis import KvAxis, significant, size_text
 from qcqa.report.measured import value_text
 from qcqa.report.palette import method_style
-from qcqa.report.wording import error_text, in_sentence, listed
+from qcqa.report.wording import ERROR_NAMES, in_sentence, listed
 from qcqa.search_result import SearchResult
+from qcqa.terms import Fitness
 from qcqa.use_cases.best import BestMethod
 
 Points = Mapping[str, BudgetPoint | None]
@@ -28,6 +29,7 @@ def budget_headline(
     rows: Iterable[Evaluated] = (),
     metric: str | None = None,
     label: str = "",
+    scale: str = "",
     best: BestMethod | None = None,
 ) -> str:
     """Say what the budget buys.
@@ -48,6 +50,8 @@ def budget_headline(
         What was measured.
     metric, label : str
         The metric to go by, and what it is called.
+    scale : str
+        What the chart shows; of an error scale, the estimate speaks of that error.
     best : BestMethod, optional
         On which ground the first of them is.
     """
@@ -68,7 +72,7 @@ def budget_headline(
     if best is not None and best.by == "measured":
         name = method_style(best.method).label
         return f"Of what was measured, {within}, **{name}** is the best: {best.ground}."
-    return _estimated(equals, within)
+    return f"Estimated, {within}: {_estimated(points, equals, scale)}"
 
 
 def shown_names(result: SearchResult, points: Points) -> dict[str, str]:
@@ -145,19 +149,51 @@ def _is_close(one: Evaluated, other: Evaluated, metric: str) -> bool:
     return abs(difference.value) <= CLEAR_STANDARD_ERRORS * error
 
 
-def _estimated(equals: Sequence[BudgetPoint], within: str) -> str:
-    """Say which plans the search expects to be best."""
+#: By which error the scales of the chart go.
+_FITNESSES: Mapping[str, Fitness] = {
+    "relative": "wse",
+    "absolute": "wse",
+    "gap": "wse",
+    "output-error": "output-error",
+    "loss": "loss",
+}
+
+
+def _estimated(points: Points, equals: Sequence[BudgetPoint], scale: str) -> str:
+    """Say whose plan has the lowest error of the chart's, and whose that by which one is taken."""
+    taken = equals[0].fitness
+    shown = _FITNESSES.get(scale, taken)
+    if shown == taken or not (lowest := _lowest(points, shown)):
+        return _least(equals, taken)
+    return f"{_least(lowest, shown)} {_least(equals, taken)}"
+
+
+def _lowest(points: Points, fitness: Fitness) -> list[BudgetPoint]:
+    """Return the plans of the lowest error by a fitness, of those of which it is known."""
+    errors = {
+        name: point.relative_wse if fitness == "wse" else point.error
+        for name, point in points.items()
+        if point is not None and fitness in ("wse", point.fitness)
+    }
+    least = min(errors.values(), default=0.0)
+    found = (points[name] for name, error in errors.items() if error <= least * (1 + 1e-9))
+    return [point for point in found if point is not None]
+
+
+def _least(equals: Sequence[BudgetPoint], fitness: Fitness) -> str:
+    """Say which plans have the lowest error by a fitness, and how low it is."""
     best = equals[0]
     names = {point.method: method_style(point.method).label for point in equals}
-    verb = "lose" if len(names) > 1 else "loses"
-    said = f"Estimated, {within}: {_bold(names, list(names))} {verb} least"
-    if best.fitness != "wse":
-        return f"{said}, {error_text(best.fitness, best.error)}."
+    has = "have" if len(names) > 1 else "has"
+    name, unit = ERROR_NAMES[fitness]
+    said = f"{_bold(names, list(names))} {has} the lowest {name}, "
+    if fitness != "wse":
+        return f"{said}{significant(best.error)} {unit}".strip() + "."
     compared = ""
     if isfinite(best.over_gqa) and best.over_gqa < -1e-9:
         compared = f", {percent_text(-best.over_gqa)} less than GQA"
     proof = _proof(best)
-    return f"{said}, relative WSE {best.relative_wse:.3f}{compared}.{f' {proof}' if proof else ''}"
+    return f"{said}{best.relative_wse:.3f}{compared}.{f' {proof}' if proof else ''}"
 
 
 def _proof(best: BudgetPoint) -> str:

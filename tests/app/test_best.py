@@ -58,7 +58,7 @@ def test_the_sentence_is_about_the_plan_that_is_selected(
     said = " ".join(heading.value for heading in open_app().subheader)
     assert "**GQA**" in said
     assert "40.0 %" in said
-    assert "loses least" not in said
+    assert "has the lowest" not in said
 
 
 def test_export_says_why_unless_the_method_was_chosen(make_run: MakeRun, open_app: OpenApp) -> None:

@@ -49,7 +49,7 @@ def test_finished_run_is_on_screen(make_run: MakeRun, open_app: OpenApp) -> None
     assert _cards(app) == _expected_cards(run, 24)
     names = [trace["name"] for trace in _chart(app, 0)["data"]]
     assert {"Lower bound", "Optimal", "GQA", "MQA", "MHA"} <= set(names)
-    assert "loses least" in _text(app)
+    assert "has the lowest relative WSE" in _text(app)
 
 
 def test_slider_moves_cards_charts_and_address(make_run: MakeRun, open_app: OpenApp) -> None:
@@ -177,8 +177,9 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     assert point is not None
     headline = app.subheader[0].value
     assert headline.startswith("Estimated, within 50.0 % of the source's KV cache: ")
-    assert "**Best** loses least, summed rise of the loss" in headline
-    assert "WSE" not in headline
+    assert "**Optimal** has the lowest relative WSE" in headline
+    # Which plan is taken goes by what is closer to quality.
+    assert "**Best** has the lowest summed rise of the loss" in headline
     # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
     assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
     assert f"summed rise of the loss {significant(point.error)} nats" in _text(app)

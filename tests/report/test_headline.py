@@ -8,7 +8,7 @@ from qcqa.budget import CacheLoad
 from qcqa.evaluated import Evaluated
 from qcqa.report.comparison import points_at_budget
 from qcqa.report.headline import budget_headline, shown_names
-from qcqa.report.kv_axis import KvAxis, KvUnit
+from qcqa.report.kv_axis import KvAxis, KvUnit, significant
 from qcqa.search_result import SearchResult
 
 METRIC = "heldout/accuracy"
@@ -83,6 +83,25 @@ def test_estimates_are_compared_at_equal_bytes_only(said: Callable[..., str]) ->
     assert "less than GQA" in said()
     assert "GQA" not in said(budget=40)
     assert said().endswith("No grouping has a lower WSE.")
+
+
+@pytest.mark.parametrize("scale", ["relative", "absolute", "gap", "loss"])
+def test_an_estimate_speaks_of_the_error_on_the_axis_first(
+    with_best: SearchResult, load: CacheLoad, scale: str
+) -> None:
+    points = points_at_budget(with_best, 24)
+    best, optimal = points["best"], points["optimal"]
+    assert best is not None
+    assert optimal is not None
+    axis = KvAxis(with_best.spec, load, "percent")
+    said = budget_headline(with_best, points, [best], axis, 0.5, scale=scale)
+    of_wse = f"**Optimal** has the lowest relative WSE, {optimal.relative_wse:.3f}"
+    of_loss = f"**Best** has the lowest summed rise of the loss, {significant(best.error)} nats."
+    start, _, rest = said.partition(": ")
+    assert start == "Estimated, within 50.0 % of the source's KV cache"
+    assert rest.startswith(of_loss if scale == "loss" else of_wse)
+    # By which error a plan is taken is said in any case.
+    assert said.endswith(of_loss)
 
 
 @pytest.mark.parametrize(("unit", "text"), [("gib", "GiB of KV cache"), ("kib", "KiB/token of")])
