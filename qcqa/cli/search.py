@@ -23,6 +23,7 @@ from qcqa.use_cases.presets import PRESETS, preset_named
 from qcqa.use_cases.search_methods import (
     ALL_SEARCHED,
     calibration_of,
+    refuse_unused,
     require_calibration,
     second_stage,
     usual_methods,
@@ -185,6 +186,9 @@ def search(
                 expected="none of --method, --fitness, --apart, --merge and --refit",
             )
         methods, settings = preset_named(preset).asked(settings, has_text=has_text)
+    else:
+        options = {"fitness": fitness, "merge": merge, "apart": apart or None}
+        refuse_unused(methods, options | {"refit": refit or None})
     # Refuse what cannot be searched before a run directory for it lies around.
     text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
     report = inspect_model(model, revision=revision)

@@ -20,6 +20,7 @@ from qcqa.search_result import ResultFolder, SearchResult
 from qcqa.use_cases.estimate import bound_seconds, searched_seconds, text_seconds
 from qcqa.use_cases.search_methods import (
     refuse_other_names,
+    refuse_unused,
     refuse_without_calibration,
     second_stage,
     usual_methods,
@@ -128,11 +129,14 @@ def search_model(
     if is_usual:
         stage2 = second_stage(wanted, has_text=has_text)
         settings = settings.model_copy(update={"stage2_fitness": stage2})
+    kept = ResultFolder(folder) if folder else None
+    grams = kept.grams() if kept else None
+    if grams is None and settings.fitness != "wse":
+        # What has begun goes on.
+        refuse_unused(methods or (), {"fitness": settings.fitness})
     refuse_other_names(wanted, settings)
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
-    kept = ResultFolder(folder) if folder else None
-    grams = kept.grams() if kept else None
     if grams is None:
         grams = _read(model, revision, report)
         if kept:

@@ -1,7 +1,7 @@
 """Which methods a search runs, and the calibration text that they need."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from qcqa.errors import SettingsError
 from qcqa.methods import METHODS, wants_calibration
@@ -40,6 +40,35 @@ def names_today(methods: Iterable[str], settings: SearchSettings) -> tuple[str, 
         name_today(name, METHODS[name].settings(settings).judged_by) if name in METHODS else name
         for name in methods
     )
+
+
+def refuse_unused(methods: Iterable[str], asked: Mapping[str, Any]) -> None:
+    """Raise if a setting was asked for in place of which every method has its own.
+
+    Parameters
+    ----------
+    methods : iterable of str
+        What is searched, without the baselines that come along.
+    asked : mapping
+        Values of settings by their names; None for what nobody asked for.
+
+    Raises
+    ------
+    SettingsError
+        Which names the first such setting.
+    """
+    chosen = [METHODS[name] for name in methods if name in METHODS]
+    for setting, value in asked.items() if chosen else ():
+        if value is None or any(one.insists.get(setting, value) == value for one in chosen):
+            continue
+        labels = " and ".join(one.label for one in chosen)
+        published = {by_weights: name for name, by_weights in BY_WEIGHTS.items()}
+        option = f"--{setting}" if value is True else f"--{setting} {value}"
+        raise SettingsError(
+            f"{option} with {labels}, which would not heed it",
+            expected=f"a method that does, as -m {published.get(chosen[0].name, 'optimal')}, "
+            f"or no --{setting}",
+        )
 
 
 def refuse_other_names(methods: Iterable[str], settings: SearchSettings) -> None:

@@ -67,6 +67,41 @@ def test_a_refused_search_leaves_no_run(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("-m", "qcqa-ac-wse", "--fitness", "loss"),
+            "--fitness loss with QCQA-AC by WSE, which would not heed it; "
+            "expected a method that does, as -m qcqa-ac, or no --fitness",
+        ),
+        (
+            ("-m", "gqa", "-m", "mqa", "--apart"),
+            "--apart with GQA and MQA, which would not heed it; "
+            "expected a method that does, as -m optimal, or no --apart",
+        ),
+        (
+            ("-m", "best", "--merge", "mean"),
+            "--merge mean with Best, which would not heed it; "
+            "expected a method that does, as -m optimal, or no --merge",
+        ),
+    ],
+)
+def test_an_option_that_no_method_would_heed_is_refused(
+    qcqa: Qcqa, arguments: tuple[str, ...], said: str
+) -> None:
+    # The model is not even looked for.
+    called = qcqa("search", "./nowhere", *arguments, "--calibration", "./nowhere.txt")
+    assert (called.code, called.err) == (2, f"qcqa: {said}\n")
+
+
+def test_an_option_that_some_method_heeds_is_taken(qcqa: Qcqa, tmp_path: Path) -> None:
+    options = ("-m", "qcqa-ac-wse", "-m", "optimal", "--fitness", "loss", "--dry-run")
+    assert qcqa("search", "demo", *options, "--out", tmp_path / "run").code == 0
+    of_best = ("-m", "best", "--fitness", "loss", "--merge", "svd", "--refit", "--dry-run")
+    assert qcqa("search", "demo", *of_best, "--out", tmp_path / "run").code == 0
+
+
 def test_keys_and_values_apart_and_the_merge_reach_the_plan(
     qcqa: Qcqa, tiny_llama: Path, tmp_path: Path
 ) -> None:

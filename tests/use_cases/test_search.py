@@ -62,6 +62,13 @@ def test_presets_are_what_they_are_called():
         preset_named("quick")
 
 
+def test_a_fitness_that_no_method_heeds_is_refused_in_the_library():
+    settings = SETTINGS.model_copy(update={"fitness": "loss"})
+    with pytest.raises(SettingsError, match="QCQA-EC by WSE, which would not heed it"):
+        # the model is not even looked for
+        search_model("nowhere", methods=["qcqa-ec-wse"], settings=settings)
+
+
 @pytest.mark.parametrize(
     ("methods", "fitness", "says"),
     [
