@@ -1,9 +1,10 @@
 """Which measured figures may be compared: those of one metric, under the same conditions."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import TypeVar
 
 from qcqa.benchmark import Benchmark
 from qcqa.evaluated import Evaluated
@@ -20,6 +21,8 @@ CLEAR_STANDARD_ERRORS = 2.0
 
 #: Method and cached heads of a plan.
 PlanId = tuple[str, int]
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,19 @@ def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Mea
     """Return the figures of one metric, as :func:`rows_of_plans` chooses them."""
     figures = {plan: row.figure(metric) for plan, row in rows_of_plans(rows, metric).items()}
     return {plan: figure for plan, figure in figures.items() if figure is not None}
+
+
+def of_plan(found: Mapping[PlanId, _Found], plan: PlanId) -> _Found | None:
+    """Return what was found of a plan: one that keeps every head is the source, whose ever it is.
+
+    Parameters
+    ----------
+    found : mapping
+        As :func:`rows_of_plans` or :func:`figures_of_plans` returns it.
+    plan : tuple of (str, int)
+        Method and cached heads.
+    """
+    return found.get(("mha", plan[1]), found.get(plan))
 
 
 def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurement | None:

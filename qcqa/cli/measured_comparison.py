@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from qcqa.cli.output import console, print_table
-from qcqa.comparable import conditions_of, figures_of_plans
+from qcqa.comparable import conditions_of, figures_of_plans, of_plan
 from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.comparison import points_at_budget
@@ -60,7 +60,7 @@ def print_measured_comparison(
             point = points[method]
             if point is None:
                 continue
-            figure = figures.get((method, point.num_cached_heads))
+            figure = of_plan(figures, (method, point.num_cached_heads))
             lines.append(
                 {
                     "budget": f"{ratio:.4g}" if first else "",
@@ -105,7 +105,7 @@ def measured_json(
         beside = compare_methods(result, points, rows, metric)
         from_source = differences_from_source(points, rows, metric)
         for method, point in points.items():
-            figure = figures.get((method, point.num_cached_heads)) if point else None
+            figure = of_plan(figures, (method, point.num_cached_heads)) if point else None
             if figure is None or not isfinite(figure.value):
                 continue
             compared = beside.get(method)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from qcqa.comparable import CLEAR_STANDARD_ERRORS, paired_difference, rows_of_plans
+from qcqa.comparable import CLEAR_STANDARD_ERRORS, of_plan, paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, IntArray
 from qcqa.metric import metric_of
@@ -191,7 +191,7 @@ def differences_from_source(
     source = source_of(measured.values())
     differences = {}
     for method, point in points.items():
-        row = measured.get((method, point.num_cached_heads)) if point else None
+        row = of_plan(measured, (method, point.num_cached_heads)) if point else None
         if row is None or row.is_source or source is None:
             continue
         difference = paired_difference(row, source, metric)

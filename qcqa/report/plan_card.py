@@ -87,7 +87,7 @@ def plan_card(
             *(["not measured at this size"] if figure is None else []),
             *size,
             *([] if difference else _why_not(comparison, axis)),
-            *_from_source(figure),
+            *_from_source(figure, is_source=point.num_cached_heads == result.spec.num_cached_heads),
             f"estimated: {', '.join([*_searched(point), _relative_wse(point)])}",
         ),
     )
@@ -160,7 +160,9 @@ def _why_not(comparison: Comparison | None, axis: KvAxis) -> list[str]:
     return [comparison.words(axis)]
 
 
-def _from_source(figure: PlanFigure | None) -> list[str]:
+def _from_source(figure: PlanFigure | None, *, is_source: bool) -> list[str]:
+    if is_source:
+        return ["the source itself: no difference"]
     if figure is None or figure.from_source is None:
         return []
     difference = figure.from_source

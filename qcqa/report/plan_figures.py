@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from qcqa.comparable import figures_of_plans
+from qcqa.comparable import figures_of_plans, of_plan
 from qcqa.evaluated import Evaluated
 from qcqa.metric import metric_of
 from qcqa.plan import Measurement
@@ -57,7 +57,7 @@ def figures_at(
     from_source = differences_from_source(points, rows, metric)
     figures = {}
     for method, point in points.items():
-        figure = measured.get((method, point.num_cached_heads)) if point else None
+        figure = of_plan(measured, (method, point.num_cached_heads)) if point else None
         if figure is not None:
             unit = metric_of(metric).unit
             value, error = value_text(metric, figure.value), figure.standard_error

@@ -79,6 +79,18 @@ def test_measured_cards_differ_from_gqa_and_from_the_source(
     assert not any("of KV cache" in line for line in card.lines)
 
 
+def test_a_plan_that_keeps_every_head_has_the_sources_figures(
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+) -> None:
+    rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
+    for method in ("gqa", "optimal"):
+        assert _point(result, method, 48).num_cached_heads == 48
+        card = _card(result, load, method, METRIC, rows, budget=48)
+        assert (card.value, card.change) == ("60.0 %", None)
+        assert "the source itself: no difference" in card.lines
+        assert not any("measured" in line or "against" in line for line in card.lines)
+
+
 def test_a_clear_paired_difference_is_a_verdict(
     result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
 ) -> None:
