@@ -145,6 +145,9 @@ _DATA_LABELS = {
 #: Ends the names of metrics that are a model's figure less its source's.
 DIFFERENCE = "_difference"
 
+#: Ends the names of metrics that are a model's figure over its source's.
+RATIO = "_ratio"
+
 
 def measurement_name(data: str, metric: str) -> str:
     """Return the name of a measurement: data set and metric, parted by the last slash."""

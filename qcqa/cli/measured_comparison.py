@@ -54,7 +54,7 @@ def print_measured_comparison(
     for ratio, heads in max_cached_heads.items():
         points = points_at_budget(result, heads)
         beside = compare_methods(result, points, rows, metric)
-        from_source = differences_from_source(points, rows, metric)
+        from_source = differences_from_source(points, rows, metric, as_ratio=True)
         first = True
         for method, name in shown_names(result, points).items():
             point = points[method]

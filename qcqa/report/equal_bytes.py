@@ -9,7 +9,7 @@ import numpy as np
 from qcqa.comparable import CLEAR_STANDARD_ERRORS, of_plan, paired_difference, rows_of_plans
 from qcqa.evaluated import Evaluated
 from qcqa.front import Front, IntArray
-from qcqa.metric import metric_of
+from qcqa.metric import RATIO, metric_of
 from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint
 from qcqa.report.kv_axis import KvAxis, significant
@@ -178,7 +178,11 @@ def compare_methods(
 
 
 def differences_from_source(
-    points: Mapping[str, BudgetPoint | None], rows: Iterable[Evaluated], metric: str
+    points: Mapping[str, BudgetPoint | None],
+    rows: Iterable[Evaluated],
+    metric: str,
+    *,
+    as_ratio: bool = False,
 ) -> dict[str, Measurement]:
     """Return each method's figure at the budget less the source's, where both were measured.
 
@@ -186,6 +190,9 @@ def differences_from_source(
     ----------
     points, rows, metric
         As in :func:`compare_methods`.
+    as_ratio : bool
+        Whether a perplexity's is its ratio to the source's, if that was measured: paired, so that
+        its standard error is its own.
     """
     measured = rows_of_plans(rows, metric)
     source = source_of(measured.values())
@@ -194,7 +201,8 @@ def differences_from_source(
         row = of_plan(measured, (method, point.num_cached_heads)) if point else None
         if row is None or row.is_source or source is None:
             continue
-        difference = paired_difference(row, source, metric)
+        ratio = row.figure(f"{metric}{RATIO}") if as_ratio else None
+        difference = ratio or paired_difference(row, source, metric)
         if difference is not None:
             differences[method] = difference
     return differences
@@ -231,9 +239,14 @@ def is_better(difference: Measurement) -> bool | None:
 
 
 def difference_text(difference: Measurement) -> str:
-    """Return a difference with its sign, and its standard error if known: ``+2.1 ± 0.4 points``."""
+    """Return a difference with its sign, and its standard error if known: ``+2.1 ± 0.4 points``.
+
+    A ratio is told by how many percent it is above 1.
+    """
     metric, error = metric_of(difference), difference.standard_error
     value, unit = difference.value, metric.unit
+    if metric.name.endswith(RATIO):
+        value, error, unit = 100 * (value - 1), error and 100 * error, "%"
     if metric.is_share:
         # A digit more where one would say that the error is nothing.
         digits = 1 if error is None or error >= 0.0005 else 2

@@ -27,7 +27,8 @@ class PlanFigure:
     error : str
         Its standard error with the unit, may be empty.
     from_source : Measurement or None
-        This figure less the source's, paired; None where the source was not measured.
+        This figure less the source's, paired, or a perplexity over the source's; None where the
+        source was not measured.
     """
 
     label: str
@@ -54,7 +55,7 @@ def figures_at(
     """
     rows = tuple(rows)
     measured = figures_of_plans(rows, metric)
-    from_source = differences_from_source(points, rows, metric)
+    from_source = differences_from_source(points, rows, metric, as_ratio=True)
     figures = {}
     for method, point in points.items():
         figure = of_plan(measured, (method, point.num_cached_heads)) if point else None

@@ -7,6 +7,7 @@ import pytest
 
 from qcqa.budget import CacheLoad
 from qcqa.evaluated import Evaluated
+from qcqa.plan import Measurement
 from qcqa.report.comparison import BudgetPoint, percent_text, points_at_budget
 from qcqa.report.equal_bytes import compare_methods
 from qcqa.report.kv_axis import KvAxis, significant
@@ -89,6 +90,37 @@ def test_a_plan_that_keeps_every_head_has_the_sources_figures(
         assert (card.value, card.change) == ("60.0 %", None)
         assert "the source itself: no difference" in card.lines
         assert not any("measured" in line or "against" in line for line in card.lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (0.01, "+44.0 ± 1.00 % against the source"),
+        (None, "+44.0 % against the source, error not known"),
+    ],
+)
+def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
+    result: SearchResult,
+    load: CacheLoad,
+    measure: Callable[..., Evaluated],
+    error: float | None,
+    line: str,
+) -> None:
+    name, points = "heldout/perplexity", points_at_budget(result, 24)
+    ratio = Measurement(f"{name}_ratio", 1.44, error, 1000)
+    rows = (measure(perplexity=5.0), measure("gqa", 24, perplexity=7.2, extra=(ratio,)))
+    card = plan_card(
+        result,
+        _point(result, "gqa"),
+        KvAxis(result.spec, load, "percent"),
+        scale=name,
+        label="Perplexity",
+        max_cached_heads=24,
+        figure=figures_at(points, rows, name, "Perplexity")["gqa"],
+        comparison=None,
+    )
+    assert card.value == "7.20"
+    assert line in card.lines
 
 
 def test_a_clear_paired_difference_is_a_verdict(
