@@ -20,6 +20,9 @@ from qcqa.search_result import SearchResult
 #: Said of a difference that was measured without what its standard error takes.
 ERROR_NOT_KNOWN = "error not known"
 
+#: Above this nobody reads percent.
+_RATIO_AS_IT_IS = 10.0
+
 _SIGNS = "+\N{MINUS SIGN}"
 
 #: What came of a comparison: a difference, or why there is none.
@@ -241,11 +244,14 @@ def is_better(difference: Measurement) -> bool | None:
 def difference_text(difference: Measurement) -> str:
     """Return a difference with its sign, and its standard error if known: ``+2.1 ± 0.4 points``.
 
-    A ratio is told by how many percent it is above 1.
+    A ratio is told by how many percent it is above 1; where that is beyond measure, as it is.
     """
     metric, error = metric_of(difference), difference.standard_error
     value, unit = difference.value, metric.unit
     if metric.name.endswith(RATIO):
+        if value >= _RATIO_AS_IT_IS:
+            spread = f" \N{PLUS-MINUS SIGN} {significant(error)}" if error else ""
+            return f"\N{MULTIPLICATION SIGN} {significant(value)}{spread}"
         value, error, unit = 100 * (value - 1), error and 100 * error, "%"
     if metric.is_share:
         # A digit more where one would say that the error is nothing.

@@ -160,3 +160,17 @@ def test_differences_are_written_with_sign_error_and_unit(
     difference = Measurement(f"{metric}_difference", value, error)
     assert difference_text(difference) == text
     assert is_better(difference) is better
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (12.0, 0.5, "\N{MULTIPLICATION SIGN} 12.0 ± 0.500"),
+        (0.9, 0.01, "\N{MINUS SIGN}10.0 ± 1.00 %"),
+        (1.0, 0.0, "0 ± 0 %"),
+    ],
+)
+def test_ratios_are_written_in_percent_unless_they_are_large(
+    value: float, error: float, text: str
+) -> None:
+    assert difference_text(Measurement("heldout/perplexity_ratio", value, error)) == text
