@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from qcqa.comparable import is_of_text, is_small
+from qcqa.comparable import is_of_text, is_small, paired_difference
 from qcqa.evaluated import Evaluated
 from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
 from qcqa.model_spec import ModelSpec
@@ -198,10 +198,7 @@ def change_of(row: Evaluated, metric: str, source: Evaluated | None) -> Measurem
     """
     if row.is_source:
         return None
-    paired = row.figure(metric + DIFFERENCE)
-    if paired is not None:
-        return paired
-    own, of_source = row.figure(metric), source.figure(metric) if source else None
-    if own is None or of_source is None:
-        return None
-    return Measurement(metric + DIFFERENCE, own.value - of_source.value)
+    kept = row.figure(metric + DIFFERENCE)
+    if kept is not None or source is None:
+        return kept
+    return paired_difference(row, source, metric)

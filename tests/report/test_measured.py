@@ -1,10 +1,11 @@
 """Rows are sorted so that only what is comparable stands side by side."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from qcqa.benchmark import Benchmark
-from qcqa.comparable import conditions_of, rows_under
+from qcqa.comparable import conditions_of, paired_difference, rows_under
 from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.measured import (
@@ -15,6 +16,7 @@ from qcqa.report.measured import (
     series_of,
     value_text,
 )
+from qcqa.samples import Samples, Stratum
 
 Measure = Callable[..., Evaluated]
 
@@ -135,6 +137,22 @@ def test_change_is_paired_where_it_was_measured(measure: Measure) -> None:
     assert change.standard_error is None
     assert round(change.value, 9) == -0.2
     assert change_of(paired, ACCURACY, None) == paired.measured[-1]
+
+
+def test_change_of_a_perplexity_has_the_paired_error_of_its_logarithm(measure: Measure) -> None:
+    """The table said that it was not known, where the cards said how large it was."""
+
+    def row(method: str, higher: float) -> Evaluated:
+        sums = tuple(10.0 + higher * (1 + number % 2) for number in range(12))
+        samples = (Samples("heldout/nll", "digest", (Stratum(1.0, (10,) * 12, sums),)),)
+        perplexity = math.exp(sum(sums) / 120)
+        return replace(measure(method, 24, perplexity=perplexity), samples=samples)
+
+    source, plan = row("mha", 0), row("gqa", 1)
+    change = change_of(plan, "heldout/perplexity", source)
+    assert change == paired_difference(plan, source, "heldout/perplexity")
+    assert change is not None
+    assert change.standard_error
 
 
 def test_figures_are_written_with_their_units() -> None:
