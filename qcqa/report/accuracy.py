@@ -141,7 +141,7 @@ def accuracy_caption(
     if len(compared) > 1:
         text += (
             " All models answer the same samples, so differences are more certain than the bars"
-            " suggest: the table has their standard errors."
+            " suggest: a figure after ± is one standard error."
         )
     return text
 

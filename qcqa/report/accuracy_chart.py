@@ -21,6 +21,11 @@ from qcqa.report.plan_hover import kept_line, size_and_error_lines
 #: Of shares at least so much is shown: ticks are whole percents.
 _SMALLEST_SPAN = 0.1
 
+#: Of the span of the figures, where the source's line has its name; a budget's is at the top.
+_ROOM_FOR_NAME = 0.16
+#: Between the source's line and its name, in pixels.
+_LABEL_GAP = 5
+
 #: Hollow markers per method: more would hide the measured ones.
 _MOST_ESTIMATES = 12
 
@@ -58,6 +63,8 @@ class AccuracyChart:
         self._axis = axis
         self._source = source
         self._is_share = metric_of(metric).is_share
+        #: Plans lie above the source's line then, and its name below.
+        self._is_less_better = metric_of(metric).higher_is_better is False
 
     def measured(self, series: Series, end: Evaluated | None) -> go.Scatter:
         """Return the measured plans, in steps: up to the next one's size there is no other plan.
@@ -157,7 +164,10 @@ class AccuracyChart:
         value = self._figure(self._source).value
         name = f"{source_text(self._axis.spec)}: {value_text(self._metric, value)}"
         figure.add_hline(y=value, line={"width": 1.4, "dash": "dot", "color": NEUTRAL_COLOUR})
-        self._name_line(figure, value, name, x=0, xanchor="left", yanchor="bottom")
+        side = "top" if self._is_less_better else "bottom"
+        # Beyond the markers of plans that are as good as the source.
+        away = -_LABEL_GAP if self._is_less_better else _LABEL_GAP
+        self._name_line(figure, value, name, x=0, xanchor="left", yanchor=side, yshift=away)
 
     def draw_chance(self, figure: go.Figure) -> None:
         """Draw a line across at what guessing gets, where that is known."""
@@ -195,8 +205,9 @@ class AccuracyChart:
                 middle + _SMALLEST_SPAN / 2,
                 _SMALLEST_SPAN,
             )
-        bottom = low - 0.08 * room
-        return [max(0.0, bottom) if self._is_share else bottom, high + 0.16 * room]
+        has_name_below = self._is_less_better and self._source is not None
+        bottom = low - (_ROOM_FOR_NAME if has_name_below else 0.08) * room
+        return [max(0.0, bottom) if self._is_share else bottom, high + _ROOM_FOR_NAME * room]
 
     def _figure(self, row: Evaluated) -> Measurement:
         figure = row.figure(self._metric)

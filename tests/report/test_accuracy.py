@@ -63,6 +63,20 @@ def test_measured_plans_lie_where_they_are_with_their_bars(
     assert "budget 50.0 %" in _notes(figure)
 
 
+def test_the_name_of_the_sources_line_is_where_no_plans_are(
+    rows: list[Evaluated], axis: KvAxis
+) -> None:
+    """Below it where less is better: it once was written over the best plans of a perplexity."""
+    for metric, side in ((ACCURACY, "bottom"), (PERPLEXITY, "top")):
+        figure = accuracy_figure(rows, metric, axis)
+        (note,) = [one for one in figure.layout.annotations if "the source" in one.text]
+        assert note.yanchor == side
+        low, high = figure.layout.yaxis.range
+        # Such a share of the axis is higher than a line of text.
+        room = high - note.y if side == "bottom" else note.y - low
+        assert room > 0.1 * (high - low)
+
+
 def test_no_line_passes_where_no_plan_is(
     rows: list[Evaluated], axis: KvAxis, result: SearchResult
 ) -> None:
@@ -174,6 +188,7 @@ def test_caption_says_what_bars_samples_and_hollow_markers_are(
     plain = accuracy_figure(rows, ACCURACY, axis)
     caption = accuracy_caption(plain, rows, ACCURACY)
     assert "1.96 standard errors" in caption
+    assert "± is one standard error" in caption
     assert "1,000 tokens" in caption
     assert "Hollow" not in caption
     hollow = accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts)
