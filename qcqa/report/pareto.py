@@ -134,7 +134,7 @@ class _Chart:
             y=self._y_of.heights(values),
             name=style.label,
             mode="lines+markers" if len(kept) > 1 else "markers",
-            opacity=1 if is_aim else 0.6,
+            opacity=1 if is_aim else 0.8,
             line={
                 "color": style.colour,
                 "dash": style.dash,
@@ -251,9 +251,11 @@ def _name_the_edge(figure: go.Figure, y_of: ErrorAxis) -> None:
         x=0,
         xref="x domain",
         y=log10(y_of.lowest),
-        text=" no error",
+        text=" at the bound" if y_of.scale == "gap" else " no error",
         xanchor="left",
-        yanchor="bottom",
+        # Plans are on the edge and above.
+        yanchor="top",
+        yshift=-4,
         showarrow=False,
         opacity=0.75,
     )

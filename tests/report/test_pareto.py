@@ -70,7 +70,8 @@ def test_logarithmic_axis_has_what_is_zero_on_its_lower_edge(
     traces = _traces(figure)
     if scale != "gap":
         assert traces["Lower bound"].fill == "none"
-    (note,) = [note for note in figure.layout.annotations if "no error" in note.text]
+    (note,) = [note for note in figure.layout.annotations if note.yanchor == "top"]
+    assert note.text.strip() == ("at the bound" if scale == "gap" else "no error")
     edge = 10**note.y
     for name, trace in traces.items():
         before, after = np.array(linear[name].y), np.array(trace.y)
