@@ -183,6 +183,8 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
                 y=[_loss(row, metric) for row in series.rows],
                 name=style.label,
                 mode="markers",
+                # Plans that lose next to nothing are on the edge: their markers are whole there.
+                cliponaxis=False,
                 marker={"color": style.colour, "symbol": style.symbol, "size": 10},
                 error_y={
                     "type": "data",

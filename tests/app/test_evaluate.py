@@ -11,6 +11,7 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from qcqa.benchmark import Benchmark, DecodeLoad
+from qcqa.plan import Measurement
 from qcqa.report.measured import metrics_of
 from qcqa.runs.evaluations import evaluations_of
 from qcqa.runs.run import Run
@@ -239,6 +240,22 @@ def test_a_change_that_rounds_to_zero_has_no_minus(
     shown = [f"{value:+.2f}" for value in table[change]]
     assert "+0.00" in shown
     assert "-0.00" not in shown
+
+
+def test_what_the_source_has_no_figure_of_has_no_column_of_changes(
+    make_run: MakeRun, open_app: OpenApp, measure: Measure
+) -> None:
+    run = make_run()
+    measure(run)
+    known = open_app("evaluate").dataframe[0].value
+    assert [name for name in known if "change" in name]
+    for place, row in enumerate(run.measured()):
+        if not row.is_source:
+            closeness = (Measurement("heldout/kl", 0.1, 0.01, 2000),)
+            run.measured_folder.save(f"kl-{place}", replace(row, measured=closeness))
+    close = open_app("evaluate", metric="heldout/kl").dataframe[0].value
+    assert "KL divergence from the source, standard error" in close
+    assert not [name for name in close if "change" in name]
 
 
 def test_metric_is_chosen_and_kept_in_the_address(
