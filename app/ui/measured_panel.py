@@ -111,9 +111,7 @@ def _proxy(result: SearchResult, rows: tuple[Evaluated, ...]) -> None:
         alt="Relative WSE of each plan against the loss that was measured",
     )
     st.markdown(wse_verdict(result, rows))
-    st.caption(
-        f"{check.figures}. Over all sizes it is raised in any case: smaller caches lose more."
-    )
+    st.caption(check.figures)
 
 
 def _table(

@@ -15,6 +15,7 @@ from qcqa.plan import Measurement
 from qcqa.report.kv_axis import size_text
 from qcqa.report.measured import bar_of, data_title, series_of
 from qcqa.report.rounded import fixed
+from qcqa.report.wording import counted
 
 #: Plans whose KV ratios differ by no more than this are of the same size.
 _SAME_SIZE = 0.02
@@ -80,13 +81,16 @@ class ProxyCheck:
 
     @property
     def figures(self) -> str:
-        """The correlations, as a line below the chart."""
-        parts = [f"{self.num_plans} plans"]
+        """The correlations, as lines below the chart."""
+        parts = [counted(self.num_plans, "plan")]
         if self.rank_correlation is not None:
             parts.append(f"Spearman's rank correlation {_signed(self.rank_correlation)}")
         if self.within_size is not None:
             parts.append(f"among plans of the same size {_signed(self.within_size)}")
-        return ", ".join(parts)
+        text = f"{', '.join(parts)}."
+        if self.rank_correlation is None:
+            return text
+        return f"{text} Over all sizes it is raised in any case: smaller caches lose more."
 
 
 def proxy_metric(rows: Iterable[Evaluated]) -> str | None:

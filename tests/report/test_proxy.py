@@ -8,6 +8,7 @@ import pytest
 from qcqa.evaluated import Evaluated
 from qcqa.plan import Measurement
 from qcqa.report.proxy import check_proxy, proxy_figure, proxy_metric
+from qcqa.report.wording import counted
 
 Measure = Callable[..., Evaluated]
 
@@ -45,6 +46,7 @@ def test_proxy_that_holds(plans: Callable[[bool], list[Evaluated]]) -> None:
     assert (check.num_pairs, check.num_ordered) == (9, 9)
     assert "WSE stands for quality" in check.sentence
     assert "9 plans" in check.figures
+    assert "Over all sizes" in check.figures
 
 
 def test_proxy_that_only_holds_across_sizes(plans: Callable[[bool], list[Evaluated]]) -> None:
@@ -90,6 +92,8 @@ def test_too_few_plans_say_so(measure: Measure, count: int) -> None:
     rows = [measure("gqa", 24 - n, rise=0.1 * n, relative_wse=0.1 * n) for n in range(count)]
     check = check_proxy(rows, RISE)
     assert check.rank_correlation is None
+    # Nothing is said of a correlation that there is not.
+    assert check.figures == counted(count, "plan") + "."
     assert check.within_size is None
     assert "not known" in check.sentence
     assert len(proxy_figure(rows, RISE).data) == (1 if count else 0)
