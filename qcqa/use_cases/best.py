@@ -6,8 +6,10 @@ before WSE. Plans of different sizes compete: the best *within* the budget is as
 
 * Figures are compared under the same conditions only, and small samples decide nothing. Of several
   figures it is the one that most of the searched plans have; then accuracy on a text before others.
-* Of equal figures it is the plan with the smaller cache, then the first method. Plans whose figures
-  differ from the best by no more than two standard errors of their difference are named beside it.
+* Of plans whose figures differ from the best by no more than two standard errors of their
+  difference, closeness to the source and then perplexity on the same text decide, where they part
+  them. What then is still equal is named beside the best; of equal figures it is the plan with the
+  smaller cache, then the first method.
   A figure whose error is not known decides nothing.
 * Where only some of the plans were measured, the best of them is taken, with one exception: the
   plan that the search predicts to be the best of all was not measured, and either it was chosen by
@@ -17,7 +19,7 @@ before WSE. Plans of different sizes compete: the best *within* the budget is as
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
 from typing import Any, Literal
 
@@ -34,7 +36,7 @@ from qcqa.comparable import (
 from qcqa.errors import BudgetError
 from qcqa.evaluated import Evaluated
 from qcqa.methods import METHODS
-from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of
+from qcqa.metric import DIFFERENCE, data_label, data_of, measurement_name, metric_of
 from qcqa.plan import Measurement
 from qcqa.search_result import SearchResult
 from qcqa.terms import Fitness
@@ -45,6 +47,10 @@ _CLOSENESS: tuple[Fitness, ...] = ("loss", "output-error", "wse")
 
 #: Of figures that as many plans have, the first decides; those of tasks come after them.
 _TELLING = ("accuracy", "perplexity", "nll", "kl", "same_top")
+
+#: Of plans that a figure of a text does not part, the first of these that does decides: they
+#: differ less from token to token.
+_PARTING = ("kl", "perplexity")
 
 #: Relative difference below which two predicted errors are one and the same.
 _EQUAL = 1e-9
@@ -75,6 +81,10 @@ class BestMethod:
         On what it was measured, for people.
     equals : tuple of str
         Other methods whose plans are as good by it.
+    parted_by : str or None
+        Name of the figure that chose among plans which the first does not part.
+    parted_from : tuple of str
+        Methods whose plans are worse by that.
     measured, unmeasured : tuple of str
         Methods with a plan within the budget that have a figure to compare, and those without.
     has_other_figures : bool
@@ -87,6 +97,8 @@ class BestMethod:
     value: float | None = None
     data: str = ""
     equals: tuple[str, ...] = ()
+    parted_by: str | None = None
+    parted_from: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     has_other_figures: bool = False
@@ -98,6 +110,9 @@ class BestMethod:
             return self._prediction()
         label = metric_of(self.metric).label
         parts = [f"measured {label} {_value_text(self.metric, self.value)} on {self.data}"]
+        if self.parted_by is not None:
+            by = metric_of(self.parted_by).label
+            parts.append(f"not clearly apart by it, but worse by {by}: {_labels(self.parted_from)}")
         if self.equals:
             parts.append(f"not clearly worse: {_labels(self.equals)}")
         if self.unmeasured:
@@ -111,7 +126,8 @@ class BestMethod:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value, with the sentence as ``why``."""
-        lists = {name: list(getattr(self, name)) for name in ("equals", "measured", "unmeasured")}
+        names = ("equals", "parted_from", "measured", "unmeasured")
+        lists = {name: list(getattr(self, name)) for name in names}
         return asdict(self) | lists | {"why": self.sentence}
 
     def _prediction(self) -> str:
@@ -159,7 +175,8 @@ def best_method(
             unmeasured=tuple(plans),
             has_other_figures=bool(every),
         )
-    best, *equals = comparison.best(plans)
+    close = comparison.best(plans)
+    (best, *equals), parted_by = comparison.parted(close, plans)
     measured = tuple(name for name in plans if name in comparison.figures)
     unmeasured = tuple(name for name in plans if name not in comparison.figures)
     if (
@@ -185,6 +202,8 @@ def best_method(
         value=comparison.figures[best].value,
         data=comparison.data,
         equals=tuple(equals),
+        parted_by=parted_by,
+        parted_from=tuple(name for name in close if name not in (best, *equals)),
         measured=measured,
         unmeasured=unmeasured,
     )
@@ -221,9 +240,9 @@ class _Comparison:
 
     @property
     def figures(self) -> Mapping[str, Measurement]:
-        """The figure of each method's plan."""
+        """The figure of each method's plan, where it rests on enough and its error is known."""
         found = {name: row.figure(self.metric) for name, row in self.rows.items()}
-        return {name: figure for name, figure in found.items() if figure is not None}
+        return {name: one for name, one in found.items() if one is not None and _decides(one)}
 
     @property
     def data(self) -> str:
@@ -250,6 +269,16 @@ class _Comparison:
             own, key=lambda name: (-sign * self.figures[name].value, plans[name].num_cached_heads)
         )
         return [first, *(name for name in others if self._is_as_good(first, name))]
+
+    def parted(self, alike: list[str], plans: Mapping[str, _Plan]) -> tuple[list[str], str | None]:
+        """Return the best of plans that this figure does not part, and which other does."""
+        for name in _PARTING if is_of_text(self.metric) else ():
+            other = replace(self, metric=measurement_name(data_of(self.metric), name))
+            if set(alike) <= set(other.figures):
+                kept = other.best({method: plans[method] for method in alike})
+                if len(kept) < len(alike):
+                    return kept, other.metric
+        return alike, None
 
     def _is_as_good(self, first: str, name: str) -> bool:
         behind = paired_difference(self.rows[first], self.rows[name], self.metric)
@@ -330,12 +359,15 @@ def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Co
     own = {
         row.method: row
         for row in rows_under(rows, metric, conditions)
-        if (figure := row.figure(metric))
-        and not is_small(figure)
-        and isfinite(figure.value)
-        and figure.standard_error is not None
+        if (figure := row.figure(metric)) and _decides(figure)
     }
     return _Comparison(metric, conditions, own)
+
+
+def _decides(figure: Measurement) -> bool:
+    """Return whether a figure says enough to choose by."""
+    is_known = isfinite(figure.value) and figure.standard_error is not None
+    return is_known and not is_small(figure)
 
 
 def _is_of_quality(metric: str) -> bool:

@@ -282,3 +282,30 @@ def test_without_a_plan_it_is_refused(result: SearchResult) -> None:
         best_method(result, 5)
     with pytest.raises(BudgetError, match="no plan of any method is there yet"):
         best_method(replace(result, fronts={}), HALF)
+
+
+def _with_kl(row: Evaluated, kl: float) -> Evaluated:
+    return replace(row, measured=(*row.measured, Measurement("some/kl", kl, 0.001, 2000)))
+
+
+def test_plans_that_accuracy_does_not_part_are_parted_by_closeness(result: SearchResult) -> None:
+    rows = [_with_kl(_row("gqa", 0.4001), 0.5), _with_kl(_row("optimal", 0.4), 0.3)]
+    best = best_method(result, HALF, [*rows, _with_kl(_row("mqa", 0.1), 0.1)])
+    assert (best.method, best.metric, best.value) == ("optimal", "some/accuracy", 0.4)
+    assert (best.parted_by, best.parted_from, best.equals) == ("some/kl", ("gqa",), ())
+    assert best.ground == (
+        "measured next-token accuracy 40.0 % on some.txt; not clearly apart by it, but worse by "
+        "KL divergence from the source: GQA"
+    )
+
+
+def test_closeness_decides_nothing_where_accuracy_does(result: SearchResult) -> None:
+    rows = [_with_kl(_row("gqa", 0.45), 0.5), _with_kl(_row("optimal", 0.4), 0.3)]
+    best = best_method(result, HALF, rows)
+    assert (best.method, best.parted_by) == ("gqa", None)
+
+
+def test_equal_closeness_parts_nobody(result: SearchResult) -> None:
+    rows = [_with_kl(_row("gqa", 0.4001), 0.3001), _with_kl(_row("optimal", 0.4), 0.3)]
+    best = best_method(result, HALF, rows)
+    assert (best.method, best.equals, best.parted_by) == ("gqa", ("optimal",), None)
