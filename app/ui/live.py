@@ -120,7 +120,7 @@ def _progress_text(status: RunStatus, stage: str | None) -> str:
         return "Starting the worker process …"
     if stage is None:
         stage = status.stage + (f", {status.step} of {status.total}" if status.total else "")
-    return f"**{status.fraction:.0%}** · {stage}{_time_text(status)}"
+    return f"**{100 * status.fraction:.0f} %** · {stage}{_time_text(status)}"
 
 
 def _time_text(status: RunStatus) -> str:

@@ -46,4 +46,4 @@ def _is_at_work(run: Run) -> bool:
 
 
 def _percent(run: Run) -> str:
-    return f"{run.status().fraction:.0%}"
+    return f"{100 * run.status().fraction:.0f} %"

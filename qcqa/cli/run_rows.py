@@ -48,7 +48,7 @@ def run_row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, 
 def row_text(row: dict[str, Any]) -> dict[str, str]:
     """Return a row of JSON as a row of the table that people read."""
     state = row["state"]
-    at_work = f" {row['fraction']:.0%}" if state in LIVE_STATES else ""
+    at_work = f" {100 * row['fraction']:.0f} %" if state in LIVE_STATES else ""
     best = row.get("best_at_half")
     problem = (row["error"] or "").replace(f"{row['folder']}/", "")
     return {

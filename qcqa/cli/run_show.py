@@ -159,7 +159,9 @@ def _print_state(run: Run, about: dict[str, str]) -> None:
         pairs["note"] = run.note
     pairs["state"] = status.state
     if status.state == "running":
-        pairs["progress"] = f"{status.fraction:.0%} — {status.stage} {status.step}/{status.total}"
+        pairs["progress"] = (
+            f"{100 * status.fraction:.0f} % — {status.stage} {status.step}/{status.total}"
+        )
     if status.error:
         pairs["error"] = status.error
     print_pairs(pairs)

@@ -40,7 +40,10 @@ class LayerErrors:
     @property
     def label(self) -> str:
         """What the errors are called, with their unit."""
-        return ", ".join(filter(None, ERROR_NAMES[self.fitness]))
+        name, unit = ERROR_NAMES[self.fitness]
+        # A layer's own error is no sum, and bars are narrow.
+        shown = name.removeprefix("summed "), unit.removesuffix(" per token")
+        return ", ".join(filter(None, shown))
 
     @property
     def sentence(self) -> str:

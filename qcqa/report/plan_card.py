@@ -80,7 +80,7 @@ def plan_card(
     return PlanCard(
         value=_NONE if figure is None else figure.bare,
         label=measured_label(scale, label),
-        change=None if difference is None else difference_text(difference),
+        change=None if difference is None else _without_unit(difference),
         is_better=comparison.is_better if comparison else None,
         lines=(
             *([] if difference is None else [_against(difference, "GQA")]),
@@ -133,7 +133,7 @@ def _error(result: SearchResult, point: BudgetPoint, scale: ErrorScale) -> tuple
     value = float(shown.of_front(front, [point.index])[0]) if known else float("nan")
     name = f"estimated: {in_sentence(ERROR_SCALES[scale])}"
     if scale == "loss":
-        name += ", nats"
+        name += ", nats per token"
     if isnan(value):
         return _NONE, name
     if scale == "gap":
@@ -167,6 +167,11 @@ def _from_source(figure: PlanFigure | None, *, is_source: bool) -> list[str]:
         return []
     difference = figure.from_source
     return [f"{difference_text(difference)} {_against(difference, 'the source')}"]
+
+
+def _without_unit(difference: Measurement) -> str:
+    """Return a difference for a badge, whose card's label has the unit; points are its own."""
+    return difference_text(difference).removesuffix(f" {metric_of(difference).unit}")
 
 
 def _against(difference: Measurement, other: str) -> str:

@@ -141,7 +141,7 @@ def _job_text(jobs: Iterable[Run]) -> str:
             # Its own problem, not that of the search's row.
             continue
         if status.state in LIVE_STATES:
-            texts.append(f"{job.config.kind} {status.fraction:.0%}")
+            texts.append(f"{job.config.kind} {100 * status.fraction:.0f} %")
     return ", ".join(texts)
 
 

@@ -11,7 +11,7 @@ from qcqa.terms import Fitness, Merge
 ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
     "wse": ("relative WSE", ""),
     "output-error": ("relative output error", ""),
-    "loss": ("summed rise of the loss", "nats"),
+    "loss": ("summed rise of the loss", "nats per token"),
 }
 
 #: How merged heads are computed, for people.

@@ -387,7 +387,7 @@ def test_evaluation_at_work_shows_its_progress(
     with FileLock(evaluation.folder / ".worker.lock"):
         app = open_app("evaluate")
         assert app.button(key="cancel_run")
-        assert "25%" in app.get("progress")[0].text
+        assert "25 %" in app.get("progress")[0].text
         assert "start_evaluation" not in [button.key for button in app.button]
         measure(run, ratios=(0.5,))
         assert open_app("evaluate").get("plotly_chart")

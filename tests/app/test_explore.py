@@ -182,7 +182,7 @@ def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenA
     assert "**Best** has the lowest summed rise of the loss" in headline
     # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
     assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
-    assert f"summed rise of the loss {significant(point.error)} nats" in _text(app)
+    assert f"summed rise of the loss {significant(point.error)} nats per token" in _text(app)
     assert "Best chooses layers by measured loss, not by WSE" in _text(app)
     assert app.button_group(key="plan_method").value == "best"
     titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]

@@ -238,7 +238,7 @@ def test_conversion_at_work_shows_its_progress(
     with FileLock(conversion.folder / ".worker.lock"):
         app = open_app("export")
     assert app.button(key="cancel_run")
-    assert "30%" in app.get("progress")[0].text
+    assert "30 %" in app.get("progress")[0].text
     assert "start_conversion" not in [button.key for button in app.button]
 
 

@@ -203,7 +203,7 @@ def test_a_generation_at_work_shows_what_has_come(
         assert app.button(key="start_generation").disabled
         assert len(_html(app)) == 1
         assert "waiting" in _text(app)
-        assert "25%" in app.get("progress")[0].text
+        assert "25 %" in app.get("progress")[0].text
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_evaluations_stand_below_their_search(
     monkeypatch.setattr("ui.workers.start_again", lambda again: started.append(again.id))
     with FileLock(at_work.folder / ".worker.lock"):
         app = open_app("runs", run=run.id)
-        assert _table(app)[0]["state"] == "finished, evaluation 25%"
+        assert _table(app)[0]["state"] == "finished, evaluation 25 %"
         assert f"cancel_{at_work.id}" in _buttons(app)
         assert f"delete_{at_work.id}" not in _buttons(app)
         assert "**Second** · failed" in _text(app)

@@ -333,7 +333,7 @@ def test_search_at_work_shows_stages_layers_and_hypervolume(
     with FileLock(run.folder / ".worker.lock"):
         app = open_app("search", run=run.id)
     assert app.button(key="cancel_run")
-    assert "40%" in app.get("progress")[0].text
+    assert "40 %" in app.get("progress")[0].text
     (stages,) = [text.value for text in app.markdown if "Lower bound" in text.value]
     assert "Optimal: stage 1 · 1 of 3" in stages
     assert [chart.key for chart in app.get("plotly_chart")] == ["layers_chart", "progress_chart"]
@@ -346,7 +346,7 @@ def test_other_searches_at_work_are_linked(make_run: MakeRun, open_app: OpenApp)
     with FileLock(other.folder / ".worker.lock"):
         app = open_app("search", run=shown.id, budget="30")
     (link,) = [one for one in app.get("page_link") if "Other" in one.proto.label]
-    assert link.proto.label == "Other · search, 40%"
+    assert link.proto.label == "Other · search, 40 %"
     assert f"run={other.id}" in link.proto.query_string
     assert "budget=30%25" in link.proto.query_string
 
@@ -394,7 +394,7 @@ def test_explore_keeps_a_slim_row_of_a_search_at_work(make_run: MakeRun, open_ap
     with FileLock(run.folder / ".worker.lock"):
         app = open_app(run=run.id)
     assert app.button(key="cancel_run")
-    assert "40%" in app.get("progress")[0].text
+    assert "40 %" in app.get("progress")[0].text
     assert "progress_chart" not in [chart.key for chart in app.get("plotly_chart")]
     assert app.metric
 

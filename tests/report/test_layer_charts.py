@@ -40,7 +40,7 @@ def test_another_fitness_is_said(with_best: SearchResult) -> None:
     plan = plan_of_result(with_best, 24, method="best")
     errors = layer_errors(with_best.fronts["best"], plan)
     figure = layer_bars_figure(plan, errors)
-    assert figure.layout.xaxis2.title.text == "summed rise of the loss, nats"
+    assert figure.layout.xaxis2.title.text == "rise of the loss, nats"
     assert "raised the loss" in layer_bars_caption(errors)
     assert plan.predicted.error == pytest.approx(sum(figure.data[1].x))
 

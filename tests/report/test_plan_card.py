@@ -195,7 +195,7 @@ def test_what_a_plan_was_chosen_by_never_stands_for_the_axis(
     loss, wse = significant(point.error), f"{point.relative_wse:.3f}"
     if scale == "relative":
         assert best.value == wse
-        assert f"summed rise of the loss {loss} nats" in best.lines
+        assert f"summed rise of the loss {loss} nats per token" in best.lines
     else:
         assert best.value == loss
         assert optimal.value == "\N{EM DASH}"
