@@ -96,7 +96,8 @@ def test_an_estimate_speaks_of_the_error_on_the_axis_first(
     axis = KvAxis(with_best.spec, load, "percent")
     said = budget_headline(with_best, points, [best], axis, 0.5, scale=scale)
     of_wse = f"**Optimal** has the lowest relative WSE, {optimal.relative_wse:.3f}"
-    of_loss = f"**Best** has the lowest summed rise of the loss, {significant(best.error)} nats per token."
+    rise = significant(best.error)
+    of_loss = f"**Best** has the lowest summed rise of the loss, {rise} nats per token."
     start, _, rest = said.partition(": ")
     assert start == "Estimated, within 50.0 % of the source's KV cache"
     assert rest.startswith(of_loss if scale == "loss" else of_wse)
