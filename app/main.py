@@ -16,44 +16,44 @@ st.set_page_config(
 page = st.navigation(
     [
         st.Page(
-            "views/explore.py",
+            "pages/explore/explore.py",
             title="Explore",
             icon=":material/query_stats:",
             default=True,
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
-            "views/groupings.py",
+            "pages/groupings/groupings.py",
             title="Groupings",
             icon=":material/grid_view:",
             help="Which heads share in every layer, beside other plans, and at what cost.",
         ),
         st.Page(
-            "views/search.py",
+            "pages/search/search.py",
             title="Search",
             icon=":material/manage_search:",
             help="Start a search of a model, and follow it.",
         ),
         st.Page(
-            "views/evaluate.py",
+            "pages/evaluate/evaluate.py",
             title="Evaluate",
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
         ),
         st.Page(
-            "views/runs.py",
+            "pages/runs/runs.py",
             title="Runs",
             icon=":material/folder_open:",
             help="All searches: name, compare, share, stop and delete them.",
         ),
         st.Page(
-            "views/export.py",
+            "pages/export/export.py",
             title="Export",
             icon=":material/ios_share:",
             help="Take the plan, tables, charts, code and the converted checkpoint with you.",
         ),
         st.Page(
-            "views/help.py",
+            "pages/help/help.py",
             title="Help",
             icon=":material/help:",
             help="What the methods do, the terms, and how to read the charts.",

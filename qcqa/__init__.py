@@ -24,86 +24,86 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qcqa.attention.folder import convert_checkpoint as convert_checkpoint
-    from qcqa.attention.live import convert as convert
-    from qcqa.attention.loading import load as load
-    from qcqa.attention.refresh import refresh_converted as refresh_converted
-    from qcqa.benchmark import Benchmark as Benchmark
-    from qcqa.benchmark import DecodeLoad as DecodeLoad
-    from qcqa.budget import CacheLoad as CacheLoad
-    from qcqa.budget import heads_within_gib as heads_within_gib
-    from qcqa.budget import heads_within_ratio as heads_within_ratio
-    from qcqa.capacity import Capacity as Capacity
-    from qcqa.capacity import Server as Server
-    from qcqa.capacity import capacity_of as capacity_of
+    from qcqa.build.folder import convert_checkpoint as convert_checkpoint
+    from qcqa.build.live import convert as convert
+    from qcqa.build.loading import load as load
+    from qcqa.build.refresh import refresh_converted as refresh_converted
     from qcqa.errors import QCQAError as QCQAError
-    from qcqa.front import Front as Front
-    from qcqa.front import LowerBound as LowerBound
-    from qcqa.generated import GenerationSettings as GenerationSettings
-    from qcqa.gpus import gpu_named as gpu_named
-    from qcqa.grouping import Grouping as Grouping
-    from qcqa.grouping import LayerGrouping as LayerGrouping
-    from qcqa.measured_folder import MeasuredFolder as MeasuredFolder
-    from qcqa.model_spec import ModelSpec as ModelSpec
-    from qcqa.plan import GroupingPlan as GroupingPlan
-    from qcqa.plan_file import load_plan as load_plan
-    from qcqa.plan_file import save_plan as save_plan
-    from qcqa.search.config import SearchSettings as SearchSettings
-    from qcqa.search_result import SearchResult as SearchResult
-    from qcqa.sensitivity import SensitivitySettings as SensitivitySettings
-    from qcqa.use_cases.best import best_method as best_method
-    from qcqa.use_cases.convert import convert_by_plan as convert_by_plan
-    from qcqa.use_cases.evaluate import evaluate_plans as evaluate_plans
-    from qcqa.use_cases.generate import generate_side_by_side as generate_side_by_side
-    from qcqa.use_cases.inspect import inspect_model as inspect_model
-    from qcqa.use_cases.model_size import model_size as model_size
-    from qcqa.use_cases.plan import plan_of_result as plan_of_result
-    from qcqa.use_cases.preflight import preflight as preflight
-    from qcqa.use_cases.problem import CalibratedModel as CalibratedModel
-    from qcqa.use_cases.search import search_model as search_model
-    from qcqa.use_cases.sensitivity import layer_sensitivity as layer_sensitivity
+    from qcqa.export.convert import convert_by_plan as convert_by_plan
+    from qcqa.measure.benchmark import Benchmark as Benchmark
+    from qcqa.measure.benchmark import DecodeLoad as DecodeLoad
+    from qcqa.measure.evaluate import evaluate_plans as evaluate_plans
+    from qcqa.measure.generate_by_plans import generate_side_by_side as generate_side_by_side
+    from qcqa.measure.generated import GenerationSettings as GenerationSettings
+    from qcqa.measure.measure_layers import layer_sensitivity as layer_sensitivity
+    from qcqa.measure.measured_folder import MeasuredFolder as MeasuredFolder
+    from qcqa.measure.sensitivity import SensitivitySettings as SensitivitySettings
+    from qcqa.model.inspect import inspect_model as inspect_model
+    from qcqa.model.size import model_size as model_size
+    from qcqa.model.spec import ModelSpec as ModelSpec
+    from qcqa.pick.best import best_method as best_method
+    from qcqa.pick.plan import plan_of_result as plan_of_result
+    from qcqa.plan.budget import CacheLoad as CacheLoad
+    from qcqa.plan.budget import heads_within_gib as heads_within_gib
+    from qcqa.plan.budget import heads_within_ratio as heads_within_ratio
+    from qcqa.plan.capacity import Capacity as Capacity
+    from qcqa.plan.capacity import Server as Server
+    from qcqa.plan.capacity import capacity_of as capacity_of
+    from qcqa.plan.file import load_plan as load_plan
+    from qcqa.plan.file import save_plan as save_plan
+    from qcqa.plan.gpus import gpu_named as gpu_named
+    from qcqa.plan.grouping import Grouping as Grouping
+    from qcqa.plan.grouping import LayerGrouping as LayerGrouping
+    from qcqa.plan.plan import GroupingPlan as GroupingPlan
+    from qcqa.search.calibrated_model import CalibratedModel as CalibratedModel
+    from qcqa.search.front import Front as Front
+    from qcqa.search.front import LowerBound as LowerBound
+    from qcqa.search.preflight import preflight as preflight
+    from qcqa.search.result import SearchResult as SearchResult
+    from qcqa.search.search import search_model as search_model
+    from qcqa.search.strategy.config import SearchSettings as SearchSettings
 
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
 _HOME = {
-    "Benchmark": "qcqa.benchmark",
-    "CacheLoad": "qcqa.budget",
-    "CalibratedModel": "qcqa.use_cases.problem",
-    "Capacity": "qcqa.capacity",
-    "DecodeLoad": "qcqa.benchmark",
-    "Front": "qcqa.front",
-    "GenerationSettings": "qcqa.generated",
-    "Grouping": "qcqa.grouping",
-    "GroupingPlan": "qcqa.plan",
-    "LayerGrouping": "qcqa.grouping",
-    "LowerBound": "qcqa.front",
-    "MeasuredFolder": "qcqa.measured_folder",
-    "ModelSpec": "qcqa.model_spec",
+    "Benchmark": "qcqa.measure.benchmark",
+    "CacheLoad": "qcqa.plan.budget",
+    "CalibratedModel": "qcqa.search.calibrated_model",
+    "Capacity": "qcqa.plan.capacity",
+    "DecodeLoad": "qcqa.measure.benchmark",
+    "Front": "qcqa.search.front",
+    "GenerationSettings": "qcqa.measure.generated",
+    "Grouping": "qcqa.plan.grouping",
+    "GroupingPlan": "qcqa.plan.plan",
+    "LayerGrouping": "qcqa.plan.grouping",
+    "LowerBound": "qcqa.search.front",
+    "MeasuredFolder": "qcqa.measure.measured_folder",
+    "ModelSpec": "qcqa.model.spec",
     "QCQAError": "qcqa.errors",
-    "SearchResult": "qcqa.search_result",
-    "SearchSettings": "qcqa.search.config",
-    "SensitivitySettings": "qcqa.sensitivity",
-    "Server": "qcqa.capacity",
-    "best_method": "qcqa.use_cases.best",
-    "capacity_of": "qcqa.capacity",
-    "convert": "qcqa.attention.live",
-    "convert_by_plan": "qcqa.use_cases.convert",
-    "convert_checkpoint": "qcqa.attention.folder",
-    "evaluate_plans": "qcqa.use_cases.evaluate",
-    "generate_side_by_side": "qcqa.use_cases.generate",
-    "gpu_named": "qcqa.gpus",
-    "heads_within_gib": "qcqa.budget",
-    "heads_within_ratio": "qcqa.budget",
-    "inspect_model": "qcqa.use_cases.inspect",
-    "layer_sensitivity": "qcqa.use_cases.sensitivity",
-    "load": "qcqa.attention.loading",
-    "load_plan": "qcqa.plan_file",
-    "model_size": "qcqa.use_cases.model_size",
-    "plan_of_result": "qcqa.use_cases.plan",
-    "preflight": "qcqa.use_cases.preflight",
-    "refresh_converted": "qcqa.attention.refresh",
-    "save_plan": "qcqa.plan_file",
-    "search_model": "qcqa.use_cases.search",
+    "SearchResult": "qcqa.search.result",
+    "SearchSettings": "qcqa.search.strategy.config",
+    "SensitivitySettings": "qcqa.measure.sensitivity",
+    "Server": "qcqa.plan.capacity",
+    "best_method": "qcqa.pick.best",
+    "capacity_of": "qcqa.plan.capacity",
+    "convert": "qcqa.build.live",
+    "convert_by_plan": "qcqa.export.convert",
+    "convert_checkpoint": "qcqa.build.folder",
+    "evaluate_plans": "qcqa.measure.evaluate",
+    "generate_side_by_side": "qcqa.measure.generate_by_plans",
+    "gpu_named": "qcqa.plan.gpus",
+    "heads_within_gib": "qcqa.plan.budget",
+    "heads_within_ratio": "qcqa.plan.budget",
+    "inspect_model": "qcqa.model.inspect",
+    "layer_sensitivity": "qcqa.measure.measure_layers",
+    "load": "qcqa.build.loading",
+    "load_plan": "qcqa.plan.file",
+    "model_size": "qcqa.model.size",
+    "plan_of_result": "qcqa.pick.plan",
+    "preflight": "qcqa.search.preflight",
+    "refresh_converted": "qcqa.build.refresh",
+    "save_plan": "qcqa.plan.file",
+    "search_model": "qcqa.search.search",
 }
 
 __all__ = sorted(_HOME)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
 
-from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.model_spec import ModelSpec
+from qcqa.jobs.store import create_run
+from qcqa.jobs.worker import work
+from qcqa.model.spec import ModelSpec
 from qcqa.packaged import demo_model_folder
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
+from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.search.strategy.config import SearchSettings
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models run in their checkpoint's type, whichever types this processor is fast in."""
-    for place in ("use_cases.dtype", "runs.machine"):
+    for place in ("model.dtype", "jobs.machine"):
         monkeypatch.setattr(f"qcqa.{place}.measured_slowdown", lambda _dtype: 1.0)
 
 

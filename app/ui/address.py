@@ -4,14 +4,14 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from qcqa.budget import budget_text, parse_ratio
-from qcqa.capacity import WEIGHT_BYTES
+from qcqa.charts.common.kv_axis import KV_UNITS, KvUnit
+from qcqa.charts.fronts.error_axis import ERROR_SCALES
+from qcqa.charts.layers.group_costs import KIND_LABELS
 from qcqa.errors import BudgetError
-from qcqa.model_spec import DTYPE_BYTES
-from qcqa.report.error_axis import ERROR_SCALES
-from qcqa.report.group_costs import KIND_LABELS
-from qcqa.report.kv_axis import KV_UNITS, KvUnit
-from qcqa.terms import Kind
+from qcqa.model.spec import DTYPE_BYTES
+from qcqa.plan.budget import budget_text, parse_ratio
+from qcqa.plan.capacity import WEIGHT_BYTES
+from qcqa.plan.terms import Kind
 
 _T = TypeVar("_T")
 

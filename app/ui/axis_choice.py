@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from qcqa.report.error_axis import scales_of
-from qcqa.search_result import SearchResult
+from qcqa.charts.fronts.error_axis import scales_of
+from qcqa.search.result import SearchResult
 from ui.state import choices, widget
 
 #: More options than this do not fit beside each other.

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from qcqa.budget import CacheLoad, heads_within_ratio
-from qcqa.model_spec import DTYPE_BYTES, ModelSpec
-from qcqa.report.kv_axis import KV_UNITS, KvAxis, load_text, size_text
+from qcqa.charts.common.kv_axis import KV_UNITS, KvAxis, load_text, size_text
+from qcqa.model.spec import DTYPE_BYTES, ModelSpec
+from qcqa.plan.budget import CacheLoad, heads_within_ratio
 from ui.state import choices, choose, controlled, widget
 
 #: Steps of the slider over the source's whole cache.

@@ -6,18 +6,18 @@ from typing import Literal
 
 import streamlit as st
 
-from qcqa.evaluated import Evaluated
-from qcqa.report.comparison import BudgetPoint, percent_text
-from qcqa.report.equal_bytes import Comparison
-from qcqa.report.headline import budget_headline, shown_names
-from qcqa.report.kv_axis import KvAxis, significant
-from qcqa.report.measured import metrics_of
-from qcqa.report.palette import method_style
-from qcqa.report.plan_card import PlanCard, plan_card
-from qcqa.report.plan_figures import PlanFigure
-from qcqa.report.wording import ERROR_NAMES
-from qcqa.search_result import SearchResult
-from qcqa.use_cases.best import best_method
+from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.common.wording import ERROR_NAMES
+from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
+from qcqa.charts.fronts.equal_bytes import Comparison
+from qcqa.charts.fronts.headline import budget_headline, shown_names
+from qcqa.charts.fronts.plan_card import PlanCard, plan_card
+from qcqa.charts.fronts.plan_figures import PlanFigure
+from qcqa.charts.quality.series import metrics_of
+from qcqa.measure.evaluated import Evaluated
+from qcqa.pick.best import best_method
+from qcqa.search.result import SearchResult
 from ui.axis_choice import shown_metric, shown_scale
 from ui.glyph import glyph
 from ui.state import choices, choose
@@ -31,7 +31,7 @@ def best_points(
     """Return the points to recommend: the best, and those as good; none where no plan fits.
 
     Which they are, by what was measured in ``rows`` or else by what the search predicts, is said
-    by :func:`~qcqa.use_cases.best.best_method`.
+    by :func:`~qcqa.pick.best.best_method`.
     """
     if not any(points.values()):
         return []

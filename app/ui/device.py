@@ -4,8 +4,8 @@ import shutil
 
 import streamlit as st
 
-from qcqa.runs.machine import dtype_here
-from qcqa.use_cases.dtype import AUTO_DTYPE, DTYPES, ChosenDtype
+from qcqa.jobs.machine import dtype_here
+from qcqa.model.dtype import AUTO_DTYPE, DTYPES, ChosenDtype
 
 
 def choose_device(key: str) -> str:

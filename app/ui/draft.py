@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from qcqa.report.wording import MERGES
-from qcqa.search.config import SearchSettings
-from qcqa.terms import Fitness, Merge
-from qcqa.use_cases.presets import PRESETS
-from qcqa.use_cases.search_methods import SEARCHED_METHODS
+from qcqa.charts.common.wording import MERGES
+from qcqa.plan.terms import Fitness, Merge
+from qcqa.search.method_sets import SEARCHED_METHODS
+from qcqa.search.presets import PRESETS
+from qcqa.search.strategy.config import SearchSettings
 from ui.address import one_of, some_of, switch, whole
 
 Source = Literal["demo", "folder", "hub"]

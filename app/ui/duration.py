@@ -2,19 +2,19 @@
 
 import streamlit as st
 
-from qcqa.benchmark import Benchmark
+from qcqa.charts.jobs.preflight import measure_sentence, memory_warning
 from qcqa.errors import QCQAError
-from qcqa.generated import GenerationSettings
-from qcqa.plan import GroupingPlan
-from qcqa.report.preflight import measure_sentence, memory_warning
-from qcqa.runs.config import EvaluationConfig, GenerationConfig
-from qcqa.runs.measuring import estimated_evaluation, estimated_generation
-from qcqa.runs.pace import measuring_pace
-from qcqa.runs.run import Run
-from qcqa.runs.store import jobs_with_those_of
-from qcqa.use_cases.dtype import kept_dtype
-from qcqa.use_cases.inspect import ModelReport
-from qcqa.use_cases.measure_estimate import MeasureEstimate, demo_tokens
+from qcqa.jobs.config import EvaluationConfig, GenerationConfig
+from qcqa.jobs.measuring import estimated_evaluation, estimated_generation
+from qcqa.jobs.pace import measuring_pace
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import jobs_with_those_of
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.estimate import MeasureEstimate, demo_tokens
+from qcqa.measure.generated import GenerationSettings
+from qcqa.model.dtype import kept_dtype
+from qcqa.model.inspect import ModelReport
+from qcqa.plan.plan import GroupingPlan
 from ui.device import probable_device, probable_dtype
 from ui.looks import look_at_text
 from ui.results import result_of

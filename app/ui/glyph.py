@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from qcqa.report.palette import MethodStyle
+from qcqa.charts.common.palette import MethodStyle
 
 _SHAPES = {
     "circle": '<circle cx="8" cy="8" r="6"/>',

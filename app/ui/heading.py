@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from qcqa.runs.run import Run
-from qcqa.runs.store import DamagedRun
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import DamagedRun
 from ui.run_picker import pick_run
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from qcqa.charts.common.duration import clock
 from qcqa.errors import QCQAError
-from qcqa.report.duration import clock
-from qcqa.runs.clock import seconds_since
-from qcqa.runs.launch import cancel
-from qcqa.runs.run import Run
-from qcqa.runs.status import LIVE_STATES, RunStatus
+from qcqa.jobs.clock import seconds_since
+from qcqa.jobs.launch import cancel
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import LIVE_STATES, RunStatus
 from ui import workers
 from ui.errors import shown_in_place
 from ui.looks import why_it_cannot_go_on
@@ -40,7 +40,9 @@ def live_progress(run: Run, seen: Stamp) -> None:
             st.rerun()
         with st.container(border=True, key="live"):
             progress_row(run, status)
-            st.page_link("views/search.py", label="Stage by stage", icon=":material/manage_search:")
+            st.page_link(
+                "pages/search/search.py", label="Stage by stage", icon=":material/manage_search:"
+            )
 
 
 def progress_row(

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from qcqa.benchmark import Benchmark
 from qcqa.errors import EvaluationError, QCQAError
-from qcqa.generated import GenerationSettings
-from qcqa.runs.resumable import require_all_there
-from qcqa.runs.run import Run
+from qcqa.jobs.resumable import require_all_there
+from qcqa.jobs.run import Run
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.generated import GenerationSettings
 from qcqa.user_path import existing_path
 from ui.search_model import look_at
 
@@ -41,7 +41,7 @@ def look_at_text(run: Run, text: str, limit: int | None) -> int:
 
     def look() -> int:
         # Here, because it loads torch: pages without a text do without.
-        from qcqa.use_cases.evaluate import require_evaluable
+        from qcqa.measure.evaluate import require_evaluable
 
         return require_evaluable(model, [], Benchmark(text=text, limit=limit), revision=revision)
 
@@ -60,7 +60,7 @@ def look_at_prompt(run: Run, prompt: str) -> None:
 
     def look() -> int:
         # Here, because it loads torch: pages without a prompt do without.
-        from qcqa.use_cases.generate import require_generatable
+        from qcqa.measure.generate_by_plans import require_generatable
 
         require_generatable(model, [], GenerationSettings(prompt), revision=revision)
         return 0
@@ -79,7 +79,7 @@ def look_at_calibration(model: str, revision: str | None, text: str) -> None:
 
     def look() -> int:
         # Here, because it loads torch: searches of weights alone do without.
-        from qcqa.use_cases.calibrate import look_at_calibration
+        from qcqa.text.calibrate import look_at_calibration
 
         look_at_calibration(model, text, revision=revision)
         return 0

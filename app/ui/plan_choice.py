@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from qcqa.evaluated import Evaluated
-from qcqa.plan import GroupingPlan
-from qcqa.report.palette import method_style
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import Run
-from qcqa.search_result import SearchResult
+from qcqa.charts.common.palette import method_style
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.run import Run
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.plan import GroupingPlan
+from qcqa.search.result import SearchResult
 from ui.cards import Points, selected_point
 from ui.state import choices, widget
 

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from qcqa.evaluated import Evaluated
-from qcqa.runs.run import Run
-from qcqa.search_result import SearchResult
+from qcqa.jobs.run import Run
+from qcqa.measure.evaluated import Evaluated
+from qcqa.search.result import SearchResult
 
 Stamp = tuple[tuple[str, int], ...]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from qcqa.errors import CheckpointError, QCQAError
-from qcqa.use_cases.inspect import ModelReport, inspect_model
+from qcqa.model.inspect import ModelReport, inspect_model
 from qcqa.user_path import as_meant, user_path
 from ui.draft import SOURCES
 from ui.state import draft, field

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from qcqa.runs.run import Run
-from qcqa.runs.unfinished import unfinished
+from qcqa.jobs.run import Run
+from qcqa.jobs.unfinished import unfinished
 
 
 def tell_unfinished(run: Run, *, is_state_known: bool = False) -> None:

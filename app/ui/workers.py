@@ -4,8 +4,8 @@ import subprocess
 
 import streamlit as st
 
-from qcqa.runs.launch import resume, start_worker
-from qcqa.runs.run import Run
+from qcqa.jobs.launch import resume, start_worker
+from qcqa.jobs.run import Run
 
 
 @st.cache_resource(show_spinner=False)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from qcqa.errors import SettingsError
+from qcqa.jobs.home import RUNS_VARIABLE
 from qcqa.packaged import app_folder
-from qcqa.runs.home import RUNS_VARIABLE
 from qcqa.user_path import is_folder, user_path
 
 

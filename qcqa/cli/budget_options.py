@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import CacheLoad, heads_within_gib, heads_within_ratio
-from qcqa.budget import parse_ratio as parse_ratio
 from qcqa.errors import BudgetError
-from qcqa.model_spec import ModelSpec
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.budget import CacheLoad, heads_within_gib, heads_within_ratio
+from qcqa.plan.budget import parse_ratio as parse_ratio
 
 BudgetOption = Annotated[
     str | None, typer.Option("--budget", help="Share of the source's KV cache: 50% or 0.5.")

@@ -8,7 +8,7 @@ import typer
 
 from qcqa.cli.model_options import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
-from qcqa.use_cases.method_seconds import CALIBRATION_TOKENS
+from qcqa.search.method_seconds import CALIBRATION_TOKENS
 from qcqa.user_path import as_meant, user_path
 
 
@@ -53,7 +53,7 @@ def calibrate(
         qcqa search ./Llama-2-7b-hf --preset best --calibration calibration
     """
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.calibrate import calibrate_model
+    from qcqa.text.calibrate import calibrate_model
 
     with fraction_bar() as show:
         about = calibrate_model(

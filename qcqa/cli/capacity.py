@@ -5,22 +5,22 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import CacheLoad, heads_within_ratio
-from qcqa.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
+from qcqa.charts.quality.capacity import capacity_sentence, capacity_table
 from qcqa.cli.budget_options import DtypeOption, parse_ratio
 from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError, SettingsError
-from qcqa.gpus import GPUS, gpu_named
-from qcqa.model_spec import ModelSpec
-from qcqa.plan import GroupingPlan
-from qcqa.report.capacity import capacity_sentence, capacity_table
-from qcqa.runs.plans import origin_of, plan_of_run
-from qcqa.runs.run import Run
-from qcqa.runs.store import find_run
-from qcqa.use_cases.inspect import inspect_model
-from qcqa.use_cases.model_size import ModelSize, model_size, size_on_this_machine
+from qcqa.jobs.plans import origin_of, plan_of_run
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import find_run
+from qcqa.model.inspect import inspect_model
+from qcqa.model.size import ModelSize, model_size, size_on_this_machine
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
+from qcqa.plan.gpus import GPUS, gpu_named
+from qcqa.plan.plan import GroupingPlan
 from qcqa.user_path import as_meant, is_plain_file, user_path
 
 

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import CacheLoad, heads_within_ratio
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
 from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.cli.summary import comparison_json, print_comparison
 from qcqa.errors import SettingsError
-from qcqa.runs.store import find_run
-from qcqa.search.config import SearchSettings
-from qcqa.use_cases.search import search_model
+from qcqa.jobs.store import find_run
+from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.search.search import search_model
+from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import as_meant
 
 

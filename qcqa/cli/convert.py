@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
-from qcqa.plan import GroupingPlan
-from qcqa.plan_file import load_plan
+from qcqa.jobs.conversions import create_conversion
+from qcqa.jobs.plans import origin_of, plan_of_run
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import find_run
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.file import load_plan
+from qcqa.plan.plan import GroupingPlan
 from qcqa.progress import JobProgress
-from qcqa.runs.conversions import create_conversion
-from qcqa.runs.plans import origin_of, plan_of_run
-from qcqa.runs.run import Run
-from qcqa.runs.store import find_run
 from qcqa.user_path import user_path
 
 
@@ -140,7 +140,7 @@ def convert(
             raise ConversionError("--budget or --method without --run", expected="a run")
         chosen = load_plan(Path(str(plan)))
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.convert import convert_by_plan
+    from qcqa.export.convert import convert_by_plan
 
     with progress_bar() as show:
         # The first progress comes when all was looked at, and may be long before the end.
@@ -190,7 +190,7 @@ def convert(
 
 def _refresh(folder: Path, *, as_json: bool) -> None:
     # Here, for the same reason.
-    from qcqa.attention.refresh import refresh_converted
+    from qcqa.build.refresh import refresh_converted
 
     changed = refresh_converted(folder)
     if as_json:

@@ -5,18 +5,18 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import carry_out, work_through
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.cli.summary import print_groupings, print_result, result_json
-from qcqa.plan_file import plan_to_json, save_plan
-from qcqa.runs.evaluations import require_harness
-from qcqa.runs.included import BENCHMARK, create_included_evaluation, create_included_search
-from qcqa.runs.launch import requeue
-from qcqa.runs.run import open_run
-from qcqa.use_cases.plan import plan_of_result
-from qcqa.use_cases.search import search_model
+from qcqa.jobs.evaluations import require_harness
+from qcqa.jobs.included import BENCHMARK, create_included_evaluation, create_included_search
+from qcqa.jobs.launch import requeue
+from qcqa.jobs.run import open_run
+from qcqa.pick.plan import plan_of_result
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.file import plan_to_json, save_plan
+from qcqa.search.search import search_model
 from qcqa.user_path import user_path
 
 

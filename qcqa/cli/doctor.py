@@ -6,10 +6,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from qcqa.charts.common.figure_file import BROWSER_REMEDY, find_browser
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
-from qcqa.report.figure_file import BROWSER_REMEDY, find_browser
-from qcqa.runs.home import runs_folder
-from qcqa.use_cases.doctor import Check, examine
+from qcqa.export.doctor import Check, examine
+from qcqa.jobs.home import runs_folder
 
 _STYLES = {"pass": "green", "fail": "bold red", "note": "dim"}
 

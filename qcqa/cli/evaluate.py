@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from qcqa.benchmark import Benchmark, DecodeLoad
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import print_estimate, start_or_carry_out
 from qcqa.cli.measured import print_measured, row_json
@@ -20,14 +19,15 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Evaluated, newest_figures
 from qcqa.files import require_writable
-from qcqa.plan_file import load_plan, save_plan
-from qcqa.runs.evaluations import create_evaluation, evaluation_before_start
-from qcqa.runs.pace import measuring_pace
-from qcqa.runs.run import Run
-from qcqa.runs.store import find_run, jobs_with_those_of
-from qcqa.use_cases.points import Points, points_along
+from qcqa.jobs.evaluations import create_evaluation, evaluation_before_start
+from qcqa.jobs.pace import measuring_pace
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import find_run, jobs_with_those_of
+from qcqa.measure.benchmark import Benchmark, DecodeLoad
+from qcqa.measure.evaluated import Evaluated, newest_figures
+from qcqa.pick.points import Points, points_along
+from qcqa.plan.file import load_plan, save_plan
 from qcqa.user_path import as_meant, user_path
 
 _DEFAULT_BUDGETS = "75%,50%,25%"
@@ -192,8 +192,8 @@ def _measure_here(
     for path in files:
         require_writable(path.parent)
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.evaluate import evaluate_plans
-    from qcqa.use_cases.evaluate_converted import evaluate_converted, is_converted
+    from qcqa.measure.evaluate import evaluate_plans
+    from qcqa.measure.evaluate_converted import evaluate_converted, is_converted
 
     waiting = iter(zip(files, plans, strict=True))
 

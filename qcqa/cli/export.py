@@ -5,27 +5,27 @@ from typing import Annotated, Literal
 
 import typer
 
-from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.charts.common.figure_file import save_figure
+from qcqa.charts.common.kv_axis import KvAxis, KvUnit
+from qcqa.charts.fronts.chart import front_chart, grouping_chart
+from qcqa.charts.fronts.comparison import comparison_table
+from qcqa.charts.fronts.front_table import front_table
+from qcqa.charts.quality.accuracy_table import accuracy_table
+from qcqa.charts.quality.series import metrics_of
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin, tell_unfinished
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import ExportError
 from qcqa.files import write_text_atomically
-from qcqa.plan import GroupingPlan
-from qcqa.report.accuracy_table import accuracy_table
-from qcqa.report.chart import front_chart, grouping_chart
-from qcqa.report.comparison import comparison_table
-from qcqa.report.figure_file import save_figure
-from qcqa.report.front_table import front_table
-from qcqa.report.kv_axis import KvAxis, KvUnit
-from qcqa.report.measured import metrics_of
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.recipe import recipe_of
-from qcqa.runs.recipe_python import python_recipe
-from qcqa.runs.recipe_shell import shell_recipe
-from qcqa.runs.run import Run
-from qcqa.runs.store import find_run
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.recipe import recipe_of
+from qcqa.jobs.recipe_python import python_recipe
+from qcqa.jobs.recipe_shell import shell_recipe
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import find_run
+from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.plan import GroupingPlan
 from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)

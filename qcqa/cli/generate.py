@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.jobs import carry_out
@@ -20,12 +19,13 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json
 from qcqa.errors import EvaluationError
-from qcqa.generated import GenerationSettings
-from qcqa.plan_file import load_plan
-from qcqa.runs.generations import create_generation
-from qcqa.runs.store import find_run
-from qcqa.use_cases.best import best_method
-from qcqa.use_cases.points import points_to_compare
+from qcqa.jobs.generations import create_generation
+from qcqa.jobs.store import find_run
+from qcqa.measure.generated import GenerationSettings
+from qcqa.pick.best import best_method
+from qcqa.pick.points import points_to_compare
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.file import load_plan
 from qcqa.user_path import user_path
 
 
@@ -129,7 +129,7 @@ def _generate_here(
         raise EvaluationError("neither a model nor a run", expected="one of them")
     os.environ.setdefault("TQDM_DISABLE", "1")
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.generate import generate_side_by_side
+    from qcqa.measure.generate_by_plans import generate_side_by_side
 
     texts = generate_side_by_side(
         model,

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
+from qcqa.charts.quality.generated import difference_text, figures_lines
 from qcqa.cli.output import console
-from qcqa.generated import (
+from qcqa.measure.generated import (
     GeneratedText,
     GenerationEvent,
     GenerationProgress,
@@ -18,7 +19,6 @@ from qcqa.generated import (
     texts_of,
 )
 from qcqa.progress import JobProgress
-from qcqa.report.generated import difference_text, figures_lines
 
 _on_stderr = Console(stderr=True)
 

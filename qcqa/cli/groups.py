@@ -9,6 +9,16 @@ import numpy as np
 import pandas as pd
 import typer
 
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.common.wording import wse_note
+from qcqa.charts.layers.differences import PlanDifference, difference_table, plan_difference
+from qcqa.charts.layers.group_costs import (
+    LayerCost,
+    group_cost_table,
+    layer_cost_table,
+    layer_costs,
+)
+from qcqa.charts.layers.layer_bars import LayerErrors, layer_errors
 from qcqa.cli.budget_options import (
     BatchOption,
     BudgetGibOption,
@@ -22,15 +32,10 @@ from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.cli.summary import print_groupings
 from qcqa.errors import SettingsError
-from qcqa.plan import GroupingPlan
-from qcqa.report.differences import PlanDifference, difference_table, plan_difference
-from qcqa.report.group_costs import LayerCost, group_cost_table, layer_cost_table, layer_costs
-from qcqa.report.layer_bars import LayerErrors, layer_errors
-from qcqa.report.palette import method_style
-from qcqa.report.wording import wse_note
-from qcqa.runs.plans import origin_of, plan_of_run
-from qcqa.runs.store import find_run
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.jobs.plans import origin_of, plan_of_run
+from qcqa.jobs.store import find_run
+from qcqa.pick.plan import plan_of_result
+from qcqa.plan.plan import GroupingPlan
 
 
 def groups(

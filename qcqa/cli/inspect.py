@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, print_json, print_pairs
-from qcqa.use_cases.inspect import inspect_model
+from qcqa.model.inspect import inspect_model
 
 
 def inspect(

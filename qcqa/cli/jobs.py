@@ -5,30 +5,30 @@ from typing import Annotated, Any
 
 import typer
 
+from qcqa.build.converted import Converted
+from qcqa.charts.jobs.preflight import measure_facts, memory_warning
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.layers import print_layers
 from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
-from qcqa.converted import Converted
 from qcqa.errors import RunError
-from qcqa.report.preflight import measure_facts, memory_warning
-from qcqa.runs.config import (
+from qcqa.jobs.config import (
     ConversionConfig,
     EvaluationConfig,
     GenerationConfig,
     SearchConfig,
     SensitivityConfig,
 )
-from qcqa.runs.conversions import converted_of
-from qcqa.runs.evaluations import figures_of
-from qcqa.runs.generations import texts_of_generation
-from qcqa.runs.launch import start_worker
-from qcqa.runs.run import Run
-from qcqa.runs.sensitivities import found_of
-from qcqa.runs.store import find_run
-from qcqa.runs.worker import Cancelled, work
-from qcqa.use_cases.measure_estimate import MeasureEstimate
+from qcqa.jobs.conversions import converted_of
+from qcqa.jobs.evaluations import figures_of
+from qcqa.jobs.generations import texts_of_generation
+from qcqa.jobs.launch import start_worker
+from qcqa.jobs.run import Run
+from qcqa.jobs.sensitivities import found_of
+from qcqa.jobs.store import find_run
+from qcqa.jobs.worker import Cancelled, work
+from qcqa.measure.estimate import MeasureEstimate
 
 RunArgument = Annotated[
     str,

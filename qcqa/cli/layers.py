@@ -1,10 +1,10 @@
 """What each layer of a plan does alone, as a table."""
 
+from qcqa.charts.common.kv_axis import size_text
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.layers.layer_effects import conditions_text, effects_sentence
 from qcqa.cli.output import console, print_table
-from qcqa.report.kv_axis import size_text
-from qcqa.report.layer_effects import conditions_text, effects_sentence
-from qcqa.report.palette import method_style
-from qcqa.sensitivity import LayerEffect, LayerSensitivity
+from qcqa.measure.sensitivity import LayerEffect, LayerSensitivity
 
 
 def print_layers(found: LayerSensitivity) -> None:

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qcqa.benchmark import Benchmark
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.quality.series import data_title
 from qcqa.cli.output import console, print_table
-from qcqa.evaluated import Evaluated
-from qcqa.metric import DIFFERENCE, data_label, data_of, metric_of, text_label
-from qcqa.plan import Measurement
-from qcqa.report.measured import data_title
-from qcqa.report.palette import method_style
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.metric import DIFFERENCE, data_label, data_of, metric_of, text_label
+from qcqa.plan.plan import Measurement
 
 
 def print_measured(rows: Sequence[Evaluated]) -> None:

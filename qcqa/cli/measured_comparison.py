@@ -4,20 +4,20 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from qcqa.cli.output import console, print_table
-from qcqa.comparable import conditions_of, figures_of_plans, of_plan
-from qcqa.evaluated import Evaluated
-from qcqa.plan import Measurement
-from qcqa.report.comparison import points_at_budget
-from qcqa.report.equal_bytes import (
+from qcqa.charts.fronts.comparison import points_at_budget
+from qcqa.charts.fronts.equal_bytes import (
     Comparison,
     compare_methods,
     difference_text,
     differences_from_source,
 )
-from qcqa.report.headline import shown_names
-from qcqa.report.measured import main_metric, metrics_of, value_text
-from qcqa.search_result import SearchResult
+from qcqa.charts.fronts.headline import shown_names
+from qcqa.charts.quality.series import main_metric, metrics_of, value_text
+from qcqa.cli.output import console, print_table
+from qcqa.measure.comparable import conditions_of, figures_of_plans, of_plan
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.plan import Measurement
+from qcqa.search.result import SearchResult
 
 _NO_DIFFERENCE = {
     "no plan": "no plan",

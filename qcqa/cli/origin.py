@@ -6,9 +6,9 @@ It is said once nothing can be refused any more: a mistake is one line.
 import typer
 
 from qcqa.cli.jobs import name_of
-from qcqa.plan import GroupingPlan
-from qcqa.runs.run import Run
-from qcqa.runs.unfinished import unfinished
+from qcqa.jobs.run import Run
+from qcqa.jobs.unfinished import unfinished
+from qcqa.plan.plan import GroupingPlan
 
 
 def tell_origin(run: Run, plan: GroupingPlan) -> None:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from qcqa.charts.jobs.run_settings import compare_settings, setting_text
+from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.cli.jobs import RunArgument, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError
-from qcqa.report.run_settings import compare_settings, setting_text
-from qcqa.report.runs_table import bytes_text
-from qcqa.runs import archive, loading, store
+from qcqa.jobs import archive, loading, store
 from qcqa.user_path import is_folder, user_path
 
 

@@ -4,18 +4,18 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
+from qcqa.charts.common.wording import counted
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.measured import description
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import EvaluationError
-from qcqa.evaluated import Evaluated
-from qcqa.metric import data_of
-from qcqa.report.wording import counted
-from qcqa.runs import measurements, store
-from qcqa.runs.measurements import Measured, Model
-from qcqa.runs.run import Run
+from qcqa.jobs import measurements, store
+from qcqa.jobs.measurements import Measured, Model
+from qcqa.jobs.run import Run
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.metric import data_of
 
 
 def forget(

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from qcqa.charts.jobs.runs_table import KV_RATIO, age_text
+from qcqa.charts.quality.series import short_name
 from qcqa.errors import RunError
-from qcqa.report.measured import short_name
-from qcqa.report.runs_table import KV_RATIO, age_text
-from qcqa.runs import store
-from qcqa.runs.run import Run
-from qcqa.runs.status import LIVE_STATES
+from qcqa.jobs import store
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import LIVE_STATES
 
 
 def run_row(run: Run | store.DamagedRun, *, of: Run | None = None) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_
 from qcqa.cli.run_rows import row_text, run_row
 from qcqa.cli.summary import print_result, result_json
 from qcqa.errors import RunError
-from qcqa.runs import store
-from qcqa.runs.config import (
+from qcqa.jobs import store
+from qcqa.jobs.config import (
     JOB_FOLDERS,
     ConversionConfig,
     EvaluationConfig,
@@ -20,13 +20,13 @@ from qcqa.runs.config import (
     SearchConfig,
     SensitivityConfig,
 )
-from qcqa.runs.conversions import converted_of
-from qcqa.runs.evaluations import figures_of
-from qcqa.runs.generations import texts_of_generation
-from qcqa.runs.jobs import jobs_of, search_of
-from qcqa.runs.run import Run
-from qcqa.runs.sensitivities import found_of
-from qcqa.use_cases.points import Points
+from qcqa.jobs.conversions import converted_of
+from qcqa.jobs.evaluations import figures_of
+from qcqa.jobs.generations import texts_of_generation
+from qcqa.jobs.jobs import jobs_of, search_of
+from qcqa.jobs.run import Run
+from qcqa.jobs.sensitivities import found_of
+from qcqa.pick.points import Points
 
 
 def show(run: RunArgument, as_json: JsonOption = False) -> None:

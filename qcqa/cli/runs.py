@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
+from qcqa.charts.jobs.runs_table import runs_table
 from qcqa.cli import run_files, run_forget, run_show
 from qcqa.cli.jobs import RunArgument, carry_out, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.cli.run_rows import row_text, run_row
-from qcqa.report.runs_table import runs_table
-from qcqa.runs import launch, store
-from qcqa.runs.home import runs_folder
-from qcqa.runs.jobs import jobs_of
-from qcqa.runs.run import Run
+from qcqa.jobs import launch, store
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.jobs import jobs_of
+from qcqa.jobs.run import Run
 
 cli = typer.Typer(
     help="List, show, name, compare, share, cancel, resume and delete runs.", no_args_is_help=True

@@ -6,21 +6,18 @@ from typing import Annotated
 
 import typer
 
+from qcqa.charts.jobs.preflight import model_facts, search_facts, time_text
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs
 from qcqa.errors import SettingsError
-from qcqa.report.preflight import model_facts, search_facts, time_text
-from qcqa.runs.home import runs_folder
-from qcqa.runs.pace import machine_pace
-from qcqa.runs.run import Run
-from qcqa.runs.store import create_run, list_runs
-from qcqa.search.config import SearchSettings
-from qcqa.terms import Fitness, Merge
-from qcqa.use_cases.inspect import inspect_model
-from qcqa.use_cases.preflight import Preflight, preflight
-from qcqa.use_cases.presets import PRESETS, preset_named
-from qcqa.use_cases.search_methods import (
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.pace import machine_pace
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import create_run, list_runs
+from qcqa.model.inspect import inspect_model
+from qcqa.plan.terms import Fitness, Merge
+from qcqa.search.method_sets import (
     ALL_SEARCHED,
     calibration_of,
     refuse_unused,
@@ -29,6 +26,9 @@ from qcqa.use_cases.search_methods import (
     usual_methods,
     with_baselines,
 )
+from qcqa.search.preflight import Preflight, preflight
+from qcqa.search.presets import PRESETS, preset_named
+from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import as_meant, user_path
 
 _DEFAULTS = SearchSettings()

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from qcqa.budget import heads_within_ratio
 from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import name_of, print_estimate, print_outcome, start_or_carry_out
 from qcqa.cli.layers import print_layers
@@ -19,11 +18,12 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.plan_file import load_plan
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.sensitivities import create_sensitivity, found_before, sensitivity_before_start
-from qcqa.runs.store import find_run
-from qcqa.sensitivity import SensitivitySettings
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.sensitivities import create_sensitivity, found_before, sensitivity_before_start
+from qcqa.jobs.store import find_run
+from qcqa.measure.sensitivity import SensitivitySettings
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.file import load_plan
 from qcqa.user_path import as_meant, user_path
 
 
@@ -154,7 +154,7 @@ def _measure_here(
         )
     plan = load_plan(file)
     # Here, because it loads torch: no other command should wait for that.
-    from qcqa.use_cases.sensitivity import layer_sensitivity
+    from qcqa.measure.measure_layers import layer_sensitivity
 
     with progress_bar() as show:
         found = layer_sensitivity(

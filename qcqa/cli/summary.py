@@ -7,18 +7,23 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from qcqa.budget import CacheLoad, heads_within_ratio
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.fronts.comparison import (
+    BudgetPoint,
+    comparison_table,
+    percent_text,
+    points_at_budget,
+)
+from qcqa.charts.fronts.equal_bytes import Comparison, compare_methods
+from qcqa.charts.fronts.headline import shown_names
 from qcqa.cli.measured_comparison import measured_json, print_measured_comparison
 from qcqa.cli.output import console
-from qcqa.evaluated import Evaluated
-from qcqa.grouping import Grouping
-from qcqa.plan import GroupingPlan
-from qcqa.report.comparison import BudgetPoint, comparison_table, percent_text, points_at_budget
-from qcqa.report.equal_bytes import Comparison, compare_methods
-from qcqa.report.headline import shown_names
-from qcqa.report.palette import method_style
-from qcqa.search_result import SearchResult
-from qcqa.terms import Fitness
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.grouping import Grouping
+from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.terms import Fitness
+from qcqa.search.result import SearchResult
 
 _RATIOS = (0.75, 0.5, 0.25, 0.125)
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from qcqa.runs.run import open_run
-from qcqa.runs.worker import Cancelled, work
+from qcqa.jobs.run import open_run
+from qcqa.jobs.worker import Cancelled, work
 
 
 def worker(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:

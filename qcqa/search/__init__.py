@@ -1,1 +1,1 @@
-"""The search itself: from Gram matrices to candidate groupings and fronts; the home of pymoo."""
+"""From a model to fronts: the methods, the strategies that they run, and what a search takes."""

@@ -12,23 +12,23 @@ import pytest
 from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
-from qcqa.benchmark import Benchmark
-from qcqa.evaluated import Evaluated
-from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.grouping import LayerGrouping
-from qcqa.methods import run_method
-from qcqa.model_spec import ModelSpec
+from qcqa.jobs.evaluations import create_evaluation
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import RunStatus, State
+from qcqa.jobs.store import create_run
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.model.spec import ModelSpec
 from qcqa.packaged import app_folder
-from qcqa.plan import Measurement
-from qcqa.runs.evaluations import create_evaluation
-from qcqa.runs.run import Run
-from qcqa.runs.status import RunStatus, State
-from qcqa.runs.store import create_run
-from qcqa.search.config import SearchSettings
-from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import Problem, wse_problem
-from qcqa.search_result import ResultFolder
-from qcqa.use_cases.points import plans_of_points, points_along, points_at
+from qcqa.pick.points import plans_of_points, points_along, points_at
+from qcqa.plan.grouping import LayerGrouping
+from qcqa.plan.plan import Measurement
+from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.search.methods import run_method
+from qcqa.search.result import ResultFolder
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.problem import Problem, wse_problem
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +44,14 @@ def _app_on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let pages import their shared pieces, as they do below ``streamlit run``."""
     monkeypatch.syspath_prepend(str(app_folder()))
     yield
-    for name in [name for name in sys.modules if name == "ui" or name.startswith("ui.")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("pages", "ui")]:
         del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
 def _no_included_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the run that travels with the package: each test says which runs there are."""
-    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", lambda: None)
+    monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", lambda: None)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def open_app() -> Callable[..., AppTest]:
         for name, value in address.items():
             app.query_params[name] = value
         if page:
-            app.switch_page(f"views/{page}.py")
+            app.switch_page(f"pages/{page}/{page}.py")
         app.run()
         assert not app.exception
         return app

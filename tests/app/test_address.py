@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from qcqa.budget import parse_ratio
+from qcqa.plan.budget import parse_ratio
 
 
 def test_choices_come_back_from_their_address() -> None:

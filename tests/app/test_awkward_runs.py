@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from qcqa.errors import RunError
-from qcqa.runs.run import Run
-from qcqa.runs.status import State
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import State
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

@@ -6,12 +6,12 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.benchmark import Benchmark
-from qcqa.evaluated import Evaluated
-from qcqa.plan import Measurement
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import Run
-from qcqa.runs.status import State
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import State
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.plan import Measurement
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.benchmark import Benchmark
-from qcqa.runs.run import Run
+from qcqa.jobs.run import Run
+from qcqa.measure.benchmark import Benchmark
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.benchmark import Benchmark
+from qcqa.jobs.evaluations import create_evaluation
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.jobs import jobs_of
+from qcqa.jobs.run import Run, open_run
+from qcqa.jobs.status import RunStatus
+from qcqa.jobs.store import list_runs
+from qcqa.measure.benchmark import Benchmark
 from qcqa.packaged import demo_model_folder
-from qcqa.runs.evaluations import create_evaluation
-from qcqa.runs.home import runs_folder
-from qcqa.runs.jobs import jobs_of
-from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import RunStatus
-from qcqa.runs.store import list_runs
-from qcqa.use_cases.points import points_at
+from qcqa.pick.points import points_at
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

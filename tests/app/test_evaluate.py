@@ -10,12 +10,12 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.benchmark import Benchmark, DecodeLoad
-from qcqa.plan import Measurement
-from qcqa.report.measured import metrics_of
-from qcqa.runs.evaluations import evaluations_of
-from qcqa.runs.run import Run
-from qcqa.runs.status import State
+from qcqa.charts.quality.series import metrics_of
+from qcqa.jobs.evaluations import evaluations_of
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import State
+from qcqa.measure.benchmark import Benchmark, DecodeLoad
+from qcqa.plan.plan import Measurement
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -156,7 +156,7 @@ def test_missing_harness_is_said_before_anything_starts(
 ) -> None:
     make_run()
     app = open_app("evaluate")
-    monkeypatch.setattr("ui.benchmark_form.find_spec", lambda _name: None)
+    monkeypatch.setattr("pages.evaluate.benchmark_form.find_spec", lambda _name: None)
     app.multiselect(key="measure_tasks").set_value(["demo_recall"]).run()
     assert "`pip install 'lm_eval" in app.warning[0].value
     assert "start_evaluation" not in [button.key for button in app.button]
@@ -371,9 +371,9 @@ def test_only_the_newest_evaluation_is_told_of(
     make_run: MakeRun, open_app: OpenApp, evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
-    monkeypatch.setattr("qcqa.runs.evaluations.utc_now", lambda: "2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr("qcqa.jobs.evaluations.utc_now", lambda: "2026-01-01T00:00:00+00:00")
     evaluate(run, "cancelled")
-    monkeypatch.setattr("qcqa.runs.evaluations.utc_now", lambda: "2026-01-02T00:00:00+00:00")
+    monkeypatch.setattr("qcqa.jobs.evaluations.utc_now", lambda: "2026-01-02T00:00:00+00:00")
     evaluate(run, "finished")
     assert not _alerts(open_app("evaluate"))
 
@@ -426,7 +426,7 @@ def test_choices_come_along_to_another_page(make_run: MakeRun, open_app: OpenApp
     app = open_app(run=run.id, budget="25")
     # As the browser does: the address of the other page is bare.
     app.query_params.clear()
-    app.switch_page("views/evaluate.py").run()
+    app.switch_page("pages/evaluate/evaluate.py").run()
     assert app.query_params["run"] == run.id
     assert app.number_input(key="measure_budget").value == 25.0
     assert app.selectbox(key="run_list").value == run.id
@@ -517,7 +517,7 @@ def test_the_type_is_chosen_for_the_job(
 def test_a_slow_type_is_left_by_itself(
     make_run: MakeRun, open_app: OpenApp, started: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("use_cases.dtype", "runs.machine"):
+    for place in ("model.dtype", "jobs.machine"):
         monkeypatch.setattr(f"qcqa.{place}.measured_slowdown", lambda _dtype: 6.0)
     make_run()
     app = open_app("evaluate")

@@ -8,13 +8,13 @@ import pytest
 from streamlit.proto.Metric_pb2 import Metric
 from streamlit.testing.v1 import AppTest
 
-from qcqa.methods import run_method
-from qcqa.report.comparison import percent_text, points_at_budget
-from qcqa.report.kv_axis import significant
-from qcqa.runs.run import Run
-from qcqa.search.config import SearchSettings
-from qcqa.search.problem import wse_problem
-from qcqa.search_result import ResultFolder
+from qcqa.charts.common.kv_axis import significant
+from qcqa.charts.fronts.comparison import percent_text, points_at_budget
+from qcqa.jobs.run import Run
+from qcqa.search.methods import run_method
+from qcqa.search.result import ResultFolder
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.problem import wse_problem
 
 GRAY = Metric.MetricColor.GRAY
 OpenApp = Callable[..., AppTest]

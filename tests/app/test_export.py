@@ -9,15 +9,15 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.converted import Converted, save_converted
-from qcqa.runs.config import ConversionConfig
-from qcqa.runs.conversions import CONVERTED, conversions_of
-from qcqa.runs.new import write_new_run
-from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import RunStatus, State
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
+from qcqa.build.converted import Converted, save_converted
+from qcqa.jobs.config import ConversionConfig
+from qcqa.jobs.conversions import CONVERTED, conversions_of
+from qcqa.jobs.new import write_new_run
+from qcqa.jobs.run import Run, open_run
+from qcqa.jobs.status import RunStatus, State
+from qcqa.jobs.store import create_run
+from qcqa.jobs.worker import work
+from qcqa.search.strategy.config import SearchSettings
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -149,7 +149,7 @@ def test_pictures_want_a_browser(
 ) -> None:
     make_run()
     open_app("export")
-    monkeypatch.setattr("ui.export_cards.find_browser", lambda: None)
+    monkeypatch.setattr("pages.export.export_cards.find_browser", lambda: None)
     app = open_app("export")
     assert "PNG and SVG want a browser here: install Chromium or Chrome" in _text(app)
     downloads = _downloads(app)

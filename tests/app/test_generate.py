@@ -7,12 +7,12 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.generated import GenerationSettings
+from qcqa.jobs.config import GenerationConfig
+from qcqa.jobs.generations import create_generation, generations_of
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import RunStatus, State
+from qcqa.measure.generated import GenerationSettings
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.config import GenerationConfig
-from qcqa.runs.generations import create_generation, generations_of
-from qcqa.runs.run import Run
-from qcqa.runs.status import RunStatus, State
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -178,7 +178,7 @@ def test_earlier_generations_can_be_looked_at_and_linked_to(
 ) -> None:
     run = make_run()
     days = iter(("2026-01-01", "2026-01-02"))
-    monkeypatch.setattr("qcqa.runs.generations.utc_now", lambda: f"{next(days)}T00:00:00+00:00")
+    monkeypatch.setattr("qcqa.jobs.generations.utc_now", lambda: f"{next(days)}T00:00:00+00:00")
     old = generate(run, "finished", prompt="Once")
     generate(run, "finished", prompt="Twice")
     app = _open(open_app)
@@ -248,7 +248,7 @@ def test_damaged_texts_are_one_line(
 def test_a_plan_that_has_to_be_fitted_says_that_it_takes_long(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", demo_run_folder)
+    monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = _open(open_app, budget="37.5")
     assert app.multiselect(key="generate_methods").value == ["best", "gqa"]
     assert "**Best** must first be fitted" in _text(app)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.budget import CacheLoad
-from qcqa.capacity import Server, capacity_of
-from qcqa.report.capacity import capacity_sentence
-from qcqa.runs.run import Run
+from qcqa.charts.quality.capacity import capacity_sentence
+from qcqa.jobs.run import Run
+from qcqa.plan.budget import CacheLoad
+from qcqa.plan.capacity import Server, capacity_of
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.gram import head_similarity
-from qcqa.report.differences import plan_difference
-from qcqa.report.group_costs import layer_costs
-from qcqa.runs.run import Run
-from qcqa.runs.status import State
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.charts.layers.differences import plan_difference
+from qcqa.charts.layers.group_costs import layer_costs
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import State
+from qcqa.pick.plan import plan_of_result
+from qcqa.reduce.groups.gram import head_similarity
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]

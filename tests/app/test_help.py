@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from qcqa.jobs.run import Run
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.run import Run
 
 OpenApp = Callable[..., AppTest]
 
@@ -28,7 +28,7 @@ def test_help_needs_no_run(open_app: OpenApp) -> None:
 def test_chart_of_the_included_run_is_explained(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", demo_run_folder)
+    monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = open_app("help")
     assert [chart.key for chart in app.get("plotly_chart")] == ["reading_chart"]
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.packaged import demo_model_folder, demo_run_folder
-from qcqa.runs.config import SensitivityConfig
-from qcqa.runs.run import Run
-from qcqa.runs.sensitivities import FOUND, create_sensitivity, sensitivities_of
-from qcqa.runs.status import RunStatus, State
-from qcqa.sensitivity import (
+from qcqa.jobs.config import SensitivityConfig
+from qcqa.jobs.run import Run
+from qcqa.jobs.sensitivities import FOUND, create_sensitivity, sensitivities_of
+from qcqa.jobs.status import RunStatus, State
+from qcqa.measure.sensitivity import (
     LayerEffect,
     LayerSensitivity,
     SensitivitySettings,
@@ -23,7 +22,8 @@ from qcqa.sensitivity import (
     num_passes,
     save_sensitivity,
 )
-from qcqa.use_cases.plan import plan_of_result
+from qcqa.packaged import demo_model_folder, demo_run_folder
+from qcqa.pick.plan import plan_of_result
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -226,7 +226,7 @@ def test_a_damaged_file_is_as_if_nothing_was_measured(
 def test_the_calibration_text_is_refused_before_start(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", demo_run_folder)
+    monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = opened(open_app, run="demo", method="best", budget="50")
     app.button_group(key="layers_text").set_value("Text file").run()
     assert "Enter the path of a text file" in text(app)

@@ -11,13 +11,13 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from qcqa.errors import RunError
+from qcqa.jobs.archive import pack_run
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.run import Run, open_run
+from qcqa.jobs.status import State
+from qcqa.jobs.store import annotate_run, create_run, list_runs, rename_run
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.archive import pack_run
-from qcqa.runs.home import runs_folder
-from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import State
-from qcqa.runs.store import annotate_run, create_run, list_runs, rename_run
-from qcqa.search.config import SearchSettings
+from qcqa.search.strategy.config import SearchSettings
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -329,7 +329,7 @@ def test_what_is_no_run_is_refused_in_place(open_app: OpenApp, tmp_path: Path) -
 def test_the_included_run_stays_as_it_came(
     open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qcqa.runs.store.demo_run_folder", demo_run_folder)
+    monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = open_app("runs")
     assert [row["run"] for row in _table(app)] == ["Demo model · included"]
     assert app.button(key="open_label").disabled
@@ -382,7 +382,7 @@ def test_results_of_many_runs_are_read_bit_by_bit(
     for run in list_runs():
         for file in (run.folder / "fronts").iterdir():
             file.touch()
-    monkeypatch.setattr("ui.runs_list._SECONDS_OF_READING", -1.0)
+    monkeypatch.setattr("pages.runs.runs_list._SECONDS_OF_READING", -1.0)
     app.run()
     # The panel has read the selected one.
     assert sum(isinstance(row["best at 50 % KV"], str) for row in _table(app)) <= 1

@@ -8,11 +8,11 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import State
+from qcqa.jobs.store import list_runs
 from qcqa.packaged import demo_model_folder
-from qcqa.runs.run import Run
-from qcqa.runs.status import State
-from qcqa.runs.store import list_runs
-from qcqa.use_cases.presets import PRESETS
+from qcqa.search.presets import PRESETS
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -298,7 +298,7 @@ def test_only_the_page_of_the_form_has_it_in_its_address(
     run = make_run()
     app = open_app("search", run=run.id, effort="Quick")
     app.text_input(key="new_name").set_value("Mine").run()
-    app.switch_page("views/explore.py").run()
+    app.switch_page("pages/explore/explore.py").run()
     assert not app.exception
     assert list(app.query_params) == ["run"]
     app.button(key="new_search").click().run()

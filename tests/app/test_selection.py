@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qcqa.budget import heads_within_ratio, parse_ratio
-from qcqa.runs.run import Run
+from qcqa.jobs.run import Run
+from qcqa.plan.budget import heads_within_ratio, parse_ratio
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -85,9 +85,9 @@ def test_methods_own_plan_is_marked_below_the_budget(make_run: MakeRun, open_app
 
 def _click(customdata: list[object]) -> None:
     import streamlit as st
-    from ui.selection import chart_selection
+    from pages.explore.selection import chart_selection
 
-    from qcqa.model_spec import ModelSpec
+    from qcqa.model.spec import ModelSpec
 
     spec = ModelSpec("x", None, "llama", 3, 7, 7, 4, 28, False, "bfloat16")
     points = [{"customdata": customdata}] if customdata else []

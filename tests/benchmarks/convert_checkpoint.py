@@ -43,10 +43,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qcqa.attention import convert_checkpoint
-from qcqa.checkpoint import open_checkpoint
-from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.plan import GroupingPlan, Prediction
+from qcqa.build.folder import convert_checkpoint
+from qcqa.model.opening import open_checkpoint
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import GroupingPlan, Prediction
 
 source, out = sys.argv[1:]
 checkpoint = open_checkpoint(source)

@@ -20,11 +20,14 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from qcqa.attention import convert
-from qcqa.checkpoint import open_checkpoint
-from qcqa.evaluate import DecodeLoad, DecodeSpeed, EvaluationProgress, measure_decode_speed
-from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.plan import GroupingPlan, Prediction
+from qcqa.build.live import convert
+from qcqa.measure.benchmark import DecodeLoad
+from qcqa.measure.progress import EvaluationProgress
+from qcqa.measure.speed import measure_decode_speed
+from qcqa.measure.speed_scores import DecodeSpeed
+from qcqa.model.opening import open_checkpoint
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import GroupingPlan, Prediction
 
 
 def build(options: argparse.Namespace) -> PreTrainedModel:

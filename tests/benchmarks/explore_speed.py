@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from made_up import made_up_run
 from streamlit.testing.v1 import AppTest
 
+from qcqa.jobs.run import Run
 from qcqa.packaged import app_folder
-from qcqa.runs.run import Run
 
 MAX_SECONDS = {(32, 32): 0.3, (80, 64): 0.6}
 MAX_FIGURE_BYTES = 1_000_000

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from search_speed import synthetic_grams
 
-from qcqa.methods import run_method
-from qcqa.runs.run import Run
-from qcqa.runs.status import RunStatus
-from qcqa.runs.store import create_run
-from qcqa.search.config import SearchSettings
-from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import wse_problem
-from qcqa.search_result import ResultFolder
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import RunStatus
+from qcqa.jobs.store import create_run
+from qcqa.search.methods import run_method
+from qcqa.search.result import ResultFolder
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.problem import wse_problem
 
 _METHODS = ("mha", "gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec")
 

@@ -29,15 +29,16 @@ import numpy as np
 import torch
 from search_speed import cpu_seconds, synthetic_grams
 
-from qcqa.gram import ModelGrams
-from qcqa.merge import LayerContext, LayerWeights
-from qcqa.merge.grams import layer_grams
-from qcqa.methods import run_method
-from qcqa.search.config import SearchSettings
-from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import Problem, wse_problem
-from qcqa.subspace.grams import stored_objective
-from qcqa.use_cases.search_methods import BASELINES, SEARCHED_METHODS
+from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.merge.context import LayerContext
+from qcqa.reduce.groups.merge.grams import layer_grams
+from qcqa.reduce.groups.merge.layer_weights import LayerWeights
+from qcqa.reduce.groups.subspace.grams import stored_objective
+from qcqa.search.method_sets import BASELINES, SEARCHED_METHODS
+from qcqa.search.methods import run_method
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.problem import Problem, wse_problem
 
 LIMIT_SECONDS = 120
 

@@ -32,8 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from qcqa.checkpoint import open_checkpoint, read_grams
-from qcqa.checkpoint.safetensors_file import SafetensorsFile
+from qcqa.model.opening import open_checkpoint
+from qcqa.model.safetensors_file import SafetensorsFile
+from qcqa.reduce.groups.read_grams import read_grams
 
 LAYERS, HEADS, HEAD_DIM, HIDDEN, INTERMEDIATE, VOCAB = 32, 32, 128, 4096, 11008, 32000
 LAYERS_IN_FIRST_SHARD = 24

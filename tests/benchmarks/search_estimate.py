@@ -1,9 +1,9 @@
 """Whether searches take what they are said to: ``python tests/benchmarks/search_estimate.py``.
 
-Times every part that :mod:`qcqa.search.cost` knows, in this process and on one core, at several
-sizes, and prints the seconds of CPU beside those that are foretold. Then whole searches of the demo
-model as ``qcqa search`` makes them, beside the span that ``--dry-run`` prints. Exits with 1 where a
-part is wrong by more than a factor of 2, or a search ends outside its span.
+Times every part that :mod:`qcqa.search.strategy.cost` knows, in this process and on one core, at
+several sizes, and prints the seconds of CPU beside those that are foretold. Then whole searches of
+the demo model as ``qcqa search`` makes them, beside the span that ``--dry-run`` prints. Exits with
+1 where a part is wrong by more than a factor of 2, or a search ends outside its span.
 
     python tests/benchmarks/search_estimate.py [--parts] [--searches] [--json FILE]
 
@@ -20,16 +20,21 @@ from pathlib import Path
 
 from search_speed import synthetic_grams
 
-from qcqa.runs.store import create_run
-from qcqa.runs.worker import work
-from qcqa.search.config import SearchSettings
-from qcqa.search.cost import arbitrary_seconds, choice_seconds, equal_seconds, optimal_seconds
-from qcqa.search.optimal import optimal_candidates
-from qcqa.search.problem import wse_problem
-from qcqa.search.slots import Slot
-from qcqa.search.two_stage import arbitrary_cardinality, equal_cardinality, over_slots
-from qcqa.use_cases.inspect import inspect_model
-from qcqa.use_cases.preflight import preflight
+from qcqa.jobs.store import create_run
+from qcqa.jobs.worker import work
+from qcqa.model.inspect import inspect_model
+from qcqa.search.preflight import preflight
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.cost import (
+    arbitrary_seconds,
+    choice_seconds,
+    equal_seconds,
+    optimal_seconds,
+)
+from qcqa.search.strategy.optimal import optimal_candidates
+from qcqa.search.strategy.problem import wse_problem
+from qcqa.search.strategy.slots import Slot
+from qcqa.search.strategy.two_stage import arbitrary_cardinality, equal_cardinality, over_slots
 
 #: Part, seconds of CPU, and seconds that were foretold.
 Row = tuple[str, float, float]

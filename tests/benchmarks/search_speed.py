@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from qcqa.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.methods import run_method
-from qcqa.model_spec import ModelSpec
-from qcqa.search.config import SearchSettings
-from qcqa.search.optimal import lower_bound
-from qcqa.search.problem import wse_problem
-from qcqa.wse import population_wse
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.reduce.groups.wse import population_wse
+from qcqa.search.methods import run_method
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.problem import wse_problem
 
 
 def synthetic_grams(num_layers: int, num_heads: int) -> ModelGrams:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from qcqa.jobs.launch import cancel
+from qcqa.jobs.run import open_run
+from qcqa.jobs.status import LIVE_STATES
 from qcqa.packaged import app_folder
-from qcqa.runs.launch import cancel
-from qcqa.runs.run import open_run
-from qcqa.runs.status import LIVE_STATES
 
 #: A machine that is busy with other things may take this long for anything.
 PATIENCE_MS = 90_000

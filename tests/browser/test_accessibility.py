@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from qcqa.plan_file import load_plan
+from qcqa.plan.file import load_plan
 
 OpenPage = Callable[..., Page]
 

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import qcqa
-from qcqa.evaluate import cache_bytes_per_token
-from qcqa.plan_file import load_plan
+from qcqa.measure.cache_bytes import cache_bytes_per_token
+from qcqa.plan.file import load_plan
 
 OpenPage = Callable[..., Page]
 

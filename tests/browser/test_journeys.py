@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from qcqa.methods import METHODS
-from qcqa.plan_file import load_plan
-from qcqa.report.comparison import points_at_budget
-from qcqa.runs.store import list_runs
+from qcqa.charts.fronts.comparison import points_at_budget
+from qcqa.jobs.store import list_runs
+from qcqa.plan.file import load_plan
+from qcqa.search.methods import METHODS
 
 OpenPage = Callable[..., Page]
 

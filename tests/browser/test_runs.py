@@ -6,10 +6,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from qcqa.jobs.archive import pack_run
+from qcqa.jobs.loading import load_run
+from qcqa.jobs.run import open_run
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.archive import pack_run
-from qcqa.runs.loading import load_run
-from qcqa.runs.run import open_run
 
 OpenPage = Callable[..., Page]
 

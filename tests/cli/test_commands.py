@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from qcqa.benchmark import INSTALL_HARNESS
-from qcqa.plan_file import load_plan
-from qcqa.runs.run import open_run
+from qcqa.jobs.run import open_run
+from qcqa.measure.benchmark import INSTALL_HARNESS
+from qcqa.plan.file import load_plan
 
 Qcqa = Callable[..., Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from qcqa.benchmark import Benchmark
-from qcqa.evaluated import Evaluated
-from qcqa.plan import Measurement
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import open_run
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.run import open_run
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.plan import Measurement
 
 Qcqa = Callable[..., Any]
 

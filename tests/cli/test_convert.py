@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 import qcqa as library
-from qcqa.evaluate.running import cache_of
-from qcqa.runs.conversions import create_conversion
-from qcqa.runs.run import open_run
-from qcqa.runs.status import LIVE_STATES, RunStatus
+from qcqa.jobs.conversions import create_conversion
+from qcqa.jobs.run import open_run
+from qcqa.jobs.status import LIVE_STATES, RunStatus
+from qcqa.text.running import cache_of
 
 Qcqa = Callable[..., Any]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.jobs import jobs_of
+from qcqa.jobs.run import Run, open_run
+from qcqa.jobs.status import RunStatus
 from qcqa.packaged import demo_model_folder
-from qcqa.runs.home import runs_folder
-from qcqa.runs.jobs import jobs_of
-from qcqa.runs.run import Run, open_run
-from qcqa.runs.status import RunStatus
 
 Qcqa = Callable[..., Any]
 

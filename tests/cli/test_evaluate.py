@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from qcqa.evaluated import Evaluated
-from qcqa.plan import GroupingPlan
-from qcqa.plan_file import load_plan
-from qcqa.runs.evaluations import evaluations_of
-from qcqa.runs.run import open_run
-from qcqa.use_cases.evaluate import _Bench as Bench
+from qcqa.jobs.evaluations import evaluations_of
+from qcqa.jobs.run import open_run
+from qcqa.measure.evaluate import _Bench as Bench
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.file import load_plan
+from qcqa.plan.plan import GroupingPlan
 
 Qcqa = Callable[..., Any]
 TEXT = ("--text", "demo", "--limit", 3)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from qcqa.report.figure_file import find_browser
+from qcqa.charts.common.figure_file import find_browser
 
 Qcqa = Callable[..., Any]
 

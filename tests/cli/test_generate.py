@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from qcqa.runs.generations import generations_of
-from qcqa.runs.run import open_run
+from qcqa.jobs.generations import generations_of
+from qcqa.jobs.run import open_run
 
 Qcqa = Callable[..., Any]
 PROMPT = ("--prompt", "Marco likes eggs. Who likes eggs?", "--max-new-tokens", 5)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from qcqa.benchmark import Benchmark
-from qcqa.evaluated import Evaluated
-from qcqa.plan import Measurement
-from qcqa.plan_file import load_plan
-from qcqa.runs.conversions import conversions_of
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import open_run
-from qcqa.runs.status import RunStatus
+from qcqa.jobs.conversions import conversions_of
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.run import open_run
+from qcqa.jobs.status import RunStatus
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.file import load_plan
+from qcqa.plan.plan import Measurement
 
 Qcqa = Callable[..., Any]
 

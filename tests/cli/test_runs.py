@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from qcqa.runs.home import runs_folder
-from qcqa.runs.run import Run
-from qcqa.runs.status import RunStatus
-from qcqa.runs.store import create_run, delete_run, find_run, short_names
-from qcqa.search.config import SearchSettings
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import RunStatus
+from qcqa.jobs.store import create_run, delete_run, find_run, short_names
+from qcqa.search.strategy.config import SearchSettings
 
 Qcqa = Callable[..., Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from qcqa.jobs.run import open_run
+from qcqa.jobs.sensitivities import found_of, sensitivities_of
 from qcqa.packaged import demo_model_folder
-from qcqa.runs.run import open_run
-from qcqa.runs.sensitivities import found_of, sensitivities_of
 
 Qcqa = Callable[..., Any]
 FEW = ("--text", "demo", "--limit", 8, "--window", 32, "-m", "gqa")

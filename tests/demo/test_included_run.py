@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from qcqa.budget import heads_within_ratio
-from qcqa.checkpoint import open_checkpoint
+from qcqa.jobs.included import BENCHMARK, MEASURED_AT, create_included_search
+from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.run import open_run
+from qcqa.model.opening import open_checkpoint
 from qcqa.packaged import demo_run_folder
-from qcqa.runs.included import BENCHMARK, MEASURED_AT, create_included_search
-from qcqa.runs.plans import plan_of_run
-from qcqa.runs.run import open_run
-from qcqa.use_cases.points import points_along
+from qcqa.pick.points import points_along
+from qcqa.plan.budget import heads_within_ratio
 
 
 def test_the_included_run_is_finished_and_of_the_included_model() -> None:

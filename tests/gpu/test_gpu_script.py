@@ -156,7 +156,7 @@ def test_a_name_that_no_part_has_is_refused() -> None:
 def test_a_wrong_conversion_fails(tmp_path: Path) -> None:
     """One head of a group in place of the mean of all."""
     wrong = (
-        "from qcqa.merge import mean\n"
+        "from qcqa.reduce.groups.merge import mean\n"
         "mean.mean_of_groups = lambda heads, of: heads[[group[0] for group in of.groups]]"
     )
     file = tmp_path / "figures.json"

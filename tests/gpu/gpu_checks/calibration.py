@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from gpu_checks.models import build, relative_error
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.calibrate import TokenBatch, make_batches, second_moments
+from qcqa.text.batches import TokenBatch, make_batches
+from qcqa.text.moments import second_moments
 
 _BATCH_TOKENS = 4096
 #: Single precision through a few layers.

@@ -13,10 +13,12 @@ from transformers.cache_utils import Cache
 from gpu_checks.models import alone, build, like_gqa, plan_for, random_tokens, unequal
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.attention import converted_copy
-from qcqa.budget import CacheLoad
-from qcqa.evaluate import DecodeLoad, cache_bytes, measure_decode_speed
-from qcqa.plan import GroupingPlan
+from qcqa.build.live import converted_copy
+from qcqa.measure.benchmark import DecodeLoad
+from qcqa.measure.cache_bytes import cache_bytes
+from qcqa.measure.speed import measure_decode_speed
+from qcqa.plan.budget import CacheLoad
+from qcqa.plan.plan import GroupingPlan
 
 #: Of the memory that is free: what a step needs beside the source's cache takes the rest.
 _CACHE_SHARE = 0.35

@@ -10,19 +10,15 @@ from gpu_checks.calibration import random_batches
 from gpu_checks.models import alone, build, like_gqa, plan_for
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.attention import converted_copy
-from qcqa.calibrate import (
-    RefitSettings,
-    RiseMeter,
-    TokenBatch,
-    calibration_windows,
-    make_batches,
-    refit,
-    second_moments,
-)
-from qcqa.evaluate import read_documents
-from qcqa.grouping import LayerGrouping
+from qcqa.build.live import converted_copy
 from qcqa.packaged import demo_model_folder
+from qcqa.plan.grouping import LayerGrouping
+from qcqa.text.batches import TokenBatch, make_batches
+from qcqa.text.calibration_windows import calibration_windows
+from qcqa.text.documents import read_documents
+from qcqa.text.moments import second_moments
+from qcqa.text.refit import RefitSettings, refit
+from qcqa.text.rises import RiseMeter
 
 KINDS = ("shared", "key", "value")
 

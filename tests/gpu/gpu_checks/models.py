@@ -9,10 +9,11 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from gpu_checks.sizes import Shape
-from qcqa.checkpoint import LayerHeads, fingerprint
-from qcqa.grouping import Grouping, LayerGrouping
-from qcqa.model_spec import ModelSpec
-from qcqa.plan import GroupingPlan, Prediction
+from qcqa.model.fingerprint import fingerprint
+from qcqa.model.heads import LayerHeads
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import GroupingPlan, Prediction
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from gpu_checks.models import (
 )
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.plan import GroupingPlan
+from qcqa.plan.plan import GroupingPlan
 
 #: A model may be so many times as far from the exact logits as its twin is by rounding alone,
 _MOST_ROUNDING = 2.0

@@ -1,0 +1,213 @@
+"""The form that starts an evaluation: which plans, and what to measure on them."""
+
+from collections.abc import Callable, Iterable
+from math import isfinite
+
+import streamlit as st
+from pages.evaluate.benchmark_form import FORM_COLUMNS
+from ui import workers
+from ui.budget import budget_field
+from ui.cards import best_points
+from ui.device import choose_device, choose_dtype, probable_device, probable_dtype
+from ui.duration import evaluation_estimate, tell_estimate
+from ui.errors import shown_in_place
+from ui.looks import require_model
+from ui.state import choices, redrawn_alone, widget
+
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.common.wording import counted
+from qcqa.charts.fronts.comparison import points_at_budget
+from qcqa.jobs.evaluations import create_evaluation
+from qcqa.jobs.run import Run
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.model.dtype import kept_dtype
+from qcqa.pick.points import Points, plans_of_points, points_along, points_at
+from qcqa.plan.plan import GroupingPlan
+from qcqa.search.result import SearchResult
+from qcqa.text.texts_there import require_text_there
+
+ONE, ALL, FRONT = "One plan", "All methods", "Whole front"
+
+#: Budgets along the front, as KV ratios; the smallest cache that any method can have joins them.
+_RATIOS = (0.75, 0.5, 0.375, 0.25)
+
+#: Asks what to measure on each model; returns None where that is nothing, or is not there.
+AskBenchmark = Callable[[Run], Benchmark | None]
+
+
+@st.fragment
+@redrawn_alone
+def measure_form(
+    run: Run, result: SearchResult, rows: tuple[Evaluated, ...], ask: AskBenchmark
+) -> None:
+    """Ask which plans to measure and how, and start it in a process of its own.
+
+    Parameters
+    ----------
+    run : Run
+        A search.
+    result : SearchResult
+        Its fronts.
+    rows : tuple of Evaluated
+        What is measured already.
+    ask : callable
+        Draws what can be measured; see :mod:`pages.evaluate.benchmark_form`.
+    """
+    with shown_in_place(), st.container(key="measure"):
+        points = _points(result, rows)
+        benchmark = ask(run)
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            device = choose_device("measure_device")
+            dtype = choose_dtype(result.spec.dtype, "measure_dtype", device=device)
+        if points is not None and benchmark is not None:
+            _start(run, result, rows, points, benchmark, device, dtype)
+
+
+def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
+    """Ask which plans; return None where there is none."""
+    left, middle, right = st.columns(FORM_COLUMNS, gap="medium")
+    with left:
+        which = st.segmented_control(
+            "Plans to measure",
+            [ONE, ALL, FRONT],
+            default=ALL,
+            required=True,
+            wrap=True,
+            key="measure_which",
+        )
+    if which == FRONT:
+        with middle:
+            ratios = _ratios(result)
+        if not ratios:
+            return None
+        points = points_along(result, ratios)
+    else:
+        with middle:
+            heads = budget_field(result.spec, key="measure_budget")
+        points = points_at(result, heads)
+        if which == ONE and points:
+            with right:
+                points = ((_method(result, points, heads, rows), heads),)
+    if not points:
+        st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
+        return None
+    return points
+
+
+def _is_possible(run: Run, plans: Iterable[GroupingPlan]) -> bool:
+    """Return whether the model is there, and the texts that plans rest on; say so where not."""
+    with shown_in_place():
+        require_model(run)
+        for plan in plans:
+            require_text_there(plan, run.fitted_folder)
+        return True
+    return False
+
+
+def _method(
+    result: SearchResult, points: Points, max_cached_heads: int, rows: tuple[Evaluated, ...]
+) -> str:
+    """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
+    fitting = [method for method, _ in points]
+    best = best_points(points_at_budget(result, max_cached_heads), result, max_cached_heads, rows)
+    chosen = choices().method
+    shown = chosen if chosen in fitting else best[0].method
+    st.selectbox(
+        "Method",
+        fitting,
+        format_func=lambda name: method_style(name).label,
+        **widget("method", shown, key="measure_method"),
+    )
+    return shown
+
+
+def _ratios(result: SearchResult) -> list[float]:
+    """Ask for the budgets along the front; return KV ratios."""
+    least = min(int(front.cost[0]) for front in result.fronts.values())
+    offered = [*_RATIOS, least / result.spec.num_cached_heads]
+    offered = sorted({ratio for ratio in offered if ratio >= offered[-1]}, reverse=True)
+    chosen = st.multiselect(
+        "KV budgets, % of the source's",
+        offered,
+        default=offered,
+        format_func=lambda one: one if isinstance(one, str) else f"{100 * one:.4g}",
+        accept_new_options=True,
+        placeholder="type a number",
+        key="measure_ratios",
+    )
+    ratios = []
+    for one in chosen:
+        ratio = _share(one) if isinstance(one, str) else one
+        if ratio is None:
+            st.error(f"{one!r} is no percentage above 0 and up to 100", icon=":material/error:")
+            return []
+        ratios.append(ratio)
+    return ratios
+
+
+def _share(text: str) -> float | None:
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        return None
+    return percent / 100 if isfinite(percent) and 0 < percent <= 100 else None
+
+
+def _start(
+    run: Run,
+    result: SearchResult,
+    rows: tuple[Evaluated, ...],
+    points: Points,
+    benchmark: Benchmark,
+    device: str,
+    dtype: str,
+) -> None:
+    """Say what is going to happen, and start it on a click."""
+    own = result.spec.dtype
+    runs_in = probable_dtype(dtype, own, device=device).name
+    how = (benchmark, probable_device(device), kept_dtype(runs_in, own))
+    there = {
+        (row.method, row.plan_digest)
+        for row in rows
+        if (row.benchmark, row.device, row.dtype) == how
+    }
+    asked = {(plan.method, plan.digest): plan for plan in plans_of_points(result, points)}
+    wanted = asked.keys()
+    missing = wanted - there
+    # Two methods may have found the same plan: it makes one model.
+    plans = {digest for _, digest in missing} - {digest for _, digest in wanted & there}
+    has_source = any(not digest for _, digest in there)
+    if not missing:
+        said = ["All of this is measured already."]
+    else:
+        number = counted(len(plans), "plan")
+        said = [f"Measures {number}." if has_source else f"Measures the source and {number}."]
+        estimate = evaluation_estimate(
+            run,
+            [asked[one] for one in missing if one[1] in plans],
+            benchmark,
+            has_source=not has_source,
+            device=device,
+            dtype=dtype,
+        )
+        if estimate is not None:
+            said.append(tell_estimate(estimate))
+        if wanted & there:
+            said.append("What is measured already is kept.")
+    is_possible = _is_possible(run, (asked[one] for one in missing))
+    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
+    left.caption(" ".join(said))
+    is_asked = right.button(
+        "Measure",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key="start_evaluation",
+        disabled=not missing or not is_possible,
+    )
+    if is_asked:
+        workers.start(
+            create_evaluation(run, points=points, benchmark=benchmark, device=device, dtype=dtype)
+        )
+        st.rerun()

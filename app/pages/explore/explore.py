@@ -1,0 +1,147 @@
+"""Explore: the fronts of all methods, and the best plan of each within a KV-cache budget."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from pages.explore.compare import other_runs
+from pages.explore.figures_table import figures_table
+from pages.explore.front_chart import front_chart
+from pages.explore.gpu_panel import gpu_panel
+from pages.explore.plan_panel import plan_panel
+from ui import workers
+from ui.axis_choice import shown_metric, shown_scale
+from ui.budget import budget_controls
+from ui.cards import headline, method_cards, selected_point
+from ui.errors import shown_in_place
+from ui.heading import page_heading
+from ui.live import live_progress, stopped, tell_problem
+from ui.results import measured_of, result_of, stamp_of
+from ui.state import choices, redrawn_alone
+from ui.unfinished import tell_unfinished
+from ui.wording import when
+
+from qcqa.charts.common.kv_axis import significant
+from qcqa.charts.common.wording import geometry_text
+from qcqa.charts.fronts.comparison import comparison_table, points_at_budget
+from qcqa.charts.fronts.equal_bytes import compare_methods
+from qcqa.charts.fronts.plan_figures import figures_at
+from qcqa.charts.quality.series import metrics_of
+from qcqa.charts.quality.wse_verdict import wse_verdict
+from qcqa.jobs.run import Run
+from qcqa.jobs.status import LIVE_STATES
+from qcqa.jobs.store import DamagedRun
+from qcqa.search.result import SearchResult
+
+#: Cards of the source and of so many methods end about where the chart does.
+_METHODS_AS_HIGH_AS_THE_CHART = 5
+
+
+@st.fragment
+@redrawn_alone
+def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
+    """Draw all that follows the budget; moving the slider redraws this and nothing else."""
+    with shown_in_place():
+        tell_unfinished(run, is_state_known=True)
+        axis, max_cached_heads = budget_controls(result.spec)
+        points = points_at_budget(result, max_cached_heads)
+        rows = measured_of(run)
+        metrics = metrics_of(rows)
+        metric = shown_metric(metrics, choices().scale) if metrics else None
+        label = metrics[metric] if metric else ""
+        figures = figures_at(points, rows, metric, label) if metric else {}
+        # One element, whether it holds one sentence or two: what is below it stays what it is.
+        with st.container():
+            headline(points, result, axis, max_cached_heads, rows)
+            st.caption(f":material/balance: {wse_verdict(result, rows)}")
+        selected = selected_point(points, result, max_cached_heads, rows)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            front_chart(result, axis, rows, selected, others)
+        with right:
+            method_cards(
+                points,
+                result,
+                axis,
+                max_cached_heads,
+                selected,
+                scale=shown_scale(result, metrics),
+                label=label,
+                figures=figures,
+                comparisons=compare_methods(result, points, rows, metric),
+            )
+        if selected:
+            # Below the chart there is room where the cards of many methods go further down.
+            with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
+                gpu_panel(result.spec, axis.load, selected)
+        plan_panel(run, result, points, axis, max_cached_heads, figures, rows)
+        details = st.expander(
+            "All figures at this budget",
+            icon=":material/table:",
+            key="all_figures",
+            on_change="rerun",
+        )
+        # While it is closed the browser need not fetch what tables take.
+        if details.open:
+            with details:
+                table = comparison_table(result, max_cached_heads, axis.load)
+                if figures:
+                    table[label] = [
+                        figures[name].value if name in figures else None for name in table.index
+                    ]
+                figures_table(table, result, points, selected)
+
+
+def describe(run: Run, result: SearchResult) -> None:
+    """Say in one line which model and search this is."""
+    spec = result.spec
+    st.caption(
+        f"{spec.model_type} · {geometry_text(spec)} · head dim {spec.head_dim} · "
+        f"{significant(spec.kv_bytes_per_token() / 1024)} KiB of KV cache per token in {spec.dtype}"
+        f" · searched {when(run.config.created)}, seed {run.search.settings.seed}"
+    )
+
+
+def nothing_yet() -> None:
+    """Say what to do where there is no run at all."""
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("No search yet", anchor=False, text_alignment="center")
+        st.markdown(
+            "Start one on the demo model or on a checkpoint of your own. "
+            "How long it takes is said before it starts.",
+            text_alignment="center",
+        )
+        if st.button(
+            "Start a search", type="primary", icon=":material/play_arrow:", key="first_search"
+        ):
+            st.switch_page("pages/search/search.py")
+
+
+def show(run: Run) -> None:
+    """Draw a run in whatever state it is."""
+    tell_problem()
+    status = run.status()
+    if status.state in LIVE_STATES:
+        live_progress(run, stamp_of(run))
+    elif status.state != "finished":
+        stopped(run, status)
+    result = result_of(run)
+    if result is None:
+        if status.state in LIVE_STATES:
+            st.caption("The first fronts appear as soon as the K/V weights are read.")
+        return
+    describe(run, result)
+    explore(run, result, other_runs(run))
+
+
+workers.reap()
+with shown_in_place():
+    run = page_heading(
+        "QCQA Explorer",
+        "Which attention heads can share one key/value head, and what does it cost?",
+    )
+    if run is None:
+        nothing_yet()
+    elif isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    else:
+        show(run)

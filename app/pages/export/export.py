@@ -1,0 +1,57 @@
+"""Export: take the plan that is selected along, as files, as code and as a smaller checkpoint."""
+
+import streamlit as st
+from pages.export.conversion_card import conversion_card
+from pages.export.export_cards import charts_card, code_card, plan_card, tables_card
+from ui import workers
+from ui.budget import budget_controls
+from ui.errors import shown_in_place
+from ui.heading import page_heading
+from ui.live import tell_problem
+from ui.plan_choice import chosen_plan, plan_choice
+from ui.results import measured_of, result_of
+from ui.state import redrawn_alone
+from ui.unfinished import tell_unfinished
+
+from qcqa.charts.fronts.comparison import points_at_budget
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import DamagedRun
+from qcqa.search.result import SearchResult
+
+
+@st.fragment
+@redrawn_alone
+def export(run: Run, result: SearchResult) -> None:
+    """Draw all that follows the budget; moving the slider redraws this and nothing else."""
+    with shown_in_place():
+        tell_unfinished(run)
+        axis, max_cached_heads = budget_controls(result.spec)
+        points = points_at_budget(result, max_cached_heads)
+        rows = measured_of(run)
+        plan = None
+        if plan_choice(points, result, max_cached_heads, rows) is None:
+            st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
+        else:
+            plan = chosen_plan(run, result, points, max_cached_heads, rows)
+        with st.grid(3, min_column_width=280, gap="small"):
+            if plan is not None:
+                plan_card(run, plan)
+            tables_card(run, result, axis, max_cached_heads, rows)
+            charts_card(run, result, axis, rows, plan)
+        if plan is not None:
+            conversion_card(run, plan, max_cached_heads)
+            code_card(run, plan, max_cached_heads, rows)
+
+
+workers.reap()
+with shown_in_place():
+    run = page_heading("Export", "Take the plan, its figures and the smaller model with you.")
+    if run is None:
+        st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
+    elif isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    elif (result := result_of(run)) is None:
+        st.info("This search has no fronts yet: there is nothing to export.")
+    else:
+        tell_problem()
+        export(run, result)

@@ -1,0 +1,91 @@
+"""Groupings: which heads share in a plan, beside other plans, and what each merge costs."""
+
+import streamlit as st
+from pages.groupings.layer_effects import effects_of, effects_panel
+from pages.groupings.layer_panel import layer_panel
+from pages.groupings.plans_side_by_side import plans_side_by_side
+from ui import workers
+from ui.budget import budget_controls
+from ui.cards import headline
+from ui.chart import legible
+from ui.errors import shown_in_place
+from ui.heading import page_heading
+from ui.live import tell_problem
+from ui.plan_choice import chosen_plan, plan_choice
+from ui.results import measured_of, result_of
+from ui.state import redrawn_alone
+from ui.unfinished import tell_unfinished
+
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.common.wording import merge_text
+from qcqa.charts.fronts.comparison import points_at_budget
+from qcqa.charts.layers.groups import grouping_caption, grouping_figure
+from qcqa.charts.layers.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
+from qcqa.charts.layers.layer_effects import effects_caption, effects_figure
+from qcqa.jobs.run import Run
+from qcqa.jobs.store import DamagedRun
+from qcqa.search.result import SearchResult
+
+
+@st.fragment
+@redrawn_alone
+def groupings(run: Run, result: SearchResult) -> None:
+    """Draw all that follows the budget and the chosen method."""
+    with shown_in_place():
+        tell_unfinished(run)
+        axis, max_cached_heads = budget_controls(result.spec)
+        rows = measured_of(run)
+        points = points_at_budget(result, max_cached_heads)
+        method = plan_choice(points, result, max_cached_heads, rows, heading="Which heads share")
+        if method is None:
+            headline(points, result, axis, max_cached_heads, rows)
+            return
+        plan = chosen_plan(run, result, points, max_cached_heads, rows)
+        errors = layer_errors(result.front(method), plan)
+        st.markdown(
+            f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "
+            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}). "
+            f"Merge: {merge_text(plan)}. "
+            f"{errors.sentence}"
+        )
+        effects = effects_of(run, plan)
+        left, middle, *more = st.columns([7, 3] if effects is None else [11, 5, 4], gap="small")
+        left.plotly_chart(
+            legible(grouping_figure(plan)),
+            key="grouping_chart",
+            config={"displayModeBar": False},
+            alt=f"Groups of heads in every layer of the plan of {method_style(method).label}",
+        )
+        middle.plotly_chart(
+            legible(layer_bars_figure(plan, errors)),
+            key="layer_bars",
+            config={"displayModeBar": False},
+            alt="KV cache that each layer keeps, and error that it adds",
+        )
+        told = [grouping_caption(plan), layer_bars_caption(errors)]
+        if effects is not None:
+            more[0].plotly_chart(
+                legible(effects_figure(plan, effects)),
+                key="layer_effects",
+                config={"displayModeBar": False},
+                alt="How far each layer alone moves the predictions",
+            )
+            told.append(effects_caption())
+        st.caption(" ".join(told))
+        effects_panel(run, result, plan, effects)
+        plans_side_by_side(result, points, axis, max_cached_heads, method)
+        layer_panel(result, plan)
+
+
+workers.reap()
+with shown_in_place():
+    run = page_heading("Groupings", "Which heads share, and what does each merge cost?")
+    tell_problem()
+    if run is None:
+        st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
+    elif isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    elif (result := result_of(run)) is None:
+        st.info("This search has no fronts yet: there are no plans to look at.")
+    else:
+        groupings(run, result)

@@ -1,0 +1,26 @@
+"""Search: start a search of a model, see what it takes, and follow it."""
+
+import streamlit as st
+from pages.search.search_form import search_form
+from pages.search.search_others import others_at_work
+from pages.search.search_status import search_status
+from ui import workers
+from ui.errors import shown_in_place
+from ui.heading import page_heading
+from ui.live import tell_problem
+
+from qcqa.jobs.store import DamagedRun
+
+workers.reap()
+with shown_in_place():
+    run = page_heading(
+        "Search", "Which model, how thoroughly, and how far is it?", with_button=False
+    )
+    tell_problem()
+    if isinstance(run, DamagedRun):
+        st.error(run.error.one_line(), icon=":material/error:")
+    elif run is not None:
+        search_status(run)
+    others_at_work(run)
+st.subheader("New search", anchor=False)
+search_form()

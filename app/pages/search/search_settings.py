@@ -1,0 +1,169 @@
+"""How to search: a preset or a choice of one's own, and how thoroughly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import streamlit as st
+from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
+from ui.state import controlled, draft, field, redraft
+
+from qcqa.charts.common.wording import MERGES, listed
+from qcqa.plan.terms import Merge
+from qcqa.search.method_sets import SEARCHED_METHODS, names_today
+from qcqa.search.methods import METHODS
+from qcqa.search.presets import PRESETS
+from qcqa.search.strategy.config import SearchSettings
+
+_PRESET_LABELS = {"paper": "As published", "best": "Best quality"}
+
+_FIELDS = {
+    "population_size": "Candidates per generation, stage 1",
+    "generations": "Generations, stage 1",
+    "stage2_population_size": "Candidates per generation, stage 2",
+    "stage2_generations": "Generations, stage 2",
+    "restarts": "Restarts of the local search",
+    "seed": "Seed",
+}
+#: Larger numbers are not read from an address.
+_MOST = 10**9
+
+_SEARCHED = [name for name in METHODS if name in SEARCHED_METHODS]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a search was asked, but for its model.
+
+    Parameters
+    ----------
+    methods : tuple of str
+        None at all where the form is not filled in.
+    settings : SearchSettings
+        With what a preset decides in place.
+    name : str
+        Title of the run, "" for the model's own.
+    """
+
+    methods: tuple[str, ...]
+    settings: SearchSettings
+    name: str
+
+    def by_weights(self) -> "Asked":
+        """Return what is searched where no text is at hand."""
+        settings = self.settings.model_copy(update={"stage2_fitness": None})
+        return replace(self, methods=names_today(self.methods, settings), settings=settings)
+
+
+def choose_settings() -> Asked:
+    """Ask for preset, effort and, on request, everything else."""
+    asked = draft()
+    st.radio(
+        "Search",
+        [*PRESETS, OWN],
+        format_func=lambda name: _PRESET_LABELS.get(name, "My own choice"),
+        captions=[
+            *(preset.description for preset in PRESETS.values()),
+            "Choose what is minimised, how heads are merged, and by which methods.",
+        ],
+        **field("preset", asked.preset),
+    )
+    always: tuple[str, ...] = ()
+    if asked.preset == OWN:
+        kind = _kind(asked)
+    else:
+        kind = PRESETS[asked.preset].fixed
+        # Methods that only this preset has are what it is chosen for: they are no option.
+        always = tuple(name for name in PRESETS[asked.preset].methods if name not in _SEARCHED)
+    st.segmented_control(
+        "Effort",
+        list(EFFORTS),
+        required=True,
+        help="Population and generations of the two NSGA-II stages.",
+        # Another effort, other numbers.
+        **controlled(
+            "new_effort",
+            asked.effort,
+            lambda effort: redraft(effort=effort, **dict.fromkeys(OF_EFFORT)),
+        ),
+    )
+    with st.expander("Advanced", icon=":material/tune:"):
+        methods = _methods(asked, always)
+        numbers = _numbers(asked)
+        st.text_input("Name of the run", placeholder="the model's own", **field("name", asked.name))
+    settings = SearchSettings.model_validate({**numbers, **kind})
+    methods = names_today(methods, settings)
+    return Asked((*methods, *always), settings, asked.name.strip())
+
+
+def _kind(asked: Draft) -> Mapping[str, object]:
+    """Ask for what the presets decide."""
+    # The output error is that of subspaces.
+    usual: Merge = "svd" if asked.fitness == "output-error" else "mean"
+    merge = asked.merge or usual
+    with st.container(border=True, key="own_kind"):
+        left, right = st.columns(2)
+        left.selectbox(
+            "What the search minimises",
+            list(FITNESSES),
+            format_func=FITNESSES.__getitem__,
+            **controlled(
+                "new_fitness",
+                asked.fitness,
+                lambda fitness: redraft(fitness=fitness, merge=None),
+            ),
+        )
+        right.selectbox(
+            "How heads become one",
+            list(MERGES),
+            format_func=MERGES.__getitem__,
+            **controlled(
+                "new_merge",
+                merge,
+                lambda chosen: redraft(merge=None if chosen == usual else chosen),
+            ),
+        )
+        left, right = st.columns(2)
+        left.toggle("Group keys and values apart", **field("apart", asked.apart))
+        right.toggle("Refit what was merged on a text", **field("refit", asked.refit))
+    return {"fitness": asked.fitness, "merge": merge, "apart": asked.apart, "refit": asked.refit}
+
+
+def _methods(asked: Draft, always: tuple[str, ...]) -> tuple[str, ...]:
+    shown = _SEARCHED if asked.methods is None else list(asked.methods)
+
+    def choose_some(names: list[str]) -> None:
+        redraft(methods=None if set(names) == set(_SEARCHED) else tuple(names))
+
+    st.pills(
+        "Methods",
+        _SEARCHED,
+        selection_mode="multi",
+        format_func=lambda name: METHODS[name].label,
+        **controlled("new_methods", shown, choose_some),
+    )
+    others = [METHODS[name].label for name in (*always, "gqa", "mqa")]
+    st.caption(f"{listed([*others, 'the source', 'the lower bound'])} always come along.")
+    return tuple(shown)
+
+
+def _numbers(asked: Draft) -> dict[str, int]:
+    """Show the settings of an effort, each of which may be changed."""
+    chosen = {}
+    with st.grid(2, min_column_width=220):
+        for name, label in _FIELDS.items():
+            usual: int = getattr(EFFORTS[asked.effort], name)
+            typed: int | None = getattr(asked, name)
+            chosen[name] = usual if typed is None else typed
+            st.number_input(
+                label,
+                min_value=LEAST.get(name, 1),
+                max_value=_MOST,
+                step=1,
+                **controlled(f"new_{name}", chosen[name], partial(_change, name, usual)),
+            )
+    return chosen
+
+
+def _change(name: str, usual: int, typed: int) -> None:
+    redraft(**{name: None if typed == usual else typed})

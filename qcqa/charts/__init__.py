@@ -1,0 +1,1 @@
+"""Tables and figures, for the dashboard, the command line and exported files alike."""

@@ -1,0 +1,1 @@
+"""What all charts share: axes, colours, words, and figures as files."""

@@ -1,0 +1,1 @@
+"""Fronts, and the plans of a budget beside each other."""

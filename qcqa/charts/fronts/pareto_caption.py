@@ -1,0 +1,74 @@
+"""How to read the Pareto chart, in words."""
+
+from qcqa.charts.common.palette import method_style
+from qcqa.charts.common.wording import listed
+from qcqa.charts.fronts.dominated import shows_dominated
+from qcqa.charts.fronts.error_axis import ErrorScale
+from qcqa.plan.terms import Fitness
+from qcqa.search.method_sets import BASELINES
+from qcqa.search.result import SearchResult
+
+_AIMS: dict[Fitness, str] = {
+    "output-error": "the error of the attention's output",
+    "loss": "measured loss",
+}
+
+
+def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False) -> str:
+    """Say how to read the chart of :func:`~qcqa.charts.fronts.pareto.pareto_figure`, as Markdown.
+
+    Parameters
+    ----------
+    result : SearchResult
+        What is drawn.
+    scale : ErrorScale
+        What the vertical axis shows.
+    log : bool
+        Whether it is logarithmic.
+    """
+    has_dots = shows_dominated(result, scale)
+    dot = ", every faint dot a dominated one that the search weighed" if has_dots else ""
+    step = f"Every step is a plan{dot}; down and to the left is better"
+    if scale == "loss":
+        return (
+            f"{step}. **Summed rise of the loss**: measured on the calibration text with one layer "
+            "merged at a time, and summed over the layers. It ranks plans, and a whole plan may "
+            "lose far more: measure it before you serve it."
+        )
+    if scale == "output-error":
+        return (
+            f"{step}. **Output error**: how far merging moves the attention's output on the "
+            "calibration text, relative to its squared norm. It only stands in for quality: "
+            "measure a plan before you serve it."
+        )
+    any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
+    aims = "".join(
+        f" **{listed(_labels(result, fitness))} {_choose(result, fitness)} by {aim}, not by WSE.**"
+        for fitness, aim in _AIMS.items()
+        if _labels(result, fitness)
+    )
+    reaches = (
+        "is below zero"
+        if scale == "gap"
+        else "is below the dashed line"
+        if log
+        else "reaches the grey area under the dashed line"
+    )
+    return (
+        f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
+        "far merging moves the K and V weights, relative to their squared norm. It needs "
+        f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
+    )
+
+
+def _labels(result: SearchResult, fitness: Fitness) -> list[str]:
+    """Return who chose plans by a fitness; baselines choose nothing."""
+    return [
+        method_style(name).label
+        for name, front in result.fronts.items()
+        if front.fitness == fitness and name not in BASELINES
+    ]
+
+
+def _choose(result: SearchResult, fitness: Fitness) -> str:
+    return "choose layers" if len(_labels(result, fitness)) > 1 else "chooses layers"

@@ -1,0 +1,142 @@
+"""What a chart over the size of the cache says of a plan when the pointer is on it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.charts.common.kv_axis import KvAxis, load_text, significant
+from qcqa.charts.fronts.heads_kept import heads_kept_texts
+from qcqa.charts.quality.series import metrics_of, value_text
+from qcqa.measure.comparable import PlanId, figures_of_plans
+from qcqa.measure.evaluated import Evaluated
+from qcqa.search.front import Front
+from qcqa.search.result import SearchResult
+
+#: More measured figures than this make a box of half a screen.
+_MOST_FIGURES = 4
+
+#: A number with four digits and never a power of ten.
+_NUMBER = ",.4~r"
+
+ObjectArray = NDArray[np.object_]
+
+
+class PlanHover:
+    """Data and template of the hover boxes of a result's plans.
+
+    Each point carries a row of data, first of all the plan's id: its method and its cached heads.
+    The template puts the row into words, in the browser, which keeps large fronts small.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Whose plans they are.
+    axis : KvAxis
+        Its load decides the size in GiB.
+    rows : iterable of Evaluated
+        What was measured of the plans.
+    """
+
+    def __init__(self, result: SearchResult, axis: KvAxis, rows: Iterable[Evaluated] = ()):
+        self._result = result
+        self._axis = axis
+        self._figures = _figures(tuple(rows))
+
+    def rows(self, front: Front, kept: Any, shown: Any) -> ObjectArray:
+        """Return the data of some plans, a row each, shape (n, 8).
+
+        Parameters
+        ----------
+        front : Front
+            Of the result.
+        kept : array or list of int, shape (n,)
+            Places of the plans in the front.
+        shown : array, shape (n,)
+            What the vertical axis shows of them.
+        """
+        texts = heads_kept_texts(front)
+        wse = self._result.wse(front.method)[kept]
+        trace = self._result.grams.trace
+        rows = [
+            [
+                front.method,
+                heads,
+                self._round(100 * heads / self._axis.spec.num_cached_heads),
+                self._round(self._axis.load.cache_gib(self._axis.spec, heads)),
+                self._round(value),
+                self._round(error),
+                self._round(error / trace),
+                self._figures.get((front.method, heads), "") + "<br>" + texts[place],
+            ]
+            for place, heads, value, error in zip(
+                np.asarray(kept).tolist(),
+                front.cost[kept].tolist(),
+                np.asarray(shown).tolist(),
+                wse.tolist(),
+                strict=True,
+            )
+        ]
+        # An array, for Plotly looks into every cell of nested lists.
+        return np.array(rows, dtype=object).reshape(-1, 8)
+
+    def template(self, name: str, shown: str) -> str:
+        """Return the template of a trace.
+
+        Parameters
+        ----------
+        name : str
+            What the point is.
+        shown : str
+            Name of the vertical axis.
+        """
+        lines = [
+            f"<b>{name}</b>",
+            f"{shown} %{{customdata[4]:{_NUMBER}}}",
+            f"KV cache %{{customdata[2]:{_NUMBER}}} % of the source's",
+            f"%{{customdata[3]:{_NUMBER}}} GiB at {load_text(self._axis.load)}",
+        ]
+        errors = {"WSE": 5, "Relative WSE": 6}
+        others = [
+            f"{label if label == 'WSE' else label.lower()} %{{customdata[{column}]:{_NUMBER}}}"
+            for label, column in errors.items()
+            if label != shown
+        ]
+        others[0] = others[0][:1].upper() + others[0][1:]
+        return "<br>".join([*lines, ", ".join(others)]) + "%{customdata[7]}<extra></extra>"
+
+    @staticmethod
+    def _round(value: float) -> float | None:
+        return float(f"{value:.5g}") if np.isfinite(value) else None
+
+
+def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
+    """Return what a measured model's cache needs and what was predicted of it, as lines."""
+    gib = KvAxis(axis.spec, axis.load, "gib").text(row.num_cached_heads)
+    lines = [
+        f"KV cache {100 * row.kv_ratio:.1f} % of the source's",
+        f"{gib} at {load_text(axis.load)}",
+    ]
+    if not row.is_source:
+        wse, relative = significant(row.wse), significant(row.relative_wse)
+        lines.append(f"WSE {wse}, relative WSE {relative}")
+    return lines
+
+
+def kept_line(front: Front | None, num_cached_heads: int) -> str:
+    """Return how many heads each layer of a front's plan keeps; empty where it has none such."""
+    if front is None or (index := front.within(num_cached_heads)) is None:
+        return ""
+    if front.cost[index] != num_cached_heads:
+        return ""
+    return "<br>" + heads_kept_texts(front)[index]
+
+
+def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
+    """Return what was measured of plans, as lines."""
+    lines: dict[PlanId, list[str]] = {}
+    for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:
+        for plan, figure in figures_of_plans(rows, metric).items():
+            lines.setdefault(plan, []).append(f"<br>{label}: {value_text(metric, figure.value)}")
+    return {plan: "".join(told) for plan, told in lines.items()}

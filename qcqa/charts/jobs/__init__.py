@@ -1,0 +1,1 @@
+"""Runs and their jobs: what they were asked, take and have found."""

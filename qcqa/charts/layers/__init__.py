@@ -1,0 +1,1 @@
+"""Inside a plan: its groups, and what each layer costs."""

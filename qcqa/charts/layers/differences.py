@@ -1,0 +1,146 @@
+"""In which cells, layer by head, two plans of one model share differently."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from qcqa.charts.common.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
+from qcqa.charts.common.palette import ALONE_COLOUR, method_style
+from qcqa.charts.layers.groups import heads_text, is_apart
+from qcqa.errors import PlanError
+from qcqa.plan.grouping import Grouping, differing_heads
+from qcqa.plan.plan import GroupingPlan
+
+#: Of more partners only these are named where the pointer rests.
+_MOST_PARTNERS_NAMED = 4
+
+#: Stands out from a light and from a dark page, and from a cell that is barely there.
+_DIFFERS_COLOUR = "#D55E00"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanDifference:
+    """Where two plans of one model share differently, as :func:`differing_heads` tells it.
+
+    Parameters
+    ----------
+    key, value : array of bool, shape (L, H)
+        Whether a head's K, or V, is shared with other heads in one plan than in the other.
+    is_apart : bool
+        Whether one of the plans groups keys and values differently; otherwise ``key`` and
+        ``value`` are equal.
+    """
+
+    key: NDArray[np.bool_]
+    value: NDArray[np.bool_]
+    is_apart: bool
+
+    @property
+    def sentence(self) -> str:
+        """How many heads differ, for people."""
+        if not (self.key.any() or self.value.any()):
+            return "Both plans group the heads alike."
+        keys = f"{int(self.key.sum()):,} of {self.key.size:,} heads"
+        if not self.is_apart:
+            return f"{keys} share with other heads in one plan than in the other."
+        return (
+            f"The keys of {keys}, and the values of {int(self.value.sum()):,}, share with other "
+            "heads in one plan than in the other."
+        )
+
+
+def plan_difference(one: GroupingPlan, other: GroupingPlan) -> PlanDifference:
+    """Return the cells in which two plans differ.
+
+    Raises
+    ------
+    PlanError
+        If the plans are for models of another shape.
+    """
+    shapes = [(plan.model.num_layers, plan.model.num_kv_heads) for plan in (one, other)]
+    if shapes[0] != shapes[1]:
+        here, there = (f"{layers} layers of {heads} KV heads" for layers, heads in shapes)
+        raise PlanError(f"plans for {here} and for {there}", expected="two plans of one model")
+    pairs = list(zip(one.layers, other.layers, strict=True))
+    return PlanDifference(
+        key=np.array([differing_heads(a.key, b.key) for a, b in pairs]),
+        value=np.array([differing_heads(a.value, b.value) for a, b in pairs]),
+        is_apart=is_apart(one, other),
+    )
+
+
+def difference_table(difference: PlanDifference) -> pd.DataFrame:
+    """Return a row per layer: how many heads' keys and values differ, and which."""
+    rows = []
+    for layer, (key, value) in enumerate(zip(difference.key, difference.value, strict=True)):
+        row: dict[str, object] = {"layer": layer}
+        kinds = {"keys": key, "values": value} if difference.is_apart else {"heads": key}
+        for name, differs in kinds.items():
+            row[f"{name} that differ"] = int(differs.sum())
+            row[f"which {name}"] = ", ".join(map(str, np.flatnonzero(differs)))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
+    """Return the cells in which two plans differ, as a chart of layers by heads.
+
+    Raises
+    ------
+    PlanError
+        If the plans are for models of another shape.
+    """
+    difference = plan_difference(one, other)
+    num_layers, num_heads = difference.key.shape
+    kinds = ("key", "value") if difference.is_apart else ("key",)
+    titles = ["Keys", "Values"] if difference.is_apart else ["Keys and values"]
+    figure = head_grid(titles, num_layers, num_heads, compact=True, with_words=True)
+    names = [method_style(plan.method, plan.model).label for plan in (one, other)]
+    gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
+    for place, kind in enumerate(kinds):
+        differs: NDArray[np.bool_] = getattr(difference, kind)
+        here, there = ([getattr(layer, kind) for layer in p.layers] for p in (one, other))
+        figure.add_trace(_cells(differs, here, there, names, gaps | axes_of(place)))
+        words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
+        hover = "layer %{y}: %{text} heads differ"
+        figure.add_trace(row_end_words(words, num_heads, hover, place=place))
+    return figure
+
+
+def _cells(
+    differs: NDArray[np.bool_],
+    here: Sequence[Grouping],
+    there: Sequence[Grouping],
+    names: Sequence[str],
+    looks: Mapping[str, Any],
+) -> go.Heatmap:
+    return go.Heatmap(
+        z=differs.astype(np.int8),
+        zmin=-0.5,
+        zmax=1.5,
+        colorscale=unblended((ALONE_COLOUR, _DIFFERS_COLOUR)),
+        showscale=False,
+        # Arrays are not looked through cell by cell, which lists are.
+        customdata=np.stack([[_partners(one) for one in side] for side in (here, there)], axis=-1),
+        hovertemplate="layer %{y}, head %{x}"
+        + "".join(
+            f"<br>{name}: shares with %{{customdata[{place}]}}" for place, name in enumerate(names)
+        )
+        + "<extra></extra>",
+        **looks,
+    )
+
+
+def _partners(grouping: Grouping) -> list[str]:
+    """Return with whom each head shares."""
+    texts = []
+    groups = grouping.groups
+    for head, label in enumerate(grouping.labels):
+        others = [one for one in groups[label] if one != head]
+        texts.append(heads_text(others, at_most=_MOST_PARTNERS_NAMED) if others else "none")
+    return texts

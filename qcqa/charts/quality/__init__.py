@@ -1,0 +1,1 @@
+"""What was measured: quality, closeness, speed, memory and texts."""

@@ -1,0 +1,33 @@
+"""Measurements in words, where they are listed."""
+
+from qcqa.charts.common.wording import counted, listed
+from qcqa.charts.quality.series import short_name
+from qcqa.jobs.measurements import Measured
+from qcqa.plan.metric import DIFFERENCE, metric_of, text_label
+
+
+def measurement_title(measured: Measured) -> str:
+    """Return what was measured, under which conditions, and on how many models."""
+    own = measured.benchmark
+    if own.speed:
+        what = f"Speed and memory, {own.speed.data}"
+    elif own.text:
+        what = f"Text: {short_name(text_label(own.text))}"
+    else:
+        what = f"Tasks: {short_name(', '.join(own.tasks))}"
+    told = [what]
+    if own.limit:
+        told.append(f"at most {own.limit:,} {own.limit_of if own.text else 'questions'}")
+    if own.window_tokens:
+        told.append(f"windows of {own.window_tokens:,} tokens")
+    told += [one for one in (measured.dtype, measured.device) if one not in ("auto", "cpu")]
+    return f"{', '.join(told)} ({counted(len(measured.rows), 'model')})"
+
+
+def figures_text(measured: Measured) -> str:
+    """Return which figures a measurement holds, but for those that compare with the source."""
+    kinds = [metric_of(name) for name in measured.metrics]
+    names = dict.fromkeys(
+        kind.label for kind in kinds if not kind.name.endswith((DIFFERENCE, "_ratio", "_speedup"))
+    )
+    return listed(list(names)) if names else "no figure"

@@ -1,0 +1,64 @@
+"""How fast this machine is in half types: measured once, and kept for all that ask."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from qcqa.files import write_text_atomically
+from qcqa.jobs.home import machine_file
+from qcqa.model.dtype import ChosenDtype, dtype_to_run, measured_slowdown
+
+#: Abilities of processors in half types, as Linux calls them.
+_HALF_FLAGS = ("amx_bf16", "avx512_bf16", "avx512_fp16")
+
+_KNOWN: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
+
+
+def dtype_here(asked: str, own: str, *, device: str) -> ChosenDtype:
+    """Return the type in which models are to run on this machine.
+
+    Parameters
+    ----------
+    asked, own, device
+        As in :func:`~qcqa.model.dtype.dtype_to_run`.
+    """
+    return dtype_to_run(asked, own, device=device, slowdown=known_slowdown)
+
+
+def known_slowdown(dtype: str) -> float:
+    """Return what :func:`~qcqa.model.dtype.measured_slowdown` found here, now or earlier."""
+    path = machine_file()
+    name = f"{_processor()}, torch {version('torch')}, {dtype}"
+    known = _read(path)
+    if name in known:
+        return known[name]
+    known = {**known, name: round(measured_slowdown(dtype), 3)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(path, json.dumps(known, indent=2) + "\n")
+    except OSError:
+        # It is measured again the next time.
+        pass
+    return known[name]
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        return _KNOWN.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def _processor() -> str:
+    """Return what tells processors apart; virtual ones have one name and different abilities."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    lines = dict(line.partition(":")[::2] for line in text.splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in lines.items()}
+    halves = [flag for flag in _HALF_FLAGS if flag in told.get("flags", "").split()]
+    return " ".join([told.get("model name", platform.machine()), *halves])

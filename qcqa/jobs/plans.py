@@ -1,0 +1,78 @@
+"""The plan of a run for a budget, with all that is known of it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+from qcqa.errors import BudgetError
+from qcqa.jobs.run import Run
+from qcqa.jobs.unfinished import unfinished
+from qcqa.measure.evaluated import Evaluated, figures_of_plan
+from qcqa.pick.plan import plan_of_result
+from qcqa.plan.plan import GroupingPlan
+from qcqa.search.result import SearchResult
+
+
+def plan_of_run(
+    run: Run,
+    max_cached_heads: int,
+    *,
+    method: str | None = None,
+    result: SearchResult | None = None,
+    rows: Iterable[Evaluated] | None = None,
+) -> GroupingPlan:
+    """Return the best plan of a run for a budget, with what was measured of it.
+
+    Where the search did not finish, its provenance says so under ``search``.
+
+    Parameters
+    ----------
+    run : Run
+        The search.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    method : str, optional
+        Whose plan; by default that of :func:`~qcqa.pick.best.best_method`.
+    result, rows : optional
+        The run's result and figures, where they are read already.
+
+    Raises
+    ------
+    QCQAError
+        If the run is no search, has no result yet, or no plan fits.
+    """
+    result = run.result() if result is None else result
+    rows = run.measured() if rows is None else tuple(rows)
+    lacks = unfinished(run)
+    if lacks is not None and method in lacks.missing:
+        raise BudgetError(
+            f"no plan of {method!r} yet",
+            expected=f"one of {', '.join(result.fronts)}",
+            remedy=f"qcqa runs resume {run.id}" if lacks.can_resume else "wait for the search",
+        )
+    plan = plan_of_result(
+        result,
+        max_cached_heads,
+        method=method,
+        rows=rows,
+        settings=run.search.settings,
+        run=run.id,
+    )
+    origin = {"search": lacks.to_json()} if lacks else {}
+    # A plan's file holds numbers alone.
+    figures = figures_of_plan(plan, rows)
+    return replace(
+        plan,
+        measured=tuple(figure for figure in figures if isfinite(figure.value)),
+        provenance={**plan.provenance, **origin},
+    )
+
+
+def origin_of(plan: GroupingPlan) -> dict[str, Any]:
+    """Return why a plan of a run was taken and what its search lacked, as JSON values.
+
+    They are named as in the plan's provenance, and left out where there is nothing to say:
+    ``chosen`` and ``search``.
+    """
+    return {key: plan.provenance[key] for key in ("chosen", "search") if key in plan.provenance}

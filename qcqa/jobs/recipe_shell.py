@@ -1,0 +1,110 @@
+"""What makes a plan of a run again, as commands of a shell."""
+
+import shlex
+
+from qcqa.jobs.config import SearchConfig
+from qcqa.jobs.recipe import LONGEST_LINE, Recipe, changed_settings
+from qcqa.measure.benchmark import Benchmark, DecodeLoad
+from qcqa.plan.budget import budget_text
+from qcqa.search.presets import PRESETS, Preset
+
+#: Options of ``qcqa search`` by the setting that they set.
+_OPTIONS = {
+    "population_size": "--population",
+    "generations": "--generations",
+    "stage2_population_size": "--stage2-population",
+    "stage2_generations": "--stage2-generations",
+    "crossover_probability": "--crossover",
+    "mutation_probability": "--mutation",
+    "restarts": "--restarts",
+    "seed": "--seed",
+    "fitness": "--fitness",
+    "apart": "--apart",
+    "merge": "--merge",
+    "refit": "--refit",
+}
+
+
+def shell_recipe(recipe: Recipe) -> str:
+    """Return commands that search, measure, write the plan and convert, for a POSIX shell.
+
+    They write into the folder in which they are run.
+    """
+    run, out = recipe.run, recipe.out
+    budget = budget_text(float(recipe.ratio))
+    point = ["--method", recipe.method, "--budget", budget]
+    search = ["search", recipe.search.model, *_search_options(recipe.search), "--out", run]
+    evaluate = ["evaluate", "--run", run, "--method", recipe.method, "--budgets", budget]
+    evaluate += _benchmark_options(recipe.benchmark)
+    evaluate += _option("--device", recipe.device, "auto")
+    evaluate += _option("--dtype", recipe.dtype, "auto")
+    plan = ["plan", run, *point, "--out", f"{out}.json"]
+    convert = ["convert", "--run", run, *point, "--out", out]
+    commands = [search, plan] if recipe.is_source else [search, evaluate, plan, convert]
+    return "".join(_command(["qcqa", *words]) + "\n" for words in commands)
+
+
+def _search_options(search: SearchConfig) -> list[str]:
+    settings = changed_settings(search.settings)
+    options = _option("--revision", search.revision, None)
+    options += _option("--device", search.device, "auto")
+    preset = _preset_of(search)
+    if preset is not None:
+        options += ["--preset", preset.name]
+        settings = {name: value for name, value in settings.items() if name not in preset.fixed}
+    else:
+        options += [word for method in search.methods for word in ("--method", method)]
+        # Another fitness has another merge by default: named, it needs no rule here.
+        if "fitness" in settings:
+            settings["merge"] = search.settings.merge
+        # It is what a search does by itself where it may.
+        settings.pop("stage2_fitness", None)
+    for name, value in settings.items():
+        options += [_OPTIONS[name]] if value is True else [_OPTIONS[name], str(value)]
+    if search.model != "demo" or search.calibration != "demo":
+        options += _option("--calibration", search.calibration, None)
+    return [*options, "--name", search.name]
+
+
+def _preset_of(search: SearchConfig) -> Preset | None:
+    for preset in PRESETS.values():
+        methods, settings = preset.asked(search.settings, has_text=search.calibration is not None)
+        if (set(methods), settings) == (set(search.methods), search.settings):
+            return preset
+    return None
+
+
+def _benchmark_options(benchmark: Benchmark) -> list[str]:
+    options = _option("--text", benchmark.text, None)
+    options += _option("--tasks", ",".join(benchmark.tasks), "")
+    # A limit of documents was one of another kind: today's counts windows.
+    counts_documents = benchmark.text is not None and benchmark.limit_of == "documents"
+    options += _option("--limit", None if counts_documents else benchmark.limit, None)
+    options += _option("--window", benchmark.window_tokens, None)
+    if benchmark.speed:
+        load, usual = benchmark.speed, DecodeLoad(512)
+        options += ["--speed", *_option("--context", load.context_tokens, usual.context_tokens)]
+        options += _option("--batch", load.batch_size, usual.batch_size)
+        options += _option("--new-tokens", load.new_tokens, usual.new_tokens)
+    return options
+
+
+def _option(name: str, value: object, usual: object) -> list[str]:
+    return [] if value == usual else [name, str(value)]
+
+
+def _command(words: list[str]) -> str:
+    """Return a command, broken before an option where it is long."""
+    parts: list[str] = []
+    for word in words:
+        if word.startswith("--") or not parts:
+            parts.append(shlex.quote(word))
+        else:
+            parts[-1] += f" {shlex.quote(word)}"
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) < LONGEST_LINE:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(f"    {part}")
+    return " \\\n".join(lines)

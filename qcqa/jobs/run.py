@@ -1,0 +1,289 @@
+"""One run directory: what it was asked, how far it is, what came out."""
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from qcqa.errors import QCQAError, RunError
+from qcqa.files import write_text_atomically
+from qcqa.jobs.clock import seconds_since
+from qcqa.jobs.config import (
+    JOB_FOLDERS,
+    RUN_CONFIG,
+    RUN_FORMAT,
+    RUN_VERSION,
+    RunConfig,
+    SearchConfig,
+)
+from qcqa.jobs.home import additions_folder
+from qcqa.jobs.label import Label, read_label
+from qcqa.jobs.status import LIVE_STATES, RunStatus
+from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.measured_folder import MeasuredFolder
+from qcqa.search.method_sets import names_today
+from qcqa.search.result import ResultFolder, SearchResult
+from qcqa.text.fitted import FittedFolder
+
+#: A worker that was started but has not yet said a word: interpreters are slow to start.
+_SECONDS_TO_START = 60.0
+
+BUNDLED_ID = "demo"
+
+#: Folder of the calibration below a search, or below what was added to it.
+CALIBRATION = "calibration"
+
+#: Folder of the attention that was merged or refitted by it.
+FITTED = "fitted"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory that was opened.
+
+    Parameters
+    ----------
+    folder : Path
+        The directory; a copy of it is the run as well.
+    config : RunConfig
+        What was asked.
+    bundled : bool
+        Whether it came with the package and is read only.
+    label : Label
+        What people call it since, and their note.
+    """
+
+    folder: Path
+    config: RunConfig
+    bundled: bool = False
+    label: Label = field(default_factory=Label)
+
+    @property
+    def id(self) -> str:
+        """Name of the directory; ``demo`` for the run that comes with the package.
+
+        That of a job has its search's id before it: ``demo/20260131-101500-4f2a``.
+        """
+        if self.is_job:
+            search = self.folder.resolve().parents[1]
+            of_bundled = search.parent == additions_folder().resolve()
+            return f"{BUNDLED_ID if of_bundled else search.name}/{self.folder.name}"
+        return BUNDLED_ID if self.bundled else self.folder.name
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it works on a search's plans, and is a run inside that search's directory."""
+        return self.config.kind in JOB_FOLDERS
+
+    @property
+    def name(self) -> str:
+        """Title for people."""
+        return self.label.name or self.config.name
+
+    @property
+    def note(self) -> str:
+        """What people noted of it; mostly nothing."""
+        return self.label.note
+
+    @property
+    def search(self) -> SearchConfig:
+        """What a search was asked.
+
+        Raises
+        ------
+        RunError
+            If the run is none.
+        """
+        if not isinstance(self.config, SearchConfig):
+            raise RunError(
+                f"{self.id} is of kind {self.config.kind}",
+                expected="a search",
+                remedy="qcqa runs list",
+            )
+        return self.config
+
+    @property
+    def additions(self) -> Path:
+        """Where a search's jobs and what they measure are kept.
+
+        Its own directory, or one of the user's for a run that came with the package. That has the
+        hash of the run's config in its name, as another release may come with another run.
+        """
+        if not self.bundled:
+            return self.folder
+        config = (self.folder / "config.json").read_bytes()
+        return additions_folder() / f"{BUNDLED_ID}-{sha256(config).hexdigest()[:12]}"
+
+    @property
+    def measured_folder(self) -> MeasuredFolder:
+        """Where the figures of a search's plans are."""
+        included = self.folder / "measured" if self.bundled else None
+        return MeasuredFolder(self.additions / "measured", included)
+
+    @property
+    def fitted_folder(self) -> FittedFolder:
+        """Where the attention of a search's plans is kept that took a calibration to make."""
+        included = self.folder / FITTED if self.bundled else None
+        return FittedFolder(self.additions / FITTED, included)
+
+    @property
+    def calibration_folder(self) -> Path:
+        """Where the calibration is kept that a search's plans rest on."""
+        return self.additions / CALIBRATION
+
+    @cached_property
+    def lock(self) -> FileLock:
+        """Held by the worker for as long as it lives: the kernel lets go of it when it dies."""
+        return worker_lock(self.folder)
+
+    def status(self) -> RunStatus:
+        """Return state and progress; a worker that is gone shows as ``dead``.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged.
+        """
+        status = self._written_status()
+        if status.state not in LIVE_STATES or self._worker_lives():
+            return status
+        if (
+            status.state == "queued"
+            and status.queued
+            and seconds_since(status.queued) < _SECONDS_TO_START
+        ):
+            return status
+        # The worker may have finished between the two looks.
+        status = self._written_status()
+        return (
+            status.model_copy(update={"state": "dead"}) if status.state in LIVE_STATES else status
+        )
+
+    def is_at_work(self) -> bool:
+        """Return whether a worker has the run, or is about to; also where its status is damaged."""
+        try:
+            return self.status().state in LIVE_STATES
+        except RunError:
+            return self._worker_lives()
+
+    def write_status(self, status: RunStatus) -> None:
+        """Replace ``status.json``."""
+        write_text_atomically(self.folder / "status.json", status.model_dump_json(indent=2) + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the progress so far, oldest first; a line that is still being written is left."""
+        path = self.folder / "events.jsonl"
+        if not path.exists():
+            return []
+        events = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                # Half a line: the worker is writing it now, or died while it did.
+                continue
+        return events
+
+    def result(self) -> SearchResult:
+        """Return the fronts that are there: all of them when the search has finished.
+
+        Raises
+        ------
+        RunError
+            If nothing is there yet, a file is damaged, or the run is no search.
+        """
+        # Refuses a job by what it is, not by what it lacks.
+        _ = self.search
+        return ResultFolder(self.folder).result()
+
+    def measured(self) -> tuple[Evaluated, ...]:
+        """Return all figures of a search's plans and their source, the largest cache first.
+
+        Rows that cannot be read are left out.
+        """
+        rows, settings = self.measured_folder.rows(), self.search.settings
+        named = (names_today([row.method], settings)[0] for row in rows)
+        return tuple(
+            row if name == row.method else replace(row, method=name)
+            for row, name in zip(rows, named, strict=True)
+        )
+
+    def _written_status(self) -> RunStatus:
+        path = self.folder / "status.json"
+        try:
+            return RunStatus.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{self.folder} has no readable status.json ({error})") from error
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
+
+    def _worker_lives(self) -> bool:
+        return not self.bundled and is_held(self.lock)
+
+
+def worker_lock(folder: Path) -> FileLock:
+    """Return the lock that the worker of a run directory holds for as long as it lives."""
+    return FileLock(folder / ".worker.lock")
+
+
+def is_held(lock: FileLock) -> bool:
+    """Return whether another process holds a lock."""
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        # A run that may only be read, such as a colleague's: no worker of ours has it.
+        return False
+
+
+def open_run(folder: Path, *, bundled: bool = False) -> Run:
+    """Open a run directory.
+
+    Raises
+    ------
+    RunError
+        If it is none, is damaged, or was written in a newer format.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(
+            f"{folder} is no run directory", expected="a folder with a config.json"
+        ) from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != RUN_FORMAT:
+        raise RunError(f"{folder} is no run directory", expected=f'"format": "{RUN_FORMAT}"')
+    if content.get("version") != RUN_VERSION:
+        raise RunError(
+            f"{folder} has format version {content.get('version')!r}",
+            expected=f"version {RUN_VERSION}",
+            remedy="open it with the release of QCQA Explorer that wrote it",
+        )
+    try:
+        config = RUN_CONFIG.validate_python(content)
+    except ValidationError as error:
+        raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
+    except QCQAError as error:
+        raise RunError(f"{path} is damaged ({error.one_line()})") from error
+    among = JOB_FOLDERS.get(config.kind)
+    if among is not None and folder.resolve().parent.name != among:
+        raise RunError(
+            f"{folder} is of kind {config.kind}, without its search",
+            expected=f"a folder below {among}/ in the run whose plans it works on",
+        )
+    return Run(folder=folder, config=config, bundled=bundled, label=read_label(folder))
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    # A text that is no JSON at all has no place in it that is wrong.
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

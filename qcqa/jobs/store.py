@@ -1,0 +1,243 @@
+"""Making, listing, naming and deleting runs."""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qcqa.errors import RunError
+from qcqa.jobs.clock import utc_now
+from qcqa.jobs.config import SearchConfig
+from qcqa.jobs.home import runs_folder
+from qcqa.jobs.jobs import jobs_of
+from qcqa.jobs.label import checked_name, checked_note, write_label
+from qcqa.jobs.new import new_id, write_new_run
+from qcqa.jobs.run import Run, is_held, open_run, worker_lock
+from qcqa.packaged import demo_run_folder
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.user_path import as_meant, is_folder, is_plain_file, shown, user_path
+
+#: Characters of an id that are its time: ``20260131-101500``.
+_TIME_IN_ID = 15
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRun:
+    """A folder among the runs that cannot be opened, and why."""
+
+    folder: Path
+    error: RunError
+
+
+def create_run(
+    *,
+    model: str,
+    methods: tuple[str, ...],
+    settings: SearchSettings,
+    revision: str | None = None,
+    calibration: str | None = None,
+    device: str = "auto",
+    name: str | None = None,
+    folder: Path | None = None,
+) -> Run:
+    """Make the directory of a search, ready for a worker.
+
+    Parameters
+    ----------
+    model, methods, settings, revision, calibration, device
+        As in :class:`SearchConfig`.
+    name : str, optional
+        Title; the model's name by default.
+    folder : Path, optional
+        Where; a new folder among the user's runs by default.
+
+    Raises
+    ------
+    RunError
+        If ``folder`` exists and holds anything, or cannot be written.
+    """
+    title = name or Path(model).name or model
+    config = SearchConfig(
+        name=title,
+        created=utc_now(),
+        model=_from_anywhere(model),
+        revision=revision,
+        methods=methods,
+        settings=settings,
+        calibration=calibration,
+        device=device,
+    )
+    return write_new_run(folder or runs_folder() / new_id(title), config)
+
+
+def list_runs() -> list[Run | DamagedRun]:
+    """Return all searches, newest first, the demo run that came with the package last."""
+    runs: list[Run | DamagedRun] = []
+    folder = runs_folder()
+    if folder.is_dir():
+        for path in sorted(folder.iterdir(), reverse=True):
+            # A name with a dot is of a run that is on its way in or out.
+            if not path.name.startswith(".") and (path / "config.json").exists():
+                try:
+                    runs.append(open_run(path))
+                except RunError as error:
+                    runs.append(DamagedRun(folder=path, error=error))
+    runs.sort(key=_created, reverse=True)
+    runs.extend(_bundled_runs())
+    return runs
+
+
+def find_run(name: str) -> Run:
+    """Return the run with this folder, id or unambiguous beginning of an id; ``demo`` is bundled.
+
+    A job of a search is found by the id of the search, a slash, and its own.
+
+    Raises
+    ------
+    RunError
+        If there is none, or more than one.
+    """
+    name = as_meant(name, RunError)
+    path = user_path(name, RunError)
+    if is_plain_file(path / "config.json"):
+        # The folder of a checkpoint has a config.json too: opening tells them apart.
+        return open_run(path)
+    search, _, job = name.rpartition("/")
+    runs = [run for run in list_runs() if isinstance(run, Run)]
+    if search and job:
+        found = _one_of(runs, search, where=str(runs_folder()))
+        return _one_of(jobs_of(found), job, where=f"the jobs of {found.id}")
+    return _one_of(runs, name, where=str(runs_folder()))
+
+
+def short_names(ids: Sequence[str]) -> dict[str, str]:
+    """Return for every id what is enough of it for :func:`find_run`, if these are all runs.
+
+    It is no shorter than the time with which ids begin. An evaluation's has its search's before it.
+    """
+    parted = {one: one.rpartition("/") for one in ids}
+
+    def short(folder: str, name: str) -> str:
+        others = [own for where, _, own in parted.values() if where == folder and own != name]
+        size = _TIME_IN_ID
+        while size < len(name) and any(other.startswith(name[:size]) for other in others):
+            size += 1
+        return name[:size]
+
+    return {
+        one: f"{short('', folder)}/{short(folder, name)}" if folder else short("", name)
+        for one, (folder, _, name) in parted.items()
+    }
+
+
+def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
+    """Return the run whose directory has this name, or the only one whose begins so."""
+    names = [run.id.rpartition("/")[2] for run in runs]
+    matches = [run for run, one in zip(runs, names, strict=True) if one == name] or [
+        run for run, one in zip(runs, names, strict=True) if one.startswith(name)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise RunError(
+            f"no run {shown(name)!r} in {where}",
+            expected="a run directory or the id of a run",
+            remedy="list them with: qcqa runs list",
+        )
+    raise RunError(
+        f"{name!r} begins the ids of {len(matches)} runs",
+        expected="one of " + ", ".join(run.id for run in matches[:4]),
+    )
+
+
+def jobs_with_those_of(run: Run) -> Iterator[Run]:
+    """Yield the jobs of a search, then those of all others here: they tell how fast it is here."""
+    yield from jobs_of(run)
+    for other in list_runs():
+        if isinstance(other, Run) and other.folder.resolve() != run.folder.resolve():
+            yield from jobs_of(other)
+
+
+def rename_run(run: Run, name: str) -> Run:
+    """Give a run another name for people; its id stays. Return the run as it is called now.
+
+    Raises
+    ------
+    RunError
+        If the name is empty or too long, or the run came with the package or cannot be written.
+    """
+    return _relabel(run, name=checked_name(name))
+
+
+def annotate_run(run: Run, note: str) -> Run:
+    """Replace a run's note, of which an empty one is none. Return the run with it.
+
+    Raises
+    ------
+    RunError
+        If the note is too long, or the run came with the package or cannot be written.
+    """
+    return _relabel(run, note=checked_note(note))
+
+
+def _relabel(run: Run, **changes: str) -> Run:
+    _refuse_bundled(run)
+    label = run.label.model_copy(update=changes)
+    write_label(run.folder, label)
+    return replace(run, label=label)
+
+
+def delete_run(run: Run | DamagedRun) -> None:
+    """Remove a run directory: a search with its jobs, or a job alone.
+
+    What an evaluation has measured stays with its search, and what a conversion has written stays.
+
+    Raises
+    ------
+    RunError
+        If a worker is at work on it, it came with the package, or it may not be removed.
+    """
+    if isinstance(run, Run):
+        _refuse_bundled(run)
+        for one in (run, *jobs_of(run)):
+            if one.is_at_work():
+                raise RunError(
+                    f"{one.id} is still at work", remedy=f"first: qcqa runs cancel {one.id}"
+                )
+    elif is_held(worker_lock(run.folder)):
+        # One of a newer release, for instance.
+        raise RunError(f"{run.folder.name} is still at work", remedy="wait until it has ended")
+    try:
+        if run.folder.is_symlink():
+            # What it points to is not among the runs: it stays.
+            run.folder.unlink()
+            return
+        # Out of sight at once, so that nobody sees half a run.
+        leaving = run.folder.with_name(f".deleted-{secrets.token_hex(4)}")
+        run.folder.rename(leaving)
+        shutil.rmtree(leaving)
+    except OSError as error:
+        raise RunError(f"cannot delete {run.folder} ({error.strerror})") from error
+
+
+def _refuse_bundled(run: Run) -> None:
+    if run.bundled:
+        raise RunError(f"{run.id} came with the package", expected="a run of your own")
+
+
+def _bundled_runs() -> Iterator[Run]:
+    folder = demo_run_folder()
+    if folder is not None:
+        yield open_run(folder, bundled=True)
+
+
+def _created(run: Run | DamagedRun) -> str:
+    return run.config.created if isinstance(run, Run) else ""
+
+
+def _from_anywhere(model: str) -> str:
+    """Return the path of a local model so that a worker started in another folder finds it."""
+    model = as_meant(model)
+    path = user_path(model)
+    return str(path.resolve()) if model != "demo" and is_folder(path) else model

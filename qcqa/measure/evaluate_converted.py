@@ -1,0 +1,109 @@
+"""Measure a converted checkpoint by itself, where its source need not be at hand."""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig
+
+from qcqa.build.loading import load
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.parts import parts_of
+from qcqa.measure.plan_models import plan_label
+from qcqa.measure.progress import EvaluationProgress, OnProgress
+from qcqa.measure.promised_cache import promised_cache
+from qcqa.measure.speed import measure_decode_speed
+from qcqa.measure.texts_apart import refuse_calibration_text
+from qcqa.model.device import usable_device
+from qcqa.model.dtype import dtype_to_run, kept_dtype
+from qcqa.model.source_model import tokenizer_of
+from qcqa.plan.file import load_plan
+from qcqa.plan.plan import Measurement
+from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.user_path import is_plain_file, user_path
+
+
+def is_converted(model: str) -> bool:
+    """Return whether a model is a folder that ``qcqa convert`` wrote."""
+    path = user_path(model) / "config.json"
+    if not is_plain_file(path):
+        # Opening it as a source says what is wrong.
+        return False
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("qcqa"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def evaluate_converted(
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    on_progress: OnJobProgress | None = None,
+) -> Evaluated:
+    """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
+
+    Parameters
+    ----------
+    folder : Path
+        The converted checkpoint, with its plan.
+    benchmark : Benchmark
+        What is measured.
+    device, dtype : str
+        Where, and in which type, the model runs: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
+    on_progress : callable, optional
+        Called often; raising from it ends the evaluation.
+
+    Raises
+    ------
+    EvaluationError
+        If the benchmark's data cannot be used, or the live KV cache is not of the promised size.
+    QCQAError
+        If the folder cannot be opened, or has no plan.
+    """
+    device = usable_device(device, dtype)
+    plan = load_plan(folder / "plan.json")
+    own = _own_dtype(folder)
+    dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
+    refuse_calibration_text([plan], benchmark)
+    label, parts = plan_label(plan), list(parts_of(benchmark))
+    num_stages = len(parts) + (benchmark.speed is not None)
+
+    def reporter(stage: str, place: int) -> OnProgress:
+        def report(progress: EvaluationProgress) -> None:
+            if on_progress:
+                fraction = (place + progress.fraction) / num_stages
+                name = f"{label}: {stage}"
+                on_progress(JobProgress(name, progress.step, progress.total, fraction))
+
+        return report
+
+    tokenizer = tokenizer_of(str(folder)) if parts else None
+    if tokenizer is not None:
+        # Quick to fail, unlike the weights.
+        config = AutoConfig.from_pretrained(folder)
+        for part in parts:
+            part.require_readable(config, tokenizer)
+    model = load(folder, dtype=dtype)
+    torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
+    if tokenizer is not None:
+        for place, part in enumerate(parts):
+            scores = part.score(model, tokenizer, reporter(part.label, place))
+            figures += [figure for one in scores.values() for figure in one.measurements()]
+    if benchmark.speed:
+        report = reporter("speed", len(parts))
+        speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
+        figures += speeds[label].measurements()
+    measured = tuple({figure.metric: figure for figure in figures}.values())
+    return Evaluated.of_plan(plan, benchmark, measured, device=device, dtype=dtype)
+
+
+def _own_dtype(folder: Path) -> str:
+    """Return the type of a checkpoint's weights, as its config says."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32")

@@ -1,0 +1,223 @@
+"""What was measured on one model, and by which benchmark: a row of every table of accuracy."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.samples import Samples
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.metric import DIFFERENCE, OF_TEXTS, data_of, metric_of
+from qcqa.plan.plan import GroupingPlan, Measurement
+
+#: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name; ``tasks``,
+#: whose figures bear other names than theirs, so that nobody can tell them apart.
+PartName = str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One model's figures.
+
+    Parameters
+    ----------
+    method : str
+        Method of the plan; ``mha`` for the source.
+    merge : str
+        How its shared heads were computed; ``none`` for the source.
+    num_cached_heads : int
+        K heads plus V heads over all layers.
+    kv_ratio : float
+        KV-cache bytes over those of the source.
+    kv_bytes_per_token : int
+        Of the KV cache.
+    wse, relative_wse : float
+        Weight-sharing error of the plan.
+    device, dtype : str
+        Where the model ran, and in which type it was asked to run.
+    plan_digest : str
+        :attr:`GroupingPlan.digest` of the plan; empty for the source.
+    benchmark : Benchmark
+        What was measured.
+    measured : tuple of Measurement
+        The figures, and for plans their differences from the source.
+    samples : tuple of Samples
+        What makes them comparable with those of another plan; rows of earlier versions have none.
+    """
+
+    method: str
+    merge: str
+    num_cached_heads: int
+    kv_ratio: float
+    kv_bytes_per_token: int
+    wse: float
+    relative_wse: float
+    device: str
+    dtype: str
+    plan_digest: str
+    benchmark: Benchmark
+    measured: tuple[Measurement, ...]
+    samples: tuple[Samples, ...] = ()
+
+    @classmethod
+    def of_source(
+        cls,
+        spec: ModelSpec,
+        benchmark: Benchmark,
+        measured: tuple[Measurement, ...],
+        *,
+        device: str,
+        dtype: str,
+        samples: tuple[Samples, ...] = (),
+    ) -> Self:
+        """Return the row of a source model."""
+        return cls(
+            method="mha",
+            merge="none",
+            num_cached_heads=spec.num_cached_heads,
+            kv_ratio=1.0,
+            kv_bytes_per_token=spec.kv_bytes_per_token(),
+            wse=0.0,
+            relative_wse=0.0,
+            device=device,
+            dtype=dtype,
+            plan_digest="",
+            benchmark=benchmark,
+            measured=measured,
+            samples=samples,
+        )
+
+    @classmethod
+    def of_plan(
+        cls,
+        plan: GroupingPlan,
+        benchmark: Benchmark,
+        measured: tuple[Measurement, ...],
+        *,
+        device: str,
+        dtype: str,
+        samples: tuple[Samples, ...] = (),
+    ) -> Self:
+        """Return the row of a plan's model."""
+        return cls(
+            method=plan.method,
+            merge=plan.merge,
+            num_cached_heads=plan.num_cached_heads,
+            kv_ratio=plan.kv_ratio,
+            kv_bytes_per_token=plan.kv_bytes_per_token,
+            wse=plan.predicted.wse,
+            relative_wse=plan.predicted.relative_wse,
+            device=device,
+            dtype=dtype,
+            plan_digest=plan.digest,
+            benchmark=benchmark,
+            measured=measured,
+            samples=samples,
+        )
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is the source model's row."""
+        return not self.plan_digest
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it can be compared with another plan's row, sample by sample."""
+        has_samples = self.benchmark.text is not None or bool(self.benchmark.tasks)
+        return bool(self.samples) or not has_samples
+
+    def parts(self) -> dict[PartName, Benchmark]:
+        """Return what was measured, by part: a benchmark of each part alone."""
+        own, found = self.benchmark, dict[PartName, Benchmark]()
+        if own.text is not None:
+            found["text"] = replace(own, tasks=(), speed=None)
+        for task in self._named_tasks():
+            found[f"task {task}"] = Benchmark(tasks=(task,), limit=own.limit)
+        if rest := tuple(task for task in own.tasks if f"task {task}" not in found):
+            found["tasks"] = Benchmark(tasks=rest, limit=own.limit)
+        if own.speed:
+            found["speed"] = Benchmark(speed=own.speed)
+        return found
+
+    def part_of(self, metric: str) -> PartName | None:
+        """Return which part a figure is of; None for the bytes of the cache, which all have."""
+        data, own = data_of(metric), self.benchmark
+        if not data:
+            return None
+        if own.speed and data == own.speed.data:
+            return "speed"
+        if self._is_of_text(metric):
+            return "text"
+        # A group's tasks begin with its name.
+        of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
+        return f"task {max(of, key=len)}" if of else "tasks"
+
+    def without(self, parts: Collection[PartName]) -> "Evaluated | None":
+        """Return the row without some of its parts; None where nothing else is left."""
+        every = self.parts()
+        kept = {name: how for name, how in every.items() if name not in parts}
+        if len(kept) == len(every):
+            return self
+        if not kept:
+            return None
+        tasks = {task for how in kept.values() for task in how.tasks}
+        benchmark = replace(
+            self.benchmark,
+            text=self.benchmark.text if "text" in kept else None,
+            # Without a text it says nothing.
+            limit_of=self.benchmark.limit_of if "text" in kept else "windows",
+            tasks=tuple(task for task in self.benchmark.tasks if task in tasks),
+            speed=self.benchmark.speed if "speed" in kept else None,
+        )
+        measured = tuple(one for one in self.measured if self.part_of(one.metric) not in parts)
+        samples = tuple(one for one in self.samples if self.part_of(one.metric) not in parts)
+        return replace(self, benchmark=benchmark, measured=measured, samples=samples)
+
+    def _named_tasks(self) -> list[str]:
+        """Return the tasks that some figure is named after."""
+        names = (figure.metric for figure in self.measured)
+        data = {data_of(name) for name in names if not self._is_of_text(name)}
+        return [task for task in self.benchmark.tasks if task in data]
+
+    def _is_of_text(self, metric: str) -> bool:
+        """Return whether a figure is the text's: a task may bear the name of the text's file."""
+        if self.benchmark.text is None or data_of(metric) != self.benchmark.text_name:
+            return False
+        name = metric_of(metric).name.removesuffix(DIFFERENCE).removesuffix("_ratio")
+        return name in OF_TEXTS
+
+    def figure(self, metric: str) -> Measurement | None:
+        """Return the figure of this name, or None if it was not measured."""
+        return next((one for one in self.measured if one.metric == metric), None)
+
+
+def by_size(rows: Iterable[Evaluated]) -> tuple[Evaluated, ...]:
+    """Return rows in the order of tables: the source, then from the largest cache down."""
+    return tuple(sorted(rows, key=lambda row: (not row.is_source, -row.kv_ratio, row.method)))
+
+
+def figures_of_plan(plan: GroupingPlan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
+    """Return what was measured of the very model that a plan makes, whichever method found it.
+
+    Where several benchmarks have a figure, it is that of the most samples; and that of the source's
+    own dtype before others.
+    """
+    figures: dict[str, Measurement] = {}
+    ranks: dict[str, tuple[bool, int]] = {}
+    for row in rows:
+        if row.plan_digest != plan.digest:
+            continue
+        for figure in row.measured:
+            rank = (row.dtype == "auto", figure.sample_count or 0)
+            if figure.metric not in ranks or rank > ranks[figure.metric]:
+                figures[figure.metric], ranks[figure.metric] = figure, rank
+    return tuple(figures.values())
+
+
+def newest_figures(
+    old: Iterable[Measurement], new: Iterable[Measurement]
+) -> tuple[Measurement, ...]:
+    """Return the new figures, and the old ones of what was not measured again before them."""
+    measured = tuple(new)
+    names = {figure.metric for figure in measured}
+    return (*(figure for figure in old if figure.metric not in names), *measured)

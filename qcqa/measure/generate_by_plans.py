@@ -1,0 +1,225 @@
+"""Let a source model and the models that plans make of it go on from one prompt."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from qcqa.measure.generate import generate_text, prompt_ids, require_prompt
+from qcqa.measure.generated import (
+    GeneratedText,
+    GenerationEvent,
+    GenerationProgress,
+    GenerationSettings,
+    TextBegan,
+    TextEnded,
+    TokenCame,
+    texts_of,
+)
+from qcqa.measure.plan_models import PlanModels, models_of, plan_label
+from qcqa.model.opening import open_checkpoint
+from qcqa.plan.plan import GroupingPlan
+from qcqa.progress import nth_model
+from qcqa.text.fitted import FittedFolder
+
+OnGenerationProgress = Callable[[GenerationProgress], None]
+
+_SOURCE = "source"
+
+#: Of a model's progress: a refit takes longer than a text, all else is quick.
+_MAKING_SHARE = 0.5
+
+
+def generate_side_by_side(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    settings: GenerationSettings,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
+    on_progress: OnGenerationProgress | None = None,
+) -> tuple[GeneratedText, ...]:
+    """Generate from one prompt with a source model, then with what each plan makes of it.
+
+    One after another, so that no model slows another down. A plan's model shares all of its weights
+    but the attention's with the source.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plans : sequence of GroupingPlan
+        Made for this model.
+    settings : GenerationSettings
+        The prompt, and how tokens are chosen.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    device, dtype : str
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
+    calibrations : Path, optional
+        Where the calibration that plans rest on is looked for, and kept.
+    fitted : FittedFolder, optional
+        Where the attention of plans is kept that were merged or refitted by a calibration.
+    on_progress : callable, optional
+        Called with every token, as it comes; raising from it ends the generation.
+
+    Returns
+    -------
+    tuple of GeneratedText
+        The source's, then the plans' in their order.
+
+    Raises
+    ------
+    EvaluationError
+        If the prompt cannot be used, or the model has no tokenizer.
+    QCQAError
+        If the model or a plan cannot be used.
+    """
+    with models_of(
+        model,
+        plans,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        calibrations=calibrations,
+        fitted=fitted,
+    ) as models:
+        stage = _Stage(models, settings, 1 + len(plans), on_progress)
+        for plan in plans:
+            models.require_text(plan)
+        for place, one in enumerate((None, *plans)):
+            stage.generate(place, one)
+    return texts_of(stage.events)
+
+
+def require_generatable(
+    model: str,
+    plans: Sequence[GroupingPlan],
+    settings: GenerationSettings,
+    *,
+    revision: str | None = None,
+    fitted: FittedFolder | None = None,
+) -> None:
+    """Refuse, before weights are read, what :func:`generate_side_by_side` could not end.
+
+    Parameters
+    ----------
+    model, plans, settings, revision, fitted
+        As in :func:`generate_side_by_side`.
+
+    Raises
+    ------
+    QCQAError
+        If the model cannot be opened or is no language model, the prompt is too long or has tokens
+        that the model does not know, or a plan's calibration text is gone.
+    """
+    checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
+    # Nothing runs, and nothing is kept.
+    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    _readable_prompt(models, settings)
+    for plan in plans:
+        models.require_text(plan)
+
+
+def _readable_prompt(models: PlanModels, settings: GenerationSettings) -> list[int]:
+    """Return the tokens of a prompt that the source can read."""
+    prompt = prompt_ids(models.tokenizer, settings.prompt)
+    require_prompt(models.config, models.tokenizer, prompt)
+    return prompt
+
+
+class _Stage:
+    """Where models come on one after another.
+
+    Parameters
+    ----------
+    models : PlanModels
+        The source, and what plans make of it.
+    settings : GenerationSettings
+        The prompt, and how tokens are chosen.
+    num_models : int
+        How many models there are in all, for progress.
+    on_progress : callable or None
+        Called with every event.
+    """
+
+    def __init__(
+        self,
+        models: PlanModels,
+        settings: GenerationSettings,
+        num_models: int,
+        on_progress: OnGenerationProgress | None,
+    ):
+        self._models = models
+        self._settings = settings
+        self._num_models = num_models
+        self._on_progress = on_progress
+        # Quick to fail, unlike the weights.
+        self._prompt = _readable_prompt(models, settings)
+        self.events: list[GenerationEvent] = []
+
+    def generate(self, place: int, plan: GroupingPlan | None) -> None:
+        """Let the source go on from the prompt, or a plan's model."""
+        label = plan_label(plan) if plan else _SOURCE
+        counted = nth_model(label, place, self._num_models)
+        model = self._model_of(place, plan, counted)
+        spec = self._models.checkpoint.spec
+        heads = plan.num_cached_heads if plan else spec.num_cached_heads
+        dtype = str(model.dtype).removeprefix("torch.")
+        num_said = 0
+
+        def tell(event: GenerationEvent) -> None:
+            self.events.append(event)
+            most = self._settings.max_new_tokens
+            of_model = _MAKING_SHARE + (1 - _MAKING_SHARE) * num_said / most
+            self._report(place, of_model, f"{counted}: generating", num_said, most, event)
+
+        def on_token(token: int, text: str) -> None:
+            nonlocal num_said
+            num_said += 1
+            tell(TokenCame(place, token, text))
+
+        tell(
+            TextBegan(
+                model=place,
+                method=plan.method if plan else "mha",
+                label=label,
+                kv_ratio=plan.kv_ratio if plan else 1.0,
+                promised_bytes_per_token=spec.kv_bytes_per_token(
+                    num_cached_heads=heads, dtype=dtype
+                ),
+            )
+        )
+        figures = generate_text(
+            model, self._models.tokenizer, self._prompt, self._settings, on_token=on_token
+        )
+        tell(TextEnded(place, figures))
+
+    def _model_of(self, place: int, plan: GroupingPlan | None, label: str) -> PreTrainedModel:
+        if plan is None:
+            self._report(place, 0.0, f"{label}: loading", 0, 0)
+            return self._models.source
+        self._report(place, 0.0, f"{label}: converting", 0, 0)
+
+        def on_making(what: str, layer: int, total: int, done: float) -> None:
+            self._report(place, _MAKING_SHARE * done, f"{label}: {what}", layer, total)
+
+        return self._models.model_of(plan, on_making)
+
+    def _report(
+        self,
+        place: int,
+        of_model: float,
+        stage: str,
+        step: int,
+        total: int,
+        event: GenerationEvent | None = None,
+    ) -> None:
+        if self._on_progress:
+            fraction = (place + of_model) / self._num_models
+            self._on_progress(GenerationProgress(stage, step, total, fraction, event))

@@ -1,0 +1,308 @@
+"""Measure how far a model's predictions move when one layer alone is reduced."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+from qcqa.errors import EvaluationError
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.layer_scores import LayerScores, load_layer_scores
+from qcqa.measure.parts import require_enough
+from qcqa.measure.plan_models import PlanModels, models_of, plan_label
+from qcqa.measure.sensitivity import (
+    LayerSensitivity,
+    SensitivitySettings,
+    TextAmount,
+    digest_of_text,
+    num_passes,
+    reduced_layers,
+)
+from qcqa.measure.text import text_windows
+from qcqa.measure.texts_apart import refuse_calibration_text
+from qcqa.model.opening import open_checkpoint
+from qcqa.plan.plan import GroupingPlan
+from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.text.documents import demo_documents, read_documents
+from qcqa.text.fitted import FittedFolder
+from qcqa.text.layer_meter import LayerMeter
+from qcqa.text.running import context_limit, default_batch_tokens
+from qcqa.text.windows import Window
+
+#: Of a batch: enough to keep a machine busy, few enough that a stopped measurement loses little.
+_BATCH_TOKENS = 2048
+
+#: Of the whole work, where the plan's model has to be made by a calibration: a guess.
+_MAKING_SHARE = 0.5
+
+
+def layer_sensitivity(
+    model: str,
+    plan: GroupingPlan,
+    settings: SensitivitySettings,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    calibrations: Path | None = None,
+    fitted: FittedFolder | None = None,
+    kept: Path | None = None,
+    on_progress: OnJobProgress | None = None,
+) -> LayerSensitivity:
+    """Measure for each layer of a plan what reducing it alone does to the predictions.
+
+    All other layers are as in the source. The figures are the Kullback-Leibler divergence from the
+    source's predictions and the share of tokens at which both have the same most probable one. They
+    do not add up to those of the whole plan. Layers in which no heads share are not run.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    plan : GroupingPlan
+        Made for this model.
+    settings : SensitivitySettings
+        The text, and how much of it is read.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    device, dtype : str
+        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
+        ``float32`` …
+    calibrations : Path, optional
+        Where the calibration that the plan rests on is looked for, and kept.
+    fitted : FittedFolder, optional
+        Where the attention of plans is kept that were merged or refitted by a calibration.
+    kept : Path, optional
+        A safetensors file in which batches are kept as they come: a measurement that stopped goes
+        on from there. It is the caller's to remove.
+    on_progress : callable, optional
+        Called before every pass; raising from it ends the measurement.
+
+    Returns
+    -------
+    LayerSensitivity
+        A figure for each of the ``L`` layers, with standard errors clustered by document where
+        there are enough of them, else by window.
+
+    Raises
+    ------
+    EvaluationError
+        If the text cannot be used or is what the plan was calibrated on, or no heads share.
+    QCQAError
+        If the model or the plan cannot be used.
+    """
+    _require_shared(plan)
+    refuse_calibration_text([plan], Benchmark(text=settings.text))
+    with models_of(
+        model,
+        [plan],
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        calibrations=calibrations,
+        fitted=fitted,
+    ) as models:
+        models.require_text(plan)
+        # Quick to fail, unlike the weights.
+        text_digest = digest_of_text(settings.text)
+        windows = _windows(models.config, models.tokenizer, settings)
+        is_made = plan.calibration is None or (fitted is not None and fitted.holds(plan))
+        measurement = _Measurement(
+            models,
+            plan,
+            settings,
+            windows,
+            text_digest=text_digest,
+            kept=kept,
+            making_share=0.0 if is_made else _MAKING_SHARE,
+            on_progress=on_progress,
+        )
+        return measurement.carry_out()
+
+
+def require_sensitivity(
+    model: str,
+    plan: GroupingPlan,
+    settings: SensitivitySettings,
+    *,
+    revision: str | None = None,
+    fitted: FittedFolder | None = None,
+) -> TextAmount:
+    """Refuse, before weights are read, what :func:`layer_sensitivity` could not bring to an end.
+
+    Parameters
+    ----------
+    model, plan, settings, revision, fitted
+        As in :func:`layer_sensitivity`.
+
+    Returns
+    -------
+    TextAmount
+        What would be read.
+
+    Raises
+    ------
+    QCQAError
+        As :func:`layer_sensitivity`.
+    """
+    _require_shared(plan)
+    refuse_calibration_text([plan], Benchmark(text=settings.text))
+    checkpoint = open_checkpoint(model, revision=revision)
+    checkpoint.require_language_model()
+    # Nothing runs, and nothing is kept.
+    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    windows = _windows(models.config, models.tokenizer, settings)
+    models.require_text(plan)
+    return TextAmount(
+        len(windows), sum(len(one.query.targets) for one in windows), _longest(windows)
+    )
+
+
+def _require_shared(plan: GroupingPlan) -> None:
+    if not reduced_layers(plan):
+        raise EvaluationError(
+            "a plan in which no heads share", expected="a plan that reduces at least one layer"
+        )
+
+
+def _windows(
+    config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, settings: SensitivitySettings
+) -> list[Window]:
+    """Return windows taken evenly from the text, the longest first."""
+    text = settings.text
+    length = min(settings.window_tokens, context_limit(config) or settings.window_tokens)
+    windows = text_windows(
+        config,
+        tokenizer,
+        demo_documents() if text == "demo" else read_documents(text),
+        data=settings.text_name,
+        window_tokens=length,
+    )
+    count = min(settings.num_windows, len(windows))
+    places: list[int] = (np.arange(count) * len(windows) // count).tolist()
+    chosen = [windows[place] for place in places]
+    require_enough(chosen, settings.text_name)
+    # Like lengths together: little padding, and a batch that does not fit fails at once.
+    return sorted(chosen, key=lambda one: -len(one.query.token_ids))
+
+
+def _longest(windows: Sequence[Window]) -> int:
+    """Return the tokens of the first of some windows, with the last that is predicted."""
+    return len(windows[0].query.token_ids) + 1
+
+
+class _Measurement:
+    """One plan's layers, measured batch by batch.
+
+    Parameters
+    ----------
+    models : PlanModels
+        The source, and what the plan makes of it.
+    plan, settings, kept, on_progress
+        As in :func:`layer_sensitivity`.
+    windows : sequence of Window
+        Of the text, the longest first.
+    text_digest : str
+        :func:`~qcqa.measure.sensitivity.digest_of_text` of it.
+    making_share : float
+        Of the whole work, what making the plan's model takes.
+    """
+
+    def __init__(
+        self,
+        models: PlanModels,
+        plan: GroupingPlan,
+        settings: SensitivitySettings,
+        windows: Sequence[Window],
+        *,
+        text_digest: str,
+        kept: Path | None,
+        making_share: float,
+        on_progress: OnJobProgress | None,
+    ):
+        self._models, self._plan, self._settings = models, plan, settings
+        self._windows, self._text_digest = windows, text_digest
+        self._layers = reduced_layers(plan)
+        self._kept = kept
+        self._making_share = making_share
+        self._on_progress = on_progress
+
+    def carry_out(self) -> LayerSensitivity:
+        """Measure what is not kept, and return what all comes to."""
+        key = self._key()
+        scores = load_layer_scores(self._kept, key) or LayerScores.none(len(self._layers))
+        self._report("loading the model", 0, 0, 0.0)
+        if scores.num_windows < len(self._windows):
+            merged = self._models.model_of(self._plan, self._on_making)
+            meter = LayerMeter(self._models.source, merged)
+            for batch in self._batches(scores.num_windows):
+                scores = self._measure(meter, batch, scores)
+                if self._kept:
+                    scores.save(self._kept, key)
+        return self._result(scores)
+
+    def _measure(
+        self, meter: LayerMeter, batch: Sequence[Window], scores: LayerScores
+    ) -> LayerScores:
+        began = time.perf_counter()
+        total, before = len(self._windows), scores.num_windows
+        num_passes_done = 0
+
+        def on_pass(layer: int | None) -> None:
+            nonlocal num_passes_done
+            done = before + len(batch) * num_passes_done / (1 + len(self._layers))
+            num_passes_done += 1
+            self._report(
+                "source" if layer is None else f"layer {layer} alone",
+                before + len(batch),
+                total,
+                self._making_share + (1 - self._making_share) * done / total,
+            )
+
+        kl, is_same = meter([one.query for one in batch], self._layers, on_pass)
+        return scores.and_of(batch, kl, is_same, time.perf_counter() - began)
+
+    def _batches(self, first: int) -> Iterator[Sequence[Window]]:
+        """Yield windows that are read together, from the first that is not measured yet."""
+        # Logits of two models lie in memory.
+        room = min(_BATCH_TOKENS, default_batch_tokens(self._models.source) // 2)
+        size = max(1, room // len(self._windows[0].query.token_ids))
+        for start in range(first, len(self._windows), size):
+            yield self._windows[start : start + size]
+
+    def _key(self) -> str:
+        """Return a hash of all that decides the scores."""
+        text = [(one.document, one.query.token_ids, one.query.targets) for one in self._windows]
+        told = [self._models.fingerprint, self._models.where, self._plan.digest, text]
+        return sha256(json.dumps(told).encode()).hexdigest()[:24]
+
+    def _result(self, scores: LayerScores) -> LayerSensitivity:
+        plan, num_tokens = self._plan, len(scores.window)
+        return LayerSensitivity(
+            method=plan.method,
+            kv_ratio=plan.kv_ratio,
+            plan_digest=plan.digest,
+            settings=self._settings,
+            window_tokens=_longest(self._windows),
+            num_windows=len(self._windows),
+            num_tokens=num_tokens,
+            device=self._models.where["device"],
+            dtype=str(self._models.source.dtype).removeprefix("torch."),
+            seconds=scores.seconds,
+            token_passes=num_tokens * num_passes(plan),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            layers=scores.effects(self._layers, len(plan.layers)),
+            text_digest=self._text_digest,
+        )
+
+    def _on_making(self, what: str, layer: int, total: int, done: float) -> None:
+        self._report(f"{plan_label(self._plan)}: {what}", layer, total, self._making_share * done)
+
+    def _report(self, stage: str, step: int, total: int, fraction: float) -> None:
+        if self._on_progress:
+            self._on_progress(JobProgress(stage, step, total, fraction))

@@ -1,0 +1,391 @@
+"""Whose plan is the best within a budget, and on which ground: one answer for all that ask.
+
+What was measured decides before what the search predicts, and of predictions the one that is
+closest to the model's quality: measured loss before the error of the attention's output, and that
+before WSE. Plans of different sizes compete: the best *within* the budget is asked for.
+
+* Figures are compared under the same conditions only, and small samples decide nothing. Of several
+  figures it is the one that most of the searched plans have; then accuracy on a text before others.
+* Of plans whose figures differ from the best by no more than two standard errors of their
+  difference, closeness to the source and then perplexity on the same text decide, where they part
+  them. What then is still equal is named beside the best; of equal figures it is the plan with the
+  smaller cache, then the first method.
+  A figure whose error is not known decides nothing.
+* Where only some of the plans were measured, the best of them is taken, with one exception: the
+  plan that the search predicts to be the best of all was not measured, and either it was chosen by
+  a fitness closer to quality, or both were judged by measured losses, which are of one scale, or
+  nothing but baselines (MHA, GQA, MQA) was measured, which says nothing of what was searched.
+  There the prediction decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite
+from typing import Any, Literal
+
+from qcqa.errors import BudgetError
+from qcqa.measure.comparable import (
+    CLEAR_STANDARD_ERRORS,
+    Conditions,
+    conditions_of,
+    is_of_text,
+    is_small,
+    paired_difference,
+    rows_under,
+    text_label,
+)
+from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.metric import DIFFERENCE, data_label, data_of, measurement_name, metric_of
+from qcqa.plan.plan import Measurement
+from qcqa.plan.terms import Fitness
+from qcqa.search.method_sets import BASELINES
+from qcqa.search.methods import METHODS
+from qcqa.search.result import SearchResult
+
+#: From what says most of a model's quality to what says least.
+_CLOSENESS: tuple[Fitness, ...] = ("loss", "output-error", "wse")
+
+#: Of figures that as many plans have, the first decides; those of tasks come after them.
+_TELLING = ("accuracy", "perplexity", "nll", "kl", "same_top")
+
+#: Of plans that a figure of a text does not part, the first of these that does decides: they
+#: differ less from token to token.
+_PARTING = ("kl", "perplexity")
+
+#: Relative difference below which two predicted errors are one and the same.
+_EQUAL = 1e-9
+
+_PREDICTIONS: Mapping[Fitness, str] = {
+    "loss": "predicted by what each layer alone was measured to lose on the calibration text",
+    "output-error": "predicted by the error of the attention's output on the calibration text",
+    "wse": "estimated by WSE alone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BestMethod:
+    """The method whose plan is the best within a budget, and what says so.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    by : {"measured", "loss", "output-error", "wse"}
+        What decided: a figure that was measured on the plans' models, or else the fitness of the
+        method's search.
+    metric : str or None
+        Name of the figure, where it was measured.
+    value : float or None
+        The figure.
+    data : str
+        On what it was measured, for people.
+    equals : tuple of str
+        Other methods whose plans are as good by it.
+    parted_by : str or None
+        Name of the figure that chose among plans which the first does not part.
+    parted_from : tuple of str
+        Methods whose plans are worse by that.
+    measured, unmeasured : tuple of str
+        Methods with a plan within the budget that have a figure to compare, and those without.
+    has_other_figures : bool
+        Whether something was measured, if only of other plans or on too little.
+    """
+
+    method: str
+    by: Literal["measured"] | Fitness
+    metric: str | None = None
+    value: float | None = None
+    data: str = ""
+    equals: tuple[str, ...] = ()
+    parted_by: str | None = None
+    parted_from: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    has_other_figures: bool = False
+
+    @property
+    def ground(self) -> str:
+        """What says that it is the best, for people."""
+        if self.metric is None or self.value is None:
+            return self._prediction()
+        label = metric_of(self.metric).label
+        parts = [f"measured {label} {_value_text(self.metric, self.value)} on {self.data}"]
+        if self.parted_by is not None:
+            by = metric_of(self.parted_by).label
+            parts.append(f"not clearly apart by it, but worse by {by}: {_labels(self.parted_from)}")
+        if self.equals:
+            parts.append(f"not clearly worse: {_labels(self.equals)}")
+        if self.unmeasured:
+            parts.append(f"not measured: {_labels(self.unmeasured)}")
+        return "; ".join(parts)
+
+    @property
+    def sentence(self) -> str:
+        """Whose plan it is, and why, for people."""
+        return f"Chosen: {_labels([self.method])} ({self.ground})."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value, with the sentence as ``why``."""
+        names = ("equals", "parted_from", "measured", "unmeasured")
+        lists = {name: list(getattr(self, name)) for name in names}
+        return asdict(self) | lists | {"why": self.sentence}
+
+    def _prediction(self) -> str:
+        assert self.by != "measured"
+        told = f"{_PREDICTIONS[self.by]}: "
+        if self.measured:
+            told += f"this plan was not measured, only {_labels(self.measured)}"
+        elif self.has_other_figures:
+            told += "no plan for this budget was measured on enough"
+        else:
+            told += "no plan was measured"
+        if self.equals:
+            told += f"; as good by it: {_labels(self.equals)}"
+        return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
+
+
+def best_method(
+    result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated] = ()
+) -> BestMethod:
+    """Return whose plan is the best within a budget, and on which ground.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    rows : iterable of Evaluated
+        What was measured of its plans.
+
+    Raises
+    ------
+    BudgetError
+        If no plan of any method fits.
+    """
+    plans = _plans_within(result, max_cached_heads)
+    predicted, *alike = _best_predicted(plans)
+    every = tuple(rows)
+    comparison = _comparison(plans, every)
+    if comparison is None:
+        return BestMethod(
+            predicted,
+            plans[predicted].fitness,
+            equals=tuple(alike),
+            unmeasured=tuple(plans),
+            has_other_figures=bool(every),
+        )
+    close = comparison.best(plans)
+    (best, *equals), parted_by = comparison.parted(close, plans)
+    measured = tuple(name for name in plans if name in comparison.figures)
+    unmeasured = tuple(name for name in plans if name not in comparison.figures)
+    if (
+        predicted in unmeasured
+        and plans[predicted].is_before(plans[best])
+        and (
+            plans[predicted].closeness < plans[best].closeness
+            or plans[predicted].fitness == plans[best].fitness == "loss"
+            or set(measured) <= set(BASELINES)
+        )
+    ):
+        return BestMethod(
+            predicted,
+            plans[predicted].fitness,
+            equals=tuple(alike),
+            measured=measured,
+            unmeasured=unmeasured,
+        )
+    return BestMethod(
+        best,
+        "measured",
+        metric=comparison.metric,
+        value=comparison.figures[best].value,
+        data=comparison.data,
+        equals=tuple(equals),
+        parted_by=parted_by,
+        parted_from=tuple(name for name in close if name not in (best, *equals)),
+        measured=measured,
+        unmeasured=unmeasured,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One method's plan within the budget, and what its search says of it."""
+
+    num_cached_heads: int
+    fitness: Fitness
+    error: float
+    merge: str
+
+    @property
+    def closeness(self) -> int:
+        """How close its fitness is to quality: the lower the closer."""
+        return _CLOSENESS.index(self.fitness)
+
+    def is_before(self, other: "_Plan") -> bool:
+        """Whether it is predicted to be better."""
+        if self.closeness != other.closeness:
+            return self.closeness < other.closeness
+        return self.error < other.error - _EQUAL * abs(other.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One figure of some of the plans, all under the same conditions."""
+
+    metric: str
+    conditions: Conditions
+    rows: Mapping[str, Evaluated]
+
+    @property
+    def figures(self) -> Mapping[str, Measurement]:
+        """The figure of each method's plan, where it rests on enough and its error is known."""
+        found = {name: row.figure(self.metric) for name, row in self.rows.items()}
+        return {name: one for name, one in found.items() if one is not None and _decides(one)}
+
+    @property
+    def data(self) -> str:
+        """On what it was measured, for people."""
+        if self.conditions.text:
+            return text_label(self.conditions.text)
+        return data_label(data_of(self.metric))
+
+    @property
+    def order(self) -> tuple[int, bool, int, int, int]:
+        """Smaller the better it serves: most searched plans, metric, most plans, samples."""
+        name = metric_of(self.metric).name
+        is_telling = is_of_text(self.metric) and name in _TELLING
+        place = _TELLING.index(name) if is_telling else len(_TELLING)
+        samples = min(figure.sample_count or 0 for figure in self.figures.values())
+        searched = len(set(self.figures) - set(BASELINES))
+        return -searched, len(self.figures) < 2, place, -len(self.figures), -samples
+
+    def best(self, plans: Mapping[str, _Plan]) -> list[str]:
+        """Return the best method, and then those that are not clearly worse."""
+        sign = 1 if metric_of(self.metric).higher_is_better else -1
+        own = [name for name in plans if name in self.figures]
+        first, *others = sorted(
+            own, key=lambda name: (-sign * self.figures[name].value, plans[name].num_cached_heads)
+        )
+        return [first, *(name for name in others if self._is_as_good(first, name))]
+
+    def parted(self, alike: list[str], plans: Mapping[str, _Plan]) -> tuple[list[str], str | None]:
+        """Return the best of plans that this figure does not part, and which other does."""
+        for name in _PARTING if is_of_text(self.metric) else ():
+            other = replace(self, metric=measurement_name(data_of(self.metric), name))
+            if set(alike) <= set(other.figures):
+                kept = other.best({method: plans[method] for method in alike})
+                if len(kept) < len(alike):
+                    return kept, other.metric
+        return alike, None
+
+    def _is_as_good(self, first: str, name: str) -> bool:
+        behind = paired_difference(self.rows[first], self.rows[name], self.metric)
+        if behind is None:
+            return False
+        return abs(behind.value) <= CLEAR_STANDARD_ERRORS * self._error(first, name, behind)
+
+    def _error(self, one: str, other: str, difference: Measurement) -> float:
+        """Return the standard error of a difference; without samples a cautious one."""
+        if difference.standard_error is not None:
+            return difference.standard_error
+        # All were compared with the source sample by sample: surer than the figures alone.
+        each = (
+            row.figure(self.metric + DIFFERENCE) or row.figure(self.metric)
+            for row in (self.rows[one], self.rows[other])
+        )
+        return hypot(*(figure.standard_error or 0.0 for figure in each if figure))
+
+
+def _plans_within(result: SearchResult, max_cached_heads: int) -> dict[str, _Plan]:
+    """Return the plan of every method that has one; searched methods before baselines.
+
+    Raises
+    ------
+    BudgetError
+        If none has.
+    """
+    if not result.fronts:
+        raise BudgetError(
+            "no plan of any method is there yet", remedy="wait for the search, or resume it"
+        )
+    plans = {}
+    for name in sorted(result.fronts, key=lambda name: (name in BASELINES, _place(name))):
+        front = result.fronts[name]
+        index = front.within(max_cached_heads)
+        if index is not None:
+            cost, error = int(front.cost[index]), float(front.error[index])
+            plans[name] = _Plan(cost, front.fitness, error, front.merge)
+    if not plans:
+        source = result.spec.num_cached_heads
+        smallest = min(int(front.cost[0]) for front in result.fronts.values())
+        raise BudgetError(
+            f"a budget of {max_cached_heads} cached heads "
+            f"(KV ratio {max_cached_heads / source:.4g})",
+            expected=f"at least {smallest} (KV ratio {smallest / source:.4g}): "
+            "one K and one V head a layer",
+        )
+    return plans
+
+
+def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
+    """Return the method that is predicted best and those that are as good, smaller caches first."""
+    equals = [
+        name for name in plans if not any(plan.is_before(plans[name]) for plan in plans.values())
+    ]
+    return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+
+
+def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
+    """Return the figure to decide by, or None where there is none."""
+    sizes = {name: plan.num_cached_heads for name, plan in plans.items()}
+    own = [row for row in rows if sizes.get(row.method) == row.num_cached_heads]
+    # Of several merges it is the method's own: the last counts.
+    own.sort(key=lambda row: row.merge == plans[row.method].merge)
+    names = dict.fromkeys(figure.metric for row in own for figure in row.measured)
+    found = [
+        comparison
+        for metric in names
+        if _is_of_quality(metric)
+        for conditions in conditions_of(own, metric)
+        if (comparison := _compared(own, metric, conditions)).figures
+    ]
+    return min(found, key=lambda comparison: comparison.order, default=None)
+
+
+def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Comparison:
+    """Return one figure of the plans, of those that have it."""
+    own = {
+        row.method: row
+        for row in rows_under(rows, metric, conditions)
+        if (figure := row.figure(metric)) and _decides(figure)
+    }
+    return _Comparison(metric, conditions, own)
+
+
+def _decides(figure: Measurement) -> bool:
+    """Return whether a figure says enough to choose by."""
+    is_known = isfinite(figure.value) and figure.standard_error is not None
+    return is_known and not is_small(figure)
+
+
+def _is_of_quality(metric: str) -> bool:
+    """Return whether a figure is one of quality, of which it is known what is better."""
+    told = metric_of(metric)
+    is_quality = is_of_text(metric) or (told.is_share and not told.name.endswith(DIFFERENCE))
+    return is_quality and told.higher_is_better is not None
+
+
+def _place(method: str) -> int:
+    names = list(METHODS)
+    return names.index(method) if method in names else len(names)
+
+
+def _labels(names: Iterable[str]) -> str:
+    return ", ".join(METHODS[name].label if name in METHODS else name for name in names)
+
+
+def _value_text(metric: str, value: float) -> str:
+    told = metric_of(metric)
+    return f"{100 * value:.1f} %" if told.is_share else f"{value:.4g} {told.unit}".strip()

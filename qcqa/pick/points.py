@@ -1,0 +1,108 @@
+"""Which plans of a search are measured: points, each the best plan of a method for a budget."""
+
+from collections.abc import Iterable
+
+from qcqa.pick.plan import plan_of_result
+from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.plan import GroupingPlan
+from qcqa.search.result import SearchResult
+
+#: Methods and budgets in cached heads: K heads plus V heads over all layers.
+Points = tuple[tuple[str, int], ...]
+
+
+def points_at(
+    result: SearchResult, max_cached_heads: int, *, methods: Iterable[str] | None = None
+) -> Points:
+    """Return the methods that have a plan within a budget; not MHA, which is the source.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    methods : iterable of str, optional
+        Only these; all that were searched by default.
+
+    Raises
+    ------
+    BudgetError
+        If one of ``methods`` was not searched.
+    """
+    wanted = result.fronts if methods is None else methods
+    return tuple(
+        (method, max_cached_heads)
+        for method in wanted
+        if method != "mha" and result.front(method).within(max_cached_heads) is not None
+    )
+
+
+def points_along(
+    result: SearchResult, kv_ratios: Iterable[float], *, methods: Iterable[str] | None = None
+) -> Points:
+    """Return the methods' points at every budget; the same plan of a method comes once.
+
+    Its budget is then the smallest of those that it is the best for.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    kv_ratios : iterable of float
+        Budgets as shares of the source's cache.
+    methods : iterable of str, optional
+        Only these; all that were searched by default.
+
+    Raises
+    ------
+    BudgetError
+        If a ratio is out of range, or one of ``methods`` was not searched.
+    """
+    only = None if methods is None else tuple(methods)
+    points = {
+        (method, result.front(method).within(heads)): (method, heads)
+        for ratio in sorted(set(kv_ratios), reverse=True)
+        for heads in [heads_within_ratio(result.spec, ratio)]
+        for method, _ in points_at(result, heads, methods=only)
+    }
+    return tuple(sorted(points.values(), key=lambda point: -point[1]))
+
+
+def points_to_compare(result: SearchResult, max_cached_heads: int, recommended: str) -> Points:
+    """Return the method to recommend within a budget, and GQA: what is worth seeing side by side.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    max_cached_heads : int
+        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    recommended : str
+        The method; see :func:`~qcqa.pick.best.best_method`.
+    """
+    methods = dict.fromkeys((recommended, "gqa"))
+    known = [method for method in methods if method in result.fronts]
+    return points_at(result, max_cached_heads, methods=known)
+
+
+def plans_of_points(result: SearchResult, points: Points) -> list[GroupingPlan]:
+    """Return the plans of points, each once, from the largest cache down; none for MHA.
+
+    Parameters
+    ----------
+    result : SearchResult
+        Fronts of the methods.
+    points : tuple of (str, int)
+        See above.
+
+    Raises
+    ------
+    BudgetError
+        If a method was not searched, or has no plan within its budget.
+    """
+    plans = [
+        plan_of_result(result, heads, method=method) for method, heads in points if method != "mha"
+    ]
+    unique = {(plan.method, plan.digest): plan for plan in plans}
+    return sorted(unique.values(), key=lambda plan: (-plan.kv_ratio, plan.predicted.wse))

@@ -1,0 +1,125 @@
+"""The inverse of a budget: what fits on a GPU, with the source's KV cache and with a plan's.
+
+Memory = weights + KV cache + a reserve. The reserve is what serving engines leave free, a tenth by
+default: vLLM's ``gpu_memory_utilization`` was 0.9 for years and is 0.92 in newer releases. Within
+the rest an engine keeps its activations, too, so that the numbers are upper limits; what two of
+them differ by does not depend on that.
+"""
+
+from dataclasses import dataclass
+
+from qcqa.errors import BudgetError, SettingsError
+from qcqa.model.spec import DTYPE_BYTES, ModelSpec
+from qcqa.plan.budget import GIB, CacheLoad
+
+#: Bytes per weight. Quantized formats keep scales beside the weights, a few percent more.
+WEIGHT_BYTES: dict[str, float] = {**DTYPE_BYTES, "int4": 0.5}
+
+#: Share of the memory that weights and KV cache may take.
+UTILIZATION = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A GPU and the model on it.
+
+    Parameters
+    ----------
+    memory_gib : float
+        Memory of the GPU.
+    num_parameters : int
+        Weights of the source model.
+    weight_dtype : str
+        Type in which they are served, one of :data:`WEIGHT_BYTES`.
+    utilization : float
+        Share of the memory that weights and KV cache may take.
+
+    Raises
+    ------
+    BudgetError
+        If a number is out of range.
+    SettingsError
+        If the type is none of those known.
+    """
+
+    memory_gib: float
+    num_parameters: int
+    weight_dtype: str
+    utilization: float = UTILIZATION
+
+    def __post_init__(self) -> None:
+        if not self.memory_gib > 0:
+            raise BudgetError(f"{self.memory_gib:g} GiB of memory", expected="a size above 0")
+        if self.num_parameters < 1:
+            raise BudgetError(f"{self.num_parameters} parameters", expected="at least 1")
+        if not 0 < self.utilization <= 1:
+            raise BudgetError(
+                f"utilization {self.utilization:g}", expected="a share above 0 and at most 1"
+            )
+        if self.weight_dtype not in WEIGHT_BYTES:
+            raise SettingsError(
+                f"dtype {self.weight_dtype!r} of weights",
+                expected=f"one of {', '.join(WEIGHT_BYTES)}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a GPU has room for.
+
+    Parameters
+    ----------
+    num_cached_heads : int
+        K heads plus V heads over all layers.
+    weight_bytes : int
+        Of the model's weights.
+    cache_bytes : int
+        What is left for the KV cache; 0 where the weights alone do not fit.
+    longest_context_tokens : int
+        Of each sequence, at the load's batch.
+    largest_batch : int
+        Sequences at the load's context.
+    """
+
+    num_cached_heads: int
+    weight_bytes: int
+    cache_bytes: int
+    longest_context_tokens: int
+    largest_batch: int
+
+
+def capacity_of(
+    spec: ModelSpec, server: Server, load: CacheLoad, *, num_cached_heads: int | None = None
+) -> Capacity:
+    """Return how long contexts and how large batches may get.
+
+    A plan's model has fewer K and V weights as well: each head that is not cached is not stored.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The source model.
+    server : Server
+        The GPU, and the source's weights.
+    load : CacheLoad
+        Batch for the longest context, context for the largest batch, and type of the cache.
+    num_cached_heads : int, optional
+        K heads plus V heads of the plan over all layers; the source's own by default.
+    """
+    heads = spec.num_cached_heads if num_cached_heads is None else num_cached_heads
+    weights = weight_bytes(spec, server, heads)
+    room = max(0, int(server.memory_gib * GIB * server.utilization) - weights)
+    per_token = spec.kv_bytes_per_token(num_cached_heads=heads, dtype=load.dtype)
+    return Capacity(
+        num_cached_heads=heads,
+        weight_bytes=weights,
+        cache_bytes=room,
+        longest_context_tokens=room // (per_token * load.batch_size),
+        largest_batch=room // (per_token * load.context_tokens),
+    )
+
+
+def weight_bytes(spec: ModelSpec, server: Server, num_cached_heads: int) -> int:
+    """Return the bytes of the weights when so many K and V heads are kept."""
+    saved = (spec.num_cached_heads - num_cached_heads) * spec.weights_per_head
+    return int((server.num_parameters - saved) * WEIGHT_BYTES[server.weight_dtype])

@@ -1,0 +1,224 @@
+"""The plan as a file: versioned JSON with a schema that is checked on the way in."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qcqa.errors import PlanError, QCQAError
+from qcqa.files import write_text_atomically
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import CalibrationText, GroupingPlan, Measurement, Prediction
+from qcqa.plan.terms import Fitness, Merge
+from qcqa.user_path import existing_file
+
+FORMAT = "qcqa-plan"
+VERSION = 1
+
+Head = int
+Groups = list[list[Head]]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """The source model: where it is, its geometry, and the fingerprint of its K/V weights."""
+
+    source: str
+    revision: str | None
+    model_type: str
+    num_layers: int = Field(ge=1)
+    num_query_heads: int = Field(ge=1)
+    num_kv_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=1)
+    hidden_size: int = Field(ge=1)
+    has_kv_bias: bool
+    dtype: str
+    fingerprint: str
+
+
+class LayerSection(_Section):
+    """Groups of head numbers of one layer's keys and values."""
+
+    key: Groups
+    value: Groups
+
+
+class PredictedSection(_Section):
+    """What the search says of the plan, without running the model."""
+
+    wse: float = Field(ge=0)
+    relative_wse: float = Field(ge=0)
+    wse_lower_bound: float | None = None
+    fitness: Fitness = "wse"
+    error: float | None = Field(default=None, ge=0)
+    relative_error: float | None = Field(default=None, ge=0)
+    error_lower_bound: float | None = None
+
+
+class MeasuredSection(_Section):
+    """One measured figure."""
+
+    metric: str
+    value: float
+    standard_error: float | None = None
+    sample_count: int | None = Field(default=None, ge=1)
+
+
+class CalibrationSection(_Section):
+    """The text on which merge and refit rest, and a hash of the tokens that were read of it."""
+
+    text: str
+    digest: str
+    num_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1)
+
+
+class PlanFile(_Section):
+    """A plan of QCQA Explorer: which attention heads share one key/value head, layer by layer."""
+
+    format: Literal["qcqa-plan"]
+    version: Literal[1]
+    model: ModelSection
+    method: str
+    merge: Merge
+    refit: bool = False
+    calibration: CalibrationSection | None = None
+    layers: list[LayerSection]
+    kv_ratio: float = Field(gt=0, le=1)
+    kv_bytes_per_token: int = Field(ge=1)
+    predicted: PredictedSection
+    measured: list[MeasuredSection]
+    provenance: dict[str, Any]
+
+
+def plan_to_json(plan: GroupingPlan) -> dict[str, Any]:
+    """Return the plan as the JSON value of its file."""
+    return PlanFile(
+        format="qcqa-plan",
+        version=1,
+        model=ModelSection(**asdict(plan.model), fingerprint=plan.fingerprint),
+        method=plan.method,
+        merge=plan.merge,
+        refit=plan.refit,
+        calibration=(CalibrationSection(**asdict(plan.calibration)) if plan.calibration else None),
+        layers=[
+            LayerSection(key=_groups(layer.key), value=_groups(layer.value))
+            for layer in plan.layers
+        ],
+        kv_ratio=plan.kv_ratio,
+        kv_bytes_per_token=plan.kv_bytes_per_token,
+        predicted=PredictedSection(**asdict(plan.predicted)),
+        measured=[MeasuredSection(**asdict(measurement)) for measurement in plan.measured],
+        provenance=dict(plan.provenance),
+    ).model_dump(mode="json")
+
+
+def plan_text(plan: GroupingPlan) -> str:
+    """Return the content of the plan's file."""
+    return json.dumps(plan_to_json(plan), indent=2) + "\n"
+
+
+def save_plan(plan: GroupingPlan, path: Path) -> None:
+    """Write the plan's file, atomically."""
+    write_text_atomically(path, plan_text(plan))
+
+
+def load_plan(path: Path) -> GroupingPlan:
+    """Read a plan's file.
+
+    Raises
+    ------
+    PlanError
+        If the file is missing, is not JSON, or does not fit the schema or its own model.
+    """
+    path = existing_file(path, expected="a plan.json", refusal=PlanError)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise PlanError(f"{path} is not JSON ({error})", expected="a plan.json") from error
+    return plan_from_json(content, name=str(path))
+
+
+def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
+    """Return the plan that a file's JSON value describes.
+
+    Raises
+    ------
+    PlanError
+        If it does not fit the schema or its own model.
+    """
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise PlanError(f"{name} is no plan", expected=f'"format": "{FORMAT}"')
+    if content.get("version") != VERSION:
+        raise PlanError(
+            f"{name} has version {content.get('version')!r}",
+            expected=f"version {VERSION}",
+            remedy="open it with the release of QCQA Explorer that wrote it",
+        )
+    try:
+        file = PlanFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PlanError(f"{name}: {where}: {first['msg']}") from error
+    geometry = file.model.model_dump(exclude={"fingerprint"})
+    num_heads = file.model.num_kv_heads
+    try:
+        plan = GroupingPlan(
+            model=ModelSpec(**geometry),
+            fingerprint=file.model.fingerprint,
+            method=file.method,
+            merge=file.merge,
+            refit=file.refit,
+            calibration=(
+                CalibrationText(**file.calibration.model_dump()) if file.calibration else None
+            ),
+            layers=tuple(
+                LayerGrouping(
+                    key=Grouping.from_groups(layer.key, num_heads),
+                    value=Grouping.from_groups(layer.value, num_heads),
+                )
+                for layer in file.layers
+            ),
+            predicted=Prediction(**file.predicted.model_dump()),
+            measured=tuple(Measurement(**entry.model_dump()) for entry in file.measured),
+            provenance=file.provenance,
+        )
+    except QCQAError as error:
+        raise PlanError(f"{name}: {error.found}", expected=error.expected) from error
+    if plan.refit and plan.calibration is None:
+        raise PlanError(
+            f"{name} asks for a refit and names no calibration text",
+            remedy="search again with --calibration FILE",
+        )
+    if abs(plan.kv_ratio - file.kv_ratio) > 1e-9 or (
+        plan.kv_bytes_per_token != file.kv_bytes_per_token
+    ):
+        raise PlanError(
+            f"{name} promises a KV ratio of {file.kv_ratio:g} "
+            f"and {file.kv_bytes_per_token} bytes per token",
+            expected=f"{plan.kv_ratio:g} and {plan.kv_bytes_per_token}, as its groups cost",
+        )
+    return plan
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a plan's file; ``qcqa/plan/plan.schema.json`` ships it."""
+    schema = PlanFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _groups(grouping: Grouping) -> Groups:
+    return [list(group) for group in grouping.groups]
+
+
+if __name__ == "__main__":
+    print(json.dumps(plan_schema(), indent=2))

@@ -1,0 +1,195 @@
+"""A plan: which heads share in every layer, what that costs, and where it came from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from qcqa.errors import PlanError
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.grouping import LayerGrouping
+from qcqa.plan.terms import Fitness, Merge
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured figure of a plan's model.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric, with its data set.
+    value : float
+        The figure.
+    standard_error : float or None
+        Of the value, where it is known.
+    sample_count : int or None
+        Samples it was measured on.
+    """
+
+    metric: str
+    value: float
+    standard_error: float | None = None
+    sample_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a search says of a plan without running the model.
+
+    Parameters
+    ----------
+    wse : float
+        Weight-sharing error, summed over layers.
+    relative_wse : float
+        ``wse`` over the squared norm of all K and V weights.
+    wse_lower_bound : float or None
+        No plan of this cost has a smaller WSE, where the bound was computed.
+    fitness : Fitness
+        What the search minimised.
+    error : float or None
+        The plan's error by that fitness, summed over layers, where it is another than WSE.
+    relative_error : float or None
+        ``error`` over the error that stands for losing all, where the fitness has one.
+    error_lower_bound : float or None
+        No plan of this cost has a smaller ``error``, where the bound was computed.
+    """
+
+    wse: float
+    relative_wse: float
+    wse_lower_bound: float | None = None
+    fitness: Fitness = "wse"
+    error: float | None = None
+    relative_error: float | None = None
+    error_lower_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationText:
+    """On which text a plan's merge and refit rest.
+
+    Parameters
+    ----------
+    text : str
+        Path of the file, or ``demo``.
+    digest : str
+        Hash of the model's tokens of it that were read.
+    num_tokens, max_tokens : int
+        How many they were, and how many they might have been.
+    """
+
+    text: str
+    digest: str
+    num_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingPlan:
+    """A layer grouping for every layer of one model.
+
+    Parameters
+    ----------
+    model : ModelSpec
+        The source model.
+    fingerprint : str
+        Hash of a sample of the source's K and V weights.
+    method : str
+        Method that found the plan.
+    merge : Merge
+        How the shared head of a group is computed.
+    layers : tuple of LayerGrouping
+        ``L`` of them.
+    predicted : Prediction
+        What the search says of it.
+    measured : tuple of Measurement
+        What was measured on it.
+    provenance : mapping
+        Settings, seed, versions and run: plain JSON values.
+    refit : bool
+        Whether a conversion refits the merged attention on calibration text.
+    calibration : CalibrationText or None
+        That text; without it ``svd`` looks at the weights alone.
+
+    Raises
+    ------
+    PlanError
+        If the layers do not fit the model's geometry.
+    """
+
+    model: ModelSpec
+    fingerprint: str
+    method: str
+    merge: Merge
+    layers: tuple[LayerGrouping, ...]
+    predicted: Prediction
+    measured: tuple[Measurement, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    refit: bool = False
+    calibration: CalibrationText | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.layers) != self.model.num_layers:
+            raise PlanError(
+                f"{len(self.layers)} layers in the plan",
+                expected=f"{self.model.num_layers}, as {self.model.source} has",
+            )
+        for number, layer in enumerate(self.layers):
+            if layer.key.num_heads != self.model.num_kv_heads:
+                raise PlanError(
+                    f"{layer.key.num_heads} heads in layer {number} of the plan",
+                    expected=f"{self.model.num_kv_heads}, as {self.model.source} has",
+                )
+
+    @property
+    def num_cached_heads(self) -> int:
+        """Shared K heads plus shared V heads, over all layers."""
+        return sum(layer.num_cached_heads for layer in self.layers)
+
+    @property
+    def kv_ratio(self) -> float:
+        """KV-cache bytes over those of the source."""
+        return self.num_cached_heads / self.model.num_cached_heads
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of the cache per token of one sequence, in the source's dtype."""
+        return self.model.kv_bytes_per_token(num_cached_heads=self.num_cached_heads)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what decides the model that the plan makes: weights, groups, merge and refit."""
+        layers = [(layer.key.labels, layer.value.labels) for layer in self.layers]
+        told: list[Any] = [self.fingerprint, self.merge, layers]
+        if self.calibration is not None:
+            told += [self.refit, self.calibration.digest]
+        content = json.dumps(told)
+        return sha256(content.encode()).hexdigest()[:24]
+
+    def require_model(self, spec: ModelSpec, fingerprint: str) -> None:
+        """Raise unless the plan was made for this model.
+
+        Raises
+        ------
+        PlanError
+            If geometry or weights are another model's.
+        """
+        for name in (
+            "model_type", "num_layers", "num_query_heads", "num_kv_heads", "head_dim",
+            "hidden_size", "has_kv_bias",
+        ):  # fmt: skip
+            here, there = getattr(spec, name), getattr(self.model, name)
+            if here != there:
+                raise PlanError(
+                    f"a plan for {self.model.source} with {name} {there}",
+                    expected=f"{name} {here}, as {spec.source} has",
+                    remedy="search a plan for this model",
+                )
+        if fingerprint != self.fingerprint:
+            raise PlanError(
+                f"a plan for {self.model.source} whose K/V weights have the fingerprint "
+                f"{self.fingerprint}",
+                expected=f"{fingerprint}, as {spec.source} has",
+                remedy="search a plan for these weights",
+            )

@@ -1,0 +1,1 @@
+"""The ways in which a cache is made smaller: a room each."""

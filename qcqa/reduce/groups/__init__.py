@@ -1,0 +1,1 @@
+"""Heads that share one head: what that loses by the weights, and the merges that make it."""

@@ -1,0 +1,165 @@
+"""What a search is asked where a calibration text counts beside the weights."""
+
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from qcqa.model.opening import open_checkpoint
+from qcqa.model.source_model import load_float32
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import CalibrationText, GroupingPlan, Prediction
+from qcqa.plan.terms import Kind
+from qcqa.progress import OnLayer
+from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
+from qcqa.reduce.groups.subspace.objective import SubspaceObjective
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.problem import Problem, wse_problem
+from qcqa.text.batches import make_batches
+from qcqa.text.calibrate import calibrate_model, save_grams
+from qcqa.text.calibration_folder import CalibrationFolder
+from qcqa.text.known_rises import KnownRises
+from qcqa.text.merged import BATCH_TOKENS, merged_model
+from qcqa.text.refit import RefitSettings
+from qcqa.text.rises import RiseMeter
+
+#: A plan is fitted for longer: here layers are only ranked, hundreds of times.
+_SHORT_REFIT = RefitSettings(steps=40)
+
+
+class CalibratedModel:
+    """A model and its calibration text, for a search.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    text : str
+        See :func:`~qcqa.text.calibrate.calibrate_model`.
+    folder : Path
+        Where the calibration is kept, and found again.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    device : str
+        Where the model runs: ``auto``, ``cpu``, ``cuda`` …
+    """
+
+    def __init__(
+        self,
+        model: str,
+        text: str,
+        folder: Path,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+    ):
+        self._model = model
+        self._text = text
+        self._folder = folder
+        self._revision = revision
+        self._device = device
+        self._read: CalibrationText | None = None
+
+    def read(self, on_layer: OnLayer | None = None) -> CalibrationText:
+        """Read the text unless that was done before; return which it was.
+
+        Parameters
+        ----------
+        on_layer : callable, optional
+            Called after each calibrated layer.
+
+        Raises
+        ------
+        QCQAError
+            If the model or the text cannot be used.
+        """
+        if self._read is None:
+            self._read = calibrate_model(
+                self._model,
+                self._text,
+                self._folder,
+                revision=self._revision,
+                device=self._device,
+                on_layer=on_layer,
+            )
+        return self._read
+
+    def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
+        """Return the problem that settings ask for, judged by ``output-error`` or ``loss``.
+
+        Raises
+        ------
+        QCQAError
+            If the model or the text cannot be used.
+        """
+        text = self.read()
+        kept = CalibrationFolder(self._folder)
+        mark = kept.mark()
+
+        def objective(layer: int, kind: Kind) -> SubspaceObjective:
+            # Calibrations of conversions, and of older releases, come without.
+            if not are_grams_of(kept.grams(layer), mark):
+                save_grams(self._source, layer, kept)
+            return stored_objective(kept.grams(layer), kind)
+
+        by_weights, rescore = wse_problem(grams), None
+        if settings.judged_by == "loss":
+            rescore = RiseMeter(
+                self._source,
+                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
+                _MergeLayer(self._source, grams, settings, kept, text),
+                _SHORT_REFIT if settings.refit else None,
+                KnownRises(self._folder / _rises_file(settings, text)),
+            )
+        return Problem(
+            grams=grams,
+            make_objective=by_weights.make_objective if settings.fitness == "wse" else objective,
+            fitness=settings.judged_by,
+            rescore=rescore,
+        )
+
+    @cached_property
+    def _source(self) -> PreTrainedModel:
+        checkpoint = open_checkpoint(self._model, revision=self._revision)
+        return load_float32(checkpoint, self._device)
+
+
+def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:
+    """Return a name that tells how rises were measured."""
+    refit = "-refit" if settings.refit else ""
+    return f"rises-{settings.merge}{refit}-{text.digest}.jsonl"
+
+
+class _MergeLayer:
+    """Converts one layer of a model and leaves the others."""
+
+    def __init__(
+        self,
+        source: PreTrainedModel,
+        grams: ModelGrams,
+        settings: SearchSettings,
+        calibration: CalibrationFolder,
+        text: CalibrationText,
+    ):
+        self._source = source
+        self._grams = grams
+        self._settings = settings
+        self._calibration = calibration
+        self._text = text
+
+    def __call__(self, layer: int, grouping: LayerGrouping) -> PreTrainedModel:
+        spec = self._grams.spec
+        alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
+        layers = [alone] * spec.num_layers
+        layers[layer] = grouping
+        plan = GroupingPlan(
+            model=spec,
+            fingerprint=self._grams.fingerprint,
+            method="",
+            merge=self._settings.merge,
+            layers=tuple(layers),
+            predicted=Prediction(wse=0.0, relative_wse=0.0),
+            calibration=self._text,
+        )
+        return merged_model(self._source, plan, self._calibration)

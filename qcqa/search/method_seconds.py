@@ -1,0 +1,163 @@
+"""What each part of a search takes, by the geometry of a model and the settings.
+
+By weights alone these are the timings of :mod:`qcqa.search.strategy.cost`, spread over the
+processes. What the model itself is run for, to measure losses on a calibration text, is counted in
+floating-point operations; there only the order of magnitude is known.
+"""
+
+import os
+from math import comb
+
+from qcqa.model.spec import ModelSpec
+from qcqa.search.methods import METHODS
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.cost import (
+    arbitrary_seconds,
+    choice_seconds,
+    equal_seconds,
+    exact_seconds,
+    optimal_seconds,
+)
+from qcqa.search.strategy.encodings import divisors
+from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
+from qcqa.search.strategy.rescoring import most_measured
+
+#: Processes are spawned, and import what stage 1 needs.
+_SPAWN_SECONDS = 2.0
+#: Of a model, on one core; more cores help less than they should.
+_MODEL_OPERATIONS_PER_SECOND, _CORE_POWER = 4e10, 0.8
+#: Of the eigenvalues of Grams of subspaces, for each cube of their size.
+_EIGEN_OPERATIONS, _EIGEN_OPERATIONS_PER_SECOND = 10.0, 1e10
+#: As :mod:`qcqa.text` and :mod:`qcqa.search.calibrated_model` have them; they load torch.
+CALIBRATION_TOKENS, REFIT_STEPS, REFIT_TOKENS, _MEASURED_SHARE = 32768, 40, 1024, 0.25
+
+
+def calibration_seconds(spec: ModelSpec, num_weights: int) -> float:
+    """Return what reading the calibration text takes, with the moments of the layers' inputs."""
+    moments = 2.0 * spec.num_layers * CALIBRATION_TOKENS * spec.hidden_size**2
+    return (2 * num_weights * CALIBRATION_TOKENS + moments) / model_speed()
+
+
+def method_seconds(
+    name: str,
+    spec: ModelSpec,
+    settings: SearchSettings,
+    *,
+    layer_weights: int,
+    other_weights: int,
+) -> float:
+    """Return what a method takes, by whatever error it searches.
+
+    Parameters
+    ----------
+    name : str
+        Any method; those that need no search only take time where their plans are measured.
+    spec : ModelSpec
+        Geometry of the model.
+    settings : SearchSettings
+        As the method has them.
+    layer_weights, other_weights : int
+        Weights in the model's layers, and beside them.
+    """
+    measured = 0.0
+    if settings.judged_by == "loss":
+        operations = _rise_operations(spec, settings, layer_weights, other_weights)
+        groupings = _measured_groupings(name, spec)
+        measured = _num_slots(spec, settings) * groupings * operations / model_speed()
+    if not METHODS[name].needs_search:
+        return measured
+    # What telling other errors takes is counted by itself.
+    seconds = weights_seconds(name, spec, settings.model_copy(update={"fitness": "wse"}))
+    if settings.fitness != "wse":
+        seconds += objective_seconds(spec, settings)
+    return seconds + measured
+
+
+def _measured_groupings(name: str, spec: ModelSpec) -> int:
+    """Return how many groupings of a slot a method measures at most."""
+    if name in ("mha", "mqa"):
+        # The source's own heads lose nothing, and MQA's only grouping is among GQA's.
+        return 0
+    most = most_measured(spec.num_kv_heads)
+    if name == "gqa" or name.startswith("qcqa-ec"):
+        return min(most, len(divisors(spec.num_kv_heads)) - 1)
+    return most
+
+
+def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> float:
+    """Return what a searched method takes by the Grams of weights alone.
+
+    Parameters
+    ----------
+    name : str
+        A method that needs a search.
+    spec : ModelSpec
+        Geometry of the model.
+    settings : SearchSettings
+        As the method has them.
+    """
+    slots = _num_slots(spec, settings)
+    if name.startswith("qcqa-ac"):
+        per_slot, after = arbitrary_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
+    elif name.startswith("qcqa-ec"):
+        per_slot, after = equal_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
+    else:
+        per_slot, after = optimal_seconds(spec.num_kv_heads, settings), 0.0
+    workers = min(settings.workers or os.cpu_count() or 1, slots)
+    together = per_slot * slots
+    if workers > 1 and together >= WORTH_PROCESSES_SECONDS:
+        together = together / workers + _SPAWN_SECONDS
+    return together + after
+
+
+def wse_bound_seconds(spec: ModelSpec) -> float:
+    """Return what the lower bound of the WSE takes."""
+    if spec.num_kv_heads <= EXACT_HEADS:
+        return spec.num_layers * exact_seconds(spec.num_kv_heads)
+    # Eigenvalues of one Gram per layer: nothing beside the rest.
+    return 0.0
+
+
+def objective_seconds(spec: ModelSpec, settings: SearchSettings) -> float:
+    """Return what the errors of heads that share a subspace take."""
+    width = spec.num_kv_heads * spec.head_dim
+    operations = 4.0 * width * spec.hidden_size**2 + 2.0 * width**2 * spec.hidden_size
+    products = spec.num_layers * operations / model_speed()
+    return products + _num_slots(spec, settings) * _eigen_seconds(spec)
+
+
+def _num_slots(spec: ModelSpec, settings: SearchSettings) -> int:
+    """Return how many groupings are searched: of a layer one, or of K and V one each."""
+    return spec.num_layers * (2 if settings.apart else 1)
+
+
+def model_speed() -> float:
+    """Return the operations per second of a model that runs in float32 on all cores."""
+    return _MODEL_OPERATIONS_PER_SECOND * _cores()
+
+
+def _cores() -> float:
+    """Return how many times as fast as one core all of them are."""
+    return float((os.cpu_count() or 1) ** _CORE_POWER)
+
+
+def _eigen_seconds(spec: ModelSpec) -> float:
+    """Return what the errors of a slot's groups take, whose heads share a subspace."""
+    heads = spec.num_kv_heads
+    if heads <= EXACT_HEADS:
+        cubes = sum(comb(heads, size) * size**3 for size in range(1, heads + 1))
+    else:
+        # Three groupings of every count, in even groups.
+        cubes = 3 * sum(heads**3 // count**2 for count in range(1, heads + 1))
+    operations = _EIGEN_OPERATIONS * cubes * spec.head_dim**3
+    return operations / (_EIGEN_OPERATIONS_PER_SECOND * _cores())
+
+
+def _rise_operations(
+    spec: ModelSpec, settings: SearchSettings, layer_weights: int, other_weights: int
+) -> float:
+    """Return what measuring one grouping takes: a refit of its layer, then all layers above it."""
+    fitted = 6.0 * layer_weights / spec.num_layers * REFIT_STEPS * REFIT_TOKENS
+    measured = 2.0 * CALIBRATION_TOKENS * _MEASURED_SHARE * (layer_weights / 2 + other_weights)
+    return (fitted if settings.refit else 0.0) + measured

@@ -1,0 +1,60 @@
+"""Blocks of neighbouring heads, alike in every layer and for keys and values: the baselines."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from qcqa.plan.grouping import Grouping
+from qcqa.search.front import Front
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.fronts import front_of
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.progress import OnProgress, Progress
+from qcqa.search.strategy.rescoring import MEASURING, measured
+from qcqa.search.strategy.slots import Slot, SlotCandidates
+
+#: The baselines group keys and values alike, as those who use them do.
+TOGETHER = MappingProxyType({"apart": False})
+
+
+def block_front(
+    method: str,
+    problem: Problem,
+    settings: SearchSettings,
+    group_counts: Sequence[int],
+    on_progress: OnProgress,
+) -> Front:
+    """Return the front of plans that cut every layer into as many blocks of neighbours.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    problem : Problem
+        The model, and what sharing costs.
+    settings : SearchSettings
+        Say how the heads of a group are merged.
+    group_counts : sequence of int
+        Divisors of the number of heads, one plan each.
+    on_progress : callable
+        Called after each layer that was measured.
+    """
+    num_heads, num_layers = problem.spec.num_kv_heads, problem.spec.num_layers
+    blocks = [Grouping.contiguous(num_heads, count).labels for count in group_counts]
+    labels = np.array(blocks)  # (C, H)
+    layers = []
+    for layer in range(num_layers):
+        layers.append(_judged(problem, Slot(layer), labels))
+        if problem.rescore is not None:
+            done = len(layers)
+            on_progress(Progress(MEASURING, done, num_layers, done / num_layers, layer=layer))
+    choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
+    return front_of(method, layers, choices, settings)
+
+
+def _judged(problem: Problem, slot: Slot, labels: np.ndarray) -> SlotCandidates:
+    if problem.rescore is not None:
+        unjudged = SlotCandidates(slot, labels, np.zeros(len(labels)), total=None)
+        return measured(unjudged, problem.rescore)
+    return SlotCandidates.judged(slot, problem.objective(slot), labels)

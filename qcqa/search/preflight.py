@@ -1,0 +1,148 @@
+"""All that can be said of a search before it starts: the model, time, memory and disk."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcqa.files import free_bytes
+from qcqa.model.inspect import ModelReport
+from qcqa.model.language_head import require_head
+from qcqa.search.estimate import TimeEstimate, estimate_time
+from qcqa.search.method_seconds import CALIBRATION_TOKENS
+from qcqa.search.method_sets import with_baselines
+from qcqa.search.methods import METHODS, wants_calibration
+from qcqa.search.strategy.config import SearchSettings
+
+#: A process that searches, each of those that it spawns, and one with torch and transformers.
+_PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20
+#: Layers whose K/V weights are in memory at a time, in float32.
+_LAYERS_AT_ONCE = 2
+#: Fronts, Grams and progress.
+_SMALL_FILES_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """A search that may start.
+
+    Parameters
+    ----------
+    model : ModelReport
+        What is searched.
+    time : TimeEstimate
+        How long it will take.
+    memory_bytes : int
+        Peak memory of all its processes, about.
+    disk_bytes : int
+        What its run directory will hold, about.
+    warnings : tuple of str
+        What will probably go wrong, a sentence each.
+    """
+
+    model: ModelReport
+    time: TimeEstimate
+    memory_bytes: int
+    disk_bytes: int
+    warnings: tuple[str, ...]
+
+
+def preflight(
+    model: ModelReport,
+    *,
+    methods: Sequence[str],
+    settings: SearchSettings,
+    folder: Path | None = None,
+) -> Preflight:
+    """Say what a search takes before it starts; reads and loads nothing.
+
+    Parameters
+    ----------
+    model : ModelReport
+        What :func:`~qcqa.model.inspect.inspect_model` said of the model.
+    methods, settings
+        Of the search.
+    folder : Path, optional
+        Where its run directory will be, to see whether it has room there.
+
+    Raises
+    ------
+    SettingsError
+        If a method is unknown.
+    UnsupportedModelError
+        If the search needs a language model, and this is none.
+    """
+    # In the order in which they are searched.
+    searched = [name for name in with_baselines(methods) if METHODS[name].needs_search]
+    with_text = wants_calibration(searched, settings)
+    if with_text:
+        require_head(model.missing_head, model.spec.source)
+    memory = _memory_bytes(model, settings, with_text=with_text)
+    disk = _disk_bytes(model, with_text=with_text)
+    return Preflight(
+        model=model,
+        time=estimate_time(model, methods=searched, settings=settings),
+        memory_bytes=memory,
+        disk_bytes=disk,
+        warnings=tuple(_warnings(model, memory, disk, folder)),
+    )
+
+
+def _memory_bytes(model: ModelReport, settings: SearchSettings, *, with_text: bool) -> int:
+    spec = model.spec
+    layer = 2 * spec.num_kv_heads * spec.weights_per_head * 4
+    reading = _PROCESS_BYTES + _LAYERS_AT_ONCE * layer
+    workers = min(settings.workers or os.cpu_count() or 1, spec.num_layers)
+    searching = _PROCESS_BYTES + (workers * _SPAWNED_BYTES if workers > 1 else 0)
+    if not with_text:
+        return max(reading, searching)
+    weights = 4 * model.num_weights
+    # Hidden states before and behind a layer, and the predictions for a quarter of the tokens.
+    states = 2 * 4 * CALIBRATION_TOKENS * spec.hidden_size
+    predictions = 4 * CALIBRATION_TOKENS // 4 * (model.vocab_size or 0)
+    # Moments of a layer and the Grams of its values, in float64.
+    width = spec.num_kv_heads * spec.head_dim
+    moments = 2 * 8 * (spec.hidden_size**2 + width**2)
+    return _MODEL_PROCESS_BYTES + weights + states + 2 * predictions + moments
+
+
+def _disk_bytes(model: ModelReport, *, with_text: bool) -> int:
+    if not with_text:
+        return _SMALL_FILES_BYTES
+    spec = model.spec
+    width = spec.num_kv_heads * spec.head_dim
+    # Per layer half a symmetric matrix of the input, and the inner products between all rows.
+    per_layer = 8 * spec.hidden_size**2 // 2 + 4 * width**2
+    return _SMALL_FILES_BYTES + spec.num_layers * per_layer
+
+
+def _warnings(model: ModelReport, memory: int, disk: int, folder: Path | None) -> list[str]:
+    found = []
+    if model.missing_head is not None:
+        found.append(
+            f"It has no language-model head ({model.missing_head}): heads can be compared, but no "
+            "plan can be measured or carried out."
+        )
+    there = machine_memory_bytes()
+    if there is not None and memory > there:
+        found.append(
+            f"It needs about {_gib(memory)} of memory and this machine has {_gib(there)}: "
+            "it will probably not come to an end."
+        )
+    if folder is not None:
+        free = free_bytes(folder)
+        if disk > free:
+            found.append(f"It needs about {_gib(disk)} of disk and {folder} has {_gib(free)} free.")
+    return found
+
+
+def machine_memory_bytes() -> int | None:
+    """Return the memory of this machine, or None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"

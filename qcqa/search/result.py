@@ -1,0 +1,198 @@
+"""What a search yields, in memory and as the files of a folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.errors import BudgetError, RunError
+from qcqa.files import write_text_atomically
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.plan import CalibrationText
+from qcqa.plan.terms import name_today
+from qcqa.reduce.groups.gram import ModelGrams, load_grams, save_grams
+from qcqa.search.front import Front, LowerBound
+from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
+from qcqa.search.front_wse import front_wse
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The fronts of one model.
+
+    Parameters
+    ----------
+    grams : ModelGrams
+        Gram matrices of the model, with its geometry and fingerprint.
+    fronts : mapping from str to Front
+        By name of the method.
+    bound : LowerBound
+        The WSE that no grouping can beat.
+    error_bound : LowerBound or None
+        The error that none can beat by the fitness of the search, where it is another than WSE and
+        has a bound.
+    calibration : CalibrationText or None
+        The text that was looked at beside the weights.
+    """
+
+    grams: ModelGrams
+    fronts: Mapping[str, Front]
+    bound: LowerBound
+    error_bound: LowerBound | None = None
+    calibration: CalibrationText | None = None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Geometry of the source model."""
+        return self.grams.spec
+
+    def front(self, method: str) -> Front:
+        """Return the front of one method.
+
+        Raises
+        ------
+        BudgetError
+            If the search did not run this method.
+        """
+        # Jobs of older releases know QCQA by weights alone as QCQA as published.
+        for name in (method, name_today(method, "wse")):
+            if name in self.fronts:
+                return self.fronts[name]
+        raise BudgetError(
+            f"method {method!r}", expected=f"one that was searched: {', '.join(self.fronts)}"
+        )
+
+    def wse(self, method: str) -> FloatArray:
+        """Return the WSE of every plan of one method, whatever its search minimised, shape (N,).
+
+        Raises
+        ------
+        BudgetError
+            If the search did not run this method.
+        """
+        return self._wse[self.front(method).method]
+
+    @cached_property
+    def _wse(self) -> Mapping[str, FloatArray]:
+        return {name: front_wse(front, self.grams) for name, front in self.fronts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFolder:
+    """A folder that holds a search's result, or the part of it that is there so far.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when something is saved.
+    """
+
+    path: Path
+
+    @property
+    def _grams(self) -> Path:
+        return self.path / "grams.safetensors"
+
+    @property
+    def _fronts(self) -> Path:
+        return self.path / "fronts"
+
+    @property
+    def _bound(self) -> Path:
+        return self._fronts / "lower_bound.parquet"
+
+    @property
+    def _error_bound(self) -> Path:
+        return self._fronts / "error_bound.parquet"
+
+    @property
+    def _calibration(self) -> Path:
+        return self.path / "calibration.json"
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result to be read, if only a part of it: the bound comes first."""
+        return self._bound.exists()
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods whose fronts are there."""
+        return list(self._all_fronts())
+
+    def save_grams(self, grams: ModelGrams) -> None:
+        """Keep the Grams."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        save_grams(grams, self._grams)
+
+    def save_front(self, front: Front) -> None:
+        """Keep one method's front."""
+        save_front(front, self._fronts)
+
+    def save_bound(self, bound: LowerBound) -> None:
+        """Keep a lower bound, on WSE or on another fitness."""
+        save_bound(bound, self._bound if bound.fitness == "wse" else self._error_bound)
+
+    def save_calibration(self, calibration: CalibrationText) -> None:
+        """Keep which text was looked at."""
+        text = json.dumps(asdict(calibration), indent=2) + "\n"
+        write_text_atomically(self._calibration, text)
+
+    def calibration(self) -> CalibrationText | None:
+        """Return which text was looked at, or None if there was none.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged.
+        """
+        if not self._calibration.exists():
+            return None
+        try:
+            return CalibrationText(**json.loads(self._calibration.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{self._calibration} is damaged ({error})") from error
+
+    def grams(self) -> ModelGrams | None:
+        """Return the Grams, or None if they are not there yet."""
+        return load_grams(self._grams) if self._grams.exists() else None
+
+    def front(self, method: str) -> Front | None:
+        """Return one method's front, or None if it is not there yet."""
+        return self._all_fronts().get(method)
+
+    def result(self) -> SearchResult:
+        """Return all that is there.
+
+        Raises
+        ------
+        RunError
+            If not even the lower bound is there yet.
+        """
+        grams = self.grams()
+        if grams is None or not self.has_result:
+            raise RunError(
+                f"{self.path} holds no result yet", remedy="wait for the run or resume it"
+            )
+        return SearchResult(
+            grams=grams,
+            fronts=self._all_fronts(),
+            bound=load_bound(self._bound),
+            error_bound=self.error_bound(),
+            calibration=self.calibration(),
+        )
+
+    def _all_fronts(self) -> dict[str, Front]:
+        """Return the fronts that are there, by what their methods are called today."""
+        saved = (load_front(self._fronts, name) for name in saved_methods(self._fronts))
+        named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
+        return {front.method: front for front in named}
+
+    def error_bound(self) -> LowerBound | None:
+        """Return the bound on another fitness than WSE, or None if there is none (yet)."""
+        return load_bound(self._error_bound) if self._error_bound.exists() else None

@@ -1,0 +1,266 @@
+"""Search one model: from its checkpoint to the fronts of the methods."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from qcqa.model.opening import open_checkpoint
+from qcqa.plan.plan import CalibrationText
+from qcqa.progress import JobProgress, OnLayer, silent
+from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.read_grams import read_grams
+from qcqa.search.estimate import bound_seconds, searched_seconds, text_seconds
+from qcqa.search.front import Front
+from qcqa.search.method_sets import (
+    refuse_other_names,
+    refuse_unused,
+    refuse_without_calibration,
+    second_stage,
+    usual_methods,
+    with_baselines,
+)
+from qcqa.search.methods import METHODS, run_method, wants_calibration
+from qcqa.search.result import ResultFolder, SearchResult
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.problem import Problem, wse_problem
+from qcqa.search.strategy.progress import Progress
+
+#: Of a search's progress, a guess: reading the weights comes before anything is known of them.
+_READ_SHARE = 0.02
+
+#: Stages before the methods.
+READING, TEXT, BOUND = "reading K/V weights", "reading the calibration text", "lower bound"
+
+
+class Calibrated(Protocol):
+    """A model and a text, for searches that look at more than weights."""
+
+    def read(self, on_layer: OnLayer) -> CalibrationText:
+        """Read the text unless that was done before; return which it was.
+
+        ``on_layer`` takes the calibrated layers and the number of all.
+        """
+        ...
+
+    def problem(self, grams: ModelGrams, settings: SearchSettings) -> Problem:
+        """Return the problem that settings ask for.
+
+        Of their fitness, with an objective per layer and kind, and for the fitness ``loss`` with a
+        ``rescore`` that merges as they say.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProgress(JobProgress):
+    """How far a search is.
+
+    Parameters
+    ----------
+    stage, step, total, fraction
+        As in :class:`JobProgress`.
+    method : str or None
+        Method at work, if it is past reading.
+    layer : int or None
+        Layer that has just been finished, or is at work, where there is one.
+    hypervolume : float or None
+        Of the front so far, relative to a fixed reference, where the stage has one.
+    """
+
+    method: str | None = None
+    layer: int | None = None
+    hypervolume: float | None = None
+
+
+OnProgress = Callable[[SearchProgress], None]
+
+
+def search_model(
+    model: str,
+    *,
+    revision: str | None = None,
+    methods: Iterable[str] | None = None,
+    settings: SearchSettings | None = None,
+    folder: Path | None = None,
+    on_progress: OnProgress | None = None,
+    calibrated: Calibrated | None = None,
+) -> SearchResult:
+    """Search the groupings of a model's heads.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, Hub id, or ``demo``.
+    revision : str, optional
+        Branch, tag or commit on the Hub.
+    methods : iterable of str
+        Searched methods; by default :func:`~qcqa.search.method_sets.usual_methods`. The
+        baselines MHA, GQA and MQA and the lower bound always come along.
+    settings : SearchSettings, optional
+        Of the search; by default QCQA as published where a calibration text is at hand, else what
+        weights alone can decide.
+    folder : Path, optional
+        Where results are kept as they come; what lies there from an earlier call with the same
+        arguments is not computed again, and the result is the same as without.
+    on_progress : callable, optional
+        Called often; raising from it ends the search.
+    calibrated : Calibrated, optional
+        The model with a calibration text, for methods that need one.
+
+    Returns
+    -------
+    SearchResult
+        A front per method, and the lower bound.
+
+    Raises
+    ------
+    CheckpointError
+        If the model cannot be read.
+    SettingsError
+        If a method is unknown, or needs a calibration text that there is none of.
+    """
+    report = on_progress or silent
+    has_text = calibrated is not None
+    is_usual = settings is None or (methods is None and settings.fitness == "wse")
+    wanted = with_baselines(usual_methods(has_text=has_text) if methods is None else methods)
+    settings = settings or SearchSettings()
+    if is_usual:
+        stage2 = second_stage(wanted, has_text=has_text)
+        settings = settings.model_copy(update={"stage2_fitness": stage2})
+    kept = ResultFolder(folder) if folder else None
+    grams = kept.grams() if kept else None
+    if grams is None and settings.fitness != "wse":
+        # What has begun goes on.
+        refuse_unused(methods or (), {"fitness": settings.fitness})
+    refuse_other_names(wanted, settings)
+    if calibrated is None:
+        refuse_without_calibration(wanted, settings)
+    if grams is None:
+        grams = _read(model, revision, report)
+        if kept:
+            kept.save_grams(grams)
+    shares = _Shares(
+        {
+            TEXT: text_seconds(grams.spec, wanted, settings),
+            BOUND: bound_seconds(grams.spec, settings),
+            **searched_seconds(grams.spec, wanted, settings),
+        }
+    )
+
+    def on_step(stage: str, step: int, total: int) -> None:
+        report(shares.of_stage(stage, step, total))
+
+    problems = _Problems(grams, calibrated)
+    text = None
+    if calibrated and wants_calibration(wanted, settings):
+        text = calibrated.read(partial(on_step, TEXT))
+        if kept:
+            kept.save_calibration(text)
+    on_step(BOUND, 0, 1)
+    bound = lower_bound(problems.by_weights, settings)
+    if kept:
+        kept.save_bound(bound)
+    error_bound = kept.error_bound() if kept else None
+    if settings.fitness == "output-error" and error_bound is None:
+        error_bound = lower_bound(
+            problems.of(settings),
+            settings,
+            # It is not done with the last table.
+            on_table=lambda table, total: on_step(BOUND, table, total + 1),
+        )
+        if kept:
+            kept.save_bound(error_bound)
+    on_step(BOUND, 1, 1)
+    fronts: dict[str, Front] = {}
+    for method in wanted:
+        front = kept.front(method) if kept else None
+        if front is None:
+            front = run_method(
+                method,
+                problems.of(METHODS[method].settings(settings)),
+                settings,
+                progress=partial(_report_method, report, shares, method),
+                scratch=folder / "unfinished" / method if folder else None,
+            )
+            if kept:
+                kept.save_front(front)
+        fronts[method] = front
+    if folder:
+        shutil.rmtree(folder / "unfinished", ignore_errors=True)
+    return SearchResult(
+        grams=grams, fronts=fronts, bound=bound, error_bound=error_bound, calibration=text
+    )
+
+
+def _read(model: str, revision: str | None, report: OnProgress) -> ModelGrams:
+    def on_layer(layer: int, total: int) -> None:
+        report(SearchProgress(READING, layer, total, _READ_SHARE * layer / total))
+
+    return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
+
+
+class _Problems:
+    """The problems of a search, each made when it is first needed."""
+
+    def __init__(self, grams: ModelGrams, calibrated: Calibrated | None):
+        self._grams = grams
+        self._source = calibrated
+        self.by_weights = wse_problem(grams)
+        self._calibrated: dict[tuple[str, str, str, bool], Problem] = {}
+
+    def of(self, settings: SearchSettings) -> Problem:
+        """Return the problem of these settings."""
+        if settings.judged_by == "wse" or self._source is None:
+            return self.by_weights
+        # What is measured depends on how heads are merged.
+        key = (settings.fitness, settings.judged_by, settings.merge, settings.refit)
+        if key not in self._calibrated:
+            self._calibrated[key] = self._source.problem(self._grams, settings)
+        return self._calibrated[key]
+
+
+class _Shares:
+    """How much of a whole search each stage and method is, so that one bar shows them all.
+
+    Parameters
+    ----------
+    seconds : mapping from str to float
+        What each is thought to take, in their order.
+    """
+
+    def __init__(self, seconds: Mapping[str, float]):
+        total = sum(seconds.values()) or 1.0
+        self._begin: dict[str, float] = {}
+        self._share: dict[str, float] = {}
+        reached = _READ_SHARE
+        for name, its in seconds.items():
+            self._begin[name] = reached
+            self._share[name] = (1 - _READ_SHARE) * its / total
+            reached += self._share[name]
+
+    def of_stage(self, stage: str, step: int, total: int) -> SearchProgress:
+        """Return the whole search's progress at a step of a stage before the methods."""
+        return SearchProgress(stage, step, total, self._at(stage, step / total))
+
+    def of(self, method: str, progress: Progress) -> SearchProgress:
+        """Return the whole search's progress when ``method`` reports its own."""
+        return SearchProgress(
+            stage=f"{METHODS[method].label}: {progress.stage}",
+            step=progress.step,
+            total=progress.total,
+            fraction=self._at(method, progress.fraction),
+            method=method,
+            layer=progress.layer,
+            hypervolume=progress.hypervolume,
+        )
+
+    def _at(self, name: str, fraction: float) -> float:
+        return self._begin[name] + self._share[name] * fraction
+
+
+def _report_method(report: OnProgress, shares: _Shares, method: str, progress: Progress) -> None:
+    report(shares.of(method, progress))

@@ -1,0 +1,1 @@
+"""How fronts are found; it sees what sharing costs, never a checkpoint."""

@@ -1,0 +1,100 @@
+"""What the second stage chooses from: every slot's groupings, found and, where asked, measured."""
+
+from pathlib import Path
+
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.pareto import hypervolume
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.progress import OnProgress, Progress
+from qcqa.search.strategy.rescoring import MEASURING, measured_choice
+from qcqa.search.strategy.slots import SlotCandidates, slots_of
+from qcqa.search.strategy.stage_one import SlotSearch, search_slots
+
+#: A guess: of the time until the candidates are there, where their loss is measured.
+_MEASURING_SHARE = 0.8
+#: A guess: of the search within layers, where errors are tabulated first.
+_TABLES_SHARE = 0.8
+
+
+def find_candidates(
+    search: SlotSearch,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    seconds_per_slot: float,
+    share: float,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> tuple[SlotCandidates, ...]:
+    """Return every slot's candidates, in the order of their slots.
+
+    Parameters
+    ----------
+    search : callable
+        Stage 1 of one slot.
+    problem : Problem
+        The model, and what sharing costs.
+    settings : SearchSettings
+        Whether keys and values are apart, and what ``search`` reads.
+    seconds_per_slot : float
+        A guess at what ``search`` takes.
+    share : float
+        Of the method's whole work that is done when this returns.
+    on_progress : callable
+        Called after each table and each slot.
+    scratch : Path or None
+        Folder in which finished slots are kept.
+    """
+    slots = slots_of(problem.spec.num_layers, apart=settings.apart)
+    search_share = share * (1 - _MEASURING_SHARE) if problem.rescore else share
+
+    tables_done = 0.0
+
+    def on_table(finished: int, total: int) -> None:
+        nonlocal tables_done
+        tables_done = search_share * _TABLES_SHARE * finished / total
+        on_progress(Progress("tables for stage 1", finished, total, tables_done))
+
+    def on_slot(candidates: SlotCandidates, finished: int) -> None:
+        volume = hypervolume(
+            candidates.cost,
+            candidates.error,
+            max_cost=candidates.slot.heads_per_group * candidates.num_heads,
+            max_error=candidates.total or 0.0,
+        )
+        on_progress(
+            Progress(
+                stage="stage 1",
+                step=finished,
+                total=len(slots),
+                fraction=tables_done + (search_share - tables_done) * finished / len(slots),
+                layer=candidates.slot.layer,
+                hypervolume=volume,
+            )
+        )
+
+    found = search_slots(
+        search,
+        problem,
+        slots,
+        settings,
+        seconds_per_slot=seconds_per_slot,
+        on_slot=on_slot,
+        on_table=on_table,
+        scratch=scratch,
+    )
+    if problem.rescore is None:
+        return found
+
+    def on_measured(finished: int) -> None:
+        on_progress(
+            Progress(
+                stage=MEASURING,
+                step=finished,
+                total=len(slots),
+                fraction=search_share + (share - search_share) * finished / len(slots),
+                layer=slots[finished - 1].layer,
+            )
+        )
+
+    return measured_choice(found, problem.rescore, on_measured)

@@ -1,0 +1,91 @@
+"""The optimal front: the best grouping known per slot and group count, then exact allocation."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.reduce.groups.objective import Objective
+from qcqa.search.front import Front, LowerBound
+from qcqa.search.strategy.allocation import allocate
+from qcqa.search.strategy.candidates import find_candidates
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.cost import optimal_seconds
+from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
+from qcqa.search.strategy.fronts import best_front
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.progress import OnProgress
+from qcqa.search.strategy.slots import Slot, SlotCandidates, slots_of
+from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
+from qcqa.search.strategy.table import best_table
+
+FloatArray = NDArray[np.float64]
+
+
+def optimal_front(
+    method: str,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> Front:
+    """Return the front of the best candidates, spread exactly over the slots.
+
+    Proven optimal where every slot can be solved exactly and errors are not measured.
+    """
+    slots = find_candidates(
+        optimal_candidates,
+        problem,
+        settings,
+        seconds_per_slot=optimal_seconds(problem.spec.num_kv_heads, settings),
+        share=1.0,
+        on_progress=on_progress,
+        scratch=scratch,
+    )
+    return best_front(method, slots, settings)
+
+
+def optimal_candidates(
+    objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
+    """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
+    rng = slot_rng(settings, slot)
+    table = best_table(objective, restarts=settings.restarts, rng=rng)
+    return SlotCandidates(slot, table.labels, table.error, objective.total)
+
+
+def slot_bound(objective: Objective) -> FloatArray:
+    """Return the error below which no grouping of a slot comes, for every group count, shape (H,).
+
+    For as many heads as can be solved exactly it is the optimum itself.
+    """
+    if objective.num_heads <= EXACT_HEADS:
+        return objective.error(exact_labels(errors_of_groups(objective)))
+    return objective.bound()
+
+
+def lower_bound(
+    problem: Problem, settings: SearchSettings, *, on_table: OnTable | None = None
+) -> LowerBound:
+    """Return what no plan can beat; errors that are measured have no bound.
+
+    The bounds of the slots, summed by the same allocation as the front. Where every slot was
+    solved exactly, the optimal front lies on it: it is proven. Unless keys and values are apart in
+    ``settings``, it holds for plans that group them alike. ``on_table`` is called after each table
+    of errors that :func:`~qcqa.search.strategy.stage_one.tabulate` makes first.
+    """
+    slots = slots_of(problem.spec.num_layers, apart=settings.apart)
+    tabulate(problem, slots, settings, on_table=on_table)
+    bounds = [slot_bound(problem.objective(slot)) for slot in slots]
+    costs = [
+        slot.heads_per_group * np.arange(1, len(bound) + 1)
+        for slot, bound in zip(slots, bounds, strict=True)
+    ]
+    cost, error, _ = allocate(costs, bounds)
+    return LowerBound(
+        cost=cost,
+        error=np.minimum.accumulate(error),
+        fitness=problem.fitness,
+        apart=settings.apart,
+    )

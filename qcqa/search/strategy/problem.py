@@ -1,0 +1,63 @@
+"""What a method is asked: a model, and what it costs to let its heads share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.grouping import LayerGrouping
+from qcqa.plan.terms import Fitness, Kind
+from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.objective import Objective, WseObjective
+from qcqa.search.strategy.slots import Slot
+
+#: Measured rise of the calibration loss when one layer alone is grouped like this: number of the
+#: layer, some groupings of it, and the rise for each. Asked again, it should know the answer.
+Rescore = Callable[[int, Sequence[LayerGrouping]], NDArray[np.float64]]
+#: The objective of one layer's keys and values alike, of its keys or of its values.
+MakeObjective = Callable[[int, Kind], Objective]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model and a fitness.
+
+    Parameters
+    ----------
+    grams : ModelGrams
+        Of the model.
+    make_objective : callable
+        What guides the search within layers. Called when a layer's turn comes, so that not all need
+        to be in memory.
+    fitness : Fitness
+        What the errors of the fronts are.
+    rescore : callable, optional
+        Replaces the errors of each layer's candidates by measured ones, for the fitness ``loss``.
+    """
+
+    grams: ModelGrams
+    make_objective: MakeObjective
+    fitness: Fitness = "wse"
+    rescore: Rescore | None = None
+    #: Objectives that are small and worth keeping: those of few heads, tabulated.
+    kept: dict[Slot, Objective] = field(default_factory=dict, repr=False)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Geometry of the model."""
+        return self.grams.spec
+
+    def objective(self, slot: Slot) -> Objective:
+        """Return what it costs to group the heads of one slot."""
+        return self.kept.get(slot) or self.make_objective(slot.layer, slot.kind)
+
+
+def wse_problem(grams: ModelGrams) -> Problem:
+    """Return the paper's problem: the least weight-sharing error, from Grams alone."""
+
+    def objective(layer: int, kind: Kind) -> WseObjective:
+        return WseObjective(grams.layers[layer].of(kind))
+
+    return Problem(grams=grams, make_objective=objective)

@@ -1,0 +1,150 @@
+"""Stage 1 of every method: each slot searched by itself, in parallel processes, resumable."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qcqa.reduce.groups.objective import Objective
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.exact import EXACT_HEADS, TabulatedObjective
+from qcqa.search.strategy.finished import fingerprint, load_finished, save_finished
+from qcqa.search.strategy.parallel import in_parallel
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.slots import Slot, SlotCandidates
+
+#: Searches one slot: a pure function of its objective, the settings and the slot, at the top level
+#: of a module so that another process can find it.
+SlotSearch = Callable[[Objective, SearchSettings, Slot], SlotCandidates]
+OnSlot = Callable[[SlotCandidates, int], None]
+#: Takes the tables that are made and the number of all.
+OnTable = Callable[[int, int], None]
+
+_STREAMS = {"shared": (), "key": (1,), "value": (2,)}
+
+
+def slot_rng(settings: SearchSettings, slot: Slot, stage: int = 1) -> np.random.Generator:
+    """Return the random generator of one slot: the same whoever searches it, and when."""
+    key = (stage, slot.layer, *_STREAMS[slot.kind])
+    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
+
+
+def search_slots(
+    search: SlotSearch,
+    problem: Problem,
+    slots: Sequence[Slot],
+    settings: SearchSettings,
+    *,
+    seconds_per_slot: float,
+    on_slot: OnSlot,
+    on_table: OnTable | None = None,
+    scratch: Path | None = None,
+) -> tuple[SlotCandidates, ...]:
+    """Return every slot's candidates; the result does not depend on the number of processes.
+
+    Parameters
+    ----------
+    search : callable
+        What to do for one slot.
+    problem : Problem
+        Knows the slots' objectives.
+    slots : sequence of Slot
+        Those to search.
+    settings : SearchSettings
+        Seed, number of workers and what ``search`` reads.
+    seconds_per_slot : float
+        A guess, for whether other processes are worth their start.
+    on_slot : callable
+        Called with a slot's candidates, and how many slots are finished.
+    on_table : callable, optional
+        Called after each table that :func:`tabulate` makes first.
+    scratch : Path, optional
+        Folder in which finished slots are kept, and from which they are taken.
+    """
+    tabulate(problem, slots, settings, on_table=on_table)
+    found: dict[Slot, SlotCandidates] = {}
+    marks: dict[Slot, str] = {}
+
+    def finish(candidates: SlotCandidates) -> None:
+        found[candidates.slot] = candidates
+        on_slot(candidates, len(found))
+
+    def unfinished() -> Iterator[tuple[Slot, tuple[Any, ...]]]:
+        for slot in slots:
+            objective = problem.objective(slot)
+            if scratch:
+                marks[slot] = fingerprint(search, objective, settings, slot)
+                kept = load_finished(scratch, slot, marks[slot])
+                if kept:
+                    finish(kept)
+                    continue
+            yield slot, (objective, settings, slot)
+
+    for slot, candidates in in_parallel(
+        search,
+        unfinished(),
+        count=len(slots),
+        seconds_each=seconds_per_slot,
+        workers=settings.workers,
+    ):
+        if scratch:
+            save_finished(scratch, candidates, marks[slot])
+        finish(candidates)
+    return tuple(found[slot] for slot in slots)
+
+
+def tabulate(
+    problem: Problem,
+    slots: Sequence[Slot],
+    settings: SearchSettings,
+    *,
+    on_table: OnTable | None = None,
+) -> None:
+    """Have the problem keep tables of its objectives where there are few heads.
+
+    Then any population is judged by look-ups, and the best grouping is proven. WSE is as quick
+    without.
+
+    Parameters
+    ----------
+    problem : Problem
+        Knows the slots' objectives, and keeps the tables.
+    slots : sequence of Slot
+        Those to tabulate; what is kept already is not made again.
+    settings : SearchSettings
+        The number of workers counts.
+    on_table : callable, optional
+        Called after each table.
+    """
+    if problem.spec.num_kv_heads > EXACT_HEADS:
+        return
+    missing = [slot for slot in slots if slot not in problem.kept]
+
+    def keep(slot: Slot, table: TabulatedObjective) -> None:
+        problem.kept[slot] = table
+        if on_table:
+            on_table(sum(slot in problem.kept for slot in missing), len(missing))
+
+    def calls() -> Iterator[tuple[Slot, tuple[Objective]]]:
+        for slot in missing:
+            yield slot, (problem.objective(slot),)
+
+    remaining = calls()
+    for slot, (objective,) in remaining:
+        if objective.guided_exactly:
+            return
+        started = time.monotonic()
+        table = TabulatedObjective.of(objective)
+        seconds = time.monotonic() - started
+        keep(slot, table)
+        # The first tells whether the others are worth processes of their own.
+        for other, its_table in in_parallel(
+            TabulatedObjective.of,
+            remaining,
+            count=len(missing) - 1,
+            seconds_each=seconds,
+            workers=settings.workers,
+        ):
+            keep(other, its_table)

@@ -1,0 +1,192 @@
+"""The paper's search (arXiv 2406.10247, section 3): NSGA-II per layer, then NSGA-II over layers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.plan.grouping import block_labels
+from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.wse import population_wse
+from qcqa.search.front import Dominated, Front
+from qcqa.search.strategy.candidates import find_candidates
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.cost import arbitrary_seconds, choice_seconds, equal_seconds
+from qcqa.search.strategy.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
+from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.search.strategy.fronts import front_of
+from qcqa.search.strategy.nsga2 import Archive, nsga2
+from qcqa.search.strategy.pareto import hypervolume, nondominated
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.progress import OnProgress, Progress
+from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
+from qcqa.search.strategy.weighed import Weighed
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Generations between two reports of stage 2.
+_REPORT_EVERY = 10
+
+
+def arbitrary_cardinality(
+    objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
+    """Return one slot's candidates for QCQA-AC; pure and picklable."""
+    return _stage_one(LabelGenes(objective.num_heads), objective, settings, slot)
+
+
+def equal_cardinality(objective: Objective, settings: SearchSettings, slot: Slot) -> SlotCandidates:
+    """Return one slot's candidates for QCQA-EC; pure and picklable."""
+    return _stage_one(BlockGenes(objective.num_heads), objective, settings, slot)
+
+
+def two_stage(
+    method: str,
+    search: SlotSearch,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> Front:
+    """Return the front of the paper's search.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    search : callable
+        Stage 1 of one slot: :func:`arbitrary_cardinality` or :func:`equal_cardinality`.
+    problem : Problem
+        A model of ``L`` layers, and what sharing costs.
+    settings : SearchSettings
+        Of both stages.
+    on_progress : callable
+        Called after each slot of stage 1 and some generations of stage 2.
+    scratch : Path or None
+        Folder in which finished slots are kept.
+    """
+    num_slots = problem.spec.num_layers * (2 if settings.apart else 1)
+    seconds = equal_seconds if search is equal_cardinality else arbitrary_seconds
+    per_slot = seconds(problem.spec.num_kv_heads, settings)
+    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(settings))
+    slots = find_candidates(
+        search,
+        problem,
+        settings,
+        seconds_per_slot=per_slot,
+        share=share,
+        on_progress=on_progress,
+        scratch=scratch,
+    )
+    # Where the fitness has no total of its own, merging as much as possible stands for it.
+    max_error = sum(float(slot.error.max()) if slot.total is None else slot.total for slot in slots)
+
+    def on_generation(generation: int, archive: Archive) -> None:
+        last = settings.stage2_generations
+        if generation % _REPORT_EVERY and generation != last:
+            return
+        volume = hypervolume(
+            archive.cost,
+            archive.error,
+            max_cost=problem.spec.num_cached_heads,
+            max_error=max_error,
+        )
+        on_progress(
+            Progress(
+                stage="stage 2",
+                step=generation,
+                total=last,
+                fraction=share + (1 - share) * generation / last,
+                hypervolume=volume,
+            )
+        )
+
+    choices, dominated = over_slots(slots, settings, on_generation=on_generation)
+    return replace(front_of(method, slots, choices, settings), dominated=dominated)
+
+
+def over_slots(
+    slots: Sequence[SlotCandidates],
+    settings: SearchSettings,
+    *,
+    on_generation: Callable[[int, Archive], None] | None = None,
+) -> tuple[IntArray, Dominated]:
+    """Return stage 2's plans, a candidate of each slot, shape (N, S); and where dropped ones lie.
+
+    Parameters
+    ----------
+    slots : sequence of S SlotCandidates
+        Sorted by cost, the source's own heads last.
+    settings : SearchSettings
+        Those of stage 2 count.
+    on_generation : callable, optional
+        Called after each generation.
+    """
+    cost = _padded([slot.cost for slot in slots])  # (S, C)
+    error = _padded([slot.error for slot in slots])  # (S, C)
+    each = np.arange(len(slots))
+    max_cost = int(cost.max(axis=1).sum())
+    weighed = Weighed(max_cost, float(error.max(axis=1).sum()))
+
+    def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
+        of_plans = cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
+        weighed.add(*of_plans)
+        return of_plans
+
+    archive = nsga2(
+        ChoiceGenes([slot.cost for slot in slots]),
+        evaluate,
+        max_cost=max_cost,
+        population_size=settings.stage2_population_size,
+        generations=settings.stage2_generations,
+        crossover_probability=settings.crossover_probability,
+        mutation_probability=settings.mutation_probability,
+        rng=slot_rng(settings, Slot(0), stage=2),
+        on_generation=on_generation,
+    )
+    return archive.genes, weighed.dominated_by(archive.cost, archive.error)
+
+
+def _stage_one(
+    encoding: LabelGenes | BlockGenes, objective: Objective, settings: SearchSettings, slot: Slot
+) -> SlotCandidates:
+    """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
+    # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
+    is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
+
+    def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
+        labels = encoding.labels(genes)
+        error = objective.error(labels) if is_quick else population_wse(objective.gram, labels)
+        return labels.max(axis=1) + 1, error
+
+    archive = nsga2(
+        encoding,
+        evaluate,
+        max_cost=objective.num_heads,
+        population_size=settings.population_size,
+        generations=settings.generations,
+        crossover_probability=settings.crossover_probability,
+        mutation_probability=settings.mutation_probability,
+        rng=slot_rng(settings, slot),
+    )
+    labels, error = encoding.labels(archive.genes), archive.error
+    if not is_quick:
+        # GQA's groupings, which no search should lose to.
+        counts = np.array(divisors(objective.num_heads))
+        labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
+        error = objective.error(labels)
+    keep = nondominated(labels.max(axis=1), error)
+    return SlotCandidates(slot, labels[keep], error[keep], objective.total)
+
+
+def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:
+    """Return rows of different lengths as one array; what fills it is never read."""
+    padded = np.zeros((len(rows), max(map(len, rows))), dtype=rows[0].dtype)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return padded

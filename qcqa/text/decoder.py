@@ -1,0 +1,182 @@
+"""A causal language model as the chain of its decoder layers, whatever its family.
+
+A layer is called as the model itself calls it: positions, masks and all else that it is handed are
+taken from a call of the whole model, once for every shape of a batch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from qcqa.build.names import attention_names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """What a layer is handed beside its hidden states, and what it returns beside them."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    returns_tuple: bool
+    rest: tuple[Any, ...]
+
+
+class _ReachedError(Exception):
+    """Ends a call of the model when all that is wanted has come by."""
+
+
+class Decoder:
+    """The decoder layers of a model.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Source or converted, of a family that the reader knows.
+
+    Raises
+    ------
+    CheckpointError
+        If its family is unknown.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        names = attention_names(model)
+        self.layers: list[nn.Module] = [model.get_submodule(name) for name in names.layers]
+        self._projections = names.projections
+        self._calls: dict[tuple[int, ...], list[_Call]] = {}
+
+    @property
+    def num_layers(self) -> int:
+        """Decoder layers, ``L``."""
+        return len(self.layers)
+
+    def reader(self, layer: int) -> nn.Module:
+        """Return the projection that makes a layer's keys: it reads the attention's input."""
+        names = self._projections[layer]
+        return self.model.get_submodule(names.get("key") or names["fused"])
+
+    def output_projection(self, layer: int) -> nn.Module:
+        """Return the projection that takes a layer's heads back to the hidden size."""
+        return self.model.get_submodule(self._projections[layer]["output"])
+
+    def attention_parameters(self, layer: int) -> list[nn.Parameter]:
+        """Return weights and biases of a layer's projections."""
+        modules = [self.model.get_submodule(name) for name in self._projections[layer].values()]
+        return [parameter for module in modules for parameter in module.parameters()]
+
+    @torch.no_grad()
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the hidden states that the first layer is handed, shape (B, T, d)."""
+        found: list[Tensor] = []
+
+        def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
+            found.append(_hidden(args, kwargs))
+            raise _ReachedError
+
+        with _hooked(self.layers[:1], stop), suppress(_ReachedError):
+            self.model(input_ids=token_ids, use_cache=False)
+        # Now, so that hooks which watch a step see nothing but the step.
+        self._calls_for(found[0])
+        return found[0]
+
+    def step(self, layer: int, hidden: Tensor, *, by: "Decoder | None" = None) -> Tensor:
+        """Return what a layer makes of hidden states, shape (B, T, d).
+
+        Parameters
+        ----------
+        layer : int
+            Number of the layer.
+        hidden : Tensor, shape (B, T, d)
+            What it is handed.
+        by : Decoder, optional
+            Of a model whose layer is to be used instead, such as the converted one.
+        """
+        call = self._calls_for(hidden)[layer]
+        returned = (by or self).layers[layer](hidden, *call.args, **call.kwargs)
+        output: Tensor = returned[0] if isinstance(returned, tuple) else returned
+        return output
+
+    @torch.no_grad()
+    def logits_after(self, layer: int, hidden: Tensor) -> Tensor:
+        """Return the model's logits (B, T, V) from what a layer has returned."""
+        calls = self._calls_for(hidden)
+        kept = [(one, one.forward) for one in self.layers[: layer + 1]]
+        for (module, _), call in zip(kept, calls, strict=False):
+            module.forward = _constant((hidden, *call.rest) if call.returns_tuple else hidden)
+        try:
+            token_ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
+            logits: Tensor = self.model(input_ids=token_ids, use_cache=False).logits
+        finally:
+            for module, _ in kept:
+                del module.forward
+        return logits
+
+    @torch.no_grad()
+    def _calls_for(self, hidden: Tensor) -> list[_Call]:
+        """Return how the model calls its layers for a batch of this shape."""
+        shape = tuple(hidden.shape[:2])
+        if shape not in self._calls:
+            handed: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+            calls: list[_Call] = []
+
+            def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                handed.append((args, kwargs))
+
+            def after(_module: nn.Module, _args: Any, output: Any) -> None:
+                args, kwargs = handed[-1]
+                rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+                is_tuple = isinstance(output, tuple)
+                args = args if "hidden_states" in kwargs else args[1:]
+                calls.append(_Call(args, rest, is_tuple, output[1:] if is_tuple else ()))
+
+            hooks = [layer.register_forward_hook(after) for layer in self.layers]
+            try:
+                with _hooked(self.layers, before):
+                    token_ids = torch.zeros(shape, dtype=torch.long, device=hidden.device)
+                    self.model(input_ids=token_ids, use_cache=False)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            self._calls[shape] = calls
+        return self._calls[shape]
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Let no parameter of a model want a gradient for a while, and no dropout happen."""
+    wanted = [one for one in model.parameters() if one.requires_grad]
+    was_training = model.training
+    model.train(False)
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        model.train(was_training)
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    handles = [one.register_forward_pre_hook(hook, with_kwargs=True) for one in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _constant(value: Any) -> Callable[..., Any]:
+    return lambda *_args, **_kwargs: value
+
+
+def _hidden(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    hidden: Tensor = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+    return hidden

@@ -1,0 +1,111 @@
+"""Merged attention that rests on a calibration text, kept so that no plan is refitted twice."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from qcqa.files import temporary_beside
+from qcqa.plan.plan import GroupingPlan
+
+#: Of the files' names; another one whenever merging or refitting comes to other weights.
+_VERSION = 1
+
+#: All files together, at most; attention that is larger than that is not kept at all.
+_MOST_BYTES = 4 * 2**30
+
+#: For each layer its weights by parameter.
+Layers = Sequence[Mapping[str, NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFolder:
+    """A folder of attention weights, a file for each plan; the least recently used go first.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when there is something to keep.
+    included : Path, optional
+        Another one, which came with the package and is only read.
+    """
+
+    path: Path
+    included: Path | None = None
+
+    def holds(self, plan: GroupingPlan) -> bool:
+        """Return whether a plan's weights are there."""
+        return any((folder / _name(plan)).exists() for folder in self._folders)
+
+    def load(self, plan: GroupingPlan) -> Layers | None:
+        """Return a plan's weights, or None if they are not there or damaged."""
+        for folder in self._folders:
+            file = folder / _name(plan)
+            layers = _load(file, num_layers=len(plan.layers))
+            if layers is not None:
+                if folder == self.path:
+                    with suppress(OSError):
+                        os.utime(file)
+                return layers
+        return None
+
+    def save(self, plan: GroupingPlan, layers: Layers) -> None:
+        """Keep a plan's weights, atomically, where there is room for them.
+
+        A folder that cannot be written is passed over: the weights can be made again.
+        """
+        tensors = {
+            f"{number}/{name}": tensor
+            for number, layer in enumerate(layers)
+            for name, tensor in layer.items()
+        }
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if size > _MOST_BYTES:
+            return
+        file = self.path / _name(plan)
+        temporary = temporary_beside(file)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._make_room(size)
+            save_file(tensors, temporary)
+            temporary.replace(file)
+        except (OSError, SafetensorError):
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _make_room(self, size: int) -> None:
+        files = sorted(
+            ((file.stat(), file) for file in self.path.glob("*.safetensors")),
+            key=lambda one: one[0].st_mtime_ns,
+        )
+        held = size + sum(stat.st_size for stat, _ in files)
+        for stat, file in files:
+            if held <= _MOST_BYTES:
+                break
+            file.unlink(missing_ok=True)
+            held -= stat.st_size
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (self.path,) if self.included is None else (self.path, self.included)
+
+
+def _name(plan: GroupingPlan) -> str:
+    return f"{plan.digest}-{_VERSION}.safetensors"
+
+
+def _load(file: Path, *, num_layers: int) -> Layers | None:
+    layers: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(num_layers)]
+    try:
+        for key, tensor in load_file(file).items():
+            layer, _, name = key.partition("/")
+            layers[int(layer)][name] = tensor
+    except (OSError, SafetensorError, ValueError, IndexError):
+        return None
+    return layers

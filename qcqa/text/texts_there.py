@@ -1,0 +1,29 @@
+"""Whether the calibration text that a plan needs is still where it was; reads none of it."""
+
+from qcqa.errors import CalibrationError
+from qcqa.plan.plan import GroupingPlan
+from qcqa.text.fitted import FittedFolder
+from qcqa.user_path import existing_path
+
+
+def require_text_there(plan: GroupingPlan, fitted: FittedFolder | None) -> None:
+    """Refuse a plan whose calibration text is gone, and whose attention is not kept.
+
+    Parameters
+    ----------
+    plan : GroupingPlan
+        What is to be made of its source.
+    fitted : FittedFolder or None
+        Where attention is kept that needs no text any more.
+
+    Raises
+    ------
+    CalibrationError
+        If its text is gone, or cannot be read.
+    """
+    wanted = plan.calibration
+    if wanted is None or wanted.text == "demo" or (fitted is not None and fitted.holds(plan)):
+        return
+    existing_path(
+        wanted.text, expected="the calibration text of the plan", refusal=CalibrationError
+    )

@@ -1,0 +1,101 @@
+"""The comparison at a budget agrees with the fronts it is made of."""
+
+from math import inf, isnan
+
+import pytest
+
+from qcqa.charts.fronts.comparison import comparison_table, percent_text, points_at_budget
+from qcqa.plan.budget import CacheLoad
+from qcqa.search.result import SearchResult
+
+
+def test_every_plan_fits_the_budget_and_is_the_best_that_does(result: SearchResult) -> None:
+    for budget in range(49):
+        for method, point in points_at_budget(result, budget).items():
+            front = result.fronts[method]
+            fitting = front.error[front.cost <= budget]
+            if point is None:
+                assert not len(fitting)
+                continue
+            assert point.num_cached_heads <= budget
+            assert point.wse == fitting.min()
+            assert point.kv_ratio == point.num_cached_heads / 48
+
+
+def test_relative_figures_refer_to_trace_gqa_and_bound(result: SearchResult) -> None:
+    points = points_at_budget(result, 24)
+    optimal, gqa = points["optimal"], points["gqa"]
+    bound = result.bound.at(24)
+    assert optimal is not None
+    assert gqa is not None
+    assert bound is not None
+    assert optimal.relative_wse == pytest.approx(optimal.wse / result.grams.trace)
+    assert optimal.over_gqa == pytest.approx(optimal.wse / gqa.wse - 1)
+    assert gqa.over_gqa == 0
+    assert gqa.over_bound == pytest.approx(gqa.wse / bound - 1)
+
+
+def test_nothing_fits_a_budget_below_one_head_per_layer(result: SearchResult) -> None:
+    assert set(points_at_budget(result, 5).values()) == {None}
+
+
+def test_the_whole_cache_needs_no_merging(result: SearchResult) -> None:
+    points = points_at_budget(result, 48)
+    for method in ("mha", "gqa", "optimal"):
+        point = points[method]
+        assert point is not None
+        assert point.wse == 0
+        assert point.reaches_bound
+    mqa = points["mqa"]
+    assert mqa is not None
+    assert mqa.over_bound == inf
+
+
+def test_table_has_a_row_per_method_and_sizes_under_the_load(
+    result: SearchResult, load: CacheLoad
+) -> None:
+    table = comparison_table(result, 24, load)
+    assert list(table.index) == ["optimal", "gqa", "mqa", "mha"]
+    assert table.loc["mha"].drop("method").isna().all()
+    row = table.loc["optimal"]
+    assert row["method"] == "Optimal"
+    assert row["cache, GiB"] == pytest.approx(load.cache_gib(result.spec, row["cached heads"]))
+    # 4 elements of 2 bytes per head.
+    assert row["KiB per token"] == pytest.approx(row["cached heads"] * 8 / 1024)
+    assert row["KV ratio"] <= 0.5
+
+
+def test_result_without_gqa_has_nothing_to_compare_with(result: SearchResult) -> None:
+    alone = SearchResult(
+        grams=result.grams, fronts={"optimal": result.fronts["optimal"]}, bound=result.bound
+    )
+    point = points_at_budget(alone, 24)["optimal"]
+    assert point is not None
+    assert isnan(point.over_gqa)
+
+
+def test_point_knows_what_its_plan_was_chosen_by(with_best: SearchResult) -> None:
+    points = points_at_budget(with_best, 24)
+    best, optimal = points["best"], points["optimal"]
+    assert best is not None
+    assert optimal is not None
+    front = with_best.fronts["best"]
+    assert (best.fitness, best.error) == ("loss", front.error[front.within(24)])
+    assert optimal.fitness == "wse"
+    # The bound is for keys and values alike.
+    assert isnan(best.over_bound)
+    assert not best.reaches_bound
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.004, "+0.40 %"),
+        (0.1234, "+12.3 %"),
+        (-0.5, "\N{MINUS SIGN}50.0 %"),
+        (3.7, "+370 %"),
+        (-0.00004, "0.00 %"),
+    ],
+)
+def test_percent_has_a_sensible_number_of_digits(share: float, text: str) -> None:
+    assert percent_text(share, sign=True) == text

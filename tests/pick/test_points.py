@@ -1,0 +1,56 @@
+"""Points of a search: which plans an evaluation measures."""
+
+import pytest
+
+from qcqa.errors import BudgetError
+from qcqa.jobs.run import open_run
+from qcqa.packaged import demo_run_folder
+from qcqa.pick.points import plans_of_points, points_along, points_at, points_to_compare
+from qcqa.search.result import SearchResult
+
+
+@pytest.fixture(scope="module")
+def result() -> SearchResult:
+    folder = demo_run_folder()
+    assert folder is not None
+    return open_run(folder).result()
+
+
+def test_all_methods_at_a_budget_without_the_source(result: SearchResult) -> None:
+    points = points_at(result, 48)
+    assert {method for method, _ in points} == {
+        "gqa",
+        "mqa",
+        "optimal",
+        "qcqa-ac",
+        "qcqa-ec",
+        "best",
+    }
+    assert {heads for _, heads in points} == {48}
+    assert points_at(result, 12, methods=["optimal"]) == (("optimal", 12),)
+    assert points_at(result, 11) == ()
+    with pytest.raises(BudgetError, match="method 'magic'"):
+        points_at(result, 48, methods=["magic"])
+
+
+def test_the_same_plan_of_two_budgets_comes_once(result: SearchResult) -> None:
+    points = points_along(result, [0.5, 0.75, 0.25, 0.5], methods=["mqa", "gqa"])
+    # MQA has one plan; GQA none between half and all of the heads.
+    assert sorted(points) == [("gqa", 24), ("gqa", 48), ("mqa", 24)]
+    assert [heads for _, heads in points] == [48, 24, 24]
+    with pytest.raises(BudgetError, match="KV ratio 2"):
+        points_along(result, [2.0])
+
+
+def test_plans_come_from_the_largest_and_each_once(result: SearchResult) -> None:
+    points = (("mqa", 24), ("gqa", 60), ("gqa", 48), ("mha", 96), ("optimal", 96))
+    plans = plans_of_points(result, points)
+    found = [(plan.method, plan.kv_ratio) for plan in plans]
+    assert found == [("optimal", 1.0), ("gqa", 0.5), ("mqa", 0.125)]
+    with pytest.raises(BudgetError, match="the smallest plan of mqa"):
+        plans_of_points(result, (("mqa", 3),))
+
+
+def test_what_is_worth_comparing_is_the_recommended_plan_and_gqa(result: SearchResult) -> None:
+    assert points_to_compare(result, 48, "best") == (("best", 48), ("gqa", 48))
+    assert points_to_compare(result, 48, "gqa") == (("gqa", 48),)

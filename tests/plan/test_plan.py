@@ -1,0 +1,110 @@
+import dataclasses
+
+import pytest
+
+from qcqa.errors import PlanError
+from qcqa.plan.file import load_plan, plan_from_json, plan_schema, plan_to_json, save_plan
+from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import GroupingPlan, Measurement, Prediction
+
+
+@pytest.fixture
+def plan(random_grams):
+    return GroupingPlan(
+        model=random_grams.spec,
+        fingerprint=random_grams.fingerprint,
+        method="gqa",
+        merge="mean",
+        layers=(
+            LayerGrouping.shared(Grouping.contiguous(8, 2)),
+            LayerGrouping(Grouping.from_labels([0, 1, 1, 0, 2, 3, 3, 3]), Grouping.singletons(8)),
+            LayerGrouping.shared(Grouping.singletons(8)),
+        ),
+        predicted=Prediction(wse=12.5, relative_wse=0.25, wse_lower_bound=11.0),
+        measured=(Measurement("perplexity, some text", 12.3, 0.4, 100), Measurement("speed", 7.0)),
+        provenance={"seed": 3, "settings": {"generations": 5}},
+    )
+
+
+def test_what_a_plan_costs(plan):
+    assert plan.num_cached_heads == 4 + 12 + 16
+    assert plan.kv_ratio == 32 / 48
+    # heads of 4 elements in bfloat16
+    assert plan.kv_bytes_per_token == 32 * 4 * 2
+
+
+def test_a_plan_must_fit_its_model(plan):
+    with pytest.raises(PlanError, match="2 layers"):
+        dataclasses.replace(plan, layers=plan.layers[:2])
+    other = LayerGrouping.shared(Grouping.singletons(4))
+    with pytest.raises(PlanError, match="4 heads in layer 1"):
+        dataclasses.replace(plan, layers=(plan.layers[0], other, plan.layers[2]))
+
+
+def test_a_plan_knows_its_model_again(plan):
+    plan.require_model(plan.model, plan.fingerprint)
+    moved = dataclasses.replace(plan.model, source="elsewhere", dtype="float32")
+    plan.require_model(moved, plan.fingerprint)
+    with pytest.raises(PlanError, match="fingerprint"):
+        plan.require_model(plan.model, "f" * 16)
+    with pytest.raises(PlanError, match="num_kv_heads 8"):
+        plan.require_model(dataclasses.replace(plan.model, num_kv_heads=4), plan.fingerprint)
+    for other in ({"hidden_size": 64}, {"has_kv_bias": not plan.model.has_kv_bias}):
+        with pytest.raises(PlanError, match=next(iter(other))):
+            plan.require_model(dataclasses.replace(plan.model, **other), plan.fingerprint)
+
+
+def test_a_plan_comes_back_from_its_file(plan, tmp_path):
+    path = tmp_path / "plan.json"
+    save_plan(plan, path)
+    assert load_plan(path) == plan
+    assert plan_from_json(plan_to_json(plan)) == plan
+
+
+def _broken(plan, change):
+    content = plan_to_json(plan)
+    change(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.update(format="other"), "no plan"),
+        (lambda c: c.update(version=2), "version 2"),
+        (lambda c: c.update(surprise=1), "surprise"),
+        (lambda c: c.update(merge="median"), "merge"),
+        (lambda c: c["layers"].pop(), "2 layers"),
+        (lambda c: c["layers"][0].update(key=[[0, 1]]), "in no group"),
+        (lambda c: c["layers"][0].update(key=[[0, 0, 1, 2, 3, 4, 5, 6, 7]]), "two groups"),
+        (lambda c: c["layers"][0].update(key=[["a"]]), "layers"),
+        (lambda c: c.update(kv_ratio=0.5), "KV ratio of 0.5"),
+        (lambda c: c["predicted"].update(wse=-1), "predicted.wse"),
+        (lambda c: c["model"].update(num_layers=0), "num_layers"),
+        (lambda c: c["model"].update(num_query_heads=9), "9 query heads"),
+        (lambda c: c.update(refit=True), "asks for a refit and names no calibration text"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_line(plan, change, says):
+    with pytest.raises(PlanError, match=says) as refusal:
+        plan_from_json(_broken(plan, change))
+    assert "\n" not in str(refusal.value)
+
+
+def test_files_that_are_no_json_are_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    with pytest.raises(PlanError, match="cannot be read"):
+        load_plan(path)
+    path.write_text("{")
+    with pytest.raises(PlanError, match="not JSON"):
+        load_plan(path)
+    path.write_text("[]")
+    with pytest.raises(PlanError, match="no plan"):
+        load_plan(path)
+
+
+def test_the_schema_describes_what_is_written(plan):
+    schema = plan_schema()
+    written = plan_to_json(plan)
+    assert set(written) == set(schema["properties"])
+    assert set(schema["required"]) <= set(written)

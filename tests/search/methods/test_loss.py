@@ -1,0 +1,169 @@
+"""Fitness by measured loss: here a made-up loss that is quick and always the same."""
+
+import numpy as np
+import pytest
+
+from qcqa.errors import SettingsError
+from qcqa.plan.file import plan_from_json, plan_to_json
+from qcqa.plan.plan import CalibrationText
+from qcqa.reduce.groups.wse import grouping_wse
+from qcqa.search.front_wse import front_wse
+from qcqa.search.methods import METHODS, run_method
+from qcqa.search.plans import best_plan
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.problem import Problem, wse_problem
+
+SETTINGS = SearchSettings(
+    population_size=40,
+    generations=30,
+    stage2_generations=60,
+    restarts=1,
+    workers=1,
+    fitness="loss",
+    merge="svd",
+)
+
+
+@pytest.fixture
+def grams(make_grams):
+    return make_grams(3, 8)
+
+
+@pytest.fixture
+def rise():
+    """Return what a layer's grouping costs: values less than keys, the first layer most."""
+
+    def of_layer(layer, grouping):
+        key, value = (8 - part.num_groups for part in (grouping.key, grouping.value))
+        return (key**2 + 0.2 * value**2) / (1 + layer)
+
+    return of_layer
+
+
+@pytest.fixture
+def problem(grams, rise):
+    def rescore(layer, groupings):
+        return np.array([rise(layer, grouping) for grouping in groupings])
+
+    return Problem(grams, wse_problem(grams).make_objective, fitness="loss", rescore=rescore)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.endswith("-wse")])
+def test_every_front_is_by_measured_loss(name, problem, rise):
+    front = run_method(name, problem, SETTINGS)
+    assert (front.method, front.fitness, front.merge, front.total) == (name, "loss", "svd", None)
+    assert (np.diff(front.error) < 0).all()
+    for index in range(len(front)):
+        summed = sum(rise(layer, grouping) for layer, grouping in enumerate(front.groupings(index)))
+        assert front.error[index] == pytest.approx(summed)
+
+
+@pytest.mark.parametrize("name", ["gqa", "qcqa-ac", "qcqa-ec"])
+def test_the_second_stage_measures_what_weights_have_grouped(name, problem, grams, rise):
+    settings = SETTINGS.model_copy(update={"fitness": "wse", "stage2_fitness": "loss"})
+    front = run_method(name, problem, settings)
+    assert front.fitness == "loss"
+    for index in range(len(front)):
+        summed = sum(rise(layer, grouping) for layer, grouping in enumerate(front.groupings(index)))
+        assert front.error[index] == pytest.approx(summed)
+    told = best_plan(front, grams, 24, settings=settings).provenance["settings"]
+    assert (told["fitness"], told["stage2_fitness"]) == ("wse", "loss")
+
+
+def test_weights_alone_and_exact_allocation_have_no_measured_second_stage(grams):
+    settings = SETTINGS.model_copy(update={"fitness": "wse", "stage2_fitness": "loss"})
+    for name in ("qcqa-ac-wse", "qcqa-ec-wse", "optimal"):
+        front = run_method(name, wse_problem(grams), settings)
+        assert (front.method, front.fitness) == (name, "wse")
+        told = best_plan(front, grams, 24, settings=settings).provenance["settings"]
+        assert told["stage2_fitness"] is None
+
+
+def test_best_insists_on_what_makes_it_best(problem):
+    front = run_method("best", problem, SETTINGS.model_copy(update={"merge": "mean"}))
+    assert (front.apart, front.refit, front.merge, front.fitness) == (True, True, "svd", "loss")
+    # values are cheaper to merge, so they are merged more
+    half = front.groupings(front.within(24))
+    assert sum(layer.value.num_groups for layer in half) < sum(
+        layer.key.num_groups for layer in half
+    )
+    alike = run_method("optimal", problem, SETTINGS)
+    assert front.error[front.within(24)] < alike.error[alike.within(24)]
+
+
+def test_baselines_stay_as_they_are_where_keys_and_values_are_apart(problem):
+    apart = SETTINGS.model_copy(update={"apart": True})
+    for name in ("mha", "gqa", "mqa"):
+        front = run_method(name, problem, apart)
+        assert not front.apart
+        assert all(layer.key == layer.value for layer in front.groupings(0))
+    assert run_method("qcqa-ec", problem, apart).apart
+
+
+def test_progress_tells_of_the_measuring(problem):
+    seen = []
+    run_method("qcqa-ac", problem, SETTINGS, progress=seen.append)
+    assert [p.step for p in seen if p.stage == "measuring the loss"] == [1, 2, 3]
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+
+
+def test_a_problem_of_another_fitness_is_refused(grams):
+    with pytest.raises(SettingsError, match="fitness wse for Best; expected one of fitness loss"):
+        run_method("best", wse_problem(grams), SETTINGS)
+
+
+def test_a_plan_says_both_its_wse_and_its_loss(problem, grams):
+    front = run_method("best", problem, SETTINGS)
+    text = CalibrationText("text.txt", "0" * 24, 300, 300)
+    plan = best_plan(front, grams, 24, calibration=text)
+    assert (plan.calibration, plan.provenance["calibration"]) == (text, "text.txt")
+    index = front.within(24)
+    wse = sum(
+        grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)
+        for gram, layer in zip(grams, plan.layers, strict=True)
+    )
+    assert front_wse(front, grams)[index] == pytest.approx(wse)
+    said = plan.predicted
+    assert said.wse == pytest.approx(wse)
+    assert said.relative_wse == pytest.approx(wse / grams.trace)
+    assert (said.fitness, said.error) == ("loss", front.error[index])
+    assert said.relative_error is said.error_lower_bound is said.wse_lower_bound is None
+    assert (plan.merge, plan.refit) == ("svd", True)
+    told = best_plan(front, grams, 24, settings=SearchSettings(seed=2)).provenance["settings"]
+    assert (told["seed"], told["fitness"], told["merge"]) == (2, "loss", "svd")
+    assert (told["apart"], told["refit"]) == (True, True)
+    assert plan_from_json(plan_to_json(plan)) == plan
+
+
+def test_output_error_is_measured_against_its_own_total(grams):
+    """An objective of another scale, which the fronts and plans follow."""
+
+    class Tenfold:
+        def __init__(self, objective):
+            self.inner, self.gram = objective, 10 * objective.gram
+            self.num_heads, self.guided_exactly = objective.num_heads, False
+            self.total = 10 * objective.total
+
+        def error(self, labels):
+            return 10 * self.inner.error(labels)
+
+        def error_of_groups(self, groups):
+            return 10 * self.inner.error_of_groups(groups)
+
+        def bound(self):
+            return 10 * self.inner.bound()
+
+    by_wse = wse_problem(grams)
+    problem = Problem(
+        grams, lambda *slot: Tenfold(by_wse.make_objective(*slot)), fitness="output-error"
+    )
+    settings = SETTINGS.model_copy(update={"fitness": "output-error"})
+    for name in ("gqa", "optimal"):
+        front = run_method(name, problem, settings)
+        plain = run_method(name, by_wse, SETTINGS.model_copy(update={"fitness": "wse"}))
+        np.testing.assert_allclose(front.error, 10 * plain.error, atol=1e-6)
+        said = best_plan(front, grams, int(front.cost[0])).predicted
+        assert said.relative_error == pytest.approx(said.relative_wse)
+        assert said.fitness == "output-error"
