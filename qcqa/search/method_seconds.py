@@ -18,7 +18,6 @@ from qcqa.search.strategy.cost import (
     exact_seconds,
     optimal_seconds,
 )
-from qcqa.search.strategy.encodings import divisors
 from qcqa.search.strategy.exact import EXACT_HEADS
 from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.search.strategy.rescoring import most_measured
@@ -76,13 +75,13 @@ def method_seconds(
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:
     """Return how many groupings of a slot a method measures at most."""
-    if name in ("mha", "mqa"):
-        # The source's own heads lose nothing, and MQA's only grouping is among GQA's.
-        return 0
-    most = most_measured(spec.num_kv_heads)
-    if name == "gqa" or name.startswith("qcqa-ec"):
-        return min(most, len(divisors(spec.num_kv_heads)) - 1)
-    return most
+    heads, counts_of = spec.num_kv_heads, METHODS[name].group_counts
+    most = most_measured(heads)
+    if counts_of is None:
+        return most
+    # The source's own heads lose nothing, so that they are not measured; nor is one grouping
+    # alone, which is the source's or among GQA's.
+    return min(most, len(counts_of(heads)) - 1)
 
 
 def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> float:
@@ -98,12 +97,12 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
         As the method has them.
     """
     slots = _num_slots(spec, settings)
-    if name.startswith("qcqa-ac"):
-        per_slot, after = arbitrary_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
-    elif name.startswith("qcqa-ec"):
-        per_slot, after = equal_seconds(spec.num_kv_heads, settings), choice_seconds(settings)
+    heads, method = spec.num_kv_heads, METHODS[name]
+    if method.strategy == "two-stage":
+        stage_one = equal_seconds if method.group_counts else arbitrary_seconds
+        per_slot, after = stage_one(heads, settings), choice_seconds(settings)
     else:
-        per_slot, after = optimal_seconds(spec.num_kv_heads, settings), 0.0
+        per_slot, after = optimal_seconds(heads, settings), 0.0
     workers = min(settings.workers or os.cpu_count() or 1, slots)
     together = per_slot * slots
     if workers > 1 and together >= WORTH_PROCESSES_SECONDS:

@@ -10,7 +10,7 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
-BASELINES = ("mha", "gqa", "mqa")
+BASELINES = tuple(name for name, method in METHODS.items() if not method.needs_search)
 #: Methods that a search runs unless it is told otherwise, where a text is at hand.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
 ALL_SEARCHED = (*SEARCHED_METHODS, *BY_WEIGHTS.values(), "best")

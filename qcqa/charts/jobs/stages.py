@@ -19,8 +19,6 @@ Events = Sequence[Mapping[str, Any]]
 
 #: Ends the name of a stage that only searches of few heads have.
 _TABLES = ": tables for stage 1"
-#: Methods that choose over layers by NSGA-II as well.
-_TWO_STAGE = ("qcqa-ac", "qcqa-ec", "qcqa-ac-wse", "qcqa-ec-wse")
 
 _DONE_COLOUR, _WAITING_COLOUR = "#1B75BC", "rgba(127, 133, 141, 0.25)"
 
@@ -66,7 +64,7 @@ def stage_names(methods: Iterable[str], settings: SearchSettings) -> list[str]:
         # Of the baselines GQA has all groupings that are not the source's own.
         if is_measured and (method.needs_search or name == "gqa"):
             stages.append(MEASURING)
-        if name in _TWO_STAGE:
+        if method.strategy == "two-stage":
             stages.append("stage 2")
         names += [f"{method.label}: {stage}" for stage in stages]
     return names

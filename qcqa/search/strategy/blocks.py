@@ -1,7 +1,6 @@
 """Blocks of neighbouring heads, alike in every layer and for keys and values: the baselines."""
 
 from collections.abc import Sequence
-from types import MappingProxyType
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.progress import OnProgress, Progress
 from qcqa.search.strategy.rescoring import MEASURING, measured
 from qcqa.search.strategy.slots import Slot, SlotCandidates
-
-#: The baselines group keys and values alike, as those who use them do.
-TOGETHER = MappingProxyType({"apart": False})
 
 
 def block_front(

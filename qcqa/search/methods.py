@@ -1,0 +1,226 @@
+"""The methods, a row each: each answers a problem with a front of plans.
+
+A method is a space of groupings, a strategy over it, and what it insists on whatever was asked.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from qcqa.errors import SettingsError
+from qcqa.progress import silent
+from qcqa.search.front import Front
+from qcqa.search.strategy.blocks import block_front
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.encodings import divisors
+from qcqa.search.strategy.optimal import optimal_front
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.progress import OnProgress, Progress
+
+#: ``table``: blocks of neighbours, alike in every layer, looked up. ``two-stage``: NSGA-II within
+#: layers, then over them (arXiv 2406.10247, section 3). ``exact``: the best grouping known for
+#: every group count, spread exactly over the layers.
+Strategy = Literal["table", "two-stage", "exact"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to choose which heads share.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line and in files.
+    label : str
+        As in charts.
+    description : str
+        One line for people.
+    strategy : Strategy
+        How its front is found.
+    group_counts : callable or None
+        From the heads of a layer to the numbers of equal groups that it allows; None for groups of
+        any number and size.
+    insists : mapping
+        Settings that it has whatever a run's are.
+    """
+
+    name: str
+    label: str
+    description: str
+    strategy: Strategy
+    group_counts: Callable[[int], Sequence[int]] | None = None
+    insists: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether it takes time; the others only look their plans up."""
+        return self.strategy != "table"
+
+    def settings(self, asked: SearchSettings) -> SearchSettings:
+        """Return the settings of a run as this method has them."""
+        return asked.model_copy(update=dict(self.insists))
+
+
+#: The baselines group keys and values alike, as those who use them do.
+_TOGETHER = MappingProxyType({"apart": False})
+#: Of QCQA where no text is at hand: its second stage judges layers by WSE, as its first does heads.
+_BY_WEIGHTS_ALONE = MappingProxyType({"fitness": "wse", "stage2_fitness": None})
+
+_METHODS = (
+    Method(
+        "mha",
+        "MHA",
+        "Multi-head attention: the source's heads as they are.",
+        "table",
+        lambda heads: [heads],
+        _TOGETHER,
+    ),
+    Method(
+        "gqa",
+        "GQA",
+        "Grouped-query attention: equal blocks of neighbouring heads, alike in all layers "
+        "(arXiv 2305.13245).",
+        "table",
+        divisors,
+        _TOGETHER,
+    ),
+    Method(
+        "mqa",
+        "MQA",
+        "Multi-query attention: all heads of a layer share one (arXiv 1911.02150).",
+        "table",
+        lambda _heads: [1],
+        _TOGETHER,
+    ),
+    Method(
+        "qcqa-ac",
+        "QCQA-AC",
+        "The paper's evolutionary search: groups of any size, and layers by what the model "
+        "was measured to lose.",
+        "two-stage",
+    ),
+    Method(
+        "qcqa-ec",
+        "QCQA-EC",
+        "The paper's evolutionary search: groups of one size per layer, and layers by what "
+        "the model was measured to lose.",
+        "two-stage",
+        divisors,
+    ),
+    Method(
+        "qcqa-ac-wse",
+        "QCQA-AC by WSE",
+        "QCQA-AC where only weights are at hand: WSE alone decides over layers, too.",
+        "two-stage",
+        insists=_BY_WEIGHTS_ALONE,
+    ),
+    Method(
+        "qcqa-ec-wse",
+        "QCQA-EC by WSE",
+        "QCQA-EC where only weights are at hand: WSE alone decides over layers, too.",
+        "two-stage",
+        divisors,
+        _BY_WEIGHTS_ALONE,
+    ),
+    Method(
+        "optimal",
+        "Optimal",
+        "The best grouping known for every group count, spread exactly over the layers.",
+        "exact",
+        # It has no second stage: its layers are allocated exactly.
+        insists=MappingProxyType({"stage2_fitness": None}),
+    ),
+    Method(
+        "best",
+        "Best",
+        "Keys and values grouped apart by measured loss, merged as subspaces and refitted.",
+        "exact",
+        insists=MappingProxyType(
+            {
+                "fitness": "loss",
+                "stage2_fitness": None,
+                "apart": True,
+                "merge": "svd",
+                "refit": True,
+            }
+        ),
+    ),
+)
+
+#: Every method by its name, in the order of charts and tables.
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+
+
+def run_method(
+    name: str,
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    scratch: Path | None = None,
+) -> Front:
+    """Return the front of one method.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`METHODS`.
+    problem : Problem
+        The model, and what sharing costs by the fitness of the method's settings.
+    settings : SearchSettings
+        Same settings, same front; ``workers`` changes only the time. What the method insists on
+        takes their place.
+    progress : callable, optional
+        Told of finished slots and generations; raising from it ends the search.
+    scratch : Path, optional
+        Folder in which finished slots are kept: called again after it was killed, the method
+        goes on from there to the same result.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such method, or it minimises another fitness than the problem's.
+    """
+    if name not in METHODS:
+        raise SettingsError(f"method {name!r}", expected=f"one of {', '.join(METHODS)}")
+    method = METHODS[name]
+    effective = method.settings(settings)
+    if effective.judged_by != problem.fitness:
+        raise SettingsError(
+            f"a problem of fitness {problem.fitness} for {method.label}",
+            expected=f"one of fitness {effective.judged_by}",
+        )
+    return _front(method, problem, effective, progress or silent, scratch)
+
+
+def _front(
+    method: Method,
+    problem: Problem,
+    settings: SearchSettings,
+    on_progress: OnProgress,
+    scratch: Path | None,
+) -> Front:
+    if method.strategy == "two-stage":
+        # pymoo takes half a second to import: only a search should wait for it.
+        from qcqa.search.strategy.two_stage import (
+            arbitrary_cardinality,
+            equal_cardinality,
+            two_stage,
+        )
+
+        search = equal_cardinality if method.group_counts else arbitrary_cardinality
+        return two_stage(
+            method.name, search, problem, settings, on_progress=on_progress, scratch=scratch
+        )
+    if method.group_counts:
+        counts = method.group_counts(problem.spec.num_kv_heads)
+        return block_front(method.name, problem, settings, counts, on_progress)
+    return optimal_front(method.name, problem, settings, on_progress=on_progress, scratch=scratch)
+
+
+def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:
+    """Return whether any of the methods has use for a calibration text."""
+    all_settings = [METHODS[name].settings(settings) for name in names]
+    return any(one.judged_by != "wse" or one.merge == "svd" or one.refit for one in all_settings)
