@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class JobProgress:
-    """How far a job is.
+class Progress:
+    """How far a job, or a piece of one, is.
 
     Parameters
     ----------
@@ -15,7 +16,7 @@ class JobProgress:
     step, total : int
         Progress of that stage.
     fraction : float
-        Progress of the whole job, from 0 to 1.
+        Progress of the whole, from 0 to 1.
     """
 
     stage: str
@@ -23,13 +24,19 @@ class JobProgress:
     total: int
     fraction: float
 
+    @classmethod
+    def of_stage(cls, stage: str, step: int, total: int) -> Self:
+        """Return the progress of what has one stage only."""
+        return cls(stage, step, total, step / total if total else 1.0)
+
 
 def nth_model(label: str, number: int, total: int) -> str:
     """Return what progress calls the model at work, counted from 0: ``source, 1 of 16``."""
     return f"{label}, {number + 1} of {total}"
 
 
-OnJobProgress = Callable[[JobProgress], None]
+#: Called often; what it raises ends the work: that is how it is cancelled.
+OnProgress = Callable[[Progress], None]
 #: Takes the layers done and the number of all.
 OnLayer = Callable[[int, int], None]
 

@@ -19,7 +19,7 @@ from qcqa.jobs.store import find_run
 from qcqa.plan.budget import heads_within_ratio
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import GroupingPlan
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 from qcqa.user_path import user_path
 
 
@@ -146,7 +146,7 @@ def convert(
         # The first progress comes when all was looked at, and may be long before the end.
         tell = cache(lambda: tell_origin(found, chosen) if found else None)
 
-        def on_progress(progress: JobProgress) -> None:
+        def on_progress(progress: Progress) -> None:
             tell()
             show(progress)
 

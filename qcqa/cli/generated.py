@@ -18,7 +18,7 @@ from qcqa.measure.generated import (
     TokenCame,
     texts_of,
 )
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 
 _on_stderr = Console(stderr=True)
 
@@ -30,7 +30,7 @@ class TextPrinter:
         self._events: list[GenerationEvent] = []
         self._stage = ""
 
-    def __call__(self, progress: JobProgress) -> None:
+    def __call__(self, progress: Progress) -> None:
         """Print what has just come."""
         event = progress.generated if isinstance(progress, GenerationProgress) else None
         if event is not None:

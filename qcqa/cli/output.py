@@ -6,20 +6,13 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich import progress as bars
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
-from qcqa.progress import JobProgress
+from qcqa.progress import OnProgress
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
@@ -55,7 +48,7 @@ def print_table(rows: Sequence[Mapping[str, str]]) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[JobProgress], None]]:
+def progress_bar() -> Iterator[OnProgress]:
     """Show the progress of a job on standard error."""
     with fraction_bar() as show:
         yield lambda progress: show(progress.stage, progress.fraction)
@@ -64,12 +57,12 @@ def progress_bar() -> Iterator[Callable[[JobProgress], None]]:
 @contextmanager
 def fraction_bar() -> Iterator[Callable[[str, float], None]]:
     """Show on standard error what is being done, and which share of all is done."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
+    with bars.Progress(
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TaskProgressColumn(),
+        bars.TimeElapsedColumn(),
         console=_progress_console,
         transient=True,
         # Elsewhere than on a terminal it would leave an empty line.

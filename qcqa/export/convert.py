@@ -19,7 +19,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import GroupingPlan
-from qcqa.progress import JobProgress, OnJobProgress, OnLayer, silent
+from qcqa.progress import OnLayer, OnProgress, Progress, silent
 from qcqa.text.calibrate import calibration_of_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.fitted import FittedFolder
@@ -42,7 +42,7 @@ def convert_by_plan(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     revision: str | None = None,
-    on_progress: OnJobProgress | None = None,
+    on_progress: OnProgress | None = None,
     with_source_code: bool = False,
 ) -> Companions:
     """Write the checkpoint that a plan makes of a model.
@@ -97,7 +97,7 @@ def convert_by_plan(
 
         def on_bytes(written: int, total: int) -> None:
             fraction = rest.done + (1 - share) * written / max(1, total)
-            report(JobProgress("writing weights, MiB", written >> 20, total >> 20, fraction))
+            report(Progress("writing weights, MiB", written >> 20, total >> 20, fraction))
 
         return convert_checkpoint(
             model,
@@ -119,7 +119,7 @@ def convert_and_measure(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     revision: str | None = None,
-    on_progress: OnJobProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Converted:
     """Write the checkpoint that a plan makes of a model, open it, and measure its live KV cache.
 
@@ -140,7 +140,7 @@ def convert_and_measure(
     """
     report = on_progress or silent
 
-    def on_part(progress: JobProgress) -> None:
+    def on_part(progress: Progress) -> None:
         report(replace(progress, fraction=_WRITTEN * progress.fraction))
 
     remove_leftovers(folder)
@@ -154,7 +154,7 @@ def convert_and_measure(
             revision=revision,
             on_progress=on_part,
         )
-    report(JobProgress("measuring the KV cache", 0, 1, _WRITTEN))
+    report(Progress("measuring the KV cache", 0, 1, _WRITTEN))
     weight_bytes = sum(
         tensor.num_bytes
         for path in folder.glob("*.safetensors")
@@ -186,7 +186,7 @@ class _Calibrated:
     text: str | None
     kept: FittedFolder | None
     revision: str | None
-    report: OnJobProgress
+    report: OnProgress
     #: How much of the whole work is done, from 0 to 1.
     done: float = 0.0
 
@@ -225,6 +225,6 @@ class _Calibrated:
     def _part(self, stage: str, start: float, end: float) -> OnLayer:
         def on_layer(layer: int, total: int) -> None:
             self.done = start + (end - start) * layer / total
-            self.report(JobProgress(stage, layer, total, self.done))
+            self.report(Progress(stage, layer, total, self.done))
 
         return on_layer

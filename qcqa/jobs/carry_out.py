@@ -21,13 +21,13 @@ from qcqa.jobs.sensitivities import FOUND, SCORES, plan_to_measure
 from qcqa.measure.sensitivity import save_sensitivity
 from qcqa.model.dtype import AUTO_DTYPE
 from qcqa.pick.points import plans_of_points
-from qcqa.progress import OnJobProgress
+from qcqa.progress import OnProgress
 from qcqa.search.method_sets import with_baselines
 from qcqa.search.methods import wants_calibration
 from qcqa.search.search import Calibrated, search_model
 
 
-def carry_out(run: Run, on_progress: OnJobProgress) -> None:
+def carry_out(run: Run, on_progress: OnProgress) -> None:
     """Do what a run was asked, from where an earlier worker left it.
 
     Parameters
@@ -57,7 +57,7 @@ def carry_out(run: Run, on_progress: OnJobProgress) -> None:
             _measure_layers(run, run.config, on_progress)
 
 
-def _search(run: Run, config: SearchConfig, on_progress: OnJobProgress) -> None:
+def _search(run: Run, config: SearchConfig, on_progress: OnProgress) -> None:
     search_model(
         config.model,
         revision=config.revision,
@@ -86,7 +86,7 @@ def _calibrated(run: Run, config: SearchConfig) -> Calibrated | None:
     )
 
 
-def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnJobProgress) -> None:
+def _evaluate(run: Run, config: EvaluationConfig, on_progress: OnProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.measure.evaluate import evaluate_plans
 
@@ -110,7 +110,7 @@ def _dtype(search: Run, config: EvaluationConfig | GenerationConfig) -> str:
     return search.result().spec.dtype if config.dtype == AUTO_DTYPE else config.dtype
 
 
-def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) -> None:
+def _generate(run: Run, config: GenerationConfig, on_progress: OnProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.measure.generate_by_plans import generate_side_by_side
 
@@ -128,7 +128,7 @@ def _generate(run: Run, config: GenerationConfig, on_progress: OnJobProgress) ->
     )
 
 
-def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnJobProgress) -> None:
+def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.measure.measure_layers import layer_sensitivity
 
@@ -149,7 +149,7 @@ def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnJobProgr
     (run.folder / SCORES).unlink(missing_ok=True)
 
 
-def _convert(run: Run, config: ConversionConfig, on_progress: OnJobProgress) -> None:
+def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> None:
     # Here, because it loads torch: a search does without.
     from qcqa.export.convert import convert_and_measure
 

@@ -17,7 +17,7 @@ from qcqa.jobs.carry_out import carry_out
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
-from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.progress import OnProgress, Progress
 from qcqa.search.plans import installed_versions
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
@@ -28,7 +28,7 @@ class Cancelled(BaseException):
     """The run was asked to stop; no error handler on the way may swallow it."""
 
 
-def work(run: Run, *, on_progress: OnJobProgress | None = None) -> None:
+def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     """Carry out a run, from where an earlier worker left it.
 
     The state in ``status.json`` ends as finished, failed or cancelled. SIGTERM cancels.
@@ -76,7 +76,7 @@ def work(run: Run, *, on_progress: OnJobProgress | None = None) -> None:
 class _Journal:
     """Writes ``status.json`` and ``events.jsonl`` of a run."""
 
-    def __init__(self, run: Run, on_progress: OnJobProgress | None):
+    def __init__(self, run: Run, on_progress: OnProgress | None):
         self._run = run
         self._on_progress = on_progress
         self._events = run.folder / "events.jsonl"
@@ -94,7 +94,7 @@ class _Journal:
         self._write()
         self._event("started", versions=dict(installed_versions()))
 
-    def progress(self, progress: JobProgress) -> None:
+    def progress(self, progress: Progress) -> None:
         self._status = self._status.model_copy(
             update={
                 "stage": progress.stage,

@@ -13,14 +13,13 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.parts import Part, Scores, parts_of
 from qcqa.measure.plan_models import OnMaking, PlanModels, models_of, plan_label
-from qcqa.measure.progress import EvaluationProgress, OnProgress
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.samples import Samples
 from qcqa.measure.speed import measure_decode_speed, require_context
 from qcqa.measure.texts_apart import refuse_calibration_text
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import GroupingPlan, Measurement
-from qcqa.progress import JobProgress, OnJobProgress, nth_model
+from qcqa.progress import OnProgress, Progress, nth_model
 from qcqa.text.fitted import FittedFolder
 
 OnRow = Callable[[Evaluated], None]
@@ -42,7 +41,7 @@ def evaluate_plans(
     folder: MeasuredFolder | None = None,
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
-    on_progress: OnJobProgress | None = None,
+    on_progress: OnProgress | None = None,
     on_row: OnRow | None = None,
 ) -> list[Evaluated]:
     """Measure a source model and the models that plans make of it.
@@ -174,7 +173,7 @@ class _Bench:
         benchmark: Benchmark,
         folder: MeasuredFolder | None,
         num_models: int,
-        on_progress: OnJobProgress | None,
+        on_progress: OnProgress | None,
     ):
         self._models = models
         self._benchmark = benchmark
@@ -304,7 +303,7 @@ class _Bench:
             if self._on_progress:
                 fraction = number / self._num_models
                 model = nth_model(label, number, self._num_models)
-                self._on_progress(JobProgress(f"{model}: {what}", layer, total, fraction))
+                self._on_progress(Progress(f"{model}: {what}", layer, total, fraction))
 
         return report
 
@@ -312,11 +311,11 @@ class _Bench:
         """Return what turns a part's progress into that of the whole job."""
         num_stages = len(self._parts) + (self._benchmark.speed is not None)
 
-        def report(progress: EvaluationProgress) -> None:
+        def report(progress: Progress) -> None:
             if self._on_progress:
                 of_model = (place + progress.fraction) / num_stages
                 self._on_progress(
-                    JobProgress(
+                    Progress(
                         stage=f"{nth_model(label, number, self._num_models)}: {stage}",
                         step=progress.step,
                         total=progress.total,

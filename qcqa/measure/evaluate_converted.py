@@ -11,7 +11,6 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.parts import parts_of
 from qcqa.measure.plan_models import plan_label
-from qcqa.measure.progress import EvaluationProgress, OnProgress
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.measure.texts_apart import refuse_calibration_text
@@ -20,7 +19,7 @@ from qcqa.model.dtype import dtype_to_run, kept_dtype
 from qcqa.model.source_model import tokenizer_of
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
-from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.progress import OnProgress, Progress
 from qcqa.user_path import is_plain_file, user_path
 
 
@@ -42,7 +41,7 @@ def evaluate_converted(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    on_progress: OnJobProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluated:
     """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
 
@@ -74,11 +73,11 @@ def evaluate_converted(
     num_stages = len(parts) + (benchmark.speed is not None)
 
     def reporter(stage: str, place: int) -> OnProgress:
-        def report(progress: EvaluationProgress) -> None:
+        def report(progress: Progress) -> None:
             if on_progress:
                 fraction = (place + progress.fraction) / num_stages
                 name = f"{label}: {stage}"
-                on_progress(JobProgress(name, progress.step, progress.total, fraction))
+                on_progress(Progress(name, progress.step, progress.total, fraction))
 
         return report
 

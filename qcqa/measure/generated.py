@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Literal
 
 from qcqa.errors import EvaluationError
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 
 _SEEDS = 2**32
 
@@ -149,13 +149,13 @@ GenerationEvent = TextBegan | TokenCame | TextEnded
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationProgress(JobProgress):
+class GenerationProgress(Progress):
     """How far a generation is.
 
     Parameters
     ----------
     stage, step, total, fraction
-        As in :class:`JobProgress`.
+        As in :class:`Progress`.
     generated : GenerationEvent or None
         What has just come; None while a model is made.
     """

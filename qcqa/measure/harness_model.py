@@ -17,7 +17,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from qcqa.measure.progress import EvaluationProgress, OnProgress
+from qcqa.progress import OnProgress, Progress
 from qcqa.text.running import context_limit, evaluating, input_device
 from qcqa.text.scoring import Answer, Query, answer_queries, tokens_of
 from qcqa.text.token_ids import require_embedded
@@ -173,7 +173,7 @@ class HarnessModel:
         return text
 
     def _tell(self, step: int, total: int) -> None:
-        self._on_progress(EvaluationProgress("tasks", step, total))
+        self._on_progress(Progress.of_stage("tasks", step, total))
 
 
 class _StopStringSeen(StoppingCriteria):

@@ -27,7 +27,7 @@ from qcqa.measure.text import text_windows
 from qcqa.measure.texts_apart import refuse_calibration_text
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import GroupingPlan
-from qcqa.progress import JobProgress, OnJobProgress
+from qcqa.progress import OnProgress, Progress
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.fitted import FittedFolder
 from qcqa.text.layer_meter import LayerMeter
@@ -52,7 +52,7 @@ def layer_sensitivity(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     kept: Path | None = None,
-    on_progress: OnJobProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> LayerSensitivity:
     """Measure for each layer of a plan what reducing it alone does to the predictions.
 
@@ -223,7 +223,7 @@ class _Measurement:
         text_digest: str,
         kept: Path | None,
         making_share: float,
-        on_progress: OnJobProgress | None,
+        on_progress: OnProgress | None,
     ):
         self._models, self._plan, self._settings = models, plan, settings
         self._windows, self._text_digest = windows, text_digest
@@ -305,4 +305,4 @@ class _Measurement:
 
     def _report(self, stage: str, step: int, total: int, fraction: float) -> None:
         if self._on_progress:
-            self._on_progress(JobProgress(stage, step, total, fraction))
+            self._on_progress(Progress(stage, step, total, fraction))

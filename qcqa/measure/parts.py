@@ -11,7 +11,6 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.harness import harness_module
-from qcqa.measure.progress import OnProgress
 from qcqa.measure.samples import Samples
 from qcqa.measure.task_files import task_content
 from qcqa.measure.task_scores import load_task_scores, save_task_scores
@@ -21,6 +20,7 @@ from qcqa.measure.text_scores import TextScores, load_text_scores
 from qcqa.packaged import DEMO_TEXT
 from qcqa.plan.metric import data_label
 from qcqa.plan.plan import Measurement
+from qcqa.progress import OnProgress
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.windows import Window
 from qcqa.user_path import user_path

@@ -10,10 +10,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes
-from qcqa.measure.progress import EvaluationProgress, OnProgress
 from qcqa.measure.samples import FEWEST_CLUSTERS
 from qcqa.measure.speed_scores import DecodeSpeed, Round
-from qcqa.progress import silent
+from qcqa.progress import OnProgress, Progress, silent
 from qcqa.text.running import (
     cache_argument,
     cache_of,
@@ -90,7 +89,7 @@ def measure_decode_speed(
             if number >= warmup_rounds:
                 found[name].append(measured)
             step = number * len(names) + turn + 1
-            on_progress(EvaluationProgress("decode speed", step, total))
+            on_progress(Progress.of_stage("decode speed", step, total))
     return {name: DecodeSpeed(load, tuple(measured)) for name, measured in found.items()}
 
 

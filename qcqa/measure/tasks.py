@@ -11,10 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from qcqa.errors import EvaluationError
 from qcqa.measure.harness import harness_module, load_tasks, quiet
 from qcqa.measure.harness_model import HarnessModel
-from qcqa.measure.progress import OnProgress
 from qcqa.measure.task_scores import Strata, Stratum, TaskScores, as_numbers, figure_name
 from qcqa.plan.plan import Measurement
-from qcqa.progress import silent
+from qcqa.progress import OnProgress, silent
 
 #: Resamples for figures that are no means.
 _BOOTSTRAP_ROUNDS = 200

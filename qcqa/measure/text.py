@@ -8,9 +8,8 @@ import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
-from qcqa.measure.progress import EvaluationProgress, OnProgress
 from qcqa.measure.text_scores import TextScores
-from qcqa.progress import silent
+from qcqa.progress import OnProgress, Progress, silent
 from qcqa.text.running import context_limit
 from qcqa.text.scoring import answer_queries, tokens_of
 from qcqa.text.token_ids import require_embedded
@@ -93,7 +92,7 @@ def evaluate_text(
         [window.query for window in windows],
         source=source,
         batch_tokens=batch_tokens,
-        on_answered=lambda done: on_progress(EvaluationProgress(data, done, len(windows))),
+        on_answered=lambda done: on_progress(Progress.of_stage(data, done, len(windows))),
     )
     return TextScores(
         data=data,

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from qcqa.errors import SettingsError
 from qcqa.progress import silent
 from qcqa.search.front import Front
+from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.encodings import divisors
 from qcqa.search.strategy.optimal import optimal_front
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.progress import OnProgress, Progress
 
 #: ``table``: blocks of neighbours, alike in every layer, looked up. ``two-stage``: NSGA-II within
 #: layers, then over them (arXiv 2406.10247, section 3). ``exact``: the best grouping known for
@@ -158,7 +158,7 @@ def run_method(
     problem: Problem,
     settings: SearchSettings,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
     scratch: Path | None = None,
 ) -> Front:
     """Return the front of one method.
@@ -199,7 +199,7 @@ def _front(
     method: Method,
     problem: Problem,
     settings: SearchSettings,
-    on_progress: OnProgress,
+    on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> Front:
     if method.strategy == "two-stage":

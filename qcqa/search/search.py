@@ -1,15 +1,15 @@
 """Search one model: from its checkpoint to the fronts of the methods."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import CalibrationText
-from qcqa.progress import JobProgress, OnLayer, silent
+from qcqa.progress import OnLayer, silent
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.read_grams import read_grams
 from qcqa.search.estimate import bound_seconds, searched_seconds, text_seconds
@@ -23,11 +23,11 @@ from qcqa.search.method_sets import (
     with_baselines,
 )
 from qcqa.search.methods import METHODS, run_method, wants_calibration
+from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
 from qcqa.search.strategy.problem import Problem, wse_problem
-from qcqa.search.strategy.progress import Progress
 
 #: Of a search's progress, a guess: reading the weights comes before anything is known of them.
 _READ_SHARE = 0.02
@@ -55,30 +55,6 @@ class Calibrated(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SearchProgress(JobProgress):
-    """How far a search is.
-
-    Parameters
-    ----------
-    stage, step, total, fraction
-        As in :class:`JobProgress`.
-    method : str or None
-        Method at work, if it is past reading.
-    layer : int or None
-        Layer that has just been finished, or is at work, where there is one.
-    hypervolume : float or None
-        Of the front so far, relative to a fixed reference, where the stage has one.
-    """
-
-    method: str | None = None
-    layer: int | None = None
-    hypervolume: float | None = None
-
-
-OnProgress = Callable[[SearchProgress], None]
-
-
 def search_model(
     model: str,
     *,
@@ -86,7 +62,7 @@ def search_model(
     methods: Iterable[str] | None = None,
     settings: SearchSettings | None = None,
     folder: Path | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnSearchProgress | None = None,
     calibrated: Calibrated | None = None,
 ) -> SearchResult:
     """Search the groupings of a model's heads.
@@ -154,6 +130,9 @@ def search_model(
     def on_step(stage: str, step: int, total: int) -> None:
         report(shares.of_stage(stage, step, total))
 
+    def reported(method: str) -> OnSearchProgress:
+        return lambda progress: report(shares.of(method, progress))
+
     problems = _Problems(grams, calibrated)
     text = None
     if calibrated and wants_calibration(wanted, settings):
@@ -183,7 +162,7 @@ def search_model(
                 method,
                 problems.of(METHODS[method].settings(settings)),
                 settings,
-                progress=partial(_report_method, report, shares, method),
+                progress=reported(method),
                 scratch=folder / "unfinished" / method if folder else None,
             )
             if kept:
@@ -196,7 +175,7 @@ def search_model(
     )
 
 
-def _read(model: str, revision: str | None, report: OnProgress) -> ModelGrams:
+def _read(model: str, revision: str | None, report: OnSearchProgress) -> ModelGrams:
     def on_layer(layer: int, total: int) -> None:
         report(SearchProgress(READING, layer, total, _READ_SHARE * layer / total))
 
@@ -246,21 +225,14 @@ class _Shares:
         """Return the whole search's progress at a step of a stage before the methods."""
         return SearchProgress(stage, step, total, self._at(stage, step / total))
 
-    def of(self, method: str, progress: Progress) -> SearchProgress:
+    def of(self, method: str, progress: SearchProgress) -> SearchProgress:
         """Return the whole search's progress when ``method`` reports its own."""
-        return SearchProgress(
+        return replace(
+            progress,
             stage=f"{METHODS[method].label}: {progress.stage}",
-            step=progress.step,
-            total=progress.total,
             fraction=self._at(method, progress.fraction),
             method=method,
-            layer=progress.layer,
-            hypervolume=progress.hypervolume,
         )
 
     def _at(self, name: str, fraction: float) -> float:
         return self._begin[name] + self._share[name] * fraction
-
-
-def _report_method(report: OnProgress, shares: _Shares, method: str, progress: Progress) -> None:
-    report(shares.of(method, progress))

@@ -22,12 +22,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from qcqa.build.live import convert
 from qcqa.measure.benchmark import DecodeLoad
-from qcqa.measure.progress import EvaluationProgress
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.measure.speed_scores import DecodeSpeed
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.progress import Progress
 
 
 def build(options: argparse.Namespace) -> PreTrainedModel:
@@ -79,7 +79,7 @@ def line(name: str, speed: DecodeSpeed) -> str:
     )
 
 
-def show(progress: EvaluationProgress) -> None:
+def show(progress: Progress) -> None:
     """Print how far the measurement is."""
     print(f"\r{progress.stage}: {progress.step}/{progress.total}", end="", flush=True)
 

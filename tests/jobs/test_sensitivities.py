@@ -27,7 +27,7 @@ from qcqa.measure.estimate import MeasureEstimate
 from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.packaged import demo_model_folder
 from qcqa.pick.plan import plan_of_result
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 
 FEW = SensitivitySettings("demo", num_windows=8, window_tokens=32)
 POINT = ("gqa", 48)
@@ -150,7 +150,7 @@ def test_a_cancelled_measurement_goes_on_and_ends_with_the_same(
     undisturbed, made = create(search), create(search)
     work(undisturbed)
 
-    def cancel(progress: JobProgress) -> None:
+    def cancel(progress: Progress) -> None:
         if (progress.stage, progress.step) == ("layer 4 alone", 2):
             raise Cancelled
 
@@ -159,7 +159,7 @@ def test_a_cancelled_measurement_goes_on_and_ends_with_the_same(
     assert made.status().state == "cancelled"
     assert 0 < made.status().fraction < 1
     requeue(made)
-    told: list[JobProgress] = []
+    told: list[Progress] = []
     work(made, on_progress=told.append)
     assert [one.step for one in told if one.stage == "source"] == list(range(2, 9))
     assert found_of(made).layers == found_of(undisturbed).layers

@@ -16,7 +16,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import Cancelled, work
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 from qcqa.search.front import Front
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
@@ -107,7 +107,7 @@ def test_time_left_is_by_what_this_worker_has_done() -> None:
 def test_a_worker_that_goes_on_knows_what_others_had_done(run: Run) -> None:
     told: list[RunStatus] = []
 
-    def stop_in_stage_one(progress: JobProgress) -> None:
+    def stop_in_stage_one(progress: Progress) -> None:
         told.append(run.status())
         if progress.stage == "QCQA-AC by WSE: stage 1" and progress.step == 2:
             raise Cancelled

@@ -19,7 +19,7 @@ from qcqa.measure.samples import paired_standard_error
 from qcqa.packaged import demo_run_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import GroupingPlan
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 from qcqa.search.result import SearchResult
 
 TEXT = Benchmark(text="demo", limit=2)
@@ -45,9 +45,9 @@ class Watched:
     """Remembers every progress."""
 
     def __init__(self) -> None:
-        self.seen: list[JobProgress] = []
+        self.seen: list[Progress] = []
 
-    def __call__(self, progress: JobProgress) -> None:
+    def __call__(self, progress: Progress) -> None:
         self.seen.append(progress)
 
     def models(self) -> list[str]:

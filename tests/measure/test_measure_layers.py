@@ -22,7 +22,7 @@ from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import GroupingPlan
-from qcqa.progress import JobProgress
+from qcqa.progress import Progress
 from qcqa.text.documents import demo_documents
 from qcqa.text.merged import set_attention
 from qcqa.text.windows import Window
@@ -120,7 +120,7 @@ def test_figures_are_those_of_dense_models_with_one_layer_replaced(plan: Groupin
 
 
 def test_a_layer_that_is_left_alone_is_nought_and_not_run(plan: GroupingPlan) -> None:
-    told: list[JobProgress] = []
+    told: list[Progress] = []
     found = measured(plan, on_progress=told.append)
     left = found.layers[2]
     assert (left.is_measured, left.kl, left.same_top, left.kl_error) == (False, 0, 1, None)
@@ -170,7 +170,7 @@ def stopped(
     monkeypatch.setattr("qcqa.measure.measure_layers._BATCH_TOKENS", 1)
 
     def stop() -> Path:
-        def on_progress(progress: JobProgress) -> None:
+        def on_progress(progress: Progress) -> None:
             if progress.stage == "layer 3 alone" and progress.step == 6:
                 raise KeyboardInterrupt
 
@@ -185,7 +185,7 @@ def test_a_measurement_that_stopped_goes_on_and_finds_the_same(
     plan: GroupingPlan, stopped: Callable[[], Path]
 ) -> None:
     kept = stopped()
-    told: list[JobProgress] = []
+    told: list[Progress] = []
     found = measured(plan, kept=kept, on_progress=told.append)
     assert [one.step for one in told if one.stage == "source"] == list(range(6, 13))
     assert figures(found) == figures(measured(plan))

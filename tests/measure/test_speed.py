@@ -13,9 +13,9 @@ from qcqa.build.live import convert
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes, cache_bytes_per_token
-from qcqa.measure.progress import EvaluationProgress
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.plan.metric import metric_of
+from qcqa.progress import Progress
 
 LOAD = DecodeLoad(context_tokens=11, batch_size=3, new_tokens=4)
 
@@ -86,7 +86,7 @@ def test_models_take_turns_and_the_first_goes_round(
             ),
             with_kwargs=True,
         )
-    seen: list[EvaluationProgress] = []
+    seen: list[Progress] = []
     found = measure_decode_speed(models, LOAD, rounds=3, warmup_rounds=1, on_progress=seen.append)
     assert order == ["one", "two", "two", "one"] * 2
     assert len(found["one"].rounds) == 3
@@ -127,7 +127,7 @@ def test_loads_that_cannot_be_measured_are_refused(model: PreTrainedModel) -> No
 
 
 def test_raising_from_progress_stops_the_measurement(model: PreTrainedModel) -> None:
-    def cancel(_: EvaluationProgress) -> None:
+    def cancel(_: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -19,12 +19,12 @@ from qcqa.demo.score import answer_questions, read_jsonl, score_pairs
 from qcqa.errors import EvaluationError
 from qcqa.measure.harness import harness_module
 from qcqa.measure.harness_model import HarnessModel
-from qcqa.measure.progress import EvaluationProgress
 from qcqa.measure.task_files import demo_task_files
 from qcqa.measure.task_scores import Stratum, TaskScores, load_task_scores, save_task_scores
 from qcqa.measure.tasks import _group_scores, evaluate_tasks
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.plan import Measurement
+from qcqa.progress import Progress
 
 Tokenizer = PreTrainedTokenizerBase
 SHAPE = DemoShape(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=32)
@@ -69,7 +69,7 @@ def test_the_demos_tasks_give_the_accuracies_that_are_computed_by_hand(
     demo: tuple[PreTrainedModel, Tokenizer],
 ) -> None:
     model, tokenizer = demo
-    seen: list[EvaluationProgress] = []
+    seen: list[Progress] = []
     scores = evaluate_tasks(
         model, tokenizer, list(demo_task_files()), max_samples=60, on_progress=seen.append
     )
@@ -261,7 +261,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(
 
 @pytest.mark.usefixtures("harness")
 def test_raising_from_progress_stops_the_tasks(demo: tuple[PreTrainedModel, Tokenizer]) -> None:
-    def cancel(_: EvaluationProgress) -> None:
+    def cancel(_: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

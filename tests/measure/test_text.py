@@ -10,9 +10,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
-from qcqa.measure.progress import EvaluationProgress
 from qcqa.measure.text import evaluate_text
 from qcqa.measure.text_scores import TextScores, load_text_scores
+from qcqa.progress import Progress
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.windows import cut_windows
 
@@ -206,7 +206,7 @@ def test_errors_are_those_of_documents_where_there_are_enough(
 def test_progress_is_told_and_stops_the_evaluation(
     model: PreTrainedModel, tokenizer: Tokenizer, documents: list[str]
 ) -> None:
-    seen: list[EvaluationProgress] = []
+    seen: list[Progress] = []
     evaluate_text(
         model, tokenizer, documents, data="text", batch_tokens=200, on_progress=seen.append
     )
@@ -214,7 +214,7 @@ def test_progress_is_told_and_stops_the_evaluation(
     assert seen[-1].fraction == 1
     assert [one.step for one in seen] == sorted(one.step for one in seen)
 
-    def cancel(_: EvaluationProgress) -> None:
+    def cancel(_: Progress) -> None:
         raise KeyboardInterrupt
 
     model.train()

@@ -6,10 +6,10 @@ import numpy as np
 
 from qcqa.plan.grouping import Grouping
 from qcqa.search.front import Front
+from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.progress import OnProgress, Progress
 from qcqa.search.strategy.rescoring import MEASURING, measured
 from qcqa.search.strategy.slots import Slot, SlotCandidates
 
@@ -19,7 +19,7 @@ def block_front(
     problem: Problem,
     settings: SearchSettings,
     group_counts: Sequence[int],
-    on_progress: OnProgress,
+    on_progress: OnSearchProgress,
 ) -> Front:
     """Return the front of plans that cut every layer into as many blocks of neighbours.
 
@@ -44,7 +44,7 @@ def block_front(
         layers.append(_judged(problem, Slot(layer), labels))
         if problem.rescore is not None:
             done = len(layers)
-            on_progress(Progress(MEASURING, done, num_layers, done / num_layers, layer=layer))
+            on_progress(SearchProgress(MEASURING, done, num_layers, done / num_layers, layer=layer))
     choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
     return front_of(method, layers, choices, settings)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.progress import OnProgress, Progress
 from qcqa.search.strategy.rescoring import MEASURING, measured_choice
 from qcqa.search.strategy.slots import SlotCandidates, slots_of
 from qcqa.search.strategy.stage_one import SlotSearch, search_slots
@@ -23,7 +23,7 @@ def find_candidates(
     *,
     seconds_per_slot: float,
     share: float,
-    on_progress: OnProgress,
+    on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> tuple[SlotCandidates, ...]:
     """Return every slot's candidates, in the order of their slots.
@@ -53,7 +53,7 @@ def find_candidates(
     def on_table(finished: int, total: int) -> None:
         nonlocal tables_done
         tables_done = search_share * _TABLES_SHARE * finished / total
-        on_progress(Progress("tables for stage 1", finished, total, tables_done))
+        on_progress(SearchProgress("tables for stage 1", finished, total, tables_done))
 
     def on_slot(candidates: SlotCandidates, finished: int) -> None:
         volume = hypervolume(
@@ -63,7 +63,7 @@ def find_candidates(
             max_error=candidates.total or 0.0,
         )
         on_progress(
-            Progress(
+            SearchProgress(
                 stage="stage 1",
                 step=finished,
                 total=len(slots),
@@ -88,7 +88,7 @@ def find_candidates(
 
     def on_measured(finished: int) -> None:
         on_progress(
-            Progress(
+            SearchProgress(
                 stage=MEASURING,
                 step=finished,
                 total=len(slots),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from qcqa.reduce.groups.objective import Objective
 from qcqa.search.front import Front, LowerBound
+from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.candidates import find_candidates
 from qcqa.search.strategy.config import SearchSettings
@@ -14,7 +15,6 @@ from qcqa.search.strategy.cost import optimal_seconds
 from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.progress import OnProgress
 from qcqa.search.strategy.slots import Slot, SlotCandidates, slots_of
 from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
 from qcqa.search.strategy.table import best_table
@@ -27,7 +27,7 @@ def optimal_front(
     problem: Problem,
     settings: SearchSettings,
     *,
-    on_progress: OnProgress,
+    on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> Front:
     """Return the front of the best candidates, spread exactly over the slots.

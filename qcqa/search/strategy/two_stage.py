@@ -11,6 +11,7 @@ from qcqa.plan.grouping import block_labels
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.front import Dominated, Front
+from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.candidates import find_candidates
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import arbitrary_seconds, choice_seconds, equal_seconds
@@ -20,7 +21,6 @@ from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
 from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.progress import OnProgress, Progress
 from qcqa.search.strategy.slots import Slot, SlotCandidates
 from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
 from qcqa.search.strategy.weighed import Weighed
@@ -50,7 +50,7 @@ def two_stage(
     problem: Problem,
     settings: SearchSettings,
     *,
-    on_progress: OnProgress,
+    on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> Front:
     """Return the front of the paper's search.
@@ -97,7 +97,7 @@ def two_stage(
             max_error=max_error,
         )
         on_progress(
-            Progress(
+            SearchProgress(
                 stage="stage 2",
                 step=generation,
                 total=last,
