@@ -11,10 +11,6 @@ from streamlit.testing.v1 import AppTest
 from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.fronts.comparison import percent_text, points_at_budget
 from qcqa.jobs.run import Run
-from qcqa.search.methods import run_method
-from qcqa.search.result import ResultFolder
-from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.problem import wse_problem
 
 GRAY = Metric.MetricColor.GRAY
 OpenApp = Callable[..., AppTest]
@@ -241,81 +237,6 @@ def test_share_has_no_logarithmic_axis(
     assert _axis_type(app) == "log"
     app.toggle(key="log").set_value(False).run()
     assert _axis_type(app) == "linear"
-
-
-DOTS = "QCQA-AC by WSE, dominated"
-
-
-def _search_by_evolution(run: Run) -> None:
-    """Add a front of the paper's search, which keeps what it weighed."""
-    settings = SearchSettings(
-        population_size=20,
-        generations=10,
-        stage2_population_size=40,
-        stage2_generations=40,
-        workers=1,
-    )
-    front = run_method("qcqa-ac-wse", wse_problem(run.result().grams), settings)
-    ResultFolder(run.folder).save_front(front)
-
-
-def _names(app: AppTest) -> list[str]:
-    return [trace["name"] for trace in _chart(app, 0)["data"]]
-
-
-@pytest.mark.parametrize("scale", ["relative", "absolute"])
-def test_dominated_plans_are_faint_dots_that_the_caption_explains(
-    make_run: MakeRun, open_app: OpenApp, scale: str
-) -> None:
-    _search_by_evolution(make_run())
-    app = open_app(scale=scale)
-    assert _names(app)[0] == DOTS
-    assert "every faint dot a dominated one" in _text(app)
-    app.toggle(key="log").set_value(True).run()
-    assert not app.exception
-    assert _names(app)[0] == DOTS
-    app.button_group(key="scale").set_value("gap").run()
-    assert not app.exception
-    assert DOTS not in _names(app)
-    assert "faint" not in _text(app)
-
-
-def test_runs_that_kept_no_dominated_plans_open_as_before(
-    make_run: MakeRun, open_app: OpenApp
-) -> None:
-    run = make_run()
-    _search_by_evolution(run)
-    (run.folder / "fronts" / "qcqa-ac-wse.dominated.parquet").unlink()
-    app = open_app()
-    assert "QCQA-AC by WSE" in _names(app)
-    assert DOTS not in _names(app)
-    assert "faint" not in _text(app)
-
-
-def test_damaged_dominated_plans_are_told_in_place(make_run: MakeRun, open_app: OpenApp) -> None:
-    run = make_run()
-    _search_by_evolution(run)
-    path = run.folder / "fronts" / "qcqa-ac-wse.dominated.parquet"
-    path.write_bytes(b"no table")
-    app = open_app()
-    (error,) = app.error
-    assert "qcqa-ac-wse.dominated.parquet" in error.value
-    # As it says: the front is whole without the file.
-    path.unlink()
-    app.run()
-    assert not app.error
-    assert "QCQA-AC by WSE" in _names(app)
-
-
-def test_measured_axis_has_no_dominated_plans(
-    make_run: MakeRun, open_app: OpenApp, measure: Callable[..., None]
-) -> None:
-    run = make_run()
-    _search_by_evolution(run)
-    measure(run)
-    app = open_app(scale="heldout/accuracy")
-    assert not [name for name in _names(app) if "dominated" in name]
-    assert "faint" not in _text(app)
 
 
 def test_cards_and_headline_say_what_was_measured(

@@ -38,7 +38,7 @@ READING = """
 **1** The source: all of its KV cache, no error.
 
 **2** A front: the best plan of one method for every size of the cache. Down and to the left is
-better. Faint dots above a front are dominated plans that its search weighed.
+better.
 
 **3** GQA at half the cache. It lies above the front: for the same bytes its WSE is larger.
 Measured, it may be otherwise.

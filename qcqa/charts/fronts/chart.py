@@ -8,7 +8,6 @@ from qcqa.charts.common.figure_file import titled
 from qcqa.charts.common.kv_axis import KvAxis, size_text
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import geometry_text, in_sentence
-from qcqa.charts.fronts.dominated import shows_dominated
 from qcqa.charts.fronts.error_axis import scales_of
 from qcqa.charts.fronts.pareto import pareto_figure
 from qcqa.charts.layers.groups import grouping_figure
@@ -67,8 +66,6 @@ def front_chart(
     elif vertical in scales:
         label = scales[vertical]
         figure = pareto_figure(result, axis, budget=budget, scale=vertical)
-        if shows_dominated(result, vertical):
-            about.append("faint dots: dominated plans")
     else:
         raise ExportError(
             f"vertical axis {vertical!r}", expected=f"one of {', '.join([*scales, *metrics])}"

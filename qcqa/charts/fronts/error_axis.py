@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.search.front import Dominated, Front, LowerBound
+from qcqa.search.front import Front, LowerBound
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
 
@@ -91,16 +91,6 @@ class ErrorAxis:
             self.scale if self._is_fitness else "wse"
         )
 
-    def dominated_of(self, front: Front) -> Dominated | None:
-        """Return the dropped plans of a front's search, where there are any that the axis shows.
-
-        Only their fitness is known. They lie so far above the lower bound that a chart of the
-        distance would be full of them.
-        """
-        if front.dominated is None or not len(front.dominated.cost):
-            return None
-        return front.dominated if self.is_aim_of(front) and self.scale != "gap" else None
-
     def of_front(self, front: Front, kept: Any) -> FloatArray:
         """Return the values of some plans, by their places in the front; NaN where there is none.
 
@@ -136,22 +126,12 @@ class ErrorAxis:
     @cached_property
     def lowest(self) -> float:
         """Where a logarithmic axis begins: below the smallest error that is not zero."""
-        positive = self._of_fronts[self._of_fronts > 0]
+        drawn = [front for front in self._result.fronts.values() if self.shows(front)]
+        values = np.concatenate([[0.0], *(self.of_front(front, slice(None)) for front in drawn)])
+        positive = values[np.isfinite(values) & (values > 0)]
         if not len(positive):
             return 1.0
         return float(max(positive.min() / 2, positive.max() / 10.0**_MOST_DECADES))
-
-    @property
-    def highest(self) -> float:
-        """The largest value of a front."""
-        return float(self._of_fronts.max())
-
-    @cached_property
-    def _of_fronts(self) -> FloatArray:
-        """Zero and all finite values of the fronts that the axis shows."""
-        drawn = [front for front in self._result.fronts.values() if self.shows(front)]
-        values = np.concatenate([[0.0], *(self.of_front(front, slice(None)) for front in drawn)])
-        return np.asarray(values[np.isfinite(values)])
 
     @property
     def _is_fitness(self) -> bool:

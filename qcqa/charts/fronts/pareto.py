@@ -11,7 +11,6 @@ from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.common.kv_chart import NOT_FADED, draw_budget, kv_layout, selection_ring
 from qcqa.charts.common.palette import BOUND_COLOUR, BOUND_FILL, in_order, method_style
 from qcqa.charts.fronts.comparison import points_at_budget
-from qcqa.charts.fronts.dominated import dominated_trace
 from qcqa.charts.fronts.error_axis import ErrorAxis, ErrorScale
 from qcqa.charts.fronts.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.charts.fronts.plan_hover import PlanHover
@@ -37,7 +36,7 @@ def pareto_figure(
     others: Iterable[OtherRun] = (),
     height: int = 440,
 ) -> go.Figure:
-    """Return the fronts of all methods over the lower bound, and faintly their dominated plans.
+    """Return the fronts of all methods over the lower bound.
 
     Methods that the scale says nothing of are left out: another fitness is known of those that
     searched by it, and a distance from the bound of those for which it holds. Every point of a
@@ -67,17 +66,12 @@ def pareto_figure(
     """
     y_of = ErrorAxis(result, scale, log=log)
     chart = _Chart(result, axis, y_of, tuple(rows))
-    fronts = [result.fronts[name] for name in in_order(result.fronts)]
-    figure = go.Figure(
-        [
-            dominated_trace(front.method, dropped, axis, y_of)
-            for front in fronts
-            if (dropped := y_of.dominated_of(front)) is not None
-        ]
-    )
+    figure = go.Figure()
     if y_of.bound is not None:
         figure.add_trace(_bound_trace(y_of.bound, axis, y_of))
-    figure.add_traces([chart.front(front) for front in fronts if y_of.shows(front)])
+    for name in in_order(result.fronts):
+        if y_of.shows(result.fronts[name]):
+            figure.add_trace(chart.front(result.fronts[name]))
     comparable = [one for one in others if predicted_obstacle(one, result, axis, scale) is None]
     method = selected[0] if selected else None
     figure.add_traces(predicted_traces(comparable, axis, y_of, method))
@@ -91,8 +85,6 @@ def pareto_figure(
             "automargin": True,
             "exponentformat": "power",
         },
-        # A front and its dropped plans are a group of one entry, which needs no column of its own.
-        legend_traceorder="normal",
     )
     if y_of.bound is not None and not log:
         _name_the_bound(figure, y_of.bound, axis, y_of)
@@ -148,7 +140,6 @@ class _Chart:
                 "maxdisplayed": 9,
             },
             unselected=NOT_FADED,
-            legendgroup=front.method,
             customdata=self._hover.rows(front, kept, values),
             hovertemplate=self._hover.template(style.label, self._y_of.name),
         )

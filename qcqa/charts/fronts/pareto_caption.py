@@ -2,7 +2,6 @@
 
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import listed
-from qcqa.charts.fronts.dominated import shows_dominated
 from qcqa.charts.fronts.error_axis import ErrorScale
 from qcqa.plan.terms import Fitness
 from qcqa.search.method_sets import BASELINES
@@ -26,9 +25,7 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
     log : bool
         Whether it is logarithmic.
     """
-    has_dots = shows_dominated(result, scale)
-    dot = ", every faint dot a dominated one that the search weighed" if has_dots else ""
-    step = f"Every step is a plan{dot}; down and to the left is better"
+    step = "Every step is a plan; down and to the left is better"
     if scale == "loss":
         return (
             f"{step}. **Summed rise of the loss**: measured on the calibration text with one layer "
