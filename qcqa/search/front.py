@@ -62,22 +62,6 @@ class LayerCandidates:
 
 
 @dataclass(frozen=True, eq=False)
-class Dominated:
-    """Plans that a search weighed and dropped, or some of them: only where they lie.
-
-    Parameters
-    ----------
-    cost : array, shape (D,)
-        Cached heads.
-    error : array, shape (D,)
-        Summed error, above that of the front's plan of at most that cost.
-    """
-
-    cost: IntArray
-    error: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
 class Front:
     """The plans of one method, from the smallest cache to the largest, none dominated.
 
@@ -99,8 +83,6 @@ class Front:
         Whether a conversion refits the merged attention on calibration text.
     apart : bool
         Whether keys and values were grouped apart from each other.
-    dominated : Dominated or None
-        What the search weighed beside its plans, where it kept that.
     """
 
     method: str
@@ -111,7 +93,6 @@ class Front:
     merge: Merge = "mean"
     refit: bool = False
     apart: bool = False
-    dominated: Dominated | None = None
 
     @cached_property
     def key_heads(self) -> IntArray:

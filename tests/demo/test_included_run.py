@@ -19,8 +19,6 @@ def test_the_included_run_is_finished_and_of_the_included_model() -> None:
     result = run.result()
     assert set(result.fronts) == {"mha", "gqa", "mqa", "qcqa-ac", "qcqa-ec", "optimal", "best"}
     assert result.grams.fingerprint == open_checkpoint("demo").fingerprint()
-    kept = {name for name, front in result.fronts.items() if front.dominated is not None}
-    assert kept == {"qcqa-ac", "qcqa-ec"}
 
 
 def test_the_included_run_is_what_its_command_makes(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from qcqa.errors import RunError
@@ -297,33 +296,6 @@ def test_a_damaged_run_is_refused_by_the_name_that_the_user_knows(
         load_run(edited)
     assert ".loading" not in problem.value.one_line()
     assert "\n" not in problem.value.one_line()
-    assert _nothing_was_left()
-
-
-def _keep_dominated(run: Run, **changes: float) -> None:
-    """Keep a plan of as many heads as the optimal front's cheapest, with a larger error."""
-    front = run.result().fronts["optimal"]
-    plan = {"num_cached_heads": front.cost[0], "error": front.error[0] + 1} | changes
-    path = run.folder / "fronts" / "optimal.dominated.parquet"
-    pd.DataFrame({name: [value] for name, value in plan.items()}).to_parquet(path, index=False)
-
-
-def test_dominated_plans_come_along(search: Run, tmp_path: Path) -> None:
-    _keep_dominated(search)
-    pack_run(search, tmp_path / "packed.zip")
-    shutil.rmtree(search.folder)
-    dominated = load_run(tmp_path / "packed.zip").result().fronts["optimal"].dominated
-    assert dominated is not None
-    assert len(dominated.cost) == 1
-
-
-def test_dominated_plans_that_cannot_be_are_refused(search: Run, tmp_path: Path) -> None:
-    _keep_dominated(search, num_cached_heads=97)
-    pack_run(search, tmp_path / "packed.zip")
-    shutil.rmtree(search.folder)
-    with pytest.raises(RunError, match="holds a plan of 97 cached heads") as problem:
-        load_run(tmp_path / "packed.zip")
-    assert ".loading" not in problem.value.one_line()
     assert _nothing_was_left()
 
 

@@ -1,7 +1,6 @@
 """The paper's search (arXiv 2406.10247, section 3): NSGA-II per layer, then NSGA-II over layers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from qcqa.plan.grouping import block_labels
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.wse import population_wse
-from qcqa.search.front import Dominated, Front
+from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.candidates import find_candidates
 from qcqa.search.strategy.config import SearchSettings
@@ -23,7 +22,6 @@ from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.slots import Slot, SlotCandidates
 from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
-from qcqa.search.strategy.weighed import Weighed
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -106,8 +104,8 @@ def two_stage(
             )
         )
 
-    choices, dominated = over_slots(slots, settings, on_generation=on_generation)
-    return replace(front_of(method, slots, choices, settings), dominated=dominated)
+    choices = over_slots(slots, settings, on_generation=on_generation)
+    return front_of(method, slots, choices, settings)
 
 
 def over_slots(
@@ -115,8 +113,8 @@ def over_slots(
     settings: SearchSettings,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
-) -> tuple[IntArray, Dominated]:
-    """Return stage 2's plans, a candidate of each slot, shape (N, S); and where dropped ones lie.
+) -> IntArray:
+    """Return stage 2's plans: a candidate of each slot, shape (N, S).
 
     Parameters
     ----------
@@ -130,18 +128,14 @@ def over_slots(
     cost = _padded([slot.cost for slot in slots])  # (S, C)
     error = _padded([slot.error for slot in slots])  # (S, C)
     each = np.arange(len(slots))
-    max_cost = int(cost.max(axis=1).sum())
-    weighed = Weighed(max_cost, float(error.max(axis=1).sum()))
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
-        of_plans = cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
-        weighed.add(*of_plans)
-        return of_plans
+        return cost[each, genes].sum(axis=1), error[each, genes].sum(axis=1)
 
     archive = nsga2(
         ChoiceGenes([slot.cost for slot in slots]),
         evaluate,
-        max_cost=max_cost,
+        max_cost=int(cost.max(axis=1).sum()),
         population_size=settings.stage2_population_size,
         generations=settings.stage2_generations,
         crossover_probability=settings.crossover_probability,
@@ -149,7 +143,7 @@ def over_slots(
         rng=slot_rng(settings, Slot(0), stage=2),
         on_generation=on_generation,
     )
-    return archive.genes, weighed.dominated_by(archive.cost, archive.error)
+    return archive.genes
 
 
 def _stage_one(

@@ -144,8 +144,7 @@ def test_stage_two_comes_close_to_the_exact_allocation_of_its_candidates(make_gr
         )
         for layer in range(16)
     ]
-    choices, _ = two_stage.over_slots(slots, settings)
-    found = front_of("found", slots, choices, settings)
+    found = front_of("found", slots, two_stage.over_slots(slots, settings), settings)
     best = best_front("best", slots, settings)
     box = {"max_cost": 512, "max_error": float(best.error[0])}
     volume = hypervolume(found.cost, found.error, **box)
