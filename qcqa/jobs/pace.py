@@ -1,6 +1,7 @@
 """How fast this machine searches, from the searches that it has finished."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
@@ -40,18 +41,9 @@ def machine_pace(runs: Iterable[Run]) -> tuple[float, int]:
     count : int
         Runs that it is the median of.
     """
-    found: list[float] = []
-    for run in runs:
-        if len(found) == _MOST_RUNS:
-            break
-        try:
-            pace = None if run.bundled else _pace(run)
-        except QCQAError:
-            # Damaged: the page of runs says so.
-            continue
-        if pace is not None:
-            found.append(min(max(pace, _FASTEST), _SLOWEST))
-    return (median(found), len(found)) if found else (1.0, 0)
+    # What came with the package was made elsewhere.
+    own = (run for run in runs if not run.bundled)
+    return _newest_median(own, _pace, _FASTEST, _SLOWEST)
 
 
 def measuring_pace(jobs: Iterable[Run], *, like: _Measuring) -> tuple[float, int]:
@@ -71,16 +63,22 @@ def measuring_pace(jobs: Iterable[Run], *, like: _Measuring) -> tuple[float, int
     count : int
         Jobs that it is the median of.
     """
+    return _newest_median(jobs, lambda job: _pace_of_job(job, like), _FASTEST_JOB, _SLOWEST_JOB)
+
+
+def _newest_median(
+    runs: Iterable[Run], pace_of: Callable[[Run], float | None], fastest: float, slowest: float
+) -> tuple[float, int]:
+    """Return the median pace of the newest runs that have one, 1 without, and their count."""
     found: list[float] = []
-    for job in jobs:
+    for run in runs:
         if len(found) == _MOST_RUNS:
             break
-        try:
-            pace = _pace_of_job(job, like)
-        except QCQAError:
-            continue
-        if pace is not None:
-            found.append(min(max(pace, _FASTEST_JOB), _SLOWEST_JOB))
+        # Damaged: the page of runs says so.
+        with suppress(QCQAError):
+            pace = pace_of(run)
+            if pace is not None:
+                found.append(min(max(pace, fastest), slowest))
     return (median(found), len(found)) if found else (1.0, 0)
 
 
