@@ -17,6 +17,7 @@ from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.plan.plan import GroupingPlan
+from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import user_path
 
@@ -75,7 +76,7 @@ def require_possible(run: Run, config: ConversionConfig) -> None:
         As :func:`preflight_of`, or if the plan's calibration text is another by now.
     """
     plan = preflight_of(run, config)
-    if plan.calibration is not None and not run.fitted_folder.holds(plan):
+    if needs_text(plan, run.fitted_folder):
         # Here, because it loads torch, as the worker will.
         from qcqa.text.calibrate import require_text_of_plan
 

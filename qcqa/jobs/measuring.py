@@ -15,6 +15,7 @@ from qcqa.measure.generated import GenerationSettings
 from qcqa.model.dtype import kept_dtype
 from qcqa.model.inspect import ModelReport
 from qcqa.plan.plan import GroupingPlan
+from qcqa.text.fitted import needs_text
 
 #: A prompt is short: about so many characters are a token.
 _CHARACTERS_PER_TOKEN = 4
@@ -103,13 +104,12 @@ def workload_of(
     """Return the models that a job on plans of a search runs; parameters as above."""
     chosen = dtype_here(dtype, model.spec.dtype, device=device)
     is_half = chosen.name in ("bfloat16", "float16")
-    kept = run.fitted_folder
     return Workload(
         model=model,
         # Two methods may have found the same plan: it makes one model.
         num_plans=len({plan.digest for plan in plans}),
         has_source=has_source,
-        num_fitted=sum(plan.calibration is not None and not kept.holds(plan) for plan in plans),
+        num_fitted=sum(needs_text(plan, run.fitted_folder) for plan in plans),
         dtype=chosen,
         slowdown=known_slowdown(chosen.name) if is_half and device == "cpu" else 1.0,
         device=device.partition(":")[0],

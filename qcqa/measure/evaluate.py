@@ -17,7 +17,6 @@ from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.samples import Samples
 from qcqa.measure.speed import measure_decode_speed, require_context
 from qcqa.measure.texts_apart import refuse_calibration_text
-from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import GroupingPlan, Measurement
 from qcqa.progress import OnProgress, Progress, nth_model
 from qcqa.text.fitted import FittedFolder
@@ -136,13 +135,9 @@ def require_evaluable(
         as it does not know, the load is beyond its context, or a plan's calibration text is gone.
     """
     refuse_calibration_text(plans, benchmark)
-    checkpoint = open_checkpoint(model, revision=revision)
-    checkpoint.require_language_model()
-    # Nothing runs, and nothing is kept.
-    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    models = PlanModels.to_look_at(model, revision=revision, fitted=fitted)
     tokens = _require_readable(models, benchmark, list(parts_of(benchmark)))
-    for plan in plans:
-        models.require_text(plan)
+    models.require_texts(plans)
     return tokens
 
 
@@ -188,9 +183,9 @@ class _Bench:
 
     def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
         """Yield the source's row, then those of plans, each when it has been measured."""
-        for plan in plans:
-            if self._kept(plan.method, plan.digest) is None:
-                self._models.require_text(plan)
+        self._models.require_texts(
+            plan for plan in plans if self._kept(plan.method, plan.digest) is None
+        )
         yield self.row_of_source()
         for number, plan in enumerate(plans, start=1):
             yield self.row_of_plan(number, plan)

@@ -17,7 +17,6 @@ from qcqa.measure.generated import (
     texts_of,
 )
 from qcqa.measure.plan_models import PlanModels, models_of, plan_label
-from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import GroupingPlan
 from qcqa.progress import nth_model
 from qcqa.text.fitted import FittedFolder
@@ -89,8 +88,7 @@ def generate_side_by_side(
         fitted=fitted,
     ) as models:
         stage = _Stage(models, settings, 1 + len(plans), on_progress)
-        for plan in plans:
-            models.require_text(plan)
+        models.require_texts(plans)
         for place, one in enumerate((None, *plans)):
             stage.generate(place, one)
     return texts_of(stage.events)
@@ -117,13 +115,9 @@ def require_generatable(
         If the model cannot be opened or is no language model, the prompt is too long or has tokens
         that the model does not know, or a plan's calibration text is gone.
     """
-    checkpoint = open_checkpoint(model, revision=revision)
-    checkpoint.require_language_model()
-    # Nothing runs, and nothing is kept.
-    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    models = PlanModels.to_look_at(model, revision=revision, fitted=fitted)
     _readable_prompt(models, settings)
-    for plan in plans:
-        models.require_text(plan)
+    models.require_texts(plans)
 
 
 def _readable_prompt(models: PlanModels, settings: GenerationSettings) -> list[int]:

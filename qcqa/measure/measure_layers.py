@@ -25,11 +25,10 @@ from qcqa.measure.sensitivity import (
 )
 from qcqa.measure.text import text_windows
 from qcqa.measure.texts_apart import refuse_calibration_text
-from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import GroupingPlan
 from qcqa.progress import OnProgress, Progress
 from qcqa.text.documents import demo_documents, read_documents
-from qcqa.text.fitted import FittedFolder
+from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.text.layer_meter import LayerMeter
 from qcqa.text.running import context_limit, default_batch_tokens
 from qcqa.text.windows import Window
@@ -107,11 +106,10 @@ def layer_sensitivity(
         calibrations=calibrations,
         fitted=fitted,
     ) as models:
-        models.require_text(plan)
+        models.require_texts([plan])
         # Quick to fail, unlike the weights.
         text_digest = digest_of_text(settings.text)
         windows = _windows(models.config, models.tokenizer, settings)
-        is_made = plan.calibration is None or (fitted is not None and fitted.holds(plan))
         measurement = _Measurement(
             models,
             plan,
@@ -119,7 +117,7 @@ def layer_sensitivity(
             windows,
             text_digest=text_digest,
             kept=kept,
-            making_share=0.0 if is_made else _MAKING_SHARE,
+            making_share=_MAKING_SHARE if needs_text(plan, fitted) else 0.0,
             on_progress=on_progress,
         )
         return measurement.carry_out()
@@ -152,12 +150,9 @@ def require_sensitivity(
     """
     _require_shared(plan)
     refuse_calibration_text([plan], Benchmark(text=settings.text))
-    checkpoint = open_checkpoint(model, revision=revision)
-    checkpoint.require_language_model()
-    # Nothing runs, and nothing is kept.
-    models = PlanModels(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+    models = PlanModels.to_look_at(model, revision=revision, fitted=fitted)
     windows = _windows(models.config, models.tokenizer, settings)
-    models.require_text(plan)
+    models.require_texts([plan])
     return TextAmount(
         len(windows), sum(len(one.query.targets) for one in windows), _longest(windows)
     )

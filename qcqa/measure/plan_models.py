@@ -1,12 +1,12 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypedDict
+from typing import Self, TypedDict
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -21,7 +21,7 @@ from qcqa.plan.plan import GroupingPlan
 from qcqa.progress import OnLayer
 from qcqa.search.methods import METHODS
 from qcqa.text.calibrate import calibration_of_plan, require_text_of_plan
-from qcqa.text.fitted import FittedFolder
+from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.text.fitted_attention import fitted_attention
 from qcqa.text.merged import merged_model, set_attention
 
@@ -128,6 +128,13 @@ class PlanModels:
         self.where: Where = {"device": device, "dtype": dtype}
         self._calibrations = calibrations
 
+    @classmethod
+    def to_look_at(cls, model: str, *, revision: str | None, fitted: FittedFolder | None) -> Self:
+        """Open a source as :func:`models_of` does; nothing is to run, and nothing to be kept."""
+        checkpoint = open_checkpoint(model, revision=revision)
+        checkpoint.require_language_model()
+        return cls(checkpoint, device="cpu", dtype="auto", calibrations=Path(), fitted=fitted)
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the source's weights."""
@@ -154,18 +161,18 @@ class PlanModels:
         """The source's config."""
         return load_config(self.checkpoint)
 
-    def require_text(self, plan: GroupingPlan) -> None:
-        """Refuse a plan whose calibration text is needed and is gone, or another by now.
+    def require_texts(self, plans: Iterable[GroupingPlan]) -> None:
+        """Refuse plans whose calibration text is needed and is gone, or another by now.
 
         Raises
         ------
         CalibrationError
-            If it is.
+            If one is.
         """
-        if plan.calibration is None or (self._fitted is not None and self._fitted.holds(plan)):
-            return
         spec = self.checkpoint.spec
-        require_text_of_plan(plan, spec.source, revision=spec.revision)
+        for plan in plans:
+            if needs_text(plan, self._fitted):
+                require_text_of_plan(plan, spec.source, revision=spec.revision)
 
     def model_of(self, plan: GroupingPlan, on_making: OnMaking | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.

@@ -96,6 +96,11 @@ class FittedFolder:
         return (self.path,) if self.included is None else (self.path, self.included)
 
 
+def needs_text(plan: GroupingPlan, fitted: FittedFolder | None) -> bool:
+    """Return whether a plan rests on a text that has to be read, as its weights are not kept."""
+    return plan.calibration is not None and (fitted is None or not fitted.holds(plan))
+
+
 def _name(plan: GroupingPlan) -> str:
     return f"{plan.digest}-{_VERSION}.safetensors"
 

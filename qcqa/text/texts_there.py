@@ -2,7 +2,7 @@
 
 from qcqa.errors import CalibrationError
 from qcqa.plan.plan import GroupingPlan
-from qcqa.text.fitted import FittedFolder
+from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.user_path import existing_path
 
 
@@ -22,8 +22,7 @@ def require_text_there(plan: GroupingPlan, fitted: FittedFolder | None) -> None:
         If its text is gone, or cannot be read.
     """
     wanted = plan.calibration
-    if wanted is None or wanted.text == "demo" or (fitted is not None and fitted.holds(plan)):
-        return
-    existing_path(
-        wanted.text, expected="the calibration text of the plan", refusal=CalibrationError
-    )
+    if wanted is not None and wanted.text != "demo" and needs_text(plan, fitted):
+        existing_path(
+            wanted.text, expected="the calibration text of the plan", refusal=CalibrationError
+        )

@@ -19,6 +19,7 @@ from qcqa.measure.generated import GenerationSettings
 from qcqa.pick.best import best_method
 from qcqa.pick.points import Points, points_at, points_to_compare
 from qcqa.search.result import SearchResult
+from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
 
 #: The demo model knows such stories; the answer shows whether it still looks back.
@@ -198,7 +199,7 @@ def _expectation(
     to_fit = [
         f"**{method_style(plan.method).label}**"
         for plan in plans
-        if plan.calibration is not None and not run.fitted_folder.holds(plan)
+        if needs_text(plan, run.fitted_folder)
     ]
     said = "The models run one after another, so that none slows another down."
     estimate = generation_estimate(run, plans, settings, device=device, dtype=dtype)

@@ -36,6 +36,7 @@ from qcqa.measure.sensitivity import (
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import GroupingPlan
 from qcqa.search.result import SearchResult
+from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import existing_file
 
@@ -230,7 +231,7 @@ def _expectation(
         f"Reads {counted(text.num_windows, 'window')}, with the source and "
         f"{counted(len(reduced_layers(plan)), 'layer')} one at a time. {tell_estimate(estimate)}"
     )
-    if plan.calibration is not None and not run.fitted_folder.holds(plan):
+    if needs_text(plan, run.fitted_folder):
         said += (
             " Part of it is fitting the plan on its calibration text; that is kept for the next"
             " time."
