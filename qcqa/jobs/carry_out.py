@@ -4,7 +4,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from qcqa.build.converted import save_converted
 from qcqa.jobs.config import (
     ConversionConfig,
     EvaluationConfig,
@@ -15,10 +14,10 @@ from qcqa.jobs.config import (
 from qcqa.jobs.conversions import CONVERTED
 from qcqa.jobs.generations import plans_side_by_side
 from qcqa.jobs.jobs import search_of
+from qcqa.jobs.outcomes import save_outcome
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.sensitivities import FOUND, SCORES, plan_to_measure
-from qcqa.measure.sensitivity import save_sensitivity
 from qcqa.model.dtype import AUTO_DTYPE
 from qcqa.pick.points import plans_of_points
 from qcqa.progress import OnProgress
@@ -145,7 +144,7 @@ def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnProgress
         kept=run.folder / SCORES,
         on_progress=on_progress,
     )
-    save_sensitivity(found, run.folder / FOUND)
+    save_outcome(found, run.folder / FOUND)
     (run.folder / SCORES).unlink(missing_ok=True)
 
 
@@ -165,4 +164,4 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> Non
         revision=search.search.revision,
         on_progress=on_progress,
     )
-    save_converted(converted, run.folder / CONVERTED)
+    save_outcome(converted, run.folder / CONVERTED)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qcqa.build.converted import Converted, load_converted
+from qcqa.build.converted import Converted
 from qcqa.errors import ConversionError, RunError
 from qcqa.export.preflight import conversion_source, preflight_conversion
 from qcqa.files import require_empty
@@ -13,6 +13,7 @@ from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.home import converted_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.new import slug, write_new_job
+from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
@@ -117,7 +118,7 @@ def converted_of(conversion: Run) -> Converted:
         raise RunError(
             f"{conversion.id} is of kind {conversion.config.kind}", expected="a conversion"
         )
-    return load_converted(conversion.folder / CONVERTED)
+    return load_outcome(Converted, conversion.folder / CONVERTED)
 
 
 def default_folder(run: Run, plan: GroupingPlan) -> Path:

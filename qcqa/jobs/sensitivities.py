@@ -10,6 +10,7 @@ from qcqa.jobs.config import SensitivityConfig
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.measuring import torch_device, workload_of
 from qcqa.jobs.new import write_new_job
+from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.measure.estimate import MeasureEstimate
@@ -19,7 +20,6 @@ from qcqa.measure.sensitivity import (
     SensitivitySettings,
     TextAmount,
     digest_of_text,
-    load_sensitivity,
 )
 from qcqa.model.inspect import ModelReport, inspect_model
 from qcqa.plan.plan import GroupingPlan
@@ -169,7 +169,7 @@ def found_of(measurement: Run) -> LayerSensitivity:
             f"{measurement.id} is of kind {measurement.config.kind}",
             expected="a measurement of layers",
         )
-    return load_sensitivity(measurement.folder / FOUND)
+    return load_outcome(LayerSensitivity, measurement.folder / FOUND)
 
 
 def found_before(

@@ -1,20 +1,13 @@
 """How far a model's predictions move when one layer alone is reduced: what is asked, and found."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
-from pydantic import TypeAdapter
-
-from qcqa.errors import EvaluationError, RunError
-from qcqa.files import write_text_atomically
+from qcqa.errors import EvaluationError
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan.metric import text_label
 from qcqa.plan.plan import GroupingPlan
 from qcqa.user_path import existing_file
-
-_FORMAT = "qcqa-sensitivity-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,29 +193,3 @@ def num_passes(plan: GroupingPlan) -> float:
     """
     num_layers = len(plan.layers)
     return 2 + sum(num_layers - layer for layer in reduced_layers(plan)) / num_layers
-
-
-_RESULT = TypeAdapter(LayerSensitivity)
-
-
-def save_sensitivity(found: LayerSensitivity, path: Path) -> None:
-    """Write what was measured, atomically."""
-    content = {"format": _FORMAT, **asdict(found)}
-    write_text_atomically(path, json.dumps(content, indent=2) + "\n")
-
-
-def load_sensitivity(path: Path) -> LayerSensitivity:
-    """Read what :func:`save_sensitivity` wrote.
-
-    Raises
-    ------
-    RunError
-        If the file is missing, damaged or of another format.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] == _FORMAT:
-            return _RESULT.validate_python(content)
-    except (OSError, ValueError, KeyError, TypeError, EvaluationError) as error:
-        raise RunError(f"{path} cannot be read ({error})") from error
-    raise RunError(f"{path} has format {content['format']!r}", expected=_FORMAT)

@@ -9,10 +9,11 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.build.converted import Converted, save_converted
+from qcqa.build.converted import Converted
 from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.conversions import CONVERTED, conversions_of
 from qcqa.jobs.new import write_new_run
+from qcqa.jobs.outcomes import save_outcome
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.store import create_run
@@ -281,7 +282,7 @@ def test_finished_conversion_says_what_its_cache_holds(
     conversion = convert(make_run(), "finished")
     folder = tmp_path / "out"
     converted = Converted(str(folder), 3 * 2**20, 2 * 2**20, 3072, held)
-    save_converted(converted, conversion.folder / CONVERTED)
+    save_outcome(converted, conversion.folder / CONVERTED)
     app = open_app("export")
     assert "is no longer there" in _alerts(app)
     folder.mkdir()
@@ -300,7 +301,7 @@ def test_large_checkpoints_are_not_zipped(
     conversion = convert(make_run(), "finished")
     (tmp_path / "out").mkdir()
     converted = Converted(str(tmp_path / "out"), 14 * 2**30, 13 * 2**30, 3072, 3072.0)
-    save_converted(converted, conversion.folder / CONVERTED)
+    save_outcome(converted, conversion.folder / CONVERTED)
     app = open_app("export")
     assert "13.0 GiB, source 14.0 GiB" in str(app.table[0].value)
     assert "download_checkpoint" not in _downloads(app)

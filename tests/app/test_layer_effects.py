@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from qcqa.jobs.config import SensitivityConfig
+from qcqa.jobs.outcomes import save_outcome
 from qcqa.jobs.run import Run
 from qcqa.jobs.sensitivities import FOUND, create_sensitivity, sensitivities_of
 from qcqa.jobs.status import RunStatus, State
@@ -20,7 +21,6 @@ from qcqa.measure.sensitivity import (
     SensitivitySettings,
     digest_of_text,
     num_passes,
-    save_sensitivity,
 )
 from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
@@ -77,7 +77,7 @@ def measure() -> Callable[..., Run]:
             layers=tuple(layers),
             text_digest=digest_of_text(SETTINGS.text),
         )
-        save_sensitivity(found, made.folder / FOUND)
+        save_outcome(found, made.folder / FOUND)
         return made
 
     return make

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 import qcqa
-from qcqa.build.converted import load_converted
+from qcqa.build.converted import Converted
 from qcqa.errors import BudgetError, ConversionError, RunError
 from qcqa.jobs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.launch import cancel, requeue, resume, start_worker
+from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
@@ -181,7 +182,7 @@ def test_damaged_result_is_one_line(search: Run, tmp_path: Path) -> None:
         path = tmp_path / "converted.json"
         path.write_text(content)
         with pytest.raises(RunError, match=r"converted\.json cannot be read"):
-            load_converted(path)
+            load_outcome(Converted, path)
     path.write_text('{"format": "qcqa-converted-9"}')
     with pytest.raises(RunError, match="qcqa-converted-9"):
-        load_converted(path)
+        load_outcome(Converted, path)

@@ -17,6 +17,7 @@ from qcqa.charts.common.wording import counted
 from qcqa.charts.layers.layer_effects import conditions_text, effects_sentence
 from qcqa.errors import EvaluationError, QCQAError, RunError
 from qcqa.jobs.config import JOB_FOLDERS, SensitivityConfig
+from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.run import Run
 from qcqa.jobs.sensitivities import (
     FOUND,
@@ -30,7 +31,6 @@ from qcqa.measure.sensitivity import (
     LayerSensitivity,
     SensitivitySettings,
     TextAmount,
-    load_sensitivity,
     reduced_layers,
 )
 from qcqa.pick.plan import plan_of_result
@@ -103,7 +103,7 @@ def _loaded(
     written: int,  # noqa: ARG001  # a file that is written again is another key of the cache
 ) -> LayerSensitivity | None:
     try:
-        return load_sensitivity(Path(path))
+        return load_outcome(LayerSensitivity, Path(path))
     except RunError:
         return None
 
