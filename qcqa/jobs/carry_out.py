@@ -15,9 +15,9 @@ from qcqa.jobs.conversions import CONVERTED
 from qcqa.jobs.generations import plans_side_by_side
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.outcomes import save_outcome
-from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
-from qcqa.jobs.sensitivities import FOUND, SCORES, plan_to_measure
+from qcqa.jobs.sensitivities import FOUND, SCORES
 from qcqa.model.dtype import AUTO_DTYPE
 from qcqa.pick.points import plans_of_points
 from qcqa.progress import OnProgress
@@ -134,7 +134,7 @@ def _measure_layers(run: Run, config: SensitivityConfig, on_progress: OnProgress
     search = search_of(run)
     found = layer_sensitivity(
         search.search.model,
-        plan_to_measure(search, config),
+        plan_at(search, config.point),
         config.settings,
         revision=search.search.revision,
         device=config.device,
@@ -153,8 +153,7 @@ def _convert(run: Run, config: ConversionConfig, on_progress: OnProgress) -> Non
     from qcqa.export.convert import convert_and_measure
 
     search = search_of(run)
-    method, max_cached_heads = config.point
-    plan = plan_of_run(search, max_cached_heads, method=method)
+    plan = plan_at(search, config.point)
     converted = convert_and_measure(
         search.search.model,
         replace(plan, provenance={**plan.provenance, **config.origin}),

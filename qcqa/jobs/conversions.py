@@ -14,7 +14,7 @@ from qcqa.jobs.home import converted_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.new import slug, write_new_job
 from qcqa.jobs.outcomes import load_outcome
-from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.plan.plan import GroupingPlan
@@ -93,8 +93,7 @@ def preflight_of(run: Run, config: ConversionConfig) -> GroupingPlan:
         If there is no such plan, its calibration text is gone, or as
         :func:`~qcqa.export.preflight.preflight_conversion`.
     """
-    method, max_cached_heads = config.point
-    plan = plan_of_run(run, max_cached_heads, method=method)
+    plan = plan_at(run, config.point)
     require_text_there(plan, run.fitted_folder)
     source = conversion_source(run.search.model, revision=run.search.revision)
     preflight_conversion(source, plan, Path(config.folder), may_be_made=True)

@@ -69,6 +69,12 @@ def plan_of_run(
     )
 
 
+def plan_at(run: Run, point: tuple[str, int]) -> GroupingPlan:
+    """Return the best plan of a method within so many cached heads; see :func:`plan_of_run`."""
+    method, max_cached_heads = point
+    return plan_of_run(run, max_cached_heads, method=method)
+
+
 def origin_of(plan: GroupingPlan) -> dict[str, Any]:
     """Return why a plan of a run was taken and what its search lacked, as JSON values.
 

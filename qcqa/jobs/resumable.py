@@ -12,6 +12,7 @@ from qcqa.jobs.config import (
     SensitivityConfig,
 )
 from qcqa.jobs.jobs import search_of
+from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.model.inspect import inspect_model
@@ -85,7 +86,7 @@ def require_all_there(run: Run) -> None:
         case SensitivityConfig() as config:
             search = search_of(run)
             _require_model(search.search.model)
-            require_text_there(sensitivities.plan_to_measure(search, config), search.fitted_folder)
+            require_text_there(plan_at(search, config.point), search.fitted_folder)
             _require_text(config.settings.text)
 
 

@@ -11,7 +11,7 @@ from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.measuring import torch_device, workload_of
 from qcqa.jobs.new import write_new_job
 from qcqa.jobs.outcomes import load_outcome
-from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
 from qcqa.measure.estimate import MeasureEstimate
 from qcqa.measure.layer_estimate import estimate_sensitivity
@@ -74,7 +74,7 @@ def sensitivity_before_start(
     return estimated_sensitivity(
         run,
         inspect_model(run.search.model, revision=run.search.revision),
-        plan_to_measure(run, config),
+        plan_at(run, config.point),
         require_possible(run, config),
         device=torch_device(device),
         dtype=dtype,
@@ -132,23 +132,11 @@ def require_possible(run: Run, config: SensitivityConfig) -> TextAmount:
 
     return require_sensitivity(
         run.search.model,
-        plan_to_measure(run, config),
+        plan_at(run, config.point),
         config.settings,
         revision=run.search.revision,
         fitted=run.fitted_folder,
     )
-
-
-def plan_to_measure(search: Run, config: SensitivityConfig) -> GroupingPlan:
-    """Return the plan of a measurement.
-
-    Raises
-    ------
-    BudgetError
-        If its method was not searched, or has no plan within its budget.
-    """
-    method, max_cached_heads = config.point
-    return plan_of_run(search, max_cached_heads, method=method)
 
 
 def sensitivities_of(run: Run) -> list[Run]:
@@ -225,10 +213,9 @@ def _config(
     device: str,
     dtype: str,
 ) -> SensitivityConfig:
-    method, max_cached_heads = point
-    plan = plan_of_run(run, max_cached_heads, method=method)
+    plan = plan_at(run, point)
     return SensitivityConfig(
-        name=f"{METHODS[method].label} at {100 * plan.kv_ratio:.3g} %",
+        name=f"{METHODS[point[0]].label} at {100 * plan.kv_ratio:.3g} %",
         created=utc_now(),
         point=point,
         settings=_from_anywhere(settings),
