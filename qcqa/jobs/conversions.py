@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.build.converted import Converted
-from qcqa.errors import ConversionError, RunError
+from qcqa.errors import ConversionError
 from qcqa.export.preflight import conversion_source, preflight_conversion
 from qcqa.files import require_empty
 from qcqa.jobs.clock import utc_now
@@ -113,10 +113,7 @@ def converted_of(conversion: Run) -> Converted:
     RunError
         If it has not finished, or is none.
     """
-    if not isinstance(conversion.config, ConversionConfig):
-        raise RunError(
-            f"{conversion.id} is of kind {conversion.config.kind}", expected="a conversion"
-        )
+    conversion.asked(ConversionConfig, "a conversion")
     return load_outcome(Converted, conversion.folder / CONVERTED)
 
 

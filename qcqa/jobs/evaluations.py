@@ -3,7 +3,7 @@
 from dataclasses import replace
 from importlib.util import find_spec
 
-from qcqa.errors import EvaluationError, RunError
+from qcqa.errors import EvaluationError
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import EvaluationConfig
 from qcqa.jobs.jobs import jobs_of, search_of
@@ -163,9 +163,7 @@ def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
     RunError
         If the run is no evaluation, or its search cannot be opened.
     """
-    config = evaluation.config
-    if not isinstance(config, EvaluationConfig):
-        raise RunError(f"{evaluation.id} is of kind {config.kind}", expected="an evaluation")
+    config = evaluation.asked(EvaluationConfig, "an evaluation")
     search = search_of(evaluation)
     plans = plans_of_points(search.result(), config.points)
     wanted = {("mha", ""), *((plan.method, plan.digest) for plan in plans)}

@@ -128,10 +128,7 @@ def texts_of_generation(generation: Run) -> tuple[GeneratedText, ...]:
     RunError
         If the run is no generation, or its events are damaged.
     """
-    if not isinstance(generation.config, GenerationConfig):
-        raise RunError(
-            f"{generation.id} is of kind {generation.config.kind}", expected="a generation"
-        )
+    generation.asked(GenerationConfig, "a generation")
     told: list[GenerationEvent] = []
     try:
         for event in generation.events():

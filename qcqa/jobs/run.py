@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from qcqa.errors import QCQAError, RunError
 from qcqa.files import write_text_atomically
@@ -40,6 +40,8 @@ CALIBRATION = "calibration"
 
 #: Folder of the attention that was merged or refitted by it.
 FITTED = "fitted"
+
+_Asked = TypeVar("_Asked", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,19 @@ class Run:
         RunError
             If the run is none.
         """
-        if not isinstance(self.config, SearchConfig):
-            raise RunError(
-                f"{self.id} is of kind {self.config.kind}",
-                expected="a search",
-                remedy="qcqa runs list",
-            )
-        return self.config
+        return self.asked(SearchConfig, "a search", remedy="qcqa runs list")
+
+    def asked(self, kind: type[_Asked], expected: str, *, remedy: str | None = None) -> _Asked:
+        """Return what a run of some kind was asked, and refuse a run of another kind.
+
+        Raises
+        ------
+        RunError
+            If the run is none; it says what was expected.
+        """
+        if isinstance(self.config, kind):
+            return self.config
+        raise RunError(f"{self.id} is of kind {self.config.kind}", expected=expected, remedy=remedy)
 
     @property
     def additions(self) -> Path:

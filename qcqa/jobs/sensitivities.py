@@ -152,11 +152,7 @@ def found_of(measurement: Run) -> LayerSensitivity:
     RunError
         If the run is none, or has not come to an end, or its file is damaged.
     """
-    if not isinstance(measurement.config, SensitivityConfig):
-        raise RunError(
-            f"{measurement.id} is of kind {measurement.config.kind}",
-            expected="a measurement of layers",
-        )
+    measurement.asked(SensitivityConfig, "a measurement of layers")
     return load_outcome(LayerSensitivity, measurement.folder / FOUND)
 
 
