@@ -7,7 +7,7 @@ from qcqa.errors import EvaluationError
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import EvaluationConfig
 from qcqa.jobs.jobs import jobs_of, search_of
-from qcqa.jobs.measuring import dtype_of_job, estimated_evaluation, torch_device
+from qcqa.jobs.measuring import dtype_of_job, estimated_evaluation, torch_device, whole_path
 from qcqa.jobs.new import write_new_job
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import INSTALL_HARNESS, Benchmark
@@ -16,7 +16,6 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.points import Points, plans_of_points
 from qcqa.plan.plan import GroupingPlan
-from qcqa.user_path import existing_file
 
 
 def create_evaluation(
@@ -182,14 +181,9 @@ def _from_anywhere(benchmark: Benchmark) -> Benchmark:
     text = benchmark.text
     return replace(
         benchmark,
-        text=text if text in (None, "demo") else _existing(text),
+        text=None if text is None else whole_path(text),
         tasks=tuple(
-            _existing(task) if task.endswith((".yaml", ".yml")) else task
+            whole_path(task) if task.endswith((".yaml", ".yml")) else task
             for task in benchmark.tasks
         ),
     )
-
-
-def _existing(file: str) -> str:
-    found = existing_file(file, expected="a file with text", refusal=EvaluationError)
-    return str(found.resolve())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from qcqa.errors import EvaluationError
 from qcqa.jobs.machine import dtype_here, known_slowdown
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
@@ -16,6 +17,7 @@ from qcqa.model.dtype import kept_dtype
 from qcqa.model.inspect import ModelReport
 from qcqa.plan.plan import GroupingPlan
 from qcqa.text.fitted import needs_text
+from qcqa.user_path import existing_file
 
 #: A prompt is short: about so many characters are a token.
 _CHARACTERS_PER_TOKEN = 4
@@ -90,6 +92,14 @@ def torch_device(device: str) -> str:
     from qcqa.model.device import default_device
 
     return default_device()
+
+
+def whole_path(text: str) -> str:
+    """Return a text's whole path, for a worker that is started elsewhere; ``demo`` stays."""
+    if text == "demo":
+        return text
+    found = existing_file(text, expected="a file with text", refusal=EvaluationError)
+    return str(found.resolve())
 
 
 def workload_of(

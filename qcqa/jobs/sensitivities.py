@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from qcqa.errors import EvaluationError, RunError
+from qcqa.errors import RunError
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import SensitivityConfig
 from qcqa.jobs.jobs import jobs_of
-from qcqa.jobs.measuring import torch_device, workload_of
+from qcqa.jobs.measuring import torch_device, whole_path, workload_of
 from qcqa.jobs.new import write_new_job
 from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_at
@@ -24,7 +24,6 @@ from qcqa.measure.sensitivity import (
 from qcqa.model.inspect import ModelReport, inspect_model
 from qcqa.plan.plan import GroupingPlan
 from qcqa.search.methods import METHODS
-from qcqa.user_path import existing_file
 
 #: Files of a measurement: what came of it, and what it has scored while it is not at its end.
 FOUND, SCORES = "layers.json", "scores.safetensors"
@@ -182,7 +181,7 @@ def found_before(
     EvaluationError
         If the text is not there.
     """
-    settings = _from_anywhere(settings)
+    settings = replace(settings, text=whole_path(settings.text))
     wanted = (plan.digest, digest_of_text(settings.text))
     for measurement, found in _all_found(run):
         config = measurement.config
@@ -214,15 +213,7 @@ def _config(
         name=f"{METHODS[point[0]].label} at {100 * plan.kv_ratio:.3g} %",
         created=utc_now(),
         point=point,
-        settings=_from_anywhere(settings),
+        settings=replace(settings, text=whole_path(settings.text)),
         device=device,
         dtype=dtype,
     )
-
-
-def _from_anywhere(settings: SensitivitySettings) -> SensitivitySettings:
-    """Return the settings with the text's whole path, for a worker that is started elsewhere."""
-    if settings.text == "demo":
-        return settings
-    found = existing_file(settings.text, expected="a file with text", refusal=EvaluationError)
-    return replace(settings, text=str(found.resolve()))
