@@ -93,16 +93,12 @@ def estimated_sensitivity(
 
     Parameters
     ----------
-    run : Run
-        The search.
-    model : ModelReport
-        What :func:`~qcqa.model.inspect.inspect_model` says of its model.
     plan : GroupingPlan
         Whose layers are to be measured.
     text : TextAmount
         What :func:`require_possible` returns.
-    device, dtype : str
-        ``cpu``, ``cuda`` …; ``auto``, ``float32`` …
+    run, model, device, dtype
+        As in :func:`~qcqa.jobs.measuring.estimated_evaluation`.
     """
     work = workload_of(run, model, [plan], has_source=True, device=device, dtype=dtype)
     like = (

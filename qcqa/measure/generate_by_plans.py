@@ -48,21 +48,10 @@ def generate_side_by_side(
 
     Parameters
     ----------
-    model : str
-        Local folder, Hub id, or ``demo``.
-    plans : sequence of GroupingPlan
-        Made for this model.
+    model, plans, revision, device, dtype, calibrations, fitted
+        As in :func:`~qcqa.measure.evaluate.evaluate_plans`; every plan has a text of its own.
     settings : GenerationSettings
         The prompt, and how tokens are chosen.
-    revision : str, optional
-        Branch, tag or commit on the Hub.
-    device, dtype : str
-        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
-        ``float32`` …
-    calibrations : Path, optional
-        Where the calibration that plans rest on is looked for, and kept.
-    fitted : FittedFolder, optional
-        Where the attention of plans is kept that were merged or refitted by a calibration.
     on_progress : callable, optional
         Called with every token, as it comes; raising from it ends the generation.
 

@@ -61,21 +61,12 @@ def layer_sensitivity(
 
     Parameters
     ----------
-    model : str
-        Local folder, Hub id, or ``demo``.
+    model, revision, device, dtype, calibrations, fitted
+        As in :func:`~qcqa.measure.evaluate.evaluate_plans`.
     plan : GroupingPlan
         Made for this model.
     settings : SensitivitySettings
         The text, and how much of it is read.
-    revision : str, optional
-        Branch, tag or commit on the Hub.
-    device, dtype : str
-        Where, and in which type, the models run: ``auto``, ``cpu``, ``cuda`` …; ``auto``,
-        ``float32`` …
-    calibrations : Path, optional
-        Where the calibration that the plan rests on is looked for, and kept.
-    fitted : FittedFolder, optional
-        Where the attention of plans is kept that were merged or refitted by a calibration.
     kept : Path, optional
         A safetensors file in which batches are kept as they come: a measurement that stopped goes
         on from there. It is the caller's to remove.
