@@ -13,6 +13,20 @@ def _processes() -> "dict[str, subprocess.Popen[bytes]]":
     return {}
 
 
+def asked(label: str, said: str, *, key: str, can_start: bool) -> bool:
+    """Say what would be done beside the button that starts it; return whether it was clicked."""
+    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
+    left.caption(said)
+    return right.button(
+        label,
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        key=key,
+        disabled=not can_start,
+    )
+
+
 def start(run: Run) -> None:
     """Start the worker of a queued run; it goes on when the dashboard is closed."""
     _processes()[run.id] = start_worker(run)

@@ -168,17 +168,8 @@ def _start(
     can_start: bool,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
-    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
-    left.caption(_expectation(run, result, points, settings, device, dtype))
-    is_asked = right.button(
-        "Generate",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        key="start_generation",
-        disabled=not can_start,
-    )
-    if is_asked:
+    said = _expectation(run, result, points, settings, device, dtype)
+    if workers.asked("Generate", said, key="start_generation", can_start=can_start):
         workers.start(
             create_generation(run, points=points, settings=settings, device=device, dtype=dtype)
         )

@@ -196,17 +196,9 @@ def _start(
         if wanted & there:
             said.append("What is measured already is kept.")
     is_possible = _is_possible(run, (asked[one] for one in missing))
-    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
-    left.caption(" ".join(said))
-    is_asked = right.button(
-        "Measure",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        key="start_evaluation",
-        disabled=not missing or not is_possible,
-    )
-    if is_asked:
+    if workers.asked(
+        "Measure", " ".join(said), key="start_evaluation", can_start=bool(missing) and is_possible
+    ):
         workers.start(
             create_evaluation(run, points=points, benchmark=benchmark, device=device, dtype=dtype)
         )

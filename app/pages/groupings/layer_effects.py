@@ -165,17 +165,7 @@ def _form(run: Run, plan: GroupingPlan) -> None:
         else:
             said = _expectation(run, plan, settings, device, dtype)
             can_start = True
-    left, right = st.columns([3, 1], vertical_alignment="center", gap="medium")
-    left.caption(said)
-    is_asked = right.button(
-        "Measure",
-        type="primary",
-        icon=":material/play_arrow:",
-        width="stretch",
-        key="start_layers",
-        disabled=not can_start,
-    )
-    if is_asked:
+    if workers.asked("Measure", said, key="start_layers", can_start=can_start):
         point = (plan.method, plan.num_cached_heads)
         workers.start(
             create_sensitivity(run, point=point, settings=settings, device=device, dtype=dtype)
