@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from qcqa.files import write_bytes_atomically
-from qcqa.measure.samples import FEWEST_CLUSTERS
+from qcqa.measure.samples import clusters_of
 from qcqa.measure.sensitivity import LayerEffect
 from qcqa.measure.statistics import clustered_mean
 from qcqa.text.windows import Window
@@ -69,8 +69,7 @@ class LayerScores:
 
     def effects(self, layers: Sequence[int], num_layers: int) -> tuple[LayerEffect, ...]:
         """Return what comes of it for all layers of the model."""
-        enough = len(np.unique(self.document)) >= FEWEST_CLUSTERS
-        clusters = self.document if enough else self.window
+        clusters = clusters_of(self.document, self.window)
         largest = self.kl[self.kl.mean(axis=1, dtype=np.float64).argmax()].astype(np.float64)
         effects = [LayerEffect(is_measured=False, kl=0.0, same_top=1.0)] * num_layers
         for layer, layer_kl, layer_same in zip(layers, self.kl, self.is_same, strict=True):

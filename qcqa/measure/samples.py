@@ -22,6 +22,15 @@ _LARGEST_EXPONENT = 100.0
 _DECIMALS = 5
 
 
+def clusters_of(document: NDArray[np.int32], window: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what counts as one sample in standard errors, for each token: ``(N,)``.
+
+    The documents, because tokens of one share its subject. A text of a few documents, such as
+    one long file, has too few of them; there it is windows, each read on its own.
+    """
+    return document if len(np.unique(document)) >= FEWEST_CLUSTERS else window
+
+
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """Samples of one data set as sums over clusters.

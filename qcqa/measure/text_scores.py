@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
 from qcqa.files import write_bytes_atomically
-from qcqa.measure.samples import FEWEST_CLUSTERS, Samples, Stratum
+from qcqa.measure.samples import Samples, Stratum, clusters_of
 from qcqa.measure.statistics import Mean, clustered_mean
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
@@ -58,13 +58,8 @@ class TextScores:
 
     @property
     def clusters(self) -> NDArray[np.int32]:
-        """What counts as one sample in standard errors, for each token: ``(N,)``.
-
-        The documents, because tokens of one share its subject. A text of a few documents, such as
-        one long file, has too few of them; there it is windows, each read on its own.
-        """
-        enough = len(np.unique(self.document)) >= FEWEST_CLUSTERS
-        return self.document if enough else self.window
+        """What counts as one sample; see :func:`~qcqa.measure.samples.clusters_of`."""
+        return clusters_of(self.document, self.window)
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Return perplexity, negative log-likelihood and next-token accuracy.
