@@ -139,27 +139,20 @@ class TextPart(Part):
         self.name = DEMO_TEXT if is_demo else user_path(text).stem
         self.label = data_label(self.name, is_file=True)
         self._documents = demo_documents() if is_demo else read_documents(text)
-        self._window = benchmark.window_tokens
-        limits = {benchmark.limit_of: benchmark.limit}
-        self._most_windows, self._most_documents = limits.get("windows"), limits.get("documents")
+        self._cut = {
+            "window_tokens": benchmark.window_tokens,
+            f"max_{benchmark.limit_of}": benchmark.limit,
+        }
         self.content = {
             "text": self.name,
             "data": sha256("\0".join(self._documents).encode()).hexdigest(),
-            "window": self._window,
-            "limits": limits,
+            "window": benchmark.window_tokens,
+            "limits": {benchmark.limit_of: benchmark.limit},
         }
 
     def require_readable(self, model: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
         """Refuse a text that is too short, or has tokens that the model does not know."""
-        windows = text_windows(
-            model,
-            tokenizer,
-            self._documents,
-            data=self.name,
-            window_tokens=self._window,
-            max_documents=self._most_documents,
-            max_windows=self._most_windows,
-        )
+        windows = text_windows(model, tokenizer, self._documents, data=self.name, **self._cut)
         require_enough(windows, self.name)
         return sum(len(one.query.token_ids) for one in windows)
 
@@ -178,10 +171,8 @@ class TextPart(Part):
             self._documents,
             data=self.name,
             source=source,
-            window_tokens=self._window,
-            max_documents=self._most_documents,
-            max_windows=self._most_windows,
             on_progress=on_progress,
+            **self._cut,
         )
         return {self.name: scores}
 
