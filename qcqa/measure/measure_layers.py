@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
@@ -31,7 +30,7 @@ from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.text.layer_meter import LayerMeter
 from qcqa.text.running import context_limit, default_batch_tokens
-from qcqa.text.windows import Window
+from qcqa.text.windows import Window, evenly
 
 #: Of a batch: enough to keep a machine busy, few enough that a stopped measurement loses little.
 _BATCH_TOKENS = 2048
@@ -169,9 +168,7 @@ def _windows(
         data=settings.text_name,
         window_tokens=length,
     )
-    count = min(settings.num_windows, len(windows))
-    places: list[int] = (np.arange(count) * len(windows) // count).tolist()
-    chosen = [windows[place] for place in places]
+    chosen = evenly(windows, settings.num_windows)
     require_enough(chosen, settings.text_name)
     # Like lengths together: little padding, and a batch that does not fit fails at once.
     return sorted(chosen, key=lambda one: -len(one.query.token_ids))

@@ -14,6 +14,7 @@ from qcqa.measure.harness_model import HarnessModel
 from qcqa.measure.task_scores import Strata, Stratum, TaskScores, as_numbers, figure_name
 from qcqa.plan.plan import Measurement
 from qcqa.progress import OnProgress, silent
+from qcqa.text.windows import evenly
 
 #: Resamples for figures that are no means.
 _BOOTSTRAP_ROUNDS = 200
@@ -92,11 +93,7 @@ def _chosen(tasks: Mapping[str, Any], count: int | None) -> dict[str, list[int]]
     """Return which questions of each task to ask; the first ones alone would often be of a kind."""
     if count is None:
         return None
-    chosen = {}
-    for name, task in tasks.items():
-        total = len(task.eval_docs)
-        chosen[name] = (np.arange(min(count, total)) * total // min(count, total)).tolist()
-    return chosen
+    return {name: list(evenly(range(len(task.eval_docs)), count)) for name, task in tasks.items()}
 
 
 def _scores(

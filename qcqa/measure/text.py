@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -13,9 +12,7 @@ from qcqa.progress import OnProgress, Progress, silent
 from qcqa.text.running import context_limit
 from qcqa.text.scoring import answer_queries, tokens_of
 from qcqa.text.token_ids import require_embedded
-from qcqa.text.windows import Window, cut_windows, encode, first_tokens, special_prefix
-
-_T = TypeVar("_T")
+from qcqa.text.windows import Window, cut_windows, encode, evenly, first_tokens, special_prefix
 
 #: Tokens of a window unless the model's context is shorter: that of most published perplexities.
 DEFAULT_WINDOW_TOKENS = 2048
@@ -127,10 +124,10 @@ def text_windows(
         a token of the text.
     """
     _require_positive(max_documents=max_documents, max_windows=max_windows, max_tokens=max_tokens)
-    ids = [encode(tokenizer, document) for document in _evenly(documents, max_documents)]
+    ids = [encode(tokenizer, document) for document in evenly(documents, max_documents)]
     length = _window_length(model, window_tokens)
     cut = cut_windows(ids, special_prefix(tokenizer), length=length, stride=stride)
-    windows = list(first_tokens(iter(_evenly(list(cut), max_windows)), max_tokens))
+    windows = list(first_tokens(iter(evenly(list(cut), max_windows)), max_tokens))
     if not windows:
         raise EvaluationError(f"{data} has no token to score", expected="a longer text")
     require_embedded(tokens_of([one.query for one in windows]), tokenizer, model, what=data)
@@ -146,13 +143,6 @@ def _window_length(model: PreTrainedModel | PreTrainedConfig, wanted: int | None
             f"windows of {wanted} tokens", expected=f"at most {limit}, the model's context"
         )
     return wanted
-
-
-def _evenly(items: Sequence[_T], count: int | None) -> Sequence[_T]:
-    if count is None or count >= len(items):
-        return items
-    places: list[int] = (np.arange(count) * len(items) // count).tolist()
-    return [items[place] for place in places]
 
 
 def _digest(windows: Sequence[Window]) -> str:

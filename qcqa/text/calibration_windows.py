@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from qcqa.errors import CalibrationError
-from qcqa.text.windows import encode, special_prefix
+from qcqa.text.windows import encode, evenly, special_prefix
 
 IntArray = NDArray[np.int32]
 
@@ -67,5 +67,4 @@ def calibration_windows(
         )
     keep = min(1.0, max_tokens / total)
     count = max(1, int(keep * len(windows)))
-    places = np.arange(count) * len(windows) // count
-    return tuple(np.array(windows[place], dtype=np.int32) for place in places)
+    return tuple(np.array(window, dtype=np.int32) for window in evenly(windows, count))

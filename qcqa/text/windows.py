@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
 from qcqa.text.scoring import Query
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,13 @@ class Window:
 
     document: int
     query: Query
+
+
+def evenly(items: Sequence[_T], count: int | None) -> Sequence[_T]:
+    """Return so many items at most, taken evenly from all."""
+    if count is None or count >= len(items):
+        return items
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 def special_prefix(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
