@@ -24,10 +24,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qcqa.build.folder import convert_checkpoint as convert_checkpoint
-    from qcqa.build.live import convert as convert
-    from qcqa.build.loading import load as load
-    from qcqa.build.refresh import refresh_converted as refresh_converted
+    from qcqa.conversion.folder import convert_checkpoint as convert_checkpoint
+    from qcqa.conversion.live import convert as convert
+    from qcqa.conversion.loading import load as load
+    from qcqa.conversion.refresh import refresh_converted as refresh_converted
     from qcqa.errors import QCQAError as QCQAError
     from qcqa.export.convert import convert_by_plan as convert_by_plan
     from qcqa.measure.benchmark import Benchmark as Benchmark
@@ -86,9 +86,9 @@ _HOME = {
     "Server": "qcqa.plan.capacity",
     "best_method": "qcqa.pick.best",
     "capacity_of": "qcqa.plan.capacity",
-    "convert": "qcqa.build.live",
+    "convert": "qcqa.conversion.live",
     "convert_by_plan": "qcqa.export.convert",
-    "convert_checkpoint": "qcqa.build.folder",
+    "convert_checkpoint": "qcqa.conversion.folder",
     "evaluate_plans": "qcqa.measure.evaluate",
     "generate_side_by_side": "qcqa.measure.generate_by_plans",
     "gpu_named": "qcqa.plan.gpus",
@@ -96,12 +96,12 @@ _HOME = {
     "heads_within_ratio": "qcqa.plan.budget",
     "inspect_model": "qcqa.model.inspect",
     "layer_sensitivity": "qcqa.measure.measure_layers",
-    "load": "qcqa.build.loading",
+    "load": "qcqa.conversion.loading",
     "load_plan": "qcqa.plan.file",
     "model_size": "qcqa.model.size",
     "plan_of_result": "qcqa.pick.plan",
     "preflight": "qcqa.search.preflight",
-    "refresh_converted": "qcqa.build.refresh",
+    "refresh_converted": "qcqa.conversion.refresh",
     "save_plan": "qcqa.plan.file",
     "search_model": "qcqa.search.search",
 }

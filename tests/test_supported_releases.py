@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from qcqa.build.travelling.releases_qcqa import (
+from qcqa.conversion.travelling.releases_qcqa import (
     MIDDLE_TRANSFORMERS,
     NEWEST_TRANSFORMERS,
     OLDEST_TRANSFORMERS,

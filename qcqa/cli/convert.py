@@ -190,7 +190,7 @@ def convert(
 
 def _refresh(folder: Path, *, as_json: bool) -> None:
     # Here, for the same reason.
-    from qcqa.build.refresh import refresh_converted
+    from qcqa.conversion.refresh import refresh_converted
 
     changed = refresh_converted(folder)
     if as_json:

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from qcqa.build.converted import Converted
 from qcqa.charts.jobs.preflight import measure_facts, memory_warning
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.layers import print_layers
 from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.output import console, print_json, print_pairs, progress_bar
 from qcqa.cli.summary import print_result, result_json
+from qcqa.conversion.converted import Converted
 from qcqa.errors import RunError
 from qcqa.jobs.config import (
     ConversionConfig,

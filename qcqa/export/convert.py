@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.build.companions import Companions
-from qcqa.build.converted import Converted
-from qcqa.build.folder import convert_checkpoint
-from qcqa.build.loading import load
+from qcqa.conversion.companions import Companions
+from qcqa.conversion.converted import Converted
+from qcqa.conversion.folder import convert_checkpoint
+from qcqa.conversion.loading import load
 from qcqa.export.preflight import free_memory_bytes, is_made_by, opening_bytes
 from qcqa.files import remove_leftovers
 from qcqa.measure.promised_cache import promised_cache
@@ -71,7 +71,7 @@ def convert_by_plan(
         Called often; raising from it ends the conversion, and nothing is left.
     with_source_code : bool
         Whether code of the source's own comes along, see
-        :func:`~qcqa.build.convert_checkpoint`.
+        :func:`~qcqa.conversion.convert_checkpoint`.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcqa.build.converted import SMALL_FILES_BYTES
+from qcqa.conversion.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError, PlanError
 from qcqa.files import free_bytes, require_empty, require_room, require_writable
 from qcqa.model.opening import open_checkpoint

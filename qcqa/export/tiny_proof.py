@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, set_seed
 
-from qcqa.build.folder import convert_checkpoint
-from qcqa.build.loading import load
+from qcqa.conversion.folder import convert_checkpoint
+from qcqa.conversion.loading import load
 from qcqa.measure.generate import generate_text, prompt_ids
 from qcqa.measure.generated import GenerationSettings
 from qcqa.measure.promised_cache import promised_cache

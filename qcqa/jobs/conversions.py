@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qcqa.build.converted import Converted
+from qcqa.conversion.converted import Converted
 from qcqa.errors import ConversionError
 from qcqa.export.preflight import conversion_source, preflight_conversion
 from qcqa.files import require_empty

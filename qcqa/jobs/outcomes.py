@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from qcqa.build.converted import Converted
+from qcqa.conversion.converted import Converted
 from qcqa.errors import EvaluationError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.measure.sensitivity import LayerSensitivity

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig
 
-from qcqa.build.loading import load
+from qcqa.conversion.loading import load
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.parts import parts_of

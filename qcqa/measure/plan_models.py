@@ -11,7 +11,7 @@ from typing import Self, TypedDict
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from qcqa.build.live import converted_copy
+from qcqa.conversion.live import converted_copy
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.device import usable_device
 from qcqa.model.dtype import dtype_to_run, kept_dtype

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from qcqa.build.live import source_heads
+from qcqa.conversion.live import source_heads
 from qcqa.errors import CalibrationError
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from qcqa.build.names import attention_names
+from qcqa.conversion.names import attention_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.build.live import converted_copy
-from qcqa.build.names import attention_names
+from qcqa.conversion.live import converted_copy
+from qcqa.conversion.names import attention_names
 from qcqa.errors import CalibrationError
 from qcqa.plan.plan import GroupingPlan
 from qcqa.progress import OnLayer

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from qcqa.build.converted import Converted
+from qcqa.conversion.converted import Converted
 from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.conversions import CONVERTED, conversions_of
 from qcqa.jobs.new import write_new_run

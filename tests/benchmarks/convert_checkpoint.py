@@ -43,7 +43,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qcqa.build.folder import convert_checkpoint
+from qcqa.conversion.folder import convert_checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import GroupingPlan, Prediction

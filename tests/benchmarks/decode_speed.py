@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from qcqa.build.live import convert
+from qcqa.conversion.live import convert
 from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.measure.speed_scores import DecodeSpeed

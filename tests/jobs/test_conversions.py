@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import qcqa
-from qcqa.build.converted import Converted
+from qcqa.conversion.converted import Converted
 from qcqa.errors import BudgetError, ConversionError, RunError
 from qcqa.jobs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.jobs.jobs import jobs_of

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from qcqa.build.live import convert
+from qcqa.conversion.live import convert
 from qcqa.errors import EvaluationError
 from qcqa.measure.generate import _Choice, generate_text, prompt_ids
 from qcqa.measure.generated import GenerationFigures, GenerationSettings

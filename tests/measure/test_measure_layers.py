@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import qcqa
-from qcqa.build.live import converted_copy
+from qcqa.conversion.live import converted_copy
 from qcqa.errors import EvaluationError
 from qcqa.jobs.run import open_run
 from qcqa.measure.measure_layers import require_sensitivity

@@ -9,7 +9,7 @@ import torch
 from transformers import DynamicCache, MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from qcqa import GroupingPlan
-from qcqa.build.live import convert
+from qcqa.conversion.live import convert
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes, cache_bytes_per_token

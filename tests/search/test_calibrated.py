@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from qcqa.build.loading import load
+from qcqa.conversion.loading import load
 from qcqa.errors import CalibrationError, ConversionError, EvaluationError
 from qcqa.export import convert as convert_file
 from qcqa.export.convert import convert_by_plan

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qcqa.build.live import converted_copy
+from qcqa.conversion.live import converted_copy
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import GroupingPlan, Prediction

@@ -12,10 +12,10 @@ from ui.results import result_of
 from ui.state import redrawn_alone
 from ui.wording import plain, when
 
-from qcqa.build.converted import Converted
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted
 from qcqa.charts.jobs.conversions_table import conversions_table
+from qcqa.conversion.converted import Converted
 from qcqa.errors import ConversionError, QCQAError
 from qcqa.export.preflight import (
     ConversionPreflight,

@@ -13,7 +13,7 @@ from transformers.cache_utils import Cache
 from gpu_checks.models import alone, build, like_gqa, plan_for, random_tokens, unequal
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.build.live import converted_copy
+from qcqa.conversion.live import converted_copy
 from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes
 from qcqa.measure.speed import measure_decode_speed

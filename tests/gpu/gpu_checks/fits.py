@@ -10,7 +10,7 @@ from gpu_checks.calibration import random_batches
 from gpu_checks.models import alone, build, like_gqa, plan_for
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.build.live import converted_copy
+from qcqa.conversion.live import converted_copy
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.grouping import LayerGrouping
 from qcqa.text.batches import TokenBatch, make_batches

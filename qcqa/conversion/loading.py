@@ -1,0 +1,71 @@
+"""Opening a converted checkpoint with this library: nothing in its folder is executed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+
+from qcqa.conversion.travelling.modeling_qcqa import QCQAForCausalLM
+from qcqa.conversion.travelling.section_qcqa import SECTION_VERSION, Section
+from qcqa.errors import CheckpointError
+
+
+def load(source: str | Path, **options: Any) -> PreTrainedModel:
+    """Open a model that ``convert_checkpoint`` or a converted model's ``save_pretrained`` wrote.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder, or the id of a converted model on the Hub.
+    **options
+        As ``from_pretrained`` takes them: ``dtype``, ``device_map``, ``attn_implementation`` …
+
+    Returns
+    -------
+    PreTrainedModel
+        In evaluation mode, in the type of the stored weights unless ``dtype`` says otherwise.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model, or it has not been converted.
+    """
+    config, _ = converted_config(source)
+    # Nothing in the folder is to run, whatever else is asked for.
+    options = {"dtype": "auto", "use_safetensors": True, **options, "trust_remote_code": False}
+    return QCQAForCausalLM.from_pretrained(source, config=config, **options)
+
+
+def converted_config(source: str | Path) -> tuple[PreTrainedConfig, Section]:
+    """Return the config of a converted model, and its section ``qcqa``.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model, it has not been converted, or by a later release.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{source} cannot be opened ({error})", expected="a converted model"
+        ) from error
+    content = getattr(config, "qcqa", None)
+    if content is None:
+        raise CheckpointError(
+            f"{source} has not been converted",
+            expected="a model that qcqa convert wrote",
+            remedy="open it with transformers' AutoModelForCausalLM",
+        )
+    version = content.get("version") if isinstance(content, Mapping) else None
+    if isinstance(version, int) and version > SECTION_VERSION:
+        raise CheckpointError(
+            f"{source} was converted by a later release (section 'qcqa' of version {version})",
+            expected=f"version {SECTION_VERSION}",
+            remedy="update QCQA Explorer",
+        )
+    try:
+        return config, Section.from_config(config)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{source} has a damaged section 'qcqa' ({error})") from error

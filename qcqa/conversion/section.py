@@ -1,0 +1,85 @@
+"""From a model's architecture and a plan to the section ``qcqa`` of the converted config."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
+from qcqa.conversion.travelling.section_qcqa import Section
+from qcqa.model.architecture import Architecture
+from qcqa.model.config_keys import Config
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.grouping import LayerGrouping
+
+#: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
+#: goes on with as many heads as the projections make, and repeats those of GQA itself. With any
+#: other model or grouping every head gets its copy, which is right for all code.
+_TAKES_FEWER_HEADS = frozenset(
+    {
+        "arcee", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt_oss", "granite",
+        "granitemoe", "llama", "ministral", "ministral3", "mistral", "mixtral", "olmo", "phi",
+        "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "starcoder2",
+    }
+)  # fmt: skip
+
+
+def section_of(
+    architecture: Architecture,
+    config: Config,
+    spec: ModelSpec,
+    layers: Sequence[LayerGrouping],
+) -> Section:
+    """Return the section that describes a model after its conversion.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of the source, variants applied.
+    config : mapping
+        The part of the source's config that describes the decoder.
+    spec : ModelSpec
+        Of the source.
+    layers : sequence of LayerGrouping
+        Which heads share, in each layer.
+    """
+    names = architecture.modules
+    if architecture.layout == "separate":
+        modules = {"key": names.key, "value": names.value}
+    else:
+        modules = {"fused": names.fused}
+    return Section(
+        layout=architecture.layout,
+        transposed=architecture.transposed,
+        prefixes=architecture.prefixes,
+        modules={role: name for role, name in modules.items() if name is not None},
+        num_query_heads=spec.num_query_heads,
+        num_kv_heads=spec.num_kv_heads,
+        head_dim=spec.head_dim,
+        takes_fewer_heads=_takes_fewer_heads(config),
+        heads_per_cached_head=_heads_per_cached_head(config, spec),
+        key_norm=names.key_norm,
+        layers=tuple((layer.key.labels, layer.value.labels) for layer in layers),
+    )
+
+
+def config_entry(section: Section) -> dict[str, Any]:
+    """Return what a config holds of a section, with who wrote it and what it was tested with."""
+    try:
+        release = version("qcqa-explorer")
+    except PackageNotFoundError:
+        release = "source"  # run from a source tree
+    written_by = f"qcqa-explorer {release}"
+    return {**section.to_config(), "written_by": written_by, "tested_with": SUPPORTED}
+
+
+def _takes_fewer_heads(config: Config) -> bool:
+    if config.get("model_type") == "cohere":
+        return not config.get("use_qk_norm")
+    return config.get("model_type") in _TAKES_FEWER_HEADS
+
+
+def _heads_per_cached_head(config: Config, spec: ModelSpec) -> int:
+    # The newer Falcons copy each KV head for its query heads and cache the copies.
+    if config.get("model_type") == "falcon" and config.get("new_decoder_architecture"):
+        return spec.num_query_heads // spec.num_kv_heads
+    return 1

@@ -1,0 +1,142 @@
+"""A converted checkpoint's weights, written tensor by tensor: never a whole model in memory.
+
+Tensors that do not change are copied as bytes. The attention of one layer is in memory while its
+shared heads are computed; what is new of it waits until its place in a shard has come.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from qcqa.conversion.layout import Layout, changed_modules
+from qcqa.conversion.tensor_bytes import NewTensor, bytes_of, chunks, header, read_tensor
+from qcqa.model.checkpoint import Checkpoint
+from qcqa.plan.plan import GroupingPlan
+from qcqa.reduce.groups.merge.layer_weights import Merge
+
+INDEX = "model.safetensors.index.json"
+
+#: Takes the bytes written so far and those of all shards.
+OnBytes = Callable[[int, int], None]
+#: Returns the tensors of a layer by name.
+Fitted = Callable[[int], dict[str, Tensor]]
+
+
+class ConvertedShards:
+    """The weight files of a checkpoint after a conversion: their sizes first, then the files.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The source.
+    layout : Layout
+        Of the source and of the converted model.
+    merge : Merge
+        Computes shared heads.
+    plan : GroupingPlan
+        Which heads share.
+    fitted : callable, optional
+        Returns a layer's tensors as they are after a refit, in any float type, by name without the
+        model's prefix; called once, when the layer's turn comes, in place of the merge.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        layout: Layout,
+        merge: Merge,
+        plan: GroupingPlan,
+        fitted: Fitted | None = None,
+    ):
+        self._checkpoint = checkpoint
+        self._layout = layout
+        self._merge = merge
+        self._plan = plan
+        self._fitted = fitted
+        self._layers = {
+            checkpoint.module_name(template, layer): layer
+            for layer in range(checkpoint.spec.num_layers)
+            for template in changed_modules(checkpoint.architecture)
+        }
+        self._merged: dict[int, dict[str, Tensor]] = {}
+        shapes = {
+            checkpoint.prefix + name: shape
+            for layer in range(checkpoint.spec.num_layers)
+            for name, shape in layout.shapes(layer).items()
+        }
+        self._shards = {
+            shard: [
+                NewTensor(name, entry, shapes.get(name, entry.shape))
+                for name, entry in sorted(stored.items(), key=lambda item: item[1].start)
+            ]
+            for shard, stored in checkpoint.headers()
+        }
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.num_bytes for shard in self._shards.values() for tensor in shard)
+
+    def write(self, folder: Path, on_bytes: OnBytes | None = None) -> None:
+        """Write all shards into a folder, and their index where the source has one.
+
+        Raises
+        ------
+        CheckpointError
+            If a file of the source is damaged.
+        OSError
+            If the folder cannot be written to.
+        """
+        written, total = 0, self.num_bytes
+        for shard, tensors in self._shards.items():
+            with (folder / shard).open("wb") as file:
+                file.write(header(tensors))
+                for tensor in tensors:
+                    for data in self._data(shard, tensor.name):
+                        written += file.write(data)
+                        if on_bytes is not None:
+                            on_bytes(written, total)
+        if self._checkpoint.storage.find(INDEX) is not None:
+            names = {tensor.name: shard for shard in self._shards for tensor in self._shards[shard]}
+            index = {"metadata": {"total_size": total}, "weight_map": names}
+            (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+    def _data(self, shard: str, name: str) -> Iterator[bytes | memoryview]:
+        """Yield a tensor's bytes: a merged one at once, any other piece by piece."""
+        merged, file = self._take_merged(name), self._checkpoint.file(shard)
+        if merged is not None:
+            yield bytes_of(merged, file.tensors[name])
+        else:
+            yield from chunks(file, name)
+
+    def _take_merged(self, name: str) -> Tensor | None:
+        """Return a tensor that the merge made, merging its layer when the first is asked for."""
+        layer = self._layer_of(name)
+        if layer is None:
+            return None
+        if layer not in self._merged:
+            self._merged[layer] = self._new_tensors(layer)
+        return self._merged[layer].pop(name.removeprefix(self._checkpoint.prefix), None)
+
+    def _new_tensors(self, layer: int) -> dict[str, Tensor]:
+        grouping = self._plan.layers[layer]
+        if self._fitted is None or self._layout.section.is_left_as_it_was(layer):
+            return self._layout.merged(layer, self._read, self._merge, grouping)
+        return self._fitted(layer)
+
+    def _layer_of(self, name: str) -> int | None:
+        """Return the layer to whose attention a tensor belongs."""
+        module = name
+        while "." in module:
+            module = module.rpartition(".")[0]
+            if module in self._layers:
+                return self._layers[module]
+        return None
+
+    def _read(self, name: str) -> Tensor | None:
+        """Read a tensor by its name without prefix."""
+        name = self._checkpoint.prefix + name
+        shard = self._checkpoint.shards.get(name)
+        return None if shard is None else read_tensor(self._checkpoint.file(shard), name)
