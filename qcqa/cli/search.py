@@ -194,7 +194,9 @@ def search(
     report = inspect_model(model, revision=revision)
     if text is not None:
         require_calibration(model, text, methods=methods, settings=settings, revision=revision)
-    check = preflight(report, methods=methods, settings=settings, folder=out or runs_folder())
+    check = preflight(
+        report, methods=methods, settings=settings, calibration=text, folder=out or runs_folder()
+    )
     if dry_run:
         _print_preflight(check, as_json=as_json)
         return

@@ -10,6 +10,7 @@ from qcqa.search.method_seconds import (
     calibration_seconds,
     method_seconds,
     objective_seconds,
+    tokens_of,
     wse_bound_seconds,
 )
 from qcqa.search.method_sets import with_baselines
@@ -103,7 +104,11 @@ def busy_factor() -> float:
 
 
 def estimate_time(
-    model: ModelReport, *, methods: Sequence[str], settings: SearchSettings
+    model: ModelReport,
+    *,
+    methods: Sequence[str],
+    settings: SearchSettings,
+    calibration: str | None = None,
 ) -> TimeEstimate:
     """Return what a search will take; nothing is read and nothing is run.
 
@@ -117,15 +122,17 @@ def estimate_time(
         baselines are counted as well.
     settings : SearchSettings
         Of the search.
+    calibration : str, optional
+        Its text, which may be a short one.
     """
-    spec = model.spec
+    spec, tokens = model.spec, tokens_of(calibration)
     with_text = wants_calibration(with_baselines(methods), settings)
     parts = [
         TimedPart("start", _START_MODEL_SECONDS if with_text else _START_SECONDS, _SPREAD),
         TimedPart("read", _read_seconds(model), _SPREAD_OF_MODEL),
     ]
     if with_text:
-        seconds = calibration_seconds(spec, model.num_weights)
+        seconds = calibration_seconds(spec, model.num_weights, tokens=tokens)
         parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", wse_bound_seconds(spec), _SPREAD))
     for name in with_baselines(methods):
@@ -136,6 +143,7 @@ def estimate_time(
             its,
             layer_weights=model.num_layer_weights,
             other_weights=model.num_weights - model.num_layer_weights,
+            tokens=tokens,
         )
         spread = _SPREAD if its.judged_by == "wse" else _SPREAD_OF_MODEL
         if seconds > 0:

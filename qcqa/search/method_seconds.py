@@ -7,6 +7,7 @@ floating-point operations; there only the order of magnitude is known.
 
 import os
 from math import comb
+from pathlib import Path
 
 from qcqa.model.spec import ModelSpec
 from qcqa.search.methods import METHODS
@@ -32,10 +33,29 @@ _EIGEN_OPERATIONS, _EIGEN_OPERATIONS_PER_SECOND = 10.0, 1e10
 CALIBRATION_TOKENS, REFIT_STEPS, REFIT_TOKENS, _MEASURED_SHARE = 32768, 40, 1024, 0.25
 
 
-def calibration_seconds(spec: ModelSpec, num_weights: int) -> float:
+#: Of a text, for each of its tokens, about.
+_BYTES_PER_TOKEN = 4
+
+
+def tokens_of(calibration: str | None) -> int:
+    """Return how many tokens of a calibration text are read, about; it is not opened.
+
+    Parameters
+    ----------
+    calibration : str or None
+        A text file. Of all else it is not known, so that it counts as long enough.
+    """
+    if calibration is None or not (path := Path(calibration)).is_file():
+        return CALIBRATION_TOKENS
+    return max(1, min(CALIBRATION_TOKENS, path.stat().st_size // _BYTES_PER_TOKEN))
+
+
+def calibration_seconds(
+    spec: ModelSpec, num_weights: int, *, tokens: int = CALIBRATION_TOKENS
+) -> float:
     """Return what reading the calibration text takes, with the moments of the layers' inputs."""
-    moments = 2.0 * spec.num_layers * CALIBRATION_TOKENS * spec.hidden_size**2
-    return (2 * num_weights * CALIBRATION_TOKENS + moments) / model_speed()
+    moments = 2.0 * spec.num_layers * tokens * spec.hidden_size**2
+    return (2 * num_weights * tokens + moments) / model_speed()
 
 
 def method_seconds(
@@ -45,6 +65,7 @@ def method_seconds(
     *,
     layer_weights: int,
     other_weights: int,
+    tokens: int = CALIBRATION_TOKENS,
 ) -> float:
     """Return what a method takes, by whatever error it searches.
 
@@ -58,10 +79,12 @@ def method_seconds(
         As the method has them.
     layer_weights, other_weights : int
         Weights in the model's layers, and beside them.
+    tokens : int
+        Of the calibration text.
     """
     measured = 0.0
     if settings.judged_by == "loss":
-        operations = _rise_operations(spec, settings, layer_weights, other_weights)
+        operations = _rise_operations(spec, settings, layer_weights, other_weights, tokens)
         groupings = _measured_groupings(name, spec)
         measured = _num_slots(spec, settings) * groupings * operations / model_speed()
     if not METHODS[name].needs_search:
@@ -154,9 +177,9 @@ def _eigen_seconds(spec: ModelSpec) -> float:
 
 
 def _rise_operations(
-    spec: ModelSpec, settings: SearchSettings, layer_weights: int, other_weights: int
+    spec: ModelSpec, settings: SearchSettings, layer_weights: int, other_weights: int, tokens: int
 ) -> float:
     """Return what measuring one grouping takes: a refit of its layer, then all layers above it."""
     fitted = 6.0 * layer_weights / spec.num_layers * REFIT_STEPS * REFIT_TOKENS
-    measured = 2.0 * CALIBRATION_TOKENS * _MEASURED_SHARE * (layer_weights / 2 + other_weights)
+    measured = 2.0 * tokens * _MEASURED_SHARE * (layer_weights / 2 + other_weights)
     return (fitted if settings.refit else 0.0) + measured

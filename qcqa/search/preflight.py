@@ -9,7 +9,7 @@ from qcqa.files import free_bytes
 from qcqa.model.inspect import ModelReport
 from qcqa.model.language_head import require_head
 from qcqa.search.estimate import TimeEstimate, estimate_time
-from qcqa.search.method_seconds import CALIBRATION_TOKENS
+from qcqa.search.method_seconds import tokens_of
 from qcqa.search.method_sets import with_baselines
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
@@ -52,6 +52,7 @@ def preflight(
     *,
     methods: Sequence[str],
     settings: SearchSettings,
+    calibration: str | None = None,
     folder: Path | None = None,
 ) -> Preflight:
     """Say what a search takes before it starts; reads and loads nothing.
@@ -62,6 +63,8 @@ def preflight(
         What :func:`~qcqa.model.inspect.inspect_model` said of the model.
     methods, settings
         Of the search.
+    calibration : str, optional
+        Its text, which may be a short one.
     folder : Path, optional
         Where its run directory will be, to see whether it has room there.
 
@@ -77,29 +80,29 @@ def preflight(
     with_text = wants_calibration(searched, settings)
     if with_text:
         require_head(model.missing_head, model.spec.source)
-    memory = _memory_bytes(model, settings, with_text=with_text)
+    memory = _memory_bytes(model, settings, tokens_of(calibration) if with_text else 0)
     disk = _disk_bytes(model, with_text=with_text)
     return Preflight(
         model=model,
-        time=estimate_time(model, methods=searched, settings=settings),
+        time=estimate_time(model, methods=searched, settings=settings, calibration=calibration),
         memory_bytes=memory,
         disk_bytes=disk,
         warnings=tuple(_warnings(model, memory, disk, folder)),
     )
 
 
-def _memory_bytes(model: ModelReport, settings: SearchSettings, *, with_text: bool) -> int:
+def _memory_bytes(model: ModelReport, settings: SearchSettings, tokens: int) -> int:
     spec = model.spec
     layer = 2 * spec.num_kv_heads * spec.weights_per_head * 4
     reading = _PROCESS_BYTES + _LAYERS_AT_ONCE * layer
     workers = min(settings.workers or os.cpu_count() or 1, spec.num_layers)
     searching = _PROCESS_BYTES + (workers * _SPAWNED_BYTES if workers > 1 else 0)
-    if not with_text:
+    if not tokens:
         return max(reading, searching)
     weights = 4 * model.num_weights
     # Hidden states before and behind a layer, and the predictions for a quarter of the tokens.
-    states = 2 * 4 * CALIBRATION_TOKENS * spec.hidden_size
-    predictions = 4 * CALIBRATION_TOKENS // 4 * (model.vocab_size or 0)
+    states = 2 * 4 * tokens * spec.hidden_size
+    predictions = 4 * tokens // 4 * (model.vocab_size or 0)
     # Moments of a layer and the Grams of its values, in float64.
     width = spec.num_kv_heads * spec.head_dim
     moments = 2 * 8 * (spec.hidden_size**2 + width**2)

@@ -81,6 +81,24 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
     assert time.high / time.low > by_weights.high / by_weights.low
 
 
+def test_a_short_text_makes_a_short_search(demo, tmp_path):
+    short, long = tmp_path / "short.txt", tmp_path / "long.txt"
+    short.write_text("word " * 3_000)
+    long.write_text("word " * 300_000)
+
+    def parts(calibration: str | None) -> dict[str, float]:
+        methods = PRESETS["best"].methods
+        return _of(
+            estimate_time(demo, methods=methods, settings=SearchSettings(), calibration=calibration)
+        )
+
+    assert parts(str(long)) == parts("demo") == parts(None)
+    few, many = parts(str(short)), parts(str(long))
+    assert few["calibration"] < many["calibration"] / 5
+    assert few["best"] < many["best"]
+    assert few["optimal"] == many["optimal"]
+
+
 def test_processes_share_the_layers(demo, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     settings = {n: THOROUGH.model_copy(update={"workers": n}) for n in (1, 2)}

@@ -46,7 +46,7 @@ def search_form() -> None:
         else:
             st.markdown(":material/check_circle: This model can be searched.")
             if asked.methods:
-                _preflight(model, asked)
+                _preflight(model, asked, calibration)
             else:
                 st.caption("Choose a method under **Advanced**.")
         if st.button(
@@ -98,9 +98,15 @@ def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool,
     return True, None
 
 
-def _preflight(model: ModelReport, asked: Asked) -> None:
+def _preflight(model: ModelReport, asked: Asked, calibration: str | None) -> None:
     """Say what the model is and what the search takes on this machine."""
-    check = preflight(model, methods=asked.methods, settings=asked.settings, folder=runs_folder())
+    check = preflight(
+        model,
+        methods=asked.methods,
+        settings=asked.settings,
+        calibration=calibration,
+        folder=runs_folder(),
+    )
     st.table(model_facts(model) | search_facts(check), border="horizontal")
     pace, timed_runs = _pace()
     time = check.time.on_this_machine(pace, timed_runs=timed_runs)
