@@ -183,7 +183,7 @@ def facts(
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (
-            "0 %: no grouping has a lower WSE"
+            "0 %: no grouping alike for K and V has a lower WSE"
             if point.reaches_bound
             else percent_text(point.over_bound)
         )

@@ -82,7 +82,7 @@ def test_where_gqa_has_no_plan_of_the_size_that_is_said(
 def test_estimates_are_compared_at_equal_bytes_only(said: Callable[..., str]) -> None:
     assert "less than GQA" in said()
     assert "GQA" not in said(budget=40)
-    assert said().endswith("No grouping has a lower WSE.")
+    assert said().endswith("No grouping alike for keys and values has a lower WSE.")
 
 
 @pytest.mark.parametrize("scale", ["relative", "absolute", "gap", "loss"])

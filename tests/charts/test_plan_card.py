@@ -181,8 +181,14 @@ def test_the_lower_bound_is_plain_text_on_an_axis_of_wse_alone(
     result: SearchResult, load: CacheLoad
 ) -> None:
     assert _point(result, "optimal").reaches_bound
-    assert "no grouping has a lower WSE" in _card(result, load, "optimal", "relative").lines
-    assert "no grouping has a lower WSE" not in _card(result, load, "optimal", METRIC).lines
+    assert (
+        "no grouping alike for K and V has a lower WSE"
+        in _card(result, load, "optimal", "relative").lines
+    )
+    assert (
+        "no grouping alike for K and V has a lower WSE"
+        not in _card(result, load, "optimal", METRIC).lines
+    )
 
 
 @pytest.mark.parametrize("scale", ["relative", "loss"])

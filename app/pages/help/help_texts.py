@@ -99,7 +99,8 @@ needs a text and more time. **Search** says how much of each before it starts.
 """,
     "When has a search run long enough?": """
 When the hypervolume has stayed the same for a hundred generations, more will hardly help. Where a
-front by WSE reaches **Optimal** or the lower bound, no grouping has a lower WSE.
+front by WSE reaches **Optimal** or the lower bound, no grouping that treats keys and values
+alike has a lower WSE.
 """,
     "What can run a converted model?": """
 A converted folder holds its own code and opens with transformers:

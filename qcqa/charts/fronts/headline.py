@@ -199,11 +199,11 @@ def _least(equals: Sequence[BudgetPoint], fitness: Fitness) -> str:
 def _proof(best: BudgetPoint) -> str:
     """Say how much lower the WSE could be; nothing where no lower bound holds."""
     if best.reaches_bound:
-        return "No grouping has a lower WSE."
+        return "No grouping alike for keys and values has a lower WSE."
     if isnan(best.over_bound):
         return ""
     room = best.over_bound / (1 + best.over_bound) if isfinite(best.over_bound) else 1.0
-    return f"No grouping can be more than {percent_text(room)} lower."
+    return f"No grouping alike for keys and values can be more than {percent_text(room)} lower."
 
 
 def _bold(names: Mapping[str, str], methods: Sequence[str]) -> str:

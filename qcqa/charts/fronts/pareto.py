@@ -228,7 +228,7 @@ def _name_the_bound(figure: go.Figure, bound: LowerBound, axis: KvAxis, y_of: Er
     figure.add_annotation(
         x=axis.of(heads),
         y=0.2 * height,
-        text=" out of reach<br> of any grouping",
+        text=" out of reach where<br> K and V share alike",
         xanchor="left",
         align="left",
         showarrow=False,

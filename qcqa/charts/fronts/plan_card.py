@@ -193,7 +193,7 @@ def _gap(point: BudgetPoint) -> list[str]:
     if isnan(point.over_bound):
         return []
     if point.reaches_bound:
-        return ["no grouping has a lower WSE"]
+        return ["no grouping alike for K and V has a lower WSE"]
     if not isfinite(point.over_bound):
         return ["the source itself fits"]
     return [f"{percent_text(point.over_bound)} above lower bound"]
