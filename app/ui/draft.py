@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from qcqa.charts.common.wording import MERGES
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
@@ -88,7 +88,7 @@ class Draft:
     revision: Annotated[str, str] = ""
     preset: Annotated[str, one_of((*PRESETS, OWN))] = "paper"
     fitness: Annotated[Fitness, one_of(FITNESSES)] = "wse"
-    merge: Annotated[Merge | None, one_of(MERGES)] = None
+    merge: Annotated[MergeName | None, one_of(MERGES)] = None
     apart: Annotated[bool, switch] = False
     refit: Annotated[bool, switch] = False
     effort: Annotated[str, one_of(EFFORTS)] = "Standard"

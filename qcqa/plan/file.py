@@ -12,7 +12,7 @@ from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import CalibrationText, GroupingPlan, Measurement, Prediction
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 from qcqa.user_path import existing_file
 
 FORMAT = "qcqa-plan"
@@ -86,7 +86,7 @@ class PlanFile(_Section):
     version: Literal[1]
     model: ModelSection
     method: str
-    merge: Merge
+    merge: MergeName
     refit: bool = False
     calibration: CalibrationSection | None = None
     layers: list[LayerSection]

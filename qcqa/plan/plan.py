@@ -9,7 +9,7 @@ from typing import Any
 from qcqa.errors import PlanError
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.grouping import LayerGrouping
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class GroupingPlan:
         Hash of a sample of the source's K and V weights.
     method : str
         Method that found the plan.
-    merge : Merge
+    merge : MergeName
         How the shared head of a group is computed.
     layers : tuple of LayerGrouping
         ``L`` of them.
@@ -121,7 +121,7 @@ class GroupingPlan:
     model: ModelSpec
     fingerprint: str
     method: str
-    merge: Merge
+    merge: MergeName
     layers: tuple[LayerGrouping, ...]
     predicted: Prediction
     measured: tuple[Measurement, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -77,7 +77,7 @@ class Front:
         What the errors are.
     total : float or None
         The error that a relative error of 1 stands for, where the fitness has one.
-    merge : Merge
+    merge : MergeName
         How the shared head of a group is computed.
     refit : bool
         Whether a conversion refits the merged attention on calibration text.
@@ -90,7 +90,7 @@ class Front:
     choices: IntArray
     fitness: Fitness = "wse"
     total: float | None = None
-    merge: Merge = "mean"
+    merge: MergeName = "mean"
     refit: bool = False
     apart: bool = False
 

@@ -9,7 +9,7 @@ from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
-from qcqa.plan.terms import Merge
+from qcqa.plan.terms import MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS, names_today
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS
@@ -99,7 +99,7 @@ def choose_settings() -> Asked:
 def _kind(asked: Draft) -> Mapping[str, object]:
     """Ask for what the presets decide."""
     # The output error is that of subspaces.
-    usual: Merge = "svd" if asked.fitness == "output-error" else "mean"
+    usual: MergeName = "svd" if asked.fitness == "output-error" else "mean"
     merge = asked.merge or usual
     with st.container(border=True, key="own_kind"):
         left, right = st.columns(2)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from qcqa.charts.common.kv_axis import significant
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import GroupingPlan
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
 ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
@@ -15,7 +15,7 @@ ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
 }
 
 #: How merged heads are computed, for people.
-MERGES: Mapping[Merge, str] = {
+MERGES: Mapping[MergeName, str] = {
     "mean": "mean",
     "mean-norm": "mean, rescaled",
     "aligned": "mean of rotated heads",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qcqa.errors import SettingsError
-from qcqa.plan.terms import Fitness, Merge
+from qcqa.plan.terms import Fitness, MergeName
 
 
 class SearchSettings(BaseModel):
@@ -35,7 +35,7 @@ class SearchSettings(BaseModel):
         not ``fitness``. The paper's is the model's accuracy (arXiv 2406.10247, section 3).
     apart : bool
         Whether keys and values are grouped apart from each other.
-    merge : Merge
+    merge : MergeName
         How the shared head of a group is computed.
     refit : bool
         Whether a conversion refits the merged attention on calibration text.
@@ -60,7 +60,7 @@ class SearchSettings(BaseModel):
     fitness: Fitness = "wse"
     stage2_fitness: Literal["loss"] | None = None
     apart: bool = False
-    merge: Merge = "mean"
+    merge: MergeName = "mean"
     refit: bool = False
 
     @property

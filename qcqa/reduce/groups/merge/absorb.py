@@ -12,7 +12,7 @@ from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights
 from qcqa.reduce.groups.merge.mean import shared_scales
 from qcqa.reduce.groups.subspace.fit import Fit
-from qcqa.reduce.groups.subspace.layer import LayerHeads, layer_heads
+from qcqa.reduce.groups.subspace.layer import LayerSubspaces, layer_subspaces
 
 FloatArray = NDArray[np.floating]
 #: Change of basis (dh, dh) of each head that shares with another: head = basis @ shared head.
@@ -21,10 +21,10 @@ Bases = Mapping[int, FloatArray]
 FitOf = Callable[[tuple[int, ...]], Fit]
 
 
-def heads_of(weights: LayerWeights, context: LayerContext) -> LayerHeads:
+def heads_of(weights: LayerWeights, context: LayerContext) -> LayerSubspaces:
     """Return a layer's heads in float64, with the weights of their errors."""
     query, output = _queries_and_output(weights)
-    return layer_heads(
+    return layer_subspaces(
         _wide(query),
         _wide(weights.key),
         _wide(weights.value),

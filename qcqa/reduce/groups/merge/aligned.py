@@ -11,7 +11,7 @@ from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
 from qcqa.reduce.groups.subspace.fit import Fit
 from qcqa.reduce.groups.subspace.gram import in_metric
-from qcqa.reduce.groups.subspace.layer import LayerHeads
+from qcqa.reduce.groups.subspace.layer import LayerSubspaces
 
 FloatArray = NDArray[np.floating]
 #: Turns of generalised Procrustes analysis, each onto the mean of the last; few gain anything.
@@ -35,7 +35,7 @@ class AlignedMerge:
         return shared_layer(weights, grouping, partial(_key_fit, heads), partial(_value_fit, heads))
 
 
-def _key_fit(heads: LayerHeads, group: tuple[int, ...]) -> Fit:
+def _key_fit(heads: LayerSubspaces, group: tuple[int, ...]) -> Fit:
     keys = heads.key[list(group)]
     turns = np.tile(np.eye(keys.shape[1]), (len(group), 1, 1))
     if heads.norm is None and not heads.is_clipped:
@@ -46,7 +46,7 @@ def _key_fit(heads: LayerHeads, group: tuple[int, ...]) -> Fit:
     return _mean_of(turns)
 
 
-def _value_fit(heads: LayerHeads, group: tuple[int, ...]) -> Fit:
+def _value_fit(heads: LayerSubspaces, group: tuple[int, ...]) -> Fit:
     values = heads.value[list(group)]
     turns = np.tile(np.eye(values.shape[1]), (len(group), 1, 1))
     if not heads.is_clipped:

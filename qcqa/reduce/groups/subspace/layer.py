@@ -27,7 +27,7 @@ _ATTENDED_TOKENS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class LayerHeads:
+class LayerSubspaces:
     """A layer's heads, and what errors of them are worth.
 
     Parameters
@@ -162,7 +162,7 @@ class LayerHeads:
         return tied_grams(self.value, self._dimensions, weights, self.moment, None)
 
 
-def layer_heads(
+def layer_subspaces(
     query: FloatArray,
     key: FloatArray,
     value: FloatArray,
@@ -172,7 +172,7 @@ def layer_heads(
     planes: tuple[tuple[int, int], ...],
     norm: KeyNorm | None = None,
     is_clipped: bool = False,
-) -> LayerHeads:
+) -> LayerSubspaces:
     """Return a layer's heads with the weights of their errors.
 
     Parameters
@@ -208,7 +208,7 @@ def layer_heads(
     per_query_head = in_metric(query, moment) @ query.transpose(0, 2, 1)  # (Hq, dh, dh)
     key_weight = per_query_head.reshape(num_heads, -1, size, size).sum(axis=1)
     outputs = output.transpose(1, 0, 2).reshape(num_heads, -1, size)  # (H, queries d, dh)
-    return LayerHeads(
+    return LayerSubspaces(
         key=key,
         value=value,
         key_weight=(key_weight + key_weight.transpose(0, 2, 1)) / 2,

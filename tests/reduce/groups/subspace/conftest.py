@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qcqa.model.key_norm import KeyNorm
-from qcqa.reduce.groups.subspace.layer import LayerHeads, layer_heads
+from qcqa.reduce.groups.subspace.layer import LayerSubspaces, layer_subspaces
 
 HALF = tuple((p, p + 3) for p in range(3))
 ADJACENT = tuple((2 * p, 2 * p + 1) for p in range(3))
@@ -35,7 +35,7 @@ class Layer:
     value: np.ndarray
     output: np.ndarray
     inputs: np.ndarray  # (samples, e), the constant 1 last
-    heads: LayerHeads
+    heads: LayerSubspaces
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def make_layer() -> Callable[..., Layer]:
         inputs = rng.standard_normal((300, hidden_size)) @ rng.standard_normal((hidden_size,) * 2)
         inputs = np.pad(inputs + 0.5, ((0, 0), (0, 1)), constant_values=1.0)
         moment = inputs.T @ inputs / len(inputs) if calibrated else None
-        heads = layer_heads(query, key, value, output, moment=moment, **KINDS[kind])
+        heads = layer_subspaces(query, key, value, output, moment=moment, **KINDS[kind])
         return Layer(query, key, value, output, inputs, heads)
 
     return make

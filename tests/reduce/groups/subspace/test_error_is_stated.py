@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qcqa.reduce.groups.subspace.free import FreeGram
-from qcqa.reduce.groups.subspace.layer import layer_heads
+from qcqa.reduce.groups.subspace.layer import layer_subspaces
 
 MakeLayer = Callable[..., Any]
 GROUP = (0, 2, 3)
@@ -118,7 +118,7 @@ def test_keys_compare_with_values_whatever_the_scale_of_the_projections(
 ) -> None:
     layer = make_layer("half")
     both = [
-        layer_heads(
+        layer_subspaces(
             layer.query,
             layer.key,
             layer.value * scale,
@@ -178,7 +178,7 @@ def test_heads_and_inputs_that_are_nothing(make_layer: MakeLayer, kind: str) -> 
     for weights in (layer.query[:4], layer.key[1:3], layer.value[1:3], layer.output[:, :6]):
         weights[...] = 0.0
     few = layer.inputs[:4]  # far fewer than the dimensions
-    heads = layer_heads(
+    heads = layer_subspaces(
         layer.query,
         layer.key,
         layer.value,
