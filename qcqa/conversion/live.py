@@ -1,8 +1,7 @@
 """Conversion of a live transformers model, in place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from qcqa.model.geometry import geometry_of
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.terms import MergeName
 from qcqa.reduce.groups.merge import merge_named
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
@@ -69,22 +69,11 @@ def convert(
     """
     architecture, config, spec, read = _opened(model)
     plan.require_model(spec, plan.fingerprint)
-    merge = merge_named(plan.merge)
     section = section_of(architecture, config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, config, moments)
-    refuse_odd_layers(layout, read, merge)
+    refuse_odd_layers(layout, read, merge_named(plan.merge))
     require_same_weights(plan, layout, read, opened=model.name_or_path or "")
-    for layer, grouping in enumerate(plan.layers):
-        tensors = layout.merged(layer, read, merge, grouping)
-        # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
-        share_heads(model, section, layer)
-        for name, tensor in tensors.items():
-            model.get_parameter(read.prefix + name).copy_(tensor)
-    watch_cache(model, section)
-    model.config.qcqa = config_entry(section)
-    model.config.auto_map = auto_map()
-    model.__class__ = shared_heads_class(type(model))
-    return model
+    return _share(model, layout, read, plan.layers, plan.merge)
 
 
 def converted_copy(
@@ -106,7 +95,68 @@ def converted_copy(
     QCQAError
         As :func:`convert`.
     """
-    return convert(deepcopy(model, _kept(model, plan)), plan, moments=moments)
+    return convert(_copy(model, plan.layers), plan, moments=moments)
+
+
+@torch.no_grad()
+def copy_with_one_layer(
+    model: PreTrainedModel,
+    layer: int,
+    grouping: LayerGrouping,
+    merge: MergeName,
+    *,
+    moments: Moments | None = None,
+) -> PreTrainedModel:
+    """Return a copy of a model in which one layer alone shares heads; see :func:`converted_copy`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Not converted.
+    layer : int
+        Number of the layer.
+    grouping : LayerGrouping
+        Which of its heads share.
+    merge : MergeName
+        How shared heads are computed.
+    moments : callable, optional
+        As :func:`convert` takes them.
+
+    Raises
+    ------
+    CheckpointError
+        If the model's family is unknown, or it is quantized or converted already.
+    """
+    spec = _opened(model)[2]
+    alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
+    layers = tuple(grouping if number == layer else alone for number in range(spec.num_layers))
+    copy = _copy(model, layers)
+    architecture, config, spec, read = _opened(copy)
+    section = section_of(architecture, config, spec, layers)
+    layout = Layout(architecture, spec, section, config, moments)
+    refuse_odd_layers(layout, read, merge_named(merge))
+    return _share(copy, layout, read, layers, merge)
+
+
+def _share(
+    model: PreTrainedModel,
+    layout: Layout,
+    read: "_Reader",
+    layers: Sequence[LayerGrouping],
+    merge: MergeName,
+) -> PreTrainedModel:
+    """Let a model's layers share their heads, in place."""
+    for layer, grouping in enumerate(layers):
+        tensors = layout.merged(layer, read, merge_named(merge), grouping)
+        # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
+        share_heads(model, layout.section, layer)
+        for name, tensor in tensors.items():
+            model.get_parameter(read.prefix + name).copy_(tensor)
+    watch_cache(model, layout.section)
+    model.config.qcqa = config_entry(layout.section)
+    model.config.auto_map = auto_map()
+    model.__class__ = shared_heads_class(type(model))
+    return model
 
 
 def source_heads(
@@ -137,21 +187,22 @@ def source_heads(
     return layout.heads(layer, read, needs), layout.context(layer)
 
 
-def _kept(model: PreTrainedModel, plan: GroupingPlan) -> dict[int, Any]:
-    """Return the tensors that a plan's conversion does not change, as a memo for ``deepcopy``."""
-    architecture, _, _, read = _opened(model)
-    alone = 2 * plan.model.num_kv_heads
+def _copy(model: PreTrainedModel, layers: Sequence[LayerGrouping]) -> PreTrainedModel:
+    """Return a copy that has in common what sharing in these layers does not change."""
+    architecture, _, spec, read = _opened(model)
+    alone = 2 * spec.num_kv_heads
     modules = tuple(
         f"{read.prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
-        for number, layer in enumerate(plan.layers)
+        for number, layer in enumerate(layers)
         if layer.num_cached_heads < alone
     )
     # By all their names: a tensor that an attention shares with something else is copied too.
     parameters = list(model.named_parameters(remove_duplicate=False))
     tensors = [*parameters, *model.named_buffers(remove_duplicate=False)]
     changed = {id(tensor) for name, tensor in tensors if name.startswith(modules)}
-    return {id(tensor): tensor for _, tensor in tensors if id(tensor) not in changed}
+    kept = {id(tensor): tensor for _, tensor in tensors if id(tensor) not in changed}
+    return deepcopy(model, kept)
 
 
 class _Reader:

@@ -1,14 +1,14 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from qcqa.conversion.live import copy_with_one_layer
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import CalibrationText, GroupingPlan, Prediction
+from qcqa.plan.plan import CalibrationText
 from qcqa.plan.terms import Kind
 from qcqa.progress import OnLayer
 from qcqa.reduce.groups.gram import ModelGrams
@@ -20,7 +20,7 @@ from qcqa.text.batches import make_batches
 from qcqa.text.calibrate import calibrate_model, save_grams
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.known_rises import KnownRises
-from qcqa.text.merged import BATCH_TOKENS, merged_model
+from qcqa.text.merged import BATCH_TOKENS
 from qcqa.text.refit import RefitSettings
 from qcqa.text.rises import RiseMeter
 
@@ -108,7 +108,9 @@ class CalibratedModel:
             rescore = RiseMeter(
                 self._source,
                 make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
-                _MergeLayer(self._source, grams, settings, kept, text),
+                partial(
+                    copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
+                ),
                 _SHORT_REFIT if settings.refit else None,
                 KnownRises(self._folder / _rises_file(settings, text)),
             )
@@ -129,37 +131,3 @@ def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:
     """Return a name that tells how rises were measured."""
     refit = "-refit" if settings.refit else ""
     return f"rises-{settings.merge}{refit}-{text.digest}.jsonl"
-
-
-class _MergeLayer:
-    """Converts one layer of a model and leaves the others."""
-
-    def __init__(
-        self,
-        source: PreTrainedModel,
-        grams: ModelGrams,
-        settings: SearchSettings,
-        calibration: CalibrationFolder,
-        text: CalibrationText,
-    ):
-        self._source = source
-        self._grams = grams
-        self._settings = settings
-        self._calibration = calibration
-        self._text = text
-
-    def __call__(self, layer: int, grouping: LayerGrouping) -> PreTrainedModel:
-        spec = self._grams.spec
-        alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
-        layers = [alone] * spec.num_layers
-        layers[layer] = grouping
-        plan = GroupingPlan(
-            model=spec,
-            fingerprint=self._grams.fingerprint,
-            method="",
-            merge=self._settings.merge,
-            layers=tuple(layers),
-            predicted=Prediction(wse=0.0, relative_wse=0.0),
-            calibration=self._text,
-        )
-        return merged_model(self._source, plan, self._calibration)

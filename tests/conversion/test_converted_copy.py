@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.conversion import live as live_conversion
-from qcqa.conversion.live import convert, converted_copy
+from qcqa.conversion.live import convert, converted_copy, copy_with_one_layer
 from qcqa.errors import PlanError
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.plan.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights
 from qcqa.reduce.groups.merge.mean import MeanMerge
@@ -101,3 +101,19 @@ def test_a_plan_for_other_weights_is_refused_and_nothing_is_changed(make_case: M
     with pytest.raises(PlanError, match="fingerprint"):
         converted_copy(case.model, replace(case.plan, fingerprint="0" * 32))
     assert all(torch.equal(before[name], now) for name, now in snapshot(case.model).items())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_one_layer_is_shared_as_by_a_plan_of_it_alone(make_case: MakeCase, name: str) -> None:
+    case = make_case(name)
+    before = snapshot(case.model)
+    alone = LayerGrouping.shared(Grouping.singletons(case.plan.model.num_kv_heads))
+    for layer, grouping in enumerate(case.plan.layers):
+        layers = tuple(
+            grouping if number == layer else alone for number in range(len(case.plan.layers))
+        )
+        by_plan = snapshot(converted_copy(case.model, replace(case.plan, layers=layers)))
+        copy = snapshot(copy_with_one_layer(case.model, layer, grouping, case.plan.merge))
+        assert copy.keys() == by_plan.keys()
+        assert all(torch.equal(tensor, by_plan[name]) for name, tensor in copy.items())
+    assert all(torch.equal(tensor, snapshot(case.model)[name]) for name, tensor in before.items())
