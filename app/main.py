@@ -13,47 +13,48 @@ st.set_page_config(
     initial_sidebar_state="collapsed",
 )
 
+# Not in a folder named ``pages``: Streamlit would look there for whatever the first visitor asks.
 page = st.navigation(
     [
         st.Page(
-            "pages/explore/explore.py",
+            "views/explore/explore.py",
             title="Explore",
             icon=":material/query_stats:",
             default=True,
             help="Fronts of all methods, and the best plan of each within a KV-cache budget.",
         ),
         st.Page(
-            "pages/groupings/groupings.py",
+            "views/groupings/groupings.py",
             title="Groupings",
             icon=":material/grid_view:",
             help="Which heads share in every layer, beside other plans, and at what cost.",
         ),
         st.Page(
-            "pages/search/search.py",
+            "views/search/search.py",
             title="Search",
             icon=":material/manage_search:",
             help="Start a search of a model, and follow it.",
         ),
         st.Page(
-            "pages/evaluate/evaluate.py",
+            "views/evaluate/evaluate.py",
             title="Evaluate",
             icon=":material/science:",
             help="Measure plans as running models: perplexity, accuracy and tasks.",
         ),
         st.Page(
-            "pages/runs/runs.py",
+            "views/runs/runs.py",
             title="Runs",
             icon=":material/folder_open:",
             help="All searches: name, compare, share, stop and delete them.",
         ),
         st.Page(
-            "pages/export/export.py",
+            "views/export/export.py",
             title="Export",
             icon=":material/ios_share:",
             help="Take the plan, tables, charts, code and the converted checkpoint with you.",
         ),
         st.Page(
-            "pages/help/help.py",
+            "views/help/help.py",
             title="Help",
             icon=":material/help:",
             help="What the methods do, the terms, and how to read the charts.",

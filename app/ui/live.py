@@ -41,7 +41,7 @@ def live_progress(run: Run, seen: Stamp) -> None:
         with st.container(border=True, key="live"):
             progress_row(run, status)
             st.page_link(
-                "pages/search/search.py", label="Stage by stage", icon=":material/manage_search:"
+                "views/search/search.py", label="Stage by stage", icon=":material/manage_search:"
             )
 
 

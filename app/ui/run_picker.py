@@ -32,7 +32,7 @@ def pick_run(*, with_button: bool = True) -> Run | DamagedRun | None:
             **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
         )
     if with_button and row.button("New search", icon=":material/add:", key="new_search"):
-        st.switch_page("pages/search/search.py")
+        st.switch_page("views/search/search.py")
     tell_if_gone(runs)
     return runs[shown] if runs else None
 

@@ -44,7 +44,7 @@ def _app_on_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let pages import their shared pieces, as they do below ``streamlit run``."""
     monkeypatch.syspath_prepend(str(app_folder()))
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("pages", "ui")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("ui", "views")]:
         del sys.modules[name]
 
 
@@ -90,7 +90,7 @@ def open_app() -> Callable[..., AppTest]:
         for name, value in address.items():
             app.query_params[name] = value
         if page:
-            app.switch_page(f"pages/{page}/{page}.py")
+            app.switch_page(f"views/{page}/{page}.py")
         app.run()
         assert not app.exception
         return app

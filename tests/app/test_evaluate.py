@@ -156,7 +156,7 @@ def test_missing_harness_is_said_before_anything_starts(
 ) -> None:
     make_run()
     app = open_app("evaluate")
-    monkeypatch.setattr("pages.evaluate.benchmark_form.find_spec", lambda _name: None)
+    monkeypatch.setattr("views.evaluate.benchmark_form.find_spec", lambda _name: None)
     app.multiselect(key="measure_tasks").set_value(["demo_recall"]).run()
     assert "`pip install 'lm_eval" in app.warning[0].value
     assert "start_evaluation" not in [button.key for button in app.button]
@@ -426,7 +426,7 @@ def test_choices_come_along_to_another_page(make_run: MakeRun, open_app: OpenApp
     app = open_app(run=run.id, budget="25")
     # As the browser does: the address of the other page is bare.
     app.query_params.clear()
-    app.switch_page("pages/evaluate/evaluate.py").run()
+    app.switch_page("views/evaluate/evaluate.py").run()
     assert app.query_params["run"] == run.id
     assert app.number_input(key="measure_budget").value == 25.0
     assert app.selectbox(key="run_list").value == run.id

@@ -150,7 +150,7 @@ def test_pictures_want_a_browser(
 ) -> None:
     make_run()
     open_app("export")
-    monkeypatch.setattr("pages.export.export_cards.find_browser", lambda: None)
+    monkeypatch.setattr("views.export.export_cards.find_browser", lambda: None)
     app = open_app("export")
     assert "PNG and SVG want a browser here: install Chromium or Chrome" in _text(app)
     downloads = _downloads(app)

@@ -382,7 +382,7 @@ def test_results_of_many_runs_are_read_bit_by_bit(
     for run in list_runs():
         for file in (run.folder / "fronts").iterdir():
             file.touch()
-    monkeypatch.setattr("pages.runs.runs_list._SECONDS_OF_READING", -1.0)
+    monkeypatch.setattr("views.runs.runs_list._SECONDS_OF_READING", -1.0)
     app.run()
     # The panel has read the selected one.
     assert sum(isinstance(row["best at 50 % KV"], str) for row in _table(app)) <= 1

@@ -298,7 +298,7 @@ def test_only_the_page_of_the_form_has_it_in_its_address(
     run = make_run()
     app = open_app("search", run=run.id, effort="Quick")
     app.text_input(key="new_name").set_value("Mine").run()
-    app.switch_page("pages/explore/explore.py").run()
+    app.switch_page("views/explore/explore.py").run()
     assert not app.exception
     assert list(app.query_params) == ["run"]
     app.button(key="new_search").click().run()

@@ -85,7 +85,7 @@ def test_methods_own_plan_is_marked_below_the_budget(make_run: MakeRun, open_app
 
 def _click(customdata: list[object]) -> None:
     import streamlit as st
-    from pages.explore.selection import chart_selection
+    from views.explore.selection import chart_selection
 
     from qcqa.model.spec import ModelSpec
 

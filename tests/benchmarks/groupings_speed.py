@@ -42,7 +42,7 @@ def main() -> int:
         app.query_params.update(
             {"run": run.id, "method": "best", "compare": "best,optimal,gqa,mqa"}
         )
-        app.switch_page("pages/groupings/groupings.py")
+        app.switch_page("views/groupings/groupings.py")
         app.run()
         for move in range(options.repeats):
             wall_before, cpu_before = perf_counter(), process_time()

@@ -1,13 +1,13 @@
 """Side by side: one prompt, the source and up to three plans."""
 
 import streamlit as st
-from pages.evaluate.generate_form import generate_form
-from pages.evaluate.generated_texts import generated_texts
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import progress_row, stopped
 from ui.state import choices, choose, controlled, redrawn_alone
 from ui.wording import when
+from views.evaluate.generate_form import generate_form
+from views.evaluate.generated_texts import generated_texts
 
 from qcqa.charts.common.palette import method_style
 from qcqa.jobs.config import GenerationConfig

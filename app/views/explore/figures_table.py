@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from pages.explore.selection import select_plan
 from ui.cards import Points
 from ui.state import controlled
+from views.explore.selection import select_plan
 
 from qcqa.charts.common.rounded import zeros_unsigned
 from qcqa.charts.fronts.comparison import BudgetPoint

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import cast
 
 import streamlit as st
-from pages.explore.compare import compared_runs, tell_compared
-from pages.explore.selection import chart_selection
 from ui.axis_choice import vertical_axis
 from ui.chart import legible
 from ui.state import choices, widget
+from views.explore.compare import compared_runs, tell_compared
+from views.explore.selection import chart_selection
 
 from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.fronts.comparison import BudgetPoint

@@ -1,13 +1,13 @@
 """Search: start a search of a model, see what it takes, and follow it."""
 
 import streamlit as st
-from pages.search.search_form import search_form
-from pages.search.search_others import others_at_work
-from pages.search.search_status import search_status
 from ui import workers
 from ui.errors import shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
+from views.search.search_form import search_form
+from views.search.search_others import others_at_work
+from views.search.search_status import search_status
 
 from qcqa.jobs.store import DamagedRun
 

@@ -1,9 +1,9 @@
 """Several runs at once: the settings in which they differ, and deleting them together."""
 
 import streamlit as st
-from pages.runs.run_dialogs import open_dialog
 from ui.errors import shown_in_place
 from ui.run_picker import run_id
+from views.runs.run_dialogs import open_dialog
 
 from qcqa.charts.jobs.run_settings import compare_settings, setting_text
 from qcqa.jobs.run import Run

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 
 import streamlit as st
-from pages.evaluate.benchmark_form import FORM_COLUMNS
 from ui import workers
 from ui.budget import budget_field
 from ui.cards import best_points
@@ -13,6 +12,7 @@ from ui.duration import evaluation_estimate, tell_estimate
 from ui.errors import shown_in_place
 from ui.looks import require_model
 from ui.state import choices, redrawn_alone, widget
+from views.evaluate.benchmark_form import FORM_COLUMNS
 
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted
@@ -52,7 +52,7 @@ def measure_form(
     rows : tuple of Evaluated
         What is measured already.
     ask : callable
-        Draws what can be measured; see :mod:`pages.evaluate.benchmark_form`.
+        Draws what can be measured; see :mod:`views.evaluate.benchmark_form`.
     """
     with shown_in_place(), st.container(key="measure"):
         points = _points(result, rows)

@@ -4,14 +4,14 @@ from functools import partial
 from io import BytesIO
 
 import streamlit as st
-from pages.runs.run_dialogs import open_dialog
-from pages.runs.runs_list import outcome_of_run
 from ui import workers
 from ui.errors import shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, attempt, progress_row, stopped
 from ui.looks import why_it_cannot_go_on
 from ui.state import redrawn_alone
 from ui.wording import plain, when
+from views.runs.run_dialogs import open_dialog
+from views.runs.runs_list import outcome_of_run
 
 from qcqa.charts.common.palette import in_order, method_style
 from qcqa.charts.jobs.runs_table import bytes_text
@@ -88,7 +88,7 @@ def _acts(run: Run) -> None:
             key="open_run",
             help="Show its fronts and plans on Explore.",
         ):
-            st.switch_page("pages/explore/explore.py")
+            st.switch_page("views/explore/explore.py")
         st.button(
             "Name and note",
             icon=":material/edit:",

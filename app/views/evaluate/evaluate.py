@@ -1,13 +1,6 @@
 """Evaluate: measure plans as running models, and see what they really cost and say."""
 
 import streamlit as st
-from pages.evaluate.benchmark_form import ask_quality, ask_speed
-from pages.evaluate.live_evaluation import newest_evaluation
-from pages.evaluate.measure_form import AskBenchmark, measure_form
-from pages.evaluate.measured_panel import measured_panel
-from pages.evaluate.measurements_dialog import manage_button
-from pages.evaluate.side_by_side import side_by_side
-from pages.evaluate.speed_panel import speed_panel
 from ui import workers
 from ui.address import SECTIONS, Section
 from ui.errors import shown_in_place
@@ -15,6 +8,13 @@ from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.results import measured_of, result_of
 from ui.state import choices, widget
+from views.evaluate.benchmark_form import ask_quality, ask_speed
+from views.evaluate.live_evaluation import newest_evaluation
+from views.evaluate.measure_form import AskBenchmark, measure_form
+from views.evaluate.measured_panel import measured_panel
+from views.evaluate.measurements_dialog import manage_button
+from views.evaluate.side_by_side import side_by_side
+from views.evaluate.speed_panel import speed_panel
 
 from qcqa.charts.quality.series import metrics_of
 from qcqa.charts.quality.speed import speed_conditions

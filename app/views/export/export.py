@@ -1,8 +1,6 @@
 """Export: take the plan that is selected along, as files, as code and as a smaller checkpoint."""
 
 import streamlit as st
-from pages.export.conversion_card import conversion_card
-from pages.export.export_cards import charts_card, code_card, plan_card, tables_card
 from ui import workers
 from ui.budget import budget_controls
 from ui.errors import shown_in_place
@@ -12,6 +10,8 @@ from ui.plan_choice import chosen_plan, plan_choice
 from ui.results import measured_of, result_of
 from ui.state import redrawn_alone
 from ui.unfinished import tell_unfinished
+from views.export.conversion_card import conversion_card
+from views.export.export_cards import charts_card, code_card, plan_card, tables_card
 
 from qcqa.charts.fronts.comparison import points_at_budget
 from qcqa.jobs.run import Run

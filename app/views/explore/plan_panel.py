@@ -63,13 +63,13 @@ def plan_panel(
             key="download_plan",
         )
         st.page_link(
-            "pages/groupings/groupings.py",
+            "views/groupings/groupings.py",
             label="Compare its groups",
             icon=":material/grid_view:",
             width="stretch",
         )
         st.page_link(
-            "pages/evaluate/evaluate.py",
+            "views/evaluate/evaluate.py",
             label="Measure this plan",
             icon=":material/science:",
             width="stretch",

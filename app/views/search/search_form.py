@@ -1,13 +1,13 @@
 """The form that starts a search, and what is known of it before it does."""
 
 import streamlit as st
-from pages.search.search_settings import Asked, choose_settings
 from ui import workers
 from ui.draft import SOURCES
 from ui.errors import shown_in_place
 from ui.looks import look_at_calibration
 from ui.search_model import choose_model, look_at
 from ui.state import choose, draft, field, redrawn_alone
+from views.search.search_settings import Asked, choose_settings
 
 from qcqa.charts.jobs.preflight import model_facts, search_facts, time_text
 from qcqa.errors import QCQAError

@@ -87,7 +87,7 @@ def _finished(status: RunStatus) -> None:
 
 
 def _link_to_explore(label: str) -> None:
-    st.page_link("pages/explore/explore.py", label=label, icon=":material/query_stats:")
+    st.page_link("views/explore/explore.py", label=label, icon=":material/query_stats:")
 
 
 def _stages(run: Run, events: Events, *, finished: bool) -> list[Stage]:

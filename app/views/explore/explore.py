@@ -3,11 +3,6 @@
 from collections.abc import Mapping
 
 import streamlit as st
-from pages.explore.compare import other_runs
-from pages.explore.figures_table import figures_table
-from pages.explore.front_chart import front_chart
-from pages.explore.gpu_panel import gpu_panel
-from pages.explore.plan_panel import plan_panel
 from ui import workers
 from ui.axis_choice import shown_metric, shown_scale
 from ui.budget import budget_controls
@@ -19,6 +14,11 @@ from ui.results import measured_of, result_of, stamp_of
 from ui.state import choices, redrawn_alone
 from ui.unfinished import tell_unfinished
 from ui.wording import when
+from views.explore.compare import other_runs
+from views.explore.figures_table import figures_table
+from views.explore.front_chart import front_chart
+from views.explore.gpu_panel import gpu_panel
+from views.explore.plan_panel import plan_panel
 
 from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.wording import geometry_text
@@ -113,7 +113,7 @@ def nothing_yet() -> None:
         if st.button(
             "Start a search", type="primary", icon=":material/play_arrow:", key="first_search"
         ):
-            st.switch_page("pages/search/search.py")
+            st.switch_page("views/search/search.py")
 
 
 def show(run: Run) -> None:

@@ -1,9 +1,6 @@
 """Groupings: which heads share in a plan, beside other plans, and what each merge costs."""
 
 import streamlit as st
-from pages.groupings.layer_effects import effects_of, effects_panel
-from pages.groupings.layer_panel import layer_panel
-from pages.groupings.plans_side_by_side import plans_side_by_side
 from ui import workers
 from ui.budget import budget_controls
 from ui.cards import headline
@@ -15,6 +12,9 @@ from ui.plan_choice import chosen_plan, plan_choice
 from ui.results import measured_of, result_of
 from ui.state import redrawn_alone
 from ui.unfinished import tell_unfinished
+from views.groupings.layer_effects import effects_of, effects_panel
+from views.groupings.layer_panel import layer_panel
+from views.groupings.plans_side_by_side import plans_side_by_side
 
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import merge_text

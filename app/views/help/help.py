@@ -1,10 +1,10 @@
 """Help: what the methods do, how to read the chart, the terms, and what to do when."""
 
 import streamlit as st
-from pages.help.help_texts import PICTURES, QUESTIONS, READING, TERMS
 from ui.chart import legible
 from ui.errors import shown_in_place
 from ui.results import result_of
+from views.help.help_texts import PICTURES, QUESTIONS, READING, TERMS
 
 from qcqa.charts.fronts.reading import annotated_front
 from qcqa.charts.layers.sharing_picture import sharing_picture

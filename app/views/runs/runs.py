@@ -1,15 +1,15 @@
 """Runs: all searches, what each offers, and what can be done with them."""
 
 import streamlit as st
-from pages.runs.run_comparison import several_runs
-from pages.runs.run_dialogs import dialog_is_open, open_dialog, show_dialog
-from pages.runs.run_panel import run_panel
-from pages.runs.runs_list import runs_list
 from ui import workers
 from ui.errors import shown_in_place
 from ui.heading import heading
 from ui.live import tell_problem
 from ui.run_picker import run_id, tell_if_gone
+from views.runs.run_comparison import several_runs
+from views.runs.run_dialogs import dialog_is_open, open_dialog, show_dialog
+from views.runs.run_panel import run_panel
+from views.runs.runs_list import runs_list
 
 from qcqa.jobs.store import list_runs
 
@@ -28,7 +28,7 @@ def top() -> None:
             args=("load",),
         )
         if st.button("New search", icon=":material/add:", key="new_search"):
-            st.switch_page("pages/search/search.py")
+            st.switch_page("views/search/search.py")
 
 
 workers.reap()

@@ -31,7 +31,7 @@ def others_at_work(shown: Run | DamagedRun | None) -> None:
         st.markdown("**Also at work on this machine**")
         for label, page, run_id in links:
             st.page_link(
-                f"pages/{page}/{page}.py",
+                f"views/{page}/{page}.py",
                 label=label,
                 icon=":material/pending:",
                 query_params=address(run=run_id, method=None),
