@@ -142,6 +142,8 @@ def test_a_plan_is_chosen_and_downloaded_by_keyboard_alone(
     expect(page).to_have_url(re.compile("method=optimal"))
     _tab_to(page, "e.innerText.includes('Download plan')")
     expect(page.locator("[data-testid=stTable]").last).to_contain_text("Optimal")
+    # The button stands below the table, and is the last to follow.
+    page.wait_for_selector("[data-test-script-state=notRunning]")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     file = tmp_path / "plan.json"
