@@ -201,7 +201,7 @@ class TaskPart(Part):
     def require_readable(
         self,
         model: PreTrainedConfig,  # noqa: ARG002  # texts look at both
-        tokenizer: PreTrainedTokenizerBase,  # noqa: ARG002
+        tokenizer: PreTrainedTokenizerBase,  # noqa: ARG002  # texts look at both
     ) -> int:
         """Leave it to the task: its questions are known once the harness has made them."""
         return 0

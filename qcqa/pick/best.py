@@ -19,9 +19,8 @@ before WSE. Plans of different sizes compete: the best *within* the budget is as
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import hypot, isfinite
-from typing import Any, Literal
 
 from qcqa.errors import BudgetError
 from qcqa.measure.comparable import (
@@ -35,6 +34,7 @@ from qcqa.measure.comparable import (
     text_label,
 )
 from qcqa.measure.evaluated import Evaluated
+from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import DIFFERENCE, data_label, data_of, measurement_name, metric_of
 from qcqa.plan.plan import Measurement
 from qcqa.plan.terms import Fitness
@@ -54,94 +54,6 @@ _PARTING = ("kl", "perplexity")
 
 #: Relative difference below which two predicted errors are one and the same.
 _EQUAL = 1e-9
-
-_PREDICTIONS: Mapping[Fitness, str] = {
-    "loss": "predicted by what each layer alone was measured to lose on the calibration text",
-    "output-error": "predicted by the error of the attention's output on the calibration text",
-    "wse": "estimated by WSE alone",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class BestMethod:
-    """The method whose plan is the best within a budget, and what says so.
-
-    Parameters
-    ----------
-    method : str
-        Name of the method.
-    by : {"measured", "loss", "output-error", "wse"}
-        What decided: a figure that was measured on the plans' models, or else the fitness of the
-        method's search.
-    metric : str or None
-        Name of the figure, where it was measured.
-    value : float or None
-        The figure.
-    data : str
-        On what it was measured, for people.
-    equals : tuple of str
-        Other methods whose plans are as good by it.
-    parted_by : str or None
-        Name of the figure that chose among plans which the first does not part.
-    parted_from : tuple of str
-        Methods whose plans are worse by that.
-    measured, unmeasured : tuple of str
-        Methods with a plan within the budget that have a figure to compare, and those without.
-    has_other_figures : bool
-        Whether something was measured, if only of other plans or on too little.
-    """
-
-    method: str
-    by: Literal["measured"] | Fitness
-    metric: str | None = None
-    value: float | None = None
-    data: str = ""
-    equals: tuple[str, ...] = ()
-    parted_by: str | None = None
-    parted_from: tuple[str, ...] = ()
-    measured: tuple[str, ...] = ()
-    unmeasured: tuple[str, ...] = ()
-    has_other_figures: bool = False
-
-    @property
-    def ground(self) -> str:
-        """What says that it is the best, for people."""
-        if self.metric is None or self.value is None:
-            return self._prediction()
-        label = metric_of(self.metric).label
-        parts = [f"measured {label} {_value_text(self.metric, self.value)} on {self.data}"]
-        if self.parted_by is not None:
-            by = metric_of(self.parted_by).label
-            parts.append(f"not clearly apart by it, but worse by {by}: {_labels(self.parted_from)}")
-        if self.equals:
-            parts.append(f"not clearly worse: {_labels(self.equals)}")
-        if self.unmeasured:
-            parts.append(f"not measured: {_labels(self.unmeasured)}")
-        return "; ".join(parts)
-
-    @property
-    def sentence(self) -> str:
-        """Whose plan it is, and why, for people."""
-        return f"Chosen: {_labels([self.method])} ({self.ground})."
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON value, with the sentence as ``why``."""
-        names = ("equals", "parted_from", "measured", "unmeasured")
-        lists = {name: list(getattr(self, name)) for name in names}
-        return asdict(self) | lists | {"why": self.sentence}
-
-    def _prediction(self) -> str:
-        assert self.by != "measured"
-        told = f"{_PREDICTIONS[self.by]}: "
-        if self.measured:
-            told += f"this plan was not measured, only {_labels(self.measured)}"
-        elif self.has_other_figures:
-            told += "no plan for this budget was measured on enough"
-        else:
-            told += "no plan was measured"
-        if self.equals:
-            told += f"; as good by it: {_labels(self.equals)}"
-        return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
 
 
 def best_method(
@@ -380,12 +292,3 @@ def _is_of_quality(metric: str) -> bool:
 def _place(method: str) -> int:
     names = list(METHODS)
     return names.index(method) if method in names else len(names)
-
-
-def _labels(names: Iterable[str]) -> str:
-    return ", ".join(METHODS[name].label if name in METHODS else name for name in names)
-
-
-def _value_text(metric: str, value: float) -> str:
-    told = metric_of(metric)
-    return f"{100 * value:.1f} %" if told.is_share else f"{value:.4g} {told.unit}".strip()

@@ -38,7 +38,7 @@ class BestPlan:
     text : str
         Method, metric and figure for people.
     ground : str
-        What says that it is the best; see :class:`~qcqa.pick.best.BestMethod`.
+        What says that it is the best; see :class:`~qcqa.pick.ground.BestMethod`.
     """
 
     method: str

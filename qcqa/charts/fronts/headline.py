@@ -11,7 +11,7 @@ from qcqa.charts.fronts.equal_bytes import compare_methods, is_same_plan
 from qcqa.charts.quality.series import value_text
 from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, paired_difference, rows_of_plans
 from qcqa.measure.evaluated import Evaluated
-from qcqa.pick.best import BestMethod
+from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import metric_of
 from qcqa.plan.terms import Fitness
 from qcqa.search.result import SearchResult
