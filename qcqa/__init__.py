@@ -44,17 +44,17 @@ if TYPE_CHECKING:
     from qcqa.pick.best import best_method as best_method
     from qcqa.pick.plan import plan_of_result as plan_of_result
     from qcqa.plan.budget import CacheLoad as CacheLoad
-    from qcqa.plan.budget import heads_within_gib as heads_within_gib
-    from qcqa.plan.budget import heads_within_ratio as heads_within_ratio
+    from qcqa.plan.budget import bits_within_gib as bits_within_gib
+    from qcqa.plan.budget import bits_within_ratio as bits_within_ratio
     from qcqa.plan.capacity import Capacity as Capacity
     from qcqa.plan.capacity import Server as Server
     from qcqa.plan.capacity import capacity_of as capacity_of
     from qcqa.plan.file import load_plan as load_plan
     from qcqa.plan.file import save_plan as save_plan
     from qcqa.plan.gpus import gpu_named as gpu_named
-    from qcqa.plan.grouping import Grouping as Grouping
-    from qcqa.plan.grouping import LayerGrouping as LayerGrouping
-    from qcqa.plan.plan import GroupingPlan as GroupingPlan
+    from qcqa.plan.plan import Plan as Plan
+    from qcqa.reduce.groups.grouping import Grouping as Grouping
+    from qcqa.reduce.groups.grouping import LayerGrouping as LayerGrouping
     from qcqa.search.calibrated_model import CalibratedModel as CalibratedModel
     from qcqa.search.front import Front as Front
     from qcqa.search.front import LowerBound as LowerBound
@@ -73,9 +73,9 @@ _HOME = {
     "DecodeLoad": "qcqa.measure.benchmark",
     "Front": "qcqa.search.front",
     "GenerationSettings": "qcqa.measure.generated",
-    "Grouping": "qcqa.plan.grouping",
-    "GroupingPlan": "qcqa.plan.plan",
-    "LayerGrouping": "qcqa.plan.grouping",
+    "Grouping": "qcqa.reduce.groups.grouping",
+    "Plan": "qcqa.plan.plan",
+    "LayerGrouping": "qcqa.reduce.groups.grouping",
     "LowerBound": "qcqa.search.front",
     "MeasuredFolder": "qcqa.measure.measured_folder",
     "ModelSpec": "qcqa.model.spec",
@@ -92,8 +92,8 @@ _HOME = {
     "evaluate_plans": "qcqa.measure.evaluate",
     "generate_side_by_side": "qcqa.measure.generate_by_plans",
     "gpu_named": "qcqa.plan.gpus",
-    "heads_within_gib": "qcqa.plan.budget",
-    "heads_within_ratio": "qcqa.plan.budget",
+    "bits_within_gib": "qcqa.plan.budget",
+    "bits_within_ratio": "qcqa.plan.budget",
     "inspect_model": "qcqa.model.inspect",
     "layer_sensitivity": "qcqa.measure.measure_layers",
     "load": "qcqa.conversion.loading",

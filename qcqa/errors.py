@@ -42,6 +42,10 @@ class UnsupportedModelError(CheckpointError):
     """The model's family is not among the architecture files."""
 
 
+class ReductionError(QCQAError):
+    """A reduction cannot be had, or not like this."""
+
+
 class GroupingError(QCQAError):
     """Labels or groups that are no partition of the heads."""
 

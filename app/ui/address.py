@@ -11,7 +11,7 @@ from qcqa.errors import BudgetError
 from qcqa.model.spec import DTYPE_BYTES
 from qcqa.plan.budget import budget_text, parse_ratio
 from qcqa.plan.capacity import WEIGHT_BYTES
-from qcqa.plan.terms import Kind
+from qcqa.reduce.terms import Kind
 
 _T = TypeVar("_T")
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from qcqa.charts.common.kv_axis import KV_UNITS, KvAxis, load_text, size_text
 from qcqa.model.spec import DTYPE_BYTES, ModelSpec
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from ui.state import choices, choose, controlled, widget
 
 #: Steps of the slider over the source's whole cache.
@@ -12,7 +12,7 @@ _STEPS = 1000
 
 
 def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
-    """Draw slider, unit and load; return the chosen axis and the budget in cached heads.
+    """Draw slider, unit and load; return the chosen axis and the budget in bits per token.
 
     Raises
     ------
@@ -41,11 +41,11 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
                     _load(load)
         with left:
             _slider(axis)
-    return axis, heads_within_ratio(spec, choices().budget / 100)
+    return axis, bits_within_ratio(spec, choices().budget / 100)
 
 
 def budget_field(spec: ModelSpec, *, key: str) -> int:
-    """Draw the budget as a number of percent to type; return it in cached heads.
+    """Draw the budget as a number of percent to type; return it in bits per token.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def budget_field(spec: ModelSpec, *, key: str) -> int:
         format="%.4g",
         **widget("budget", choices().budget, key=key),
     )
-    return heads_within_ratio(spec, choices().budget / 100)
+    return bits_within_ratio(spec, choices().budget / 100)
 
 
 def _slider(axis: KvAxis) -> None:

@@ -26,7 +26,7 @@ Points = Mapping[str, BudgetPoint | None]
 
 
 def best_points(
-    points: Points, result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated]
+    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated]
 ) -> list[BudgetPoint]:
     """Return the points to recommend: the best, and those as good; none where no plan fits.
 
@@ -35,33 +35,33 @@ def best_points(
     """
     if not any(points.values()):
         return []
-    best = best_method(result, max_cached_heads, rows)
+    best = best_method(result, max_kv_bits, rows)
     found = (points[method] for method in (best.method, *best.equals))
     return [point for point in found if point is not None]
 
 
 def selected_point(
-    points: Points, result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated]
+    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated]
 ) -> BudgetPoint | None:
     """Return the plan of the method that the reader chose, or else the best; None if none fits."""
     chosen = points.get(choices().method or "")
     if chosen is not None:
         return chosen
-    return next(iter(best_points(points, result, max_cached_heads, rows)), None)
+    return next(iter(best_points(points, result, max_kv_bits, rows)), None)
 
 
 def headline(
     points: Points,
     result: SearchResult,
     axis: KvAxis,
-    max_cached_heads: int,
+    max_kv_bits: int,
     rows: tuple[Evaluated, ...] = (),
 ) -> None:
     """Say in one sentence what the budget buys: as measured, or else as the search expects."""
     metrics = metrics_of(rows)
     metric = shown_metric(metrics, choices().scale) if metrics else None
-    equals = best_points(points, result, max_cached_heads, rows)
-    best = best_method(result, max_cached_heads, rows) if equals else None
+    equals = best_points(points, result, max_kv_bits, rows)
+    best = best_method(result, max_kv_bits, rows) if equals else None
     sentence = budget_headline(
         result,
         points,
@@ -81,7 +81,7 @@ def method_cards(
     points: Points,
     result: SearchResult,
     axis: KvAxis,
-    max_cached_heads: int,
+    max_kv_bits: int,
     selected: BudgetPoint | None,
     *,
     scale: str,
@@ -96,7 +96,7 @@ def method_cards(
 
     Parameters
     ----------
-    points, result, axis, max_cached_heads
+    points, result, axis, max_kv_bits
         The methods' plans, their fronts, the unit of sizes and the budget.
     selected : BudgetPoint or None
         The plan that is shown below.
@@ -122,7 +122,7 @@ def method_cards(
                     axis,
                     scale=scale,
                     label=label,
-                    max_cached_heads=max_cached_heads,
+                    max_kv_bits=max_kv_bits,
                     figure=figures.get(method),
                     comparison=comparisons.get(method),
                 )
@@ -194,9 +194,9 @@ def facts(
     return {
         "Method": method_style(point.method, spec).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
-        "KV cache": KvAxis(spec, load, "gib").text(point.num_cached_heads),
-        "Per token": KvAxis(spec, load, "kib").text(point.num_cached_heads),
-        "Cached heads": f"{point.num_cached_heads:,} of {spec.num_cached_heads:,}",
+        "KV cache": KvAxis(spec, load, "gib").text(point.kv_bits),
+        "Per token": KvAxis(spec, load, "kib").text(point.kv_bits),
+        "Cached heads": f"{point.num_stored_heads:,} of {spec.num_stored_heads:,}",
         "Merge": merge,
         **aim,
         "WSE": significant(point.wse),

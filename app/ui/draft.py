@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from qcqa.charts.common.wording import MERGES
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings

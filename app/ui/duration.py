@@ -14,7 +14,7 @@ from qcqa.measure.estimate import MeasureEstimate, demo_tokens
 from qcqa.measure.generated import GenerationSettings
 from qcqa.model.dtype import kept_dtype
 from qcqa.model.inspect import ModelReport
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from ui.device import probable_device, probable_dtype
 from ui.looks import look_at_text
 from ui.results import result_of
@@ -23,7 +23,7 @@ from ui.search_model import look_at
 
 def evaluation_estimate(
     run: Run,
-    plans: list[GroupingPlan],
+    plans: list[Plan],
     benchmark: Benchmark,
     *,
     has_source: bool,
@@ -36,7 +36,7 @@ def evaluation_estimate(
     ----------
     run : Run
         A search.
-    plans : list of GroupingPlan
+    plans : list of Plan
         Those that are not measured yet.
     benchmark : Benchmark
         What is measured.
@@ -73,7 +73,7 @@ def evaluation_estimate(
 
 
 def generation_estimate(
-    run: Run, plans: list[GroupingPlan], settings: GenerationSettings, *, device: str, dtype: str
+    run: Run, plans: list[Plan], settings: GenerationSettings, *, device: str, dtype: str
 ) -> MeasureEstimate | None:
     """Return what a generation takes; as above."""
     model = _model(run)

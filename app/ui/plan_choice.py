@@ -8,7 +8,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from ui.cards import Points, selected_point
 from ui.state import choices, widget
@@ -17,7 +17,7 @@ from ui.state import choices, widget
 def plan_choice(
     points: Points,
     result: SearchResult,
-    max_cached_heads: int,
+    max_kv_bits: int,
     rows: Iterable[Evaluated],
     *,
     heading: str | None = None,
@@ -30,8 +30,8 @@ def plan_choice(
         The best plan of each method within the budget.
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : int
-        The budget: K heads plus V heads over all layers.
+    max_kv_bits : int
+        The budget: bits of the KV cache per token.
     rows : iterable of Evaluated
         What was measured of the plans.
     heading : str, optional
@@ -43,7 +43,7 @@ def plan_choice(
         The chosen method; the best by default, and where the chosen one has no plan that fits.
         None, with nothing drawn, where no plan of any method fits.
     """
-    selected = selected_point(points, result, max_cached_heads, rows)
+    selected = selected_point(points, result, max_kv_bits, rows)
     if selected is None:
         return None
     if heading is not None:
@@ -65,13 +65,13 @@ def chosen_plan(
     run: Run,
     result: SearchResult,
     points: Points,
-    max_cached_heads: int,
+    max_kv_bits: int,
     rows: Iterable[Evaluated],
-) -> GroupingPlan:
+) -> Plan:
     """Return the plan that is looked at, with all that is known of it; one must fit the budget.
 
     Where the reader chose no method its provenance says why it is this one's.
     """
     chosen = choices().method
     method = chosen if points.get(chosen or "") else None
-    return plan_of_run(run, max_cached_heads, method=method, result=result, rows=rows)
+    return plan_of_run(run, max_kv_bits, method=method, result=result, rows=rows)

@@ -6,7 +6,7 @@ import typer
 
 from qcqa.errors import BudgetError
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.budget import CacheLoad, heads_within_gib, heads_within_ratio
+from qcqa.plan.budget import CacheLoad, bits_within_gib, bits_within_ratio
 from qcqa.plan.budget import parse_ratio as parse_ratio
 
 BudgetOption = Annotated[
@@ -25,7 +25,7 @@ DtypeOption = Annotated[
 ]
 
 
-def heads_within_budget(
+def bits_within_budget(
     spec: ModelSpec,
     *,
     budget: str | None,
@@ -45,8 +45,8 @@ def heads_within_budget(
         found = "no budget" if budget is None else "two budgets"
         raise BudgetError(found, expected="either --budget 50% or --budget-gib 8 --context 32768")
     if budget is not None:
-        return heads_within_ratio(spec, parse_ratio(budget))
+        return bits_within_ratio(spec, parse_ratio(budget))
     if context is None:
         raise BudgetError("--budget-gib without --context", expected="the tokens of a sequence")
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or spec.dtype)
-    return heads_within_gib(spec, budget_gib or 0.0, load)
+    return bits_within_gib(spec, budget_gib or 0.0, load)

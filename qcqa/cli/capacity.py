@@ -17,10 +17,10 @@ from qcqa.jobs.store import find_run
 from qcqa.model.inspect import inspect_model
 from qcqa.model.size import ModelSize, model_size, size_on_this_machine
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.plan.gpus import GPUS, gpu_named
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.user_path import as_meant, is_plain_file, user_path
 
 
@@ -90,7 +90,7 @@ def capacity(
         raise SettingsError(found, expected="either --gpu H100 or --memory 80")
     # Before anything is read: a wrong name is found at once.
     chosen = gpu_named(gpu) if gpu else None
-    spec, heads, size, taken = _subject(subject, parse_ratio(budget), method, revision)
+    spec, kv_bits, size, taken = _subject(subject, parse_ratio(budget), method, revision)
     if parameters is None and size is None:
         raise SettingsError(
             f"the files of {spec.source} are not on this machine",
@@ -105,7 +105,13 @@ def capacity(
     )
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or spec.dtype)
     source = capacity_of(spec, server, load)
-    plan = capacity_of(spec, server, load, num_cached_heads=heads)
+    plan = capacity_of(
+        spec,
+        server,
+        load,
+        kv_bits=kv_bits,
+        num_stored_heads=taken[1].num_stored_heads if taken else kv_bits // spec.head_bits,
+    )
     most = size.most_tokens if size else None
     if taken:
         tell_origin(*taken)
@@ -118,7 +124,7 @@ def capacity(
                 **asdict(server),
                 **asdict(load),
                 "source": asdict(source),
-                "plan": {"kv_ratio": heads / spec.num_cached_heads, **asdict(plan)},
+                "plan": {"kv_ratio": kv_bits / spec.kv_bits, **asdict(plan)},
                 **(origin_of(taken[1]) if taken else {}),
             }
         )
@@ -136,19 +142,19 @@ def capacity(
 
 def _subject(
     name: str, kv_ratio: float, method: str | None, revision: str | None
-) -> tuple[ModelSpec, int, ModelSize | None, tuple[Run, GroupingPlan] | None]:
-    """Return geometry, cached heads, size where the model's files are here, and a run's plan."""
+) -> tuple[ModelSpec, int, ModelSize | None, tuple[Run, Plan] | None]:
+    """Return geometry, bits per token, size where the model's files are here, and a run's plan."""
     run = _run_named(name)
     if run is None:
         if method is not None:
             raise SettingsError("--method of a model", expected="a run, which has plans")
         spec = inspect_model(name, revision=revision).spec
-        return spec, heads_within_ratio(spec, kv_ratio), model_size(name, revision=revision), None
+        return spec, bits_within_ratio(spec, kv_ratio), model_size(name, revision=revision), None
     result = run.result()
-    budget = heads_within_ratio(result.spec, kv_ratio)
+    budget = bits_within_ratio(result.spec, kv_ratio)
     plan = plan_of_run(run, budget, method=method, result=result)
     size = size_on_this_machine(result.spec)
-    return result.spec, plan.num_cached_heads, size, (run, plan)
+    return result.spec, plan.kv_bits, size, (run, plan)
 
 
 def _run_named(name: str) -> Run | None:

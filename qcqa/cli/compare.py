@@ -11,7 +11,7 @@ from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.cli.summary import comparison_json, print_comparison
 from qcqa.errors import SettingsError
 from qcqa.jobs.store import find_run
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import as_meant
@@ -70,10 +70,10 @@ def compare(
         found = "neither" if model is None else "both"
         raise SettingsError(f"{found} a model and a run", expected="one of them")
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
-    heads = {ratio: heads_within_ratio(result.spec, ratio) for ratio in ratios}
+    kv_bits = {ratio: bits_within_ratio(result.spec, ratio) for ratio in ratios}
     if run is not None:
         tell_unfinished(find_run(run))
     if as_json:
-        print_json(comparison_json(result, heads, load, rows))
+        print_json(comparison_json(result, kv_bits, load, rows))
         return
-    print_comparison(result, heads, load, rows)
+    print_comparison(result, kv_bits, load, rows)

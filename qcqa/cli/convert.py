@@ -16,9 +16,9 @@ from qcqa.jobs.conversions import create_conversion
 from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
 from qcqa.user_path import user_path
 
@@ -126,9 +126,9 @@ def convert(
                 "--detach without a run, or with a model, a calibration, a revision or code",
                 expected="--run and --budget: the run names its model",
             )
-        chosen, heads = _plan_of(found, budget, method)
+        chosen, kv_bits = _plan_of(found, budget, method)
         conversion = create_conversion(
-            found, point=(chosen.method, heads), folder=out, origin=origin_of(chosen)
+            found, point=(chosen.method, kv_bits), folder=out, origin=origin_of(chosen)
         )
         tell_origin(found, chosen)
         start_or_carry_out(conversion, detach=True, as_json=as_json)
@@ -206,10 +206,10 @@ def _print_line(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _plan_of(run: Run, budget: str | None, method: str | None) -> tuple[GroupingPlan, int]:
-    """Return the plan that is asked of a run, and its budget in cached heads."""
+def _plan_of(run: Run, budget: str | None, method: str | None) -> tuple[Plan, int]:
+    """Return the plan that is asked of a run, and its budget in bits per token."""
     if budget is None:
         raise ConversionError("a run without --budget", expected="a share such as 50% or 0.5")
     ratio, result = parse_ratio(budget), run.result()
-    heads = heads_within_ratio(result.spec, ratio)
-    return plan_of_run(run, heads, method=method, result=result), heads
+    kv_bits = bits_within_ratio(result.spec, ratio)
+    return plan_of_run(run, kv_bits, method=method, result=result), kv_bits

@@ -14,7 +14,7 @@ from qcqa.jobs.included import BENCHMARK, create_included_evaluation, create_inc
 from qcqa.jobs.launch import requeue
 from qcqa.jobs.run import open_run
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import plan_to_json, save_plan
 from qcqa.search.search import search_model
 from qcqa.user_path import user_path
@@ -54,7 +54,7 @@ def demo(
     ratio = parse_ratio(budget)
     with progress_bar() as show:
         result = search_model("demo", on_progress=show)
-    plan = plan_of_result(result, heads_within_ratio(result.spec, ratio))
+    plan = plan_of_result(result, bits_within_ratio(result.spec, ratio))
     save_plan(plan, out)
     typer.echo(plan.provenance["chosen"]["why"], err=True)
     if as_json:

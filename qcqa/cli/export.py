@@ -24,8 +24,8 @@ from qcqa.jobs.recipe_python import python_recipe
 from qcqa.jobs.recipe_shell import shell_recipe
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
+from qcqa.plan.plan import Plan
 from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)
@@ -85,7 +85,7 @@ def chart(
     found = find_run(run)
     result = found.result()
     ratio = parse_ratio(budget)
-    heads = heads_within_ratio(result.spec, ratio)
+    kv_bits = bits_within_ratio(result.spec, ratio)
     plan = None
     if show == "fronts":
         load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
@@ -98,7 +98,7 @@ def chart(
             budget=ratio,
         )
     else:
-        plan = plan_of_run(found, heads, method=method, result=result)
+        plan = plan_of_run(found, kv_bits, method=method, result=result)
         figure = grouping_chart(plan, name=found.config.name)
     save_figure(figure, out)
     _tell(found, out, plan, as_json=as_json)
@@ -142,8 +142,8 @@ def table(
     elif show == "front":
         text = front_table(result, load).to_csv(index=False)
     else:
-        heads = heads_within_ratio(result.spec, parse_ratio(budget))
-        text = comparison_table(result, heads, load).to_csv()
+        kv_bits = bits_within_ratio(result.spec, parse_ratio(budget))
+        text = comparison_table(result, kv_bits, load).to_csv()
     _write(out, text)
     _tell(found, out, as_json=as_json)
 
@@ -171,10 +171,10 @@ def code(
     """
     found = find_run(run)
     result = found.result()
-    heads = heads_within_ratio(result.spec, parse_ratio(budget))
+    kv_bits = bits_within_ratio(result.spec, parse_ratio(budget))
     rows = found.measured()
-    plan = plan_of_run(found, heads, method=method, result=result, rows=rows)
-    recipe = recipe_of(found, plan, heads, rows)
+    plan = plan_of_run(found, kv_bits, method=method, result=result, rows=rows)
+    recipe = recipe_of(found, plan, kv_bits, rows)
     text = python_recipe(recipe) if python else shell_recipe(recipe)
     if out is None:
         print(text, end="")
@@ -190,7 +190,7 @@ def _write(path: Path, text: str) -> None:
         raise ExportError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _tell(run: Run, path: Path, plan: GroupingPlan | None = None, *, as_json: bool) -> None:
+def _tell(run: Run, path: Path, plan: Plan | None = None, *, as_json: bool) -> None:
     """Say what was written, and of the plan on it, if there is one, why it was taken."""
     if plan is None:
         tell_unfinished(run)

@@ -24,7 +24,7 @@ from qcqa.jobs.store import find_run
 from qcqa.measure.generated import GenerationSettings
 from qcqa.pick.best import best_method
 from qcqa.pick.points import points_to_compare
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
 from qcqa.user_path import user_path
 
@@ -99,12 +99,12 @@ def generate(
         )
     search = find_run(run)
     result = search.result()
-    heads = heads_within_ratio(result.spec, parse_ratio(budget or "50%"))
-    best = None if method else best_method(result, heads, search.measured())
+    kv_bits = bits_within_ratio(result.spec, parse_ratio(budget or "50%"))
+    best = None if method else best_method(result, kv_bits, search.measured())
     if best is None:
-        points = tuple((name, heads) for name in method or ())
+        points = tuple((name, kv_bits) for name in method or ())
     else:
-        points = points_to_compare(result, heads, best.method)
+        points = points_to_compare(result, kv_bits, best.method)
     generation = create_generation(
         search, points=points, settings=settings, device=device, dtype=dtype
     )

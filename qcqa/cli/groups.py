@@ -25,7 +25,7 @@ from qcqa.cli.budget_options import (
     BudgetOption,
     ContextOption,
     DtypeOption,
-    heads_within_budget,
+    bits_within_budget,
 )
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin
@@ -35,7 +35,7 @@ from qcqa.errors import SettingsError
 from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.store import find_run
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 
 def groups(
@@ -70,7 +70,7 @@ def groups(
     """
     found = find_run(run)
     result = found.result()
-    heads = heads_within_budget(
+    kv_bits = bits_within_budget(
         result.spec,
         budget=budget,
         budget_gib=budget_gib,
@@ -81,12 +81,12 @@ def groups(
     if layer is not None and not 0 <= layer < result.spec.num_layers:
         raise SettingsError(f"layer {layer}", expected=f"0 to {result.spec.num_layers - 1}")
     layers = range(result.spec.num_layers) if layer is None else [layer]
-    plan = plan_of_run(found, heads, method=method, result=result)
+    plan = plan_of_run(found, kv_bits, method=method, result=result)
     errors = layer_errors(result.front(plan.method), plan)
-    costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.layers[layer])
+    costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.groupings[layer])
     difference = None
     if against is not None:
-        difference = plan_difference(plan, plan_of_result(result, heads, method=against))
+        difference = plan_difference(plan, plan_of_result(result, kv_bits, method=against))
     tell_origin(found, plan)
     if as_json:
         told = _plan_json(plan, errors, layers) | origin_of(plan)
@@ -109,12 +109,12 @@ def groups(
         _print(difference_table(difference).iloc[list(layers)])
 
 
-def _layer_table(plan: GroupingPlan, errors: LayerErrors) -> pd.DataFrame:
+def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "layer": range(plan.model.num_layers),
-            "K heads": [layer.key.num_groups for layer in plan.layers],
-            "V heads": [layer.value.num_groups for layer in plan.layers],
+            "K heads": [layer.key.num_groups for layer in plan.groupings],
+            "V heads": [layer.value.num_groups for layer in plan.groupings],
             errors.label: errors.per_layer,
         }
     )
@@ -133,7 +133,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _plan_json(plan: GroupingPlan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
+def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
     return {
         "method": plan.method,
         "merge": plan.merge,
@@ -143,8 +143,8 @@ def _plan_json(plan: GroupingPlan, errors: LayerErrors, layers: Iterable[int]) -
         "layers": [
             {
                 "layer": number,
-                "key": plan.layers[number].key.groups,
-                "value": plan.layers[number].value.groups,
+                "key": plan.groupings[number].key.groups,
+                "value": plan.groupings[number].value.groups,
                 "error": float(errors.per_layer[number]),
             }
             for number in layers

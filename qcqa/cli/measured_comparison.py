@@ -29,7 +29,7 @@ _NO_DIFFERENCE = {
 
 def print_measured_comparison(
     result: SearchResult,
-    max_cached_heads: Mapping[float, int],
+    max_kv_bits: Mapping[float, int],
     rows: Iterable[Evaluated],
 ) -> None:
     """Print for every budget what was measured of its plans; nothing where nothing was.
@@ -38,7 +38,7 @@ def print_measured_comparison(
     ----------
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : mapping from float to int
+    max_kv_bits : mapping from float to int
         Budgets by their ratio.
     rows : iterable of Evaluated
         What was measured.
@@ -51,8 +51,8 @@ def print_measured_comparison(
     figures = figures_of_plans(rows, metric)
     conditions = conditions_of(rows, metric)[0]
     lines: list[dict[str, str]] = []
-    for ratio, heads in max_cached_heads.items():
-        points = points_at_budget(result, heads)
+    for ratio, kv_bits in max_kv_bits.items():
+        points = points_at_budget(result, kv_bits)
         beside = compare_methods(result, points, rows, metric)
         from_source = differences_from_source(points, rows, metric, as_ratio=True)
         first = True
@@ -60,7 +60,7 @@ def print_measured_comparison(
             point = points[method]
             if point is None:
                 continue
-            figure = of_plan(figures, (method, point.num_cached_heads))
+            figure = of_plan(figures, (method, point.kv_bits))
             lines.append(
                 {
                     "budget": f"{ratio:.4g}" if first else "",
@@ -83,7 +83,7 @@ def print_measured_comparison(
 
 
 def measured_json(
-    result: SearchResult, heads: int, rows: Iterable[Evaluated]
+    result: SearchResult, kv_bits: int, rows: Iterable[Evaluated]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return by method what was measured of its plan at a budget, as JSON values.
 
@@ -92,12 +92,12 @@ def measured_json(
     result : SearchResult
         Fronts of the methods.
     heads : int
-        The budget in cached heads.
+        The budget in bits per token.
     rows : iterable of Evaluated
         What was measured.
     """
     rows = list(rows)
-    points = points_at_budget(result, heads)
+    points = points_at_budget(result, kv_bits)
     told: dict[str, list[dict[str, Any]]] = {method: [] for method in points}
     for metric in metrics_of(rows):
         figures = figures_of_plans(rows, metric)
@@ -105,7 +105,7 @@ def measured_json(
         beside = compare_methods(result, points, rows, metric)
         from_source = differences_from_source(points, rows, metric)
         for method, point in points.items():
-            figure = of_plan(figures, (method, point.num_cached_heads)) if point else None
+            figure = of_plan(figures, (method, point.kv_bits)) if point else None
             if figure is None or not isfinite(figure.value):
                 continue
             compared = beside.get(method)

@@ -8,10 +8,10 @@ import typer
 from qcqa.cli.jobs import name_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.unfinished import unfinished
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 
-def tell_origin(run: Run, plan: GroupingPlan) -> None:
+def tell_origin(run: Run, plan: Plan) -> None:
     """Say what the search lacks, and why the plan is this method's unless it was asked for."""
     tell_unfinished(run)
     if "chosen" in plan.provenance:

@@ -11,7 +11,7 @@ from qcqa.cli.budget_options import (
     BudgetOption,
     ContextOption,
     DtypeOption,
-    heads_within_budget,
+    bits_within_budget,
 )
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin
@@ -65,7 +65,7 @@ def plan(
     """
     found = find_run(run)
     result = found.result()
-    heads = heads_within_budget(
+    kv_bits = bits_within_budget(
         result.spec,
         budget=budget,
         budget_gib=budget_gib,
@@ -73,7 +73,7 @@ def plan(
         batch=batch,
         dtype=dtype,
     )
-    chosen = plan_of_run(found, heads, method=method, result=result)
+    chosen = plan_of_run(found, kv_bits, method=method, result=result)
     if out:
         save_plan(chosen, out)
     tell_origin(found, chosen)

@@ -14,7 +14,7 @@ from qcqa.jobs import measurements, store
 from qcqa.jobs.measurements import Measured, Model
 from qcqa.jobs.run import Run
 from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.metric import data_of
 
 
@@ -90,7 +90,7 @@ def forget(
     measurements.require_nothing_at_work(found)
     if not yes:
         for one in going:
-            rows = [row for row in one.rows if (row.method, row.num_cached_heads) in models]
+            rows = [row for row in one.rows if (row.method, row.kv_bits) in models]
             console.print(f"{description(one.benchmark)}: {counted(len(rows), 'model')}")
         typer.confirm("Delete these measurements?", abort=True)
     done = measurements.forget(found, going, models=models)
@@ -135,13 +135,13 @@ def _models(
         )
     if budget is not None:
         own = _of_size(run, own, budget)
-    return {(row.method, row.num_cached_heads) for row in own}
+    return {(row.method, row.kv_bits) for row in own}
 
 
 def _of_size(run: Run, rows: list[Evaluated], budget: str) -> list[Evaluated]:
     ratio = parse_ratio(budget)
-    heads = heads_within_ratio(run.result().spec, ratio)
-    own = [row for row in rows if row.num_cached_heads == heads]
+    kv_bits = bits_within_ratio(run.result().spec, ratio)
+    own = [row for row in rows if row.kv_bits == kv_bits]
     # Or a share as tables show it, which may be rounded below a head: 33.3 % of a third.
     own = own or [row for row in rows if f"{row.kv_ratio:.3f}" == f"{ratio:.3f}"]
     if not own:

@@ -27,6 +27,7 @@ from qcqa.jobs.jobs import jobs_of, search_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.sensitivities import found_of
 from qcqa.pick.points import Points
+from qcqa.plan.budget import bits_of_point
 
 
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
@@ -148,8 +149,10 @@ def _show_sensitivity(run: Run, config: SensitivityConfig, *, as_json: bool) -> 
 
 def _points_text(points: Points, search: Run) -> str:
     """Return the plans of a job by their methods and budgets, as KV ratios."""
-    source = search.result().spec.num_cached_heads
-    return ", ".join(f"{method} {heads / source:.3g}" for method, heads in points)
+    spec = search.result().spec
+    return ", ".join(
+        f"{method} {bits_of_point(spec, bits) / spec.kv_bits:.3g}" for method, bits in points
+    )
 
 
 def _print_state(run: Run, about: dict[str, str]) -> None:

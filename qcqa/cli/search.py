@@ -16,7 +16,7 @@ from qcqa.jobs.pace import machine_pace
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import create_run, list_runs
 from qcqa.model.inspect import inspect_model
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
     ALL_SEARCHED,
     calibration_of,

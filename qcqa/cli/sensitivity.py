@@ -22,7 +22,7 @@ from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.sensitivities import create_sensitivity, found_before, sensitivity_before_start
 from qcqa.jobs.store import find_run
 from qcqa.measure.sensitivity import SensitivitySettings
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
 from qcqa.user_path import as_meant, user_path
 
@@ -110,9 +110,9 @@ def sensitivity(
             expected="either a run, which names its model, or a model with a plan",
         )
     search = find_run(run)
-    heads = heads_within_ratio(search.result().spec, parse_ratio(budget or "50%"))
-    chosen = plan_of_run(search, heads, method=method)
-    point = (chosen.method, heads)
+    kv_bits = bits_within_ratio(search.result().spec, parse_ratio(budget or "50%"))
+    chosen = plan_of_run(search, kv_bits, method=method)
+    point = (chosen.method, kv_bits)
     before = found_before(search, chosen, settings, device=device, dtype=dtype)
     if before is not None:
         tell_origin(search, chosen)

@@ -19,10 +19,10 @@ from qcqa.charts.fronts.headline import shown_names
 from qcqa.cli.measured_comparison import measured_json, print_measured_comparison
 from qcqa.cli.output import console
 from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
-from qcqa.plan.grouping import Grouping
-from qcqa.plan.plan import GroupingPlan
-from qcqa.plan.terms import Fitness
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
+from qcqa.plan.plan import Plan
+from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.terms import Fitness
 from qcqa.search.result import SearchResult
 
 _RATIOS = (0.75, 0.5, 0.25, 0.125)
@@ -42,20 +42,20 @@ _OWN_NOTES: dict[Fitness, str] = {
 def print_result(result: SearchResult, rows: Iterable[Evaluated] = ()) -> None:
     """Print a search's methods side by side at a few budgets, for one sequence of 4096 tokens."""
     load = CacheLoad(context_tokens=4096, batch_size=1, dtype=result.spec.dtype)
-    budgets = {ratio: heads_within_ratio(result.spec, ratio) for ratio in _RATIOS}
+    budgets = {ratio: bits_within_ratio(result.spec, ratio) for ratio in _RATIOS}
     print_comparison(result, budgets, load, rows)
 
 
 def print_comparison(
     result: SearchResult,
-    max_cached_heads: Mapping[float, int],
+    max_kv_bits: Mapping[float, int],
     load: CacheLoad,
     rows: Iterable[Evaluated] = (),
 ) -> None:
     """Print a table of all methods for every budget, by its ratio, and what was measured."""
     console.print(
         f"[bold]{result.spec.source}[/bold]  KV cache of the source: "
-        f"{load.cache_gib(result.spec, result.spec.num_cached_heads):.4g} GiB at "
+        f"{load.cache_gib(result.spec, result.spec.kv_bits):.4g} GiB at "
         f"{load.context_tokens} tokens x {load.batch_size}, {load.dtype}"
     )
     table = Table(box=SIMPLE, header_style="bold", padding=(0, 1), collapse_padding=True)
@@ -66,8 +66,8 @@ def print_comparison(
     own = "WSE" if not others else _OWN[others[0]] if len(others) == 1 else "own\nerror"
     for name in ("KV ratio", "GiB", own, "relative\nWSE", "vs GQA", "above\nbound"):
         table.add_column(name, justify="right", no_wrap=True)
-    for ratio, heads in max_cached_heads.items():
-        points = points_at_budget(result, heads)
+    for ratio, kv_bits in max_kv_bits.items():
+        points = points_at_budget(result, kv_bits)
         beside = compare_methods(result, points, (), None)
         names = shown_names(result, points) | {"mha": method_style("mha", result.spec).label}
         fitting = [point for name in names if (point := points.get(name)) is not None]
@@ -76,7 +76,7 @@ def print_comparison(
                 f"{ratio:.4g}" if point is fitting[0] else "",
                 names[point.method],
                 f"{point.kv_ratio:.3f}",
-                f"{load.cache_gib(result.spec, point.num_cached_heads):.3g}",
+                f"{load.cache_gib(result.spec, point.kv_bits):.3g}",
                 _own_error(point) if others else f"{point.wse:.5g}",
                 f"{point.relative_wse:.4f}",
                 _beside_gqa(point, beside.get(point.method)),
@@ -95,7 +95,7 @@ def print_comparison(
         "plan here caches more.",
         style="dim",
     )
-    print_measured_comparison(result, max_cached_heads, rows)
+    print_measured_comparison(result, max_kv_bits, rows)
 
 
 def _beside_gqa(point: BudgetPoint, comparison: Comparison | None) -> str:
@@ -121,7 +121,7 @@ def _own_error(point: BudgetPoint) -> str:
 
 def comparison_json(
     result: SearchResult,
-    max_cached_heads: Mapping[float, int],
+    max_kv_bits: Mapping[float, int],
     load: CacheLoad,
     measured: Iterable[Evaluated] = (),
 ) -> list[dict[str, Any]]:
@@ -131,17 +131,17 @@ def comparison_json(
     """
     measured = list(measured)
     rows = []
-    for ratio, heads in max_cached_heads.items():
-        bound = result.bound.at(heads)
-        points = points_at_budget(result, heads)
+    for ratio, kv_bits in max_kv_bits.items():
+        bound = result.bound.at(kv_bits)
+        points = points_at_budget(result, kv_bits)
         beside = compare_methods(result, points, measured, None)
-        figures = measured_json(result, heads, measured)
-        table = comparison_table(result, heads, load).dropna(subset="WSE")
+        figures = measured_json(result, kv_bits, measured)
+        table = comparison_table(result, kv_bits, load).dropna(subset="WSE")
         rows += [
             {
                 "budget": ratio,
                 "method": name,
-                "num_cached_heads": int(row["cached heads"]),
+                "kv_bits": int(row["bits per token"]),
                 "kv_ratio": row["KV ratio"],
                 "cache_gib": row["cache, GiB"],
                 "wse": row["WSE"],
@@ -163,14 +163,14 @@ def _beside_json(point: BudgetPoint | None, comparison: Comparison | None) -> di
     return {
         "equal_bytes": is_equal,
         "same_plan": comparison.outcome == "same plan",
-        "num_cached_heads": comparison.against_heads,
+        "kv_bits": comparison.against_bits,
         "wse_over_gqa": point.over_gqa if is_equal and isfinite(point.over_gqa) else None,
     }
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
     """Return the fronts and the lower bound as JSON values."""
-    total, trace = result.spec.num_cached_heads, result.grams.trace
+    total, trace = result.spec.kv_bits, result.grams.trace
     return {
         "model": result.spec.source,
         "fingerprint": result.grams.fingerprint,
@@ -182,15 +182,15 @@ def result_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def print_groupings(plan: GroupingPlan, layers: Iterable[int] | None = None) -> None:
+def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
     """Print a plan's groups of heads, a line for each layer or for some of them."""
     name = method_style(plan.method, plan.model).label
     console.print(
         f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: "
         "heads in one bracket share a key/value head"
     )
-    for number in range(len(plan.layers)) if layers is None else layers:
-        layer = plan.layers[number]
+    for number in range(len(plan.groupings)) if layers is None else layers:
+        layer = plan.groupings[number]
         text = _brackets(layer.key)
         if layer.value != layer.key:
             text = f"K {text}  V {_brackets(layer.value)}"
@@ -204,10 +204,10 @@ def _brackets(grouping: Grouping) -> str:
 def _points(cost: Any, error: Any, total: int, trace: float) -> list[dict[str, float]]:
     return [
         {
-            "num_cached_heads": int(heads),
-            "kv_ratio": heads / total,
+            "kv_bits": int(kv_bits),
+            "kv_ratio": kv_bits / total,
             "wse": float(wse),
             "relative_wse": float(wse) / trace,
         }
-        for heads, wse in zip(cost.tolist(), error.tolist(), strict=True)
+        for kv_bits, wse in zip(cost.tolist(), error.tolist(), strict=True)
     ]

@@ -7,9 +7,9 @@ from pathlib import Path
 from qcqa.conversion.companions import Companions
 from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
 from qcqa.plan.budget import GIB
-from qcqa.plan.grouping import Grouping
 from qcqa.plan.metric import figure_label
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
+from qcqa.reduce.groups.grouping import Grouping
 
 #: Tokens for which the card says the size of the cache.
 _CONTEXT = 32768
@@ -81,12 +81,12 @@ _WITH_CODE = """\
 Passed to `AutoTokenizer` or `AutoProcessor` it also runs code of the source's own: {files}."""
 
 
-def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:
+def model_card(plan: Plan, companions: Companions | None = None) -> str:
     """Return the text of the model card: what it is, what it costs, how to load and remake it.
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         By which the model was made.
     companions : Companions, optional
         What came along from the source; by default data alone.
@@ -98,7 +98,7 @@ def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:
     name = spec.source if is_hub_id else Path(spec.source).name
     layers = [
         f"| {number} | {_groups(layer.key)} | {_groups(layer.value)} |"
-        for number, layer in enumerate(plan.layers)
+        for number, layer in enumerate(plan.groupings)
     ]
     source_bytes = spec.kv_bytes_per_token()
     return _CARD.format(
@@ -109,8 +109,8 @@ def model_card(plan: GroupingPlan, companions: Companions | None = None) -> str:
         method=plan.method,
         merge=plan.merge,
         calibrated=_calibrated(plan),
-        heads=plan.num_cached_heads,
-        source_heads=spec.num_cached_heads,
+        heads=plan.num_stored_heads,
+        source_heads=spec.num_stored_heads,
         dtype=spec.dtype,
         bytes=plan.kv_bytes_per_token,
         source_bytes=source_bytes,
@@ -134,7 +134,7 @@ def _source_code(files: Sequence[str]) -> str:
     return _WITH_CODE.format(files=names) if files else _NO_CODE
 
 
-def _calibrated(plan: GroupingPlan) -> str:
+def _calibrated(plan: Plan) -> str:
     """Return what a merge rests on beside the weights, for people."""
     if plan.calibration is None:
         return ""
@@ -150,7 +150,7 @@ def _groups(grouping: Grouping) -> str:
     return f"{grouping.num_groups}: " + ", ".join(f"({heads})" for heads in shared)
 
 
-def _quality(plan: GroupingPlan) -> str:
+def _quality(plan: Plan) -> str:
     """Return the measured figures as a table, or that there are none; then the WSE."""
     predicted = plan.predicted
     wse = f"WSE {predicted.wse:.6g}, {predicted.relative_wse:.4g} of the weights' squared norm"

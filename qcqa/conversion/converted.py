@@ -26,5 +26,5 @@ class Converted:
     folder: str
     source_bytes: int
     weight_bytes: int
-    promised_bytes_per_token: int
+    promised_bytes_per_token: float
     measured_bytes_per_token: float | None

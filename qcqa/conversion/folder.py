@@ -26,7 +26,7 @@ from qcqa.files import require_empty, require_room, temporary_beside
 from qcqa.model.checkpoint import Checkpoint, read_json
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.file import plan_text
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.merge import merge_named
 
 #: The code that runs a converted model.
@@ -35,7 +35,7 @@ _CODE = (modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, releases_qcqa)
 
 def convert_checkpoint(
     source: str,
-    plan: GroupingPlan,
+    plan: Plan,
     folder: Path,
     *,
     revision: str | None = None,
@@ -57,7 +57,7 @@ def convert_checkpoint(
     ----------
     source : str
         A local folder, the id of a model on the Hub, or ``demo``.
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     folder : Path
         New or empty.
@@ -133,7 +133,7 @@ def _write_beside(
     companions: Companions,
     config: Mapping[str, Any],
     section: Section,
-    plan: GroupingPlan,
+    plan: Plan,
     folder: Path,
 ) -> None:
     """Write all that is beside the weights."""

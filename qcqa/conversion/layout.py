@@ -15,7 +15,7 @@ from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge, Role
 

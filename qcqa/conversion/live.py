@@ -23,17 +23,18 @@ from qcqa.model.config_keys import Config
 from qcqa.model.families import architecture_of, refuse_converted
 from qcqa.model.geometry import geometry_of
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan
-from qcqa.plan.terms import MergeName
+from qcqa.plan.plan import Plan
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge import merge_named
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
+from qcqa.reduce.terms import MergeName
 
 
 @torch.no_grad()
 def convert(
-    model: PreTrainedModel, plan: GroupingPlan, *, moments: Moments | None = None
+    model: PreTrainedModel, plan: Plan, *, moments: Moments | None = None
 ) -> PreTrainedModel:
     """Turn a transformers model into one that stores and caches only the plan's shared heads.
 
@@ -45,7 +46,7 @@ def convert(
     ----------
     model : PreTrainedModel
         A language model whose weights are those that the plan was made for, in any float type.
-    plan : GroupingPlan
+    plan : Plan
         Which heads share, and how shared heads are computed.
     moments : callable, optional
         Second moments of the attention's inputs by layer, for merges that weigh errors by them;
@@ -73,11 +74,11 @@ def convert(
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(plan.merge))
     require_same_weights(plan, layout, read, opened=model.name_or_path or "")
-    return _share(model, layout, read, plan.layers, plan.merge)
+    return _share(model, layout, read, plan.groupings, plan.merge)
 
 
 def converted_copy(
-    model: PreTrainedModel, plan: GroupingPlan, *, moments: Moments | None = None
+    model: PreTrainedModel, plan: Plan, *, moments: Moments | None = None
 ) -> PreTrainedModel:
     """Return what :func:`convert` makes of a copy of a model; the model itself stays as it is.
 
@@ -95,19 +96,19 @@ def converted_copy(
     QCQAError
         As :func:`convert`.
     """
-    return convert(_copy(model, plan.layers), plan, moments=moments)
+    return convert(_copy(model, plan.groupings), plan, moments=moments)
 
 
 @torch.no_grad()
 def copy_with_one_layer(
     model: PreTrainedModel,
     layer: int,
-    grouping: LayerGrouping,
+    choice: LayerChoice,
     merge: MergeName,
     *,
     moments: Moments | None = None,
 ) -> PreTrainedModel:
-    """Return a copy of a model in which one layer alone shares heads; see :func:`converted_copy`.
+    """Return a copy of a model in which one layer alone is reduced; see :func:`converted_copy`.
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ def copy_with_one_layer(
         Not converted.
     layer : int
         Number of the layer.
-    grouping : LayerGrouping
-        Which of its heads share.
+    choice : LayerChoice
+        What is chosen there.
     merge : MergeName
         How shared heads are computed.
     moments : callable, optional
@@ -128,14 +129,15 @@ def copy_with_one_layer(
         If the model's family is unknown, or it is quantized or converted already.
     """
     spec = _opened(model)[2]
-    alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
-    layers = tuple(grouping if number == layer else alone for number in range(spec.num_layers))
-    copy = _copy(model, layers)
+    layers = [LayerChoice()] * spec.num_layers
+    layers[layer] = choice
+    groupings = tuple(LayerGrouping.of(one, spec.num_kv_heads) for one in layers)
+    copy = _copy(model, groupings)
     architecture, config, spec, read = _opened(copy)
     section = section_of(architecture, config, spec, layers)
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(merge))
-    return _share(copy, layout, read, layers, merge)
+    return _share(copy, layout, read, groupings, merge)
 
 
 def _share(
@@ -181,21 +183,19 @@ def source_heads(
         If the model's family is unknown, or it is quantized or converted already.
     """
     architecture, config, spec, read = _opened(model)
-    alone = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
-    section = section_of(architecture, config, spec, (alone,) * spec.num_layers)
+    section = section_of(architecture, config, spec, (LayerChoice(),) * spec.num_layers)
     layout = Layout(architecture, spec, section, config, moments)
     return layout.heads(layer, read, needs), layout.context(layer)
 
 
 def _copy(model: PreTrainedModel, layers: Sequence[LayerGrouping]) -> PreTrainedModel:
     """Return a copy that has in common what sharing in these layers does not change."""
-    architecture, _, spec, read = _opened(model)
-    alone = 2 * spec.num_kv_heads
+    architecture, _, _, read = _opened(model)
     modules = tuple(
         f"{read.prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
         for number, layer in enumerate(layers)
-        if layer.num_cached_heads < alone
+        if layer.shares
     )
     # By all their names: a tensor that an attention shares with something else is copied too.
     parameters = list(model.named_parameters(remove_duplicate=False))

@@ -11,10 +11,10 @@ from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.fingerprint import equal_when_rounded, fingerprint
 from qcqa.model.heads import LayerHeads
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 
-def require_same_weights(plan: GroupingPlan, layout: Layout, read: Read, *, opened: str) -> None:
+def require_same_weights(plan: Plan, layout: Layout, read: Read, *, opened: str) -> None:
     """Raise unless a live model's weights are those of the plan's model, rounded or not.
 
     A fingerprint is of weights that are rounded to bfloat16: float32 and bfloat16 copies have one.
@@ -23,7 +23,7 @@ def require_same_weights(plan: GroupingPlan, layout: Layout, read: Read, *, open
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Made for a model of this geometry.
     layout : Layout
         Of the live model.
@@ -55,7 +55,7 @@ def require_same_weights(plan: GroupingPlan, layout: Layout, read: Read, *, open
         plan.require_model(spec, found)
 
 
-def _checkpoint_of(plan: GroupingPlan, opened: str) -> Checkpoint | None:
+def _checkpoint_of(plan: Plan, opened: str) -> Checkpoint | None:
     """Return the checkpoint of the plan's fingerprint, if it is where it was or was just opened."""
     there = plan.model.source
     for source in dict.fromkeys((opened, there)):

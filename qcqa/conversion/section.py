@@ -9,7 +9,8 @@ from qcqa.conversion.travelling.section_qcqa import Section
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import LayerGrouping
 
 #: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
 #: goes on with as many heads as the projections make, and repeats those of GQA itself. With any
@@ -27,7 +28,7 @@ def section_of(
     architecture: Architecture,
     config: Config,
     spec: ModelSpec,
-    layers: Sequence[LayerGrouping],
+    layers: Sequence[LayerChoice],
 ) -> Section:
     """Return the section that describes a model after its conversion.
 
@@ -39,9 +40,10 @@ def section_of(
         The part of the source's config that describes the decoder.
     spec : ModelSpec
         Of the source.
-    layers : sequence of LayerGrouping
-        Which heads share, in each layer.
+    layers : sequence of LayerChoice
+        What is chosen in each layer.
     """
+    groupings = [LayerGrouping.of(layer, spec.num_kv_heads) for layer in layers]
     names = architecture.modules
     if architecture.layout == "separate":
         modules = {"key": names.key, "value": names.value}
@@ -58,7 +60,7 @@ def section_of(
         takes_fewer_heads=_takes_fewer_heads(config),
         heads_per_cached_head=_heads_per_cached_head(config, spec),
         key_norm=names.key_norm,
-        layers=tuple((layer.key.labels, layer.value.labels) for layer in layers),
+        layers=tuple((one.key.labels, one.value.labels) for one in groupings),
     )
 
 

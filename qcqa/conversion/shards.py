@@ -13,7 +13,7 @@ from torch import Tensor
 from qcqa.conversion.layout import Layout, changed_modules
 from qcqa.conversion.tensor_bytes import NewTensor, bytes_of, chunks, header, read_tensor
 from qcqa.model.checkpoint import Checkpoint
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.merge.layer_weights import Merge
 
 INDEX = "model.safetensors.index.json"
@@ -35,7 +35,7 @@ class ConvertedShards:
         Of the source and of the converted model.
     merge : Merge
         Computes shared heads.
-    plan : GroupingPlan
+    plan : Plan
         Which heads share.
     fitted : callable, optional
         Returns a layer's tensors as they are after a refit, in any float type, by name without the
@@ -47,7 +47,7 @@ class ConvertedShards:
         checkpoint: Checkpoint,
         layout: Layout,
         merge: Merge,
-        plan: GroupingPlan,
+        plan: Plan,
         fitted: Fitted | None = None,
     ):
         self._checkpoint = checkpoint
@@ -121,9 +121,8 @@ class ConvertedShards:
         return self._merged[layer].pop(name.removeprefix(self._checkpoint.prefix), None)
 
     def _new_tensors(self, layer: int) -> dict[str, Tensor]:
-        grouping = self._plan.layers[layer]
         if self._fitted is None or self._layout.section.is_left_as_it_was(layer):
-            return self._layout.merged(layer, self._read, self._merge, grouping)
+            return self._layout.merged(layer, self._read, self._merge, self._plan.groupings[layer])
         return self._fitted(layer)
 
     def _layer_of(self, name: str) -> int | None:

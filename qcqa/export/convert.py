@@ -18,7 +18,7 @@ from qcqa.measure.promised_cache import promised_cache
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.model.source_model import load_float32
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import OnLayer, OnProgress, Progress, silent
 from qcqa.text.calibrate import calibration_of_plan
 from qcqa.text.calibration_folder import CalibrationFolder
@@ -35,7 +35,7 @@ _WRITTEN = 0.95
 
 def convert_by_plan(
     model: str,
-    plan: GroupingPlan,
+    plan: Plan,
     folder: Path,
     *,
     calibration: str | None = None,
@@ -55,7 +55,7 @@ def convert_by_plan(
     ----------
     model : str
         Local folder, Hub id, or ``demo``.
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     folder : Path
         New or empty.
@@ -113,7 +113,7 @@ def convert_by_plan(
 
 def convert_and_measure(
     model: str,
-    plan: GroupingPlan,
+    plan: Plan,
     folder: Path,
     *,
     calibrations: Path | None = None,
@@ -181,7 +181,7 @@ class _Calibrated:
     """What a plan rests on beside the weights: made when the first layer asks for it."""
 
     model: str
-    plan: GroupingPlan
+    plan: Plan
     folder: Path
     text: str | None
     kept: FittedFolder | None

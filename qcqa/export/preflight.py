@@ -10,7 +10,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.spec import ModelSpec, dtype_bytes
 from qcqa.plan.budget import GIB
 from qcqa.plan.file import load_plan
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.user_path import is_plain_file
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
@@ -97,7 +97,7 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
 
 
 def preflight_conversion(
-    source: ConversionSource, plan: GroupingPlan, folder: Path, *, may_be_made: bool = False
+    source: ConversionSource, plan: Plan, folder: Path, *, may_be_made: bool = False
 ) -> ConversionPreflight:
     """Refuse a conversion that cannot end well; otherwise say what it needs.
 
@@ -105,7 +105,7 @@ def preflight_conversion(
     ----------
     source : ConversionSource
         The model, as :func:`conversion_source` found it.
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     folder : Path
         Where the converted checkpoint is to be.
@@ -123,7 +123,7 @@ def preflight_conversion(
     if not (may_be_made and is_made_by(plan, folder)):
         require_empty(folder)
     require_writable(folder)
-    if plan.num_cached_heads == plan.model.num_cached_heads:
+    if not any(layer.key or layer.value for layer in plan.layers):
         raise ConversionError(
             "a plan in which every head keeps its own",
             expected="a plan that is smaller than its source",
@@ -152,7 +152,7 @@ def preflight_conversion(
     )
 
 
-def is_made_by(plan: GroupingPlan, folder: Path) -> bool:
+def is_made_by(plan: Plan, folder: Path) -> bool:
     """Return whether a folder, which appears when it is whole, holds what a plan makes."""
     file = folder / "plan.json"
     try:
@@ -177,14 +177,14 @@ def free_memory_bytes() -> int | None:
     return int(available.split()[0]) * 1024 if available else None
 
 
-def _saved_bytes(plan: GroupingPlan) -> int:
+def _saved_bytes(plan: Plan) -> int:
     """Return the bytes of the K and V rows that a plan does away with."""
     spec = plan.model
-    num_heads = spec.num_cached_heads - plan.num_cached_heads
+    num_heads = spec.num_stored_heads - plan.num_stored_heads
     return num_heads * spec.weights_per_head * dtype_bytes(spec.dtype)
 
 
-def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:
+def _memory_bytes(plan: Plan, num_weights: int) -> int:
     """Return what must be in memory at a time: the whole model in float32 where a text is read."""
     attention = _attention_weights(plan.model)
     if plan.calibration is None:
@@ -195,7 +195,7 @@ def _memory_bytes(plan: GroupingPlan, num_weights: int) -> int:
     return weights * _FLOAT32_BYTES + _MEMORY_BESIDE_WEIGHTS
 
 
-def _reason(plan: GroupingPlan) -> str:
+def _reason(plan: Plan) -> str:
     return "" if plan.calibration is None else ": the model reads its calibration text in float32"
 
 

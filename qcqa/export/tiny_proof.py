@@ -13,8 +13,8 @@ from qcqa.measure.promised_cache import promised_cache
 from qcqa.model.device import default_device
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_tokenizer
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 _HEADS, _HEAD_DIM = 6, 8
 #: Groups of unequal sizes, other ones for keys than for values and in each layer.
@@ -41,7 +41,7 @@ class TinyProof:
         self._source, self._converted = folder / "source", folder / "converted"
         # The demo model's travels with the package.
         self._tokenizer = load_tokenizer(open_checkpoint("demo"))
-        self._plan: GroupingPlan
+        self._plan: Plan
         self._model: PreTrainedModel
 
     def convert(self) -> str:
@@ -58,16 +58,16 @@ class TinyProof:
         )
         LlamaForCausalLM(config).save_pretrained(self._source)
         checkpoint = open_checkpoint(str(self._source))
-        self._plan = GroupingPlan(
+        self._plan = Plan(
             model=checkpoint.spec,
             fingerprint=checkpoint.fingerprint(),
             method="optimal",
             merge="mean",
-            layers=_LAYERS,
+            layers=tuple(layer.choice for layer in _LAYERS),
             predicted=Prediction(wse=0.0, relative_wse=0.0),
         )
         convert_checkpoint(str(self._source), self._plan, self._converted)
-        return f"{checkpoint.spec.num_cached_heads} heads to {self._plan.num_cached_heads}"
+        return f"{checkpoint.spec.num_stored_heads} heads to {self._plan.num_stored_heads}"
 
     def open(self) -> str:
         """Open the converted checkpoint; return where it runs."""

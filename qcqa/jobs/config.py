@@ -80,7 +80,7 @@ class EvaluationConfig(_Config):
     name, created
         As of every run.
     points : tuple of (str, int)
-        The plans: the best of a method within so many cached heads.
+        The plans: the best of a method within so many bits per token.
     benchmark : Benchmark
         What is measured on each.
     device, dtype : str
@@ -110,7 +110,7 @@ class ConversionConfig(_Config):
     name, created
         As of every run.
     point : (str, int)
-        The plan: the best of a method within so many cached heads.
+        The plan: the best of a method within so many bits per token.
     folder : str
         Absolute path of the checkpoint to be written.
     origin : dict
@@ -135,7 +135,7 @@ class GenerationConfig(_Config):
     name, created
         As of every run.
     points : tuple of (str, int)
-        The plans: the best of a method within so many cached heads; none for the source alone.
+        The plans: the best of a method within so many bits per token; none for the source alone.
     settings : GenerationSettings
         The prompt, and how tokens are chosen.
     device, dtype, expected_seconds
@@ -158,7 +158,7 @@ class SensitivityConfig(_Config):
     name, created
         As of every run.
     point : (str, int)
-        The plan: the best of a method within so many cached heads.
+        The plan: the best of a method within so many bits per token.
     settings : SensitivitySettings
         The text, and how much of it is read.
     device, dtype : str

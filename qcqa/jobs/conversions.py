@@ -17,7 +17,7 @@ from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import user_path
@@ -36,7 +36,7 @@ def create_conversion(
     run : Run
         The search, with a result.
     point : (str, int)
-        The plan: the best of a method within so many cached heads.
+        The plan: the best of a method within so many bits per token.
     folder : Path
         Where the checkpoint is to be; new or empty.
     origin : mapping, optional
@@ -84,7 +84,7 @@ def require_possible(run: Run, config: ConversionConfig) -> None:
         require_text_of_plan(plan, run.search.model, revision=run.search.revision)
 
 
-def preflight_of(run: Run, config: ConversionConfig) -> GroupingPlan:
+def preflight_of(run: Run, config: ConversionConfig) -> Plan:
     """Look at a conversion from headers alone, and return its plan.
 
     Raises
@@ -117,7 +117,7 @@ def converted_of(conversion: Run) -> Converted:
     return load_outcome(Converted, conversion.folder / CONVERTED)
 
 
-def default_folder(run: Run, plan: GroupingPlan) -> Path:
+def default_folder(run: Run, plan: Plan) -> Path:
     """Return a folder of the user's for a plan's checkpoint, one that is not there yet.
 
     Its name says model, method and KV ratio.

@@ -15,7 +15,7 @@ from qcqa.measure.estimate import MeasureEstimate
 from qcqa.measure.evaluated import Evaluated
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.points import Points, plans_of_points
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 
 def create_evaluation(
@@ -115,7 +115,7 @@ def require_possible(run: Run, config: EvaluationConfig) -> int:
     )
 
 
-def plans_to_measure(search: Run, config: EvaluationConfig) -> list[GroupingPlan]:
+def plans_to_measure(search: Run, config: EvaluationConfig) -> list[Plan]:
     """Return the plans of an evaluation that were not measured in this way before."""
     plans = plans_of_points(search.result(), config.points)
     measured = {

@@ -15,7 +15,7 @@ from qcqa.measure.generated import GeneratedText, GenerationEvent, GenerationSet
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.plan import plan_of_result
 from qcqa.pick.points import Points
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
 #: Of one search; older ones are deleted when another is made.
@@ -102,7 +102,7 @@ def require_possible(run: Run, config: GenerationConfig) -> None:
     )
 
 
-def plans_side_by_side(result: SearchResult, points: Points) -> list[GroupingPlan]:
+def plans_side_by_side(result: SearchResult, points: Points) -> list[Plan]:
     """Return the plan of each point, in their order.
 
     Raises
@@ -110,7 +110,7 @@ def plans_side_by_side(result: SearchResult, points: Points) -> list[GroupingPla
     BudgetError
         If a method was not searched, or has no plan within its budget.
     """
-    return [plan_of_result(result, heads, method=method) for method, heads in points]
+    return [plan_of_result(result, kv_bits, method=method) for method, kv_bits in points]
 
 
 def generations_of(run: Run) -> list[Run]:

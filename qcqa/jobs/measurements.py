@@ -10,7 +10,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated, PartName
 from qcqa.measure.measured_folder import Forgotten
 
-#: Method and cached heads of a measured model.
+#: Method and bits per token of a measured model.
 Model = tuple[str, int]
 
 
@@ -70,7 +70,7 @@ def forget(
     measured : iterable of Measured
         Of :func:`measurements_of`.
     models : iterable of (str, int), optional
-        Only the rows of these methods and cached heads.
+        Only the rows of these methods and bits per token.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def forget(
     only = None if models is None else set(models)
 
     def wanted(row: Evaluated) -> list[PartName]:
-        if only is not None and (row.method, row.num_cached_heads) not in only:
+        if only is not None and (row.method, row.kv_bits) not in only:
             return []
         parts = row.parts().items()
         return [part for part, how in parts if (part, how, row.device, row.dtype) in going]

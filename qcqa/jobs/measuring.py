@@ -15,7 +15,7 @@ from qcqa.measure.estimate import (
 from qcqa.measure.generated import GenerationSettings
 from qcqa.model.dtype import kept_dtype
 from qcqa.model.inspect import ModelReport
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.text.fitted import needs_text
 from qcqa.user_path import existing_file
 
@@ -26,7 +26,7 @@ _CHARACTERS_PER_TOKEN = 4
 def estimated_evaluation(
     run: Run,
     model: ModelReport,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     benchmark: Benchmark,
     *,
     has_source: bool,
@@ -42,7 +42,7 @@ def estimated_evaluation(
         The search.
     model : ModelReport
         What :func:`~qcqa.model.inspect.inspect_model` says of its model.
-    plans : sequence of GroupingPlan
+    plans : sequence of Plan
         Those that are not measured yet.
     benchmark : Benchmark
         What is measured.
@@ -60,7 +60,7 @@ def estimated_evaluation(
 def estimated_generation(
     run: Run,
     model: ModelReport,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     settings: GenerationSettings,
     *,
     device: str,
@@ -105,7 +105,7 @@ def whole_path(text: str) -> str:
 def workload_of(
     run: Run,
     model: ModelReport,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     *,
     has_source: bool,
     device: str,

@@ -10,18 +10,18 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.unfinished import unfinished
 from qcqa.measure.evaluated import Evaluated, figures_of_plan
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
 
 def plan_of_run(
     run: Run,
-    max_cached_heads: int,
+    max_kv_bits: int,
     *,
     method: str | None = None,
     result: SearchResult | None = None,
     rows: Iterable[Evaluated] | None = None,
-) -> GroupingPlan:
+) -> Plan:
     """Return the best plan of a run for a budget, with what was measured of it.
 
     Where the search did not finish, its provenance says so under ``search``.
@@ -30,8 +30,8 @@ def plan_of_run(
     ----------
     run : Run
         The search.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     method : str, optional
         Whose plan; by default that of :func:`~qcqa.pick.best.best_method`.
     result, rows : optional
@@ -53,7 +53,7 @@ def plan_of_run(
         )
     plan = plan_of_result(
         result,
-        max_cached_heads,
+        max_kv_bits,
         method=method,
         rows=rows,
         settings=run.search.settings,
@@ -69,13 +69,13 @@ def plan_of_run(
     )
 
 
-def plan_at(run: Run, point: tuple[str, int]) -> GroupingPlan:
-    """Return the best plan of a method within so many cached heads; see :func:`plan_of_run`."""
-    method, max_cached_heads = point
-    return plan_of_run(run, max_cached_heads, method=method)
+def plan_at(run: Run, point: tuple[str, int]) -> Plan:
+    """Return the best plan of a method within so many bits per token; see :func:`plan_of_run`."""
+    method, max_kv_bits = point
+    return plan_of_run(run, max_kv_bits, method=method)
 
 
-def origin_of(plan: GroupingPlan) -> dict[str, Any]:
+def origin_of(plan: Plan) -> dict[str, Any]:
     """Return why a plan of a run was taken and what its search lacked, as JSON values.
 
     They are named as in the plan's provenance, and left out where there is nothing to say:

@@ -11,8 +11,8 @@ from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluated import Evaluated
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.budget import heads_within_ratio
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.budget import bits_within_ratio
+from qcqa.plan.plan import Plan
 from qcqa.search.strategy.config import SearchSettings
 
 #: Longer lines of either are broken.
@@ -59,18 +59,16 @@ class Recipe:
         return f"{self.run}-{self.method}"
 
 
-def recipe_of(
-    run: Run, plan: GroupingPlan, max_cached_heads: int, rows: Iterable[Evaluated] = ()
-) -> Recipe:
+def recipe_of(run: Run, plan: Plan, max_kv_bits: int, rows: Iterable[Evaluated] = ()) -> Recipe:
     """Return how a plan of a run is made again.
 
     Parameters
     ----------
     run : Run
         The search.
-    plan : GroupingPlan
+    plan : Plan
         One of its plans.
-    max_cached_heads : int
+    max_kv_bits : int
         Budget for which it is the best of its method.
     rows : iterable of Evaluated
         What was measured in the run: the plan is measured in the same way.
@@ -91,8 +89,8 @@ def recipe_of(
     return Recipe(
         search=run.search,
         method=plan.method,
-        ratio=_ratio_text(plan.model, max_cached_heads),
-        is_source=plan.num_cached_heads == plan.model.num_cached_heads,
+        ratio=_ratio_text(plan.model, max_kv_bits),
+        is_source=plan.kv_bits == plan.model.kv_bits,
         has_calibration=plan.calibration is not None,
         benchmark=benchmark,
         device=device,
@@ -100,9 +98,9 @@ def recipe_of(
     )
 
 
-def _ratio_text(spec: ModelSpec, max_cached_heads: int) -> str:
+def _ratio_text(spec: ModelSpec, max_kv_bits: int) -> str:
     """Return a KV ratio that is a budget of exactly so many heads, with few digits."""
-    ratio = max_cached_heads / spec.num_cached_heads
+    ratio = max_kv_bits / spec.kv_bits
     if float(f"{ratio:.4g}") == ratio:
         return f"{ratio:.4g}"
     # Rounded up: a budget that is rounded down may have one head less.
@@ -110,7 +108,7 @@ def _ratio_text(spec: ModelSpec, max_cached_heads: int) -> str:
     fitting = (
         text
         for text in texts
-        if float(text) <= 1 and heads_within_ratio(spec, float(text)) == max_cached_heads
+        if float(text) <= 1 and bits_within_ratio(spec, float(text)) == max_kv_bits
     )
     return next(fitting, repr(ratio))
 

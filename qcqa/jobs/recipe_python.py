@@ -42,7 +42,7 @@ def python_recipe(recipe: Recipe) -> str:
             folder="run",
             calibrated="calibrated" if needs_text else None,
         ),
-        f"heads = qcqa.heads_within_ratio(result.spec, {recipe.ratio})",
+        f"heads = qcqa.bits_within_ratio(result.spec, {recipe.ratio})",
         "plan = "
         + _call(
             "qcqa.plan_of_result",

@@ -22,7 +22,7 @@ from qcqa.measure.sensitivity import (
     digest_of_text,
 )
 from qcqa.model.inspect import ModelReport, inspect_model
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.methods import METHODS
 
 #: Files of a measurement: what came of it, and what it has scored while it is not at its end.
@@ -83,7 +83,7 @@ def sensitivity_before_start(
 def estimated_sensitivity(
     run: Run,
     model: ModelReport,
-    plan: GroupingPlan,
+    plan: Plan,
     text: TextAmount,
     *,
     device: str,
@@ -93,7 +93,7 @@ def estimated_sensitivity(
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Whose layers are to be measured.
     text : TextAmount
         What :func:`require_possible` returns.
@@ -153,7 +153,7 @@ def found_of(measurement: Run) -> LayerSensitivity:
 
 def found_before(
     run: Run,
-    plan: GroupingPlan,
+    plan: Plan,
     settings: SensitivitySettings,
     *,
     device: str = "auto",
@@ -167,7 +167,7 @@ def found_before(
     ----------
     run : Run
         The search.
-    plan : GroupingPlan
+    plan : Plan
         Of which a measurement is thought of; another method may have found the same.
     settings, device, dtype
         As in :func:`create_sensitivity`.

@@ -19,7 +19,7 @@ _FEWEST_TOKENS, _FEWEST_QUESTIONS = 1000, 50
 #: Differences of fewer standard errors than this may be chance.
 CLEAR_STANDARD_ERRORS = 2.0
 
-#: Method and cached heads of a plan.
+#: Method and bits per token of a plan.
 PlanId = tuple[str, int]
 
 _Found = TypeVar("_Found")
@@ -133,9 +133,7 @@ def rows_under(
     data = {id(row): samples.digest for row in own if (samples := _samples(row, metric))}
     most = next(iter(Counter(data.values()).most_common(1)), (None, 0))[0]
     kept = {
-        (row.method, row.merge, row.num_cached_heads): row
-        for row in own
-        if data.get(id(row), most) == most
+        (row.method, row.merge, row.kv_bits): row for row in own if data.get(id(row), most) == most
     }
     return list(kept.values())
 
@@ -147,7 +145,7 @@ def rows_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Evalua
     """
     found: dict[PlanId, Evaluated] = {}
     for row in rows_under(rows, metric):
-        plan = (row.method, row.num_cached_heads)
+        plan = (row.method, row.kv_bits)
         if plan not in found or row.merge == "mean":
             found[plan] = row
     return found
@@ -167,7 +165,7 @@ def of_plan(found: Mapping[PlanId, _Found], plan: PlanId) -> _Found | None:
     found : mapping
         As :func:`rows_of_plans` or :func:`figures_of_plans` returns it.
     plan : tuple of (str, int)
-        Method and cached heads.
+        Method and bits per token.
     """
     return found.get(("mha", plan[1]), found.get(plan))
 

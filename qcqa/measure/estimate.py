@@ -150,7 +150,7 @@ class Workload:
     def memory_bytes(self) -> int:
         """Return what stands in memory whatever is measured: the weights, and another attention."""
         spec = self.model.spec
-        heads = 2 * spec.num_query_heads + spec.num_cached_heads // spec.num_layers
+        heads = 2 * spec.num_query_heads + 2 * spec.num_kv_heads
         attention = spec.num_layers * heads * spec.head_dim * spec.hidden_size
         size = _PROCESS_BYTES + self.weight_bytes
         if self.num_plans:
@@ -246,7 +246,7 @@ def _turn_seconds(work: Workload, load: DecodeLoad) -> float:
 def _cache_bytes(work: Workload, load: DecodeLoad) -> int:
     """Return the KV cache of one sequence, twice: it is copied when it grows."""
     spec = work.model.spec
-    per_token = spec.num_cached_heads * spec.head_dim * _bytes(work.dtype.name)
+    per_token = spec.num_stored_heads * spec.head_dim * _bytes(work.dtype.name)
     return 2 * load.batch_size * (load.context_tokens + load.new_tokens) * per_token
 
 

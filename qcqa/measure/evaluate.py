@@ -17,7 +17,7 @@ from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.samples import Samples
 from qcqa.measure.speed import measure_decode_speed, require_context
 from qcqa.measure.texts_apart import refuse_calibration_text
-from qcqa.plan.plan import GroupingPlan, Measurement
+from qcqa.plan.plan import Measurement, Plan
 from qcqa.progress import OnProgress, Progress, nth_model
 from qcqa.text.fitted import FittedFolder
 
@@ -31,7 +31,7 @@ _Found = tuple[tuple[Measurement, ...], tuple[Samples, ...]]
 
 def evaluate_plans(
     model: str,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     benchmark: Benchmark,
     *,
     revision: str | None = None,
@@ -52,7 +52,7 @@ def evaluate_plans(
     ----------
     model : str
         Local folder, Hub id, or ``demo``.
-    plans : sequence of GroupingPlan
+    plans : sequence of Plan
         Made for this model; those that make the same model of it are measured once.
     benchmark : Benchmark
         What is measured.
@@ -110,7 +110,7 @@ def evaluate_plans(
 
 def require_evaluable(
     model: str,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     benchmark: Benchmark,
     *,
     revision: str | None = None,
@@ -181,7 +181,7 @@ class _Bench:
         #: What was found by the plans' digests: two methods may have found the same plan.
         self._found: dict[str, _Found] = {}
 
-    def rows(self, plans: Sequence[GroupingPlan]) -> Iterator[Evaluated]:
+    def rows(self, plans: Sequence[Plan]) -> Iterator[Evaluated]:
         """Yield the source's row, then those of plans, each when it has been measured."""
         self._models.require_texts(
             plan for plan in plans if self._kept(plan.method, plan.digest) is None
@@ -202,7 +202,7 @@ class _Bench:
         row = Evaluated.of_source(spec, self._benchmark, measured, samples=samples, **self._where)
         return self._keep(key, row)
 
-    def row_of_plan(self, number: int, plan: GroupingPlan) -> Evaluated:
+    def row_of_plan(self, number: int, plan: Plan) -> Evaluated:
         """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
         key = self._key(plan.method, plan.digest)
         if (kept := self._kept(plan.method, plan.digest)) is not None:
@@ -224,7 +224,7 @@ class _Bench:
             speeds = measure_decode_speed(models, self._benchmark.speed, on_progress=report)
             yield from speeds[_SOURCE].measurements()
 
-    def _measure_plan(self, number: int, plan: GroupingPlan) -> Iterator[Measurement | Samples]:
+    def _measure_plan(self, number: int, plan: Plan) -> Iterator[Measurement | Samples]:
         label = plan_label(plan)
         model = self._models.model_of(plan, self._converting(label, number))
         yield _cache_figure(promised_cache(model, plan, label))

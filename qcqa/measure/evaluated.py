@@ -8,7 +8,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.samples import Samples
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.metric import DIFFERENCE, OF_TEXTS, data_of, metric_of
-from qcqa.plan.plan import GroupingPlan, Measurement
+from qcqa.plan.plan import Measurement, Plan
 
 #: What can be deleted of a row by itself: ``text``, ``speed``, ``task`` and its name; ``tasks``,
 #: whose figures bear other names than theirs, so that nobody can tell them apart.
@@ -25,8 +25,8 @@ class Evaluated:
         Method of the plan; ``mha`` for the source.
     merge : str
         How its shared heads were computed; ``none`` for the source.
-    num_cached_heads : int
-        K heads plus V heads over all layers.
+    kv_bits : int
+        Bits of the KV cache per token.
     kv_ratio : float
         KV-cache bytes over those of the source.
     kv_bytes_per_token : int
@@ -36,7 +36,7 @@ class Evaluated:
     device, dtype : str
         Where the model ran, and in which type it was asked to run.
     plan_digest : str
-        :attr:`GroupingPlan.digest` of the plan; empty for the source.
+        :attr:`Plan.digest` of the plan; empty for the source.
     benchmark : Benchmark
         What was measured.
     measured : tuple of Measurement
@@ -47,9 +47,9 @@ class Evaluated:
 
     method: str
     merge: str
-    num_cached_heads: int
+    kv_bits: int
     kv_ratio: float
-    kv_bytes_per_token: int
+    kv_bytes_per_token: float
     wse: float
     relative_wse: float
     device: str
@@ -74,7 +74,7 @@ class Evaluated:
         return cls(
             method="mha",
             merge="none",
-            num_cached_heads=spec.num_cached_heads,
+            kv_bits=spec.kv_bits,
             kv_ratio=1.0,
             kv_bytes_per_token=spec.kv_bytes_per_token(),
             wse=0.0,
@@ -90,7 +90,7 @@ class Evaluated:
     @classmethod
     def of_plan(
         cls,
-        plan: GroupingPlan,
+        plan: Plan,
         benchmark: Benchmark,
         measured: tuple[Measurement, ...],
         *,
@@ -102,7 +102,7 @@ class Evaluated:
         return cls(
             method=plan.method,
             merge=plan.merge,
-            num_cached_heads=plan.num_cached_heads,
+            kv_bits=plan.kv_bits,
             kv_ratio=plan.kv_ratio,
             kv_bytes_per_token=plan.kv_bytes_per_token,
             wse=plan.predicted.wse,
@@ -196,7 +196,7 @@ def by_size(rows: Iterable[Evaluated]) -> tuple[Evaluated, ...]:
     return tuple(sorted(rows, key=lambda row: (not row.is_source, -row.kv_ratio, row.method)))
 
 
-def figures_of_plan(plan: GroupingPlan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
+def figures_of_plan(plan: Plan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
     """Return what was measured of the very model that a plan makes, whichever method found it.
 
     Where several benchmarks have a figure, it is that of the most samples; and that of the source's

@@ -17,7 +17,8 @@ from qcqa.measure.generated import (
     texts_of,
 )
 from qcqa.measure.plan_models import PlanModels, models_of, plan_label
-from qcqa.plan.plan import GroupingPlan
+from qcqa.measure.promised_cache import promised_bytes_per_token
+from qcqa.plan.plan import Plan
 from qcqa.progress import nth_model
 from qcqa.text.fitted import FittedFolder
 
@@ -31,7 +32,7 @@ _MAKING_SHARE = 0.5
 
 def generate_side_by_side(
     model: str,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     settings: GenerationSettings,
     *,
     revision: str | None = None,
@@ -85,7 +86,7 @@ def generate_side_by_side(
 
 def require_generatable(
     model: str,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     settings: GenerationSettings,
     *,
     revision: str | None = None,
@@ -146,13 +147,12 @@ class _Stage:
         self._prompt = _readable_prompt(models, settings)
         self.events: list[GenerationEvent] = []
 
-    def generate(self, place: int, plan: GroupingPlan | None) -> None:
+    def generate(self, place: int, plan: Plan | None) -> None:
         """Let the source go on from the prompt, or a plan's model."""
         label = plan_label(plan) if plan else _SOURCE
         counted = nth_model(label, place, self._num_models)
         model = self._model_of(place, plan, counted)
         spec = self._models.checkpoint.spec
-        heads = plan.num_cached_heads if plan else spec.num_cached_heads
         dtype = str(model.dtype).removeprefix("torch.")
         num_said = 0
 
@@ -173,9 +173,7 @@ class _Stage:
                 method=plan.method if plan else "mha",
                 label=label,
                 kv_ratio=plan.kv_ratio if plan else 1.0,
-                promised_bytes_per_token=spec.kv_bytes_per_token(
-                    num_cached_heads=heads, dtype=dtype
-                ),
+                promised_bytes_per_token=promised_bytes_per_token(spec, plan, dtype),
             )
         )
         figures = generate_text(
@@ -183,7 +181,7 @@ class _Stage:
         )
         tell(TextEnded(place, figures))
 
-    def _model_of(self, place: int, plan: GroupingPlan | None, label: str) -> PreTrainedModel:
+    def _model_of(self, place: int, plan: Plan | None, label: str) -> PreTrainedModel:
         if plan is None:
             self._report(place, 0.0, f"{label}: loading", 0, 0)
             return self._models.source

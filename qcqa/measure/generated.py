@@ -107,7 +107,7 @@ class TextBegan:
     method: str
     label: str
     kv_ratio: float
-    promised_bytes_per_token: int
+    promised_bytes_per_token: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class GeneratedText:
     method: str
     label: str
     kv_ratio: float
-    promised_bytes_per_token: int
+    promised_bytes_per_token: float
     token_ids: tuple[int, ...] = ()
     pieces: tuple[str, ...] = ()
     figures: GenerationFigures | None = None

@@ -2,7 +2,7 @@
 
 from qcqa.measure.estimate import MeasureEstimate, Workload
 from qcqa.measure.sensitivity import LayerSensitivity, TextAmount, num_passes, reduced_layers
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 #: As :mod:`qcqa.measure.measure_layers` has it, which loads torch.
 _BATCH_TOKENS = 2048
@@ -10,7 +10,7 @@ _BATCH_TOKENS = 2048
 
 def estimate_sensitivity(
     work: Workload,
-    plan: GroupingPlan,
+    plan: Plan,
     text: TextAmount,
     *,
     before: LayerSensitivity | None = None,
@@ -21,7 +21,7 @@ def estimate_sensitivity(
     ----------
     work : Workload
         The source, and the model of the plan.
-    plan : GroupingPlan
+    plan : Plan
         Whose layers are to be measured.
     text : TextAmount
         What is read of the text.

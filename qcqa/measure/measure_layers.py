@@ -24,7 +24,7 @@ from qcqa.measure.sensitivity import (
 )
 from qcqa.measure.text import text_windows
 from qcqa.measure.texts_apart import refuse_calibration_text
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import OnProgress, Progress
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.fitted import FittedFolder, needs_text
@@ -41,7 +41,7 @@ _MAKING_SHARE = 0.5
 
 def layer_sensitivity(
     model: str,
-    plan: GroupingPlan,
+    plan: Plan,
     settings: SensitivitySettings,
     *,
     revision: str | None = None,
@@ -62,7 +62,7 @@ def layer_sensitivity(
     ----------
     model, revision, device, dtype, calibrations, fitted
         As in :func:`~qcqa.measure.evaluate.evaluate_plans`.
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     settings : SensitivitySettings
         The text, and how much of it is read.
@@ -115,7 +115,7 @@ def layer_sensitivity(
 
 def require_sensitivity(
     model: str,
-    plan: GroupingPlan,
+    plan: Plan,
     settings: SensitivitySettings,
     *,
     revision: str | None = None,
@@ -148,7 +148,7 @@ def require_sensitivity(
     )
 
 
-def _require_shared(plan: GroupingPlan) -> None:
+def _require_shared(plan: Plan) -> None:
     if not reduced_layers(plan):
         raise EvaluationError(
             "a plan in which no heads share", expected="a plan that reduces at least one layer"
@@ -199,7 +199,7 @@ class _Measurement:
     def __init__(
         self,
         models: PlanModels,
-        plan: GroupingPlan,
+        plan: Plan,
         settings: SensitivitySettings,
         windows: Sequence[Window],
         *,

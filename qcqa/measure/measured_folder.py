@@ -229,6 +229,10 @@ def _load_all(folder: Path) -> dict[str, Evaluated]:
 def _load(path: Path) -> Evaluated | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return _ROW.validate_python(content) if content["format"] == _FORMAT else None
+        if content["format"] != _FORMAT:
+            return None
+        if content.pop("num_cached_heads", None):  # what earlier releases counted
+            content["kv_bits"] = 8 * content["kv_bytes_per_token"]
+        return _ROW.validate_python(content)
     except (OSError, ValueError, KeyError, TypeError, EvaluationError):
         return None

@@ -17,7 +17,7 @@ from qcqa.model.device import usable_device
 from qcqa.model.dtype import dtype_to_run, kept_dtype
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config, load_float32, load_model, load_tokenizer
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import OnLayer
 from qcqa.search.methods import METHODS
 from qcqa.text.calibrate import calibration_of_plan, require_text_of_plan
@@ -33,7 +33,7 @@ OnMaking = Callable[[str, int, int, float], None]
 _READ_SHARE = 0.3
 
 
-def plan_label(plan: GroupingPlan) -> str:
+def plan_label(plan: Plan) -> str:
     """Return what progress calls a plan's model."""
     # A plan's file may come from a method that is not of this release.
     method = METHODS[plan.method].label if plan.method in METHODS else plan.method
@@ -45,7 +45,7 @@ def plan_label(plan: GroupingPlan) -> str:
 @contextmanager
 def models_of(
     model: str,
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
     *,
     revision: str | None,
     device: str,
@@ -59,7 +59,7 @@ def models_of(
     ----------
     model : str
         Local folder, Hub id, or ``demo``.
-    plans : sequence of GroupingPlan
+    plans : sequence of Plan
         Made for this model.
     revision : str or None
         Branch, tag or commit on the Hub.
@@ -161,7 +161,7 @@ class PlanModels:
         """The source's config."""
         return load_config(self.checkpoint)
 
-    def require_texts(self, plans: Iterable[GroupingPlan]) -> None:
+    def require_texts(self, plans: Iterable[Plan]) -> None:
         """Refuse plans whose calibration text is needed and is gone, or another by now.
 
         Raises
@@ -174,7 +174,7 @@ class PlanModels:
             if needs_text(plan, self._fitted):
                 require_text_of_plan(plan, spec.source, revision=spec.revision)
 
-    def model_of(self, plan: GroupingPlan, on_making: OnMaking | None = None) -> PreTrainedModel:
+    def model_of(self, plan: Plan, on_making: OnMaking | None = None) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.
 
         ``on_making`` is called after each layer that is calibrated or refitted.
@@ -218,5 +218,5 @@ class PlanModels:
         return load_float32(self.checkpoint, self.where["device"])
 
 
-def _by_mean(plan: GroupingPlan) -> GroupingPlan:
+def _by_mean(plan: Plan) -> Plan:
     return replace(plan, merge="mean", refit=False, calibration=None)

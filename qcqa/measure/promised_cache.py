@@ -4,17 +4,18 @@ from transformers import PreTrainedModel
 
 from qcqa.errors import EvaluationError
 from qcqa.measure.cache_bytes import cache_bytes_per_token
-from qcqa.plan.plan import GroupingPlan
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.plan import Plan
 
 
-def promised_cache(model: PreTrainedModel, plan: GroupingPlan, label: str) -> float:
+def promised_cache(model: PreTrainedModel, plan: Plan, label: str) -> float:
     """Return the bytes per token of a converted model's live cache.
 
     Parameters
     ----------
     model : PreTrainedModel
         Made by the plan; it is run once.
-    plan : GroupingPlan
+    plan : Plan
         What promises the size of its cache.
     label : str
         What to call the model.
@@ -25,12 +26,29 @@ def promised_cache(model: PreTrainedModel, plan: GroupingPlan, label: str) -> fl
         If they are not those that the plan promises, in the type in which the model runs.
     """
     dtype = str(model.dtype).removeprefix("torch.")
-    promised = plan.model.kv_bytes_per_token(num_cached_heads=plan.num_cached_heads, dtype=dtype)
+    promised = promised_bytes_per_token(plan.model, plan, dtype)
     held = cache_bytes_per_token(model)
     if held != promised:
         raise EvaluationError(
             f"the live KV cache of {label} holds {held:g} bytes per token in {dtype}",
-            expected=f"{promised}, as the plan promises",
+            expected=f"{promised:g}, as the plan promises",
             remedy="report this, with the model's config",
         )
     return held
+
+
+def promised_bytes_per_token(spec: ModelSpec, plan: Plan | None, dtype: str) -> float:
+    """Return the bytes per token of a model's cache in the type in which it runs.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The source.
+    plan : Plan or None
+        What is made of it; None for the source itself.
+    dtype : str
+        Type of what is kept at full precision.
+    """
+    if plan is None:
+        return spec.kv_bytes_per_token(dtype)
+    return plan.cache_bytes(1, dtype=dtype)

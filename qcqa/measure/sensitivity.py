@@ -6,7 +6,7 @@ from hashlib import sha256
 from qcqa.errors import EvaluationError
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan.metric import text_label
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.user_path import existing_file
 
 
@@ -102,7 +102,7 @@ class LayerSensitivity:
     kv_ratio : float
         KV-cache bytes of the whole plan over those of the source.
     plan_digest : str
-        :attr:`GroupingPlan.digest` of the plan.
+        :attr:`Plan.digest` of the plan.
     settings : SensitivitySettings
         What was asked.
     window_tokens, num_windows, num_tokens : int
@@ -179,13 +179,12 @@ def digest_of_text(text: str) -> str:
         ) from error
 
 
-def reduced_layers(plan: GroupingPlan) -> tuple[int, ...]:
-    """Return the layers in which heads share: what there is to measure of a plan."""
-    alone = 2 * plan.model.num_kv_heads
-    return tuple(n for n, layer in enumerate(plan.layers) if layer.num_cached_heads < alone)
+def reduced_layers(plan: Plan) -> tuple[int, ...]:
+    """Return the layers in which anything is reduced: what there is to measure of a plan."""
+    return tuple(n for n, layer in enumerate(plan.layers) if layer.key or layer.value)
 
 
-def num_passes(plan: GroupingPlan) -> float:
+def num_passes(plan: Plan) -> float:
     """Return how often the layers of a whole model are run for each token.
 
     Twice for the source, for its predictions and for what its layers hand on, and then what is

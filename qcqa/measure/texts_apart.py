@@ -6,14 +6,14 @@ from pathlib import Path
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import Benchmark
 from qcqa.packaged import demo_model_folder
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.user_path import is_plain_file, user_path
 
 #: In the demo model's folder: what ``demo`` means as either text.
 _CALIBRATION, _HELD_OUT = "calibration.txt", "heldout.txt"
 
 
-def refuse_calibration_text(plans: Iterable[GroupingPlan], benchmark: Benchmark) -> None:
+def refuse_calibration_text(plans: Iterable[Plan], benchmark: Benchmark) -> None:
     """Refuse to measure plans on a text that they were searched, merged or refitted on.
 
     A text is known by its file and by its content. A calibration whose file is gone, or of which
@@ -36,7 +36,7 @@ def refuse_calibration_text(plans: Iterable[GroupingPlan], benchmark: Benchmark)
             )
 
 
-def _text_of(plan: GroupingPlan) -> str | None:
+def _text_of(plan: Plan) -> str | None:
     if plan.calibration is not None:
         return plan.calibration.text
     # The groups alone rest on it; a plan's file is the user's, who may have changed it.

@@ -74,9 +74,24 @@ class ModelSpec:
             )
 
     @property
-    def num_cached_heads(self) -> int:
-        """K heads plus V heads of all layers: the cost of the source in shared heads."""
+    def num_stored_heads(self) -> int:
+        """K heads plus V heads of all layers."""
         return 2 * self.num_layers * self.num_kv_heads
+
+    @property
+    def element_bits(self) -> int:
+        """Bits of a cached element in the type of the weights."""
+        return 8 * dtype_bytes(self.dtype)
+
+    @property
+    def head_bits(self) -> int:
+        """Bits per token of one K or V head in the type of the weights."""
+        return self.head_dim * self.element_bits
+
+    @property
+    def kv_bits(self) -> int:
+        """Bits per token of the source's KV cache, one sequence, in the type of the weights."""
+        return self.num_stored_heads * self.head_bits
 
     @property
     def weights_per_head(self) -> int:
@@ -90,17 +105,12 @@ class ModelSpec:
             return "MHA"
         return "GQA" if self.num_kv_heads > 1 else "MQA"
 
-    def kv_bytes_per_token(
-        self, *, num_cached_heads: int | None = None, dtype: str | None = None
-    ) -> int:
-        """Return the bytes that the KV cache grows by per token of one sequence.
+    def kv_bytes_per_token(self, dtype: str | None = None) -> int:
+        """Return the bytes that the source's KV cache grows by per token of one sequence.
 
         Parameters
         ----------
-        num_cached_heads : int, optional
-            K heads plus V heads over all layers; the source's own by default.
         dtype : str, optional
             Type of the cache; that of the weights by default.
         """
-        heads = self.num_cached_heads if num_cached_heads is None else num_cached_heads
-        return heads * self.head_dim * dtype_bytes(dtype or self.dtype)
+        return self.num_stored_heads * self.head_dim * dtype_bytes(dtype or self.dtype)

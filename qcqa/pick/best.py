@@ -37,7 +37,7 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import DIFFERENCE, data_label, data_of, measurement_name, metric_of
 from qcqa.plan.plan import Measurement
-from qcqa.plan.terms import Fitness
+from qcqa.reduce.terms import Fitness
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.methods import METHODS
 from qcqa.search.result import SearchResult
@@ -57,7 +57,7 @@ _EQUAL = 1e-9
 
 
 def best_method(
-    result: SearchResult, max_cached_heads: int, rows: Iterable[Evaluated] = ()
+    result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated] = ()
 ) -> BestMethod:
     """Return whose plan is the best within a budget, and on which ground.
 
@@ -65,8 +65,8 @@ def best_method(
     ----------
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     rows : iterable of Evaluated
         What was measured of its plans.
 
@@ -75,7 +75,7 @@ def best_method(
     BudgetError
         If no plan of any method fits.
     """
-    plans = _plans_within(result, max_cached_heads)
+    plans = _plans_within(result, max_kv_bits)
     predicted, *alike = _best_predicted(plans)
     every = tuple(rows)
     comparison = _comparison(plans, every)
@@ -125,7 +125,7 @@ def best_method(
 class _Plan:
     """One method's plan within the budget, and what its search says of it."""
 
-    num_cached_heads: int
+    kv_bits: int
     fitness: Fitness
     error: float
     merge: str
@@ -178,7 +178,7 @@ class _Comparison:
         sign = 1 if metric_of(self.metric).higher_is_better else -1
         own = [name for name in plans if name in self.figures]
         first, *others = sorted(
-            own, key=lambda name: (-sign * self.figures[name].value, plans[name].num_cached_heads)
+            own, key=lambda name: (-sign * self.figures[name].value, plans[name].kv_bits)
         )
         return [first, *(name for name in others if self._is_as_good(first, name))]
 
@@ -210,7 +210,7 @@ class _Comparison:
         return hypot(*(figure.standard_error or 0.0 for figure in each if figure))
 
 
-def _plans_within(result: SearchResult, max_cached_heads: int) -> dict[str, _Plan]:
+def _plans_within(result: SearchResult, max_kv_bits: int) -> dict[str, _Plan]:
     """Return the plan of every method that has one; searched methods before baselines.
 
     Raises
@@ -225,18 +225,16 @@ def _plans_within(result: SearchResult, max_cached_heads: int) -> dict[str, _Pla
     plans = {}
     for name in sorted(result.fronts, key=lambda name: (name in BASELINES, _place(name))):
         front = result.fronts[name]
-        index = front.within(max_cached_heads)
+        index = front.within(max_kv_bits)
         if index is not None:
             cost, error = int(front.cost[index]), float(front.error[index])
             plans[name] = _Plan(cost, front.fitness, error, front.merge)
     if not plans:
-        source = result.spec.num_cached_heads
+        source = result.spec.kv_bits
         smallest = min(int(front.cost[0]) for front in result.fronts.values())
         raise BudgetError(
-            f"a budget of {max_cached_heads} cached heads "
-            f"(KV ratio {max_cached_heads / source:.4g})",
-            expected=f"at least {smallest} (KV ratio {smallest / source:.4g}): "
-            "one K and one V head a layer",
+            f"a budget of {100 * max_kv_bits / source:.4g} % of the KV cache",
+            expected=f"at least {100 * smallest / source:.4g} %, the smallest plan of all methods",
         )
     return plans
 
@@ -246,13 +244,13 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     equals = [
         name for name in plans if not any(plan.is_before(plans[name]) for plan in plans.values())
     ]
-    return sorted(equals, key=lambda name: plans[name].num_cached_heads)
+    return sorted(equals, key=lambda name: plans[name].kv_bits)
 
 
 def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
-    sizes = {name: plan.num_cached_heads for name, plan in plans.items()}
-    own = [row for row in rows if sizes.get(row.method) == row.num_cached_heads]
+    sizes = {name: plan.kv_bits for name, plan in plans.items()}
+    own = [row for row in rows if sizes.get(row.method) == row.kv_bits]
     # Of several merges it is the method's own: the last counts.
     own.sort(key=lambda row: row.merge == plans[row.method].merge)
     names = dict.fromkeys(figure.metric for row in own for figure in row.measured)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from qcqa.plan.metric import metric_of
-from qcqa.plan.terms import Fitness
+from qcqa.reduce.terms import Fitness
 from qcqa.search.methods import METHODS
 
 _PREDICTIONS: Mapping[Fitness, str] = {

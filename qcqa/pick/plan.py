@@ -5,7 +5,8 @@ from typing import Any
 
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.best import best_method
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.budget import bits_of_point
+from qcqa.plan.plan import Plan
 from qcqa.search.plans import best_plan
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
@@ -13,21 +14,21 @@ from qcqa.search.strategy.config import SearchSettings
 
 def plan_of_result(
     result: SearchResult,
-    max_cached_heads: int,
+    max_kv_bits: int,
     *,
     method: str | None = None,
     rows: Iterable[Evaluated] = (),
     settings: SearchSettings | None = None,
     run: str | None = None,
-) -> GroupingPlan:
+) -> Plan:
     """Return the best plan that fits a budget.
 
     Parameters
     ----------
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     method : str, optional
         Method whose front is asked; by default that of :func:`~qcqa.pick.best.best_method`,
         whose ground then stands in the plan's provenance as ``chosen``.
@@ -41,14 +42,15 @@ def plan_of_result(
     BudgetError
         If no plan fits, or the method was not searched.
     """
+    max_kv_bits = bits_of_point(result.spec, max_kv_bits)
     provenance: dict[str, Any] = {"run": run} if run else {}
     if method is None:
-        best = best_method(result, max_cached_heads, rows)
+        best = best_method(result, max_kv_bits, rows)
         method, provenance["chosen"] = best.method, best.to_json()
     return best_plan(
         result.front(method),
         result.grams,
-        max_cached_heads,
+        max_kv_bits,
         settings=settings,
         bound=result.bound,
         error_bound=result.error_bound,

@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.budget import heads_within_ratio
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.budget import bits_within_ratio
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
-#: Methods and budgets in cached heads: K heads plus V heads over all layers.
+#: Methods and budgets in bits per token: K heads plus V heads over all layers.
 Points = tuple[tuple[str, int], ...]
 
 
 def points_at(
-    result: SearchResult, max_cached_heads: int, *, methods: Iterable[str] | None = None
+    result: SearchResult, max_kv_bits: int, *, methods: Iterable[str] | None = None
 ) -> Points:
     """Return the methods that have a plan within a budget; not MHA, which is the source.
 
@@ -20,8 +20,8 @@ def points_at(
     ----------
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     methods : iterable of str, optional
         Only these; all that were searched by default.
 
@@ -32,9 +32,9 @@ def points_at(
     """
     wanted = result.fronts if methods is None else methods
     return tuple(
-        (method, max_cached_heads)
+        (method, max_kv_bits)
         for method in wanted
-        if method != "mha" and result.front(method).within(max_cached_heads) is not None
+        if method != "mha" and result.front(method).within(max_kv_bits) is not None
     )
 
 
@@ -61,32 +61,32 @@ def points_along(
     """
     only = None if methods is None else tuple(methods)
     points = {
-        (method, result.front(method).within(heads)): (method, heads)
+        (method, result.front(method).within(kv_bits)): (method, kv_bits)
         for ratio in sorted(set(kv_ratios), reverse=True)
-        for heads in [heads_within_ratio(result.spec, ratio)]
-        for method, _ in points_at(result, heads, methods=only)
+        for kv_bits in [bits_within_ratio(result.spec, ratio)]
+        for method, _ in points_at(result, kv_bits, methods=only)
     }
     return tuple(sorted(points.values(), key=lambda point: -point[1]))
 
 
-def points_to_compare(result: SearchResult, max_cached_heads: int, recommended: str) -> Points:
+def points_to_compare(result: SearchResult, max_kv_bits: int, recommended: str) -> Points:
     """Return the method to recommend within a budget, and GQA: what is worth seeing side by side.
 
     Parameters
     ----------
     result : SearchResult
         Fronts of the methods.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     recommended : str
         The method; see :func:`~qcqa.pick.best.best_method`.
     """
     methods = dict.fromkeys((recommended, "gqa"))
     known = [method for method in methods if method in result.fronts]
-    return points_at(result, max_cached_heads, methods=known)
+    return points_at(result, max_kv_bits, methods=known)
 
 
-def plans_of_points(result: SearchResult, points: Points) -> list[GroupingPlan]:
+def plans_of_points(result: SearchResult, points: Points) -> list[Plan]:
     """Return the plans of points, each once, from the largest cache down; none for MHA.
 
     Parameters
@@ -102,7 +102,9 @@ def plans_of_points(result: SearchResult, points: Points) -> list[GroupingPlan]:
         If a method was not searched, or has no plan within its budget.
     """
     plans = [
-        plan_of_result(result, heads, method=method) for method, heads in points if method != "mha"
+        plan_of_result(result, kv_bits, method=method)
+        for method, kv_bits in points
+        if method != "mha"
     ]
     unique = {(plan.method, plan.digest): plan for plan in plans}
     return sorted(unique.values(), key=lambda plan: (-plan.kv_ratio, plan.predicted.wse))

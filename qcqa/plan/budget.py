@@ -1,6 +1,7 @@
-"""KV-cache budgets: from a ratio or a size in GiB to the number of heads that may be cached."""
+"""KV-cache budgets: from a ratio or a size in GiB to the bits per token that may be cached."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 
 from qcqa.errors import BudgetError
@@ -41,25 +42,25 @@ class CacheLoad:
             if getattr(self, name) < 1:
                 raise BudgetError(f"{name} = {getattr(self, name)}", expected="at least 1")
 
-    def cache_bytes(self, spec: ModelSpec, num_cached_heads: int) -> int:
-        """Return the bytes of the whole cache when so many K and V heads are kept."""
-        per_token = spec.kv_bytes_per_token(num_cached_heads=num_cached_heads, dtype=self.dtype)
-        return per_token * self.context_tokens * self.batch_size
+    def cache_bytes(self, spec: ModelSpec, kv_bits: int) -> int:
+        """Return the bytes of the whole cache at so many bits per token in the source's type."""
+        in_this_type = Fraction(kv_bits * dtype_bytes(self.dtype), spec.element_bits)
+        return ceil(in_this_type * self.context_tokens * self.batch_size)
 
-    def cache_gib(self, spec: ModelSpec, num_cached_heads: int) -> float:
+    def cache_gib(self, spec: ModelSpec, kv_bits: int) -> float:
         """Return :meth:`cache_bytes` in GiB."""
-        return self.cache_bytes(spec, num_cached_heads) / GIB
+        return self.cache_bytes(spec, kv_bits) / GIB
 
 
-def heads_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
-    """Return how many K plus V heads a cache of this share of the source's may hold.
+def bits_within_ratio(spec: ModelSpec, kv_ratio: float) -> int:
+    """Return how many bits per token a cache of this share of the source's may take.
 
     Raises
     ------
     BudgetError
         If the ratio is not above 0 and at most 1.
     """
-    return int(_checked(kv_ratio) * spec.num_cached_heads + _ROUNDING)
+    return int(_checked(kv_ratio) * spec.kv_bits + _ROUNDING)
 
 
 def parse_ratio(text: str) -> float:
@@ -99,34 +100,34 @@ def _checked(kv_ratio: float, *, remedy: str | None = None) -> float:
     return kv_ratio
 
 
-def ratio_of_heads(spec: ModelSpec, num_cached_heads: int) -> float:
-    """Return a KV ratio of few digits within which exactly so many heads fit.
+def ratio_of_bits(spec: ModelSpec, kv_bits: int) -> float:
+    """Return a KV ratio of few digits within which exactly so many bits per token fit.
 
-    The exact share may have endless digits, and its last head would be lost where it is written
+    The exact share may have endless digits, and its last bits would be lost where it is written
     down and read again: in an address, or on a command line.
 
     Parameters
     ----------
     spec : ModelSpec
         The source model.
-    num_cached_heads : int
-        K heads plus V heads over all layers, from 1 to those of the source.
+    kv_bits : int
+        From 1 to those of the source.
 
     Raises
     ------
     BudgetError
         If the number is out of range.
     """
-    full = spec.num_cached_heads
-    if not 1 <= num_cached_heads <= full:
-        raise BudgetError(f"{num_cached_heads} cached heads", expected=f"from 1 to {full}")
-    # Two digits more than tell one head from the next, so that a chart shows no difference.
-    scale = 10.0 ** (len(str(full)) + 2)
-    return ceil(num_cached_heads * scale / full - _ROUNDING) / scale
+    full = spec.kv_bits
+    if not 1 <= kv_bits <= full:
+        raise BudgetError(f"{kv_bits} bits per token", expected=f"from 1 to {full}")
+    # Two digits more than tell one bit of an element from the next: a chart shows no difference.
+    scale = 10.0 ** (len(str(full // spec.head_dim)) + 2)
+    return ceil(kv_bits * scale / full - _ROUNDING) / scale
 
 
-def heads_within_gib(spec: ModelSpec, gib: float, load: CacheLoad) -> int:
-    """Return how many K plus V heads a cache of this many GiB may hold under ``load``.
+def bits_within_gib(spec: ModelSpec, gib: float, load: CacheLoad) -> int:
+    """Return how many bits per token a cache of this many GiB may take under ``load``.
 
     Raises
     ------
@@ -135,5 +136,13 @@ def heads_within_gib(spec: ModelSpec, gib: float, load: CacheLoad) -> int:
     """
     if not gib > 0:
         raise BudgetError(f"{gib:g} GiB", expected="a size above 0")
-    bytes_per_head = load.cache_bytes(spec, 1)
-    return min(int(gib * GIB / bytes_per_head + _ROUNDING), spec.num_cached_heads)
+    share = gib * GIB / load.cache_bytes(spec, spec.kv_bits)
+    return min(int(share * spec.kv_bits + _ROUNDING), spec.kv_bits)
+
+
+def bits_of_point(spec: ModelSpec, number: int) -> int:
+    """Return the budget of a job's plan in bits per token; older releases counted cached heads.
+
+    Even two bits for a token of one head are more than there are heads.
+    """
+    return number * spec.head_bits if number <= spec.num_stored_heads else number

@@ -6,7 +6,7 @@ the rest an engine keeps its activations, too, so that the numbers are upper lim
 them differ by does not depend on that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcqa.errors import BudgetError, SettingsError
 from qcqa.model.spec import DTYPE_BYTES, ModelSpec
@@ -69,8 +69,8 @@ class Capacity:
 
     Parameters
     ----------
-    num_cached_heads : int
-        K heads plus V heads over all layers.
+    kv_bits : int
+        Bits of the KV cache per token.
     weight_bytes : int
         Of the model's weights.
     cache_bytes : int
@@ -81,7 +81,7 @@ class Capacity:
         Sequences at the load's context.
     """
 
-    num_cached_heads: int
+    kv_bits: int
     weight_bytes: int
     cache_bytes: int
     longest_context_tokens: int
@@ -89,7 +89,12 @@ class Capacity:
 
 
 def capacity_of(
-    spec: ModelSpec, server: Server, load: CacheLoad, *, num_cached_heads: int | None = None
+    spec: ModelSpec,
+    server: Server,
+    load: CacheLoad,
+    *,
+    kv_bits: int | None = None,
+    num_stored_heads: int | None = None,
 ) -> Capacity:
     """Return how long contexts and how large batches may get.
 
@@ -103,23 +108,25 @@ def capacity_of(
         The GPU, and the source's weights.
     load : CacheLoad
         Batch for the longest context, context for the largest batch, and type of the cache.
-    num_cached_heads : int, optional
-        K heads plus V heads of the plan over all layers; the source's own by default.
+    kv_bits : int, optional
+        Bits of the plan's KV cache per token; the source's by default.
+    num_stored_heads : int, optional
+        K heads plus V heads of the plan over all layers; the source's by default.
     """
-    heads = spec.num_cached_heads if num_cached_heads is None else num_cached_heads
-    weights = weight_bytes(spec, server, heads)
+    kv_bits = spec.kv_bits if kv_bits is None else kv_bits
+    weights = weight_bytes(spec, server, num_stored_heads or spec.num_stored_heads)
     room = max(0, int(server.memory_gib * GIB * server.utilization) - weights)
-    per_token = spec.kv_bytes_per_token(num_cached_heads=heads, dtype=load.dtype)
+    one_token = replace(load, context_tokens=1, batch_size=1).cache_bytes(spec, kv_bits)
     return Capacity(
-        num_cached_heads=heads,
+        kv_bits=kv_bits,
         weight_bytes=weights,
         cache_bytes=room,
-        longest_context_tokens=room // (per_token * load.batch_size),
-        largest_batch=room // (per_token * load.context_tokens),
+        longest_context_tokens=room // (one_token * load.batch_size),
+        largest_batch=room // (one_token * load.context_tokens),
     )
 
 
-def weight_bytes(spec: ModelSpec, server: Server, num_cached_heads: int) -> int:
+def weight_bytes(spec: ModelSpec, server: Server, num_stored_heads: int) -> int:
     """Return the bytes of the weights when so many K and V heads are kept."""
-    saved = (spec.num_cached_heads - num_cached_heads) * spec.weights_per_head
+    saved = (spec.num_stored_heads - num_stored_heads) * spec.weights_per_head
     return int((server.num_parameters - saved) * WEIGHT_BYTES[server.weight_dtype])

@@ -10,16 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qcqa.errors import PlanError, QCQAError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import CalibrationText, GroupingPlan, Measurement, Prediction
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.plan.plan import CalibrationText, Measurement, Plan, Prediction
+from qcqa.reduce.choice import LayerChoice, Site
+from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.registry import site_from_json, site_to_json
+from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.user_path import existing_file
 
 FORMAT = "qcqa-plan"
-VERSION = 1
+VERSION = 2
 
-Head = int
-Groups = list[list[Head]]
+#: Version 1 knew groups of heads alone.
+_VERSION_OF_GROUPS = 1
 
 
 class _Section(BaseModel):
@@ -43,10 +45,10 @@ class ModelSection(_Section):
 
 
 class LayerSection(_Section):
-    """Groups of head numbers of one layer's keys and values."""
+    """Choices for one layer's keys and values: each names its kind, beside its parameters."""
 
-    key: Groups
-    value: Groups
+    key: list[dict[str, Any]]
+    value: list[dict[str, Any]]
 
 
 class PredictedSection(_Section):
@@ -80,10 +82,10 @@ class CalibrationSection(_Section):
 
 
 class PlanFile(_Section):
-    """A plan of QCQA Explorer: which attention heads share one key/value head, layer by layer."""
+    """A plan of QCQA Explorer: how the KV cache is made smaller, layer by layer."""
 
     format: Literal["qcqa-plan"]
-    version: Literal[1]
+    version: Literal[2]
     model: ModelSection
     method: str
     merge: MergeName
@@ -91,24 +93,24 @@ class PlanFile(_Section):
     calibration: CalibrationSection | None = None
     layers: list[LayerSection]
     kv_ratio: float = Field(gt=0, le=1)
-    kv_bytes_per_token: int = Field(ge=1)
+    kv_bytes_per_token: float = Field(gt=0)
     predicted: PredictedSection
     measured: list[MeasuredSection]
     provenance: dict[str, Any]
 
 
-def plan_to_json(plan: GroupingPlan) -> dict[str, Any]:
+def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as the JSON value of its file."""
     return PlanFile(
         format="qcqa-plan",
-        version=1,
+        version=2,
         model=ModelSection(**asdict(plan.model), fingerprint=plan.fingerprint),
         method=plan.method,
         merge=plan.merge,
         refit=plan.refit,
         calibration=(CalibrationSection(**asdict(plan.calibration)) if plan.calibration else None),
         layers=[
-            LayerSection(key=_groups(layer.key), value=_groups(layer.value))
+            LayerSection(key=site_to_json(layer.key), value=site_to_json(layer.value))
             for layer in plan.layers
         ],
         kv_ratio=plan.kv_ratio,
@@ -119,17 +121,17 @@ def plan_to_json(plan: GroupingPlan) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def plan_text(plan: GroupingPlan) -> str:
+def plan_text(plan: Plan) -> str:
     """Return the content of the plan's file."""
     return json.dumps(plan_to_json(plan), indent=2) + "\n"
 
 
-def save_plan(plan: GroupingPlan, path: Path) -> None:
+def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan's file, atomically."""
     write_text_atomically(path, plan_text(plan))
 
 
-def load_plan(path: Path) -> GroupingPlan:
+def load_plan(path: Path) -> Plan:
     """Read a plan's file.
 
     Raises
@@ -147,7 +149,7 @@ def load_plan(path: Path) -> GroupingPlan:
     return plan_from_json(content, name=str(path))
 
 
-def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
+def plan_from_json(content: Any, *, name: str = "plan") -> Plan:
     """Return the plan that a file's JSON value describes.
 
     Raises
@@ -157,23 +159,25 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
     """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise PlanError(f"{name} is no plan", expected=f'"format": "{FORMAT}"')
-    if content.get("version") != VERSION:
+    if content.get("version") not in (VERSION, _VERSION_OF_GROUPS):
         raise PlanError(
             f"{name} has version {content.get('version')!r}",
-            expected=f"version {VERSION}",
+            expected=f"version {VERSION} or {_VERSION_OF_GROUPS}",
             remedy="open it with the release of QCQA Explorer that wrote it",
         )
     try:
+        if content["version"] == _VERSION_OF_GROUPS:
+            content = _with_choices(content)
         file = PlanFile.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise PlanError(f"{name}: {where}: {first['msg']}") from error
     geometry = file.model.model_dump(exclude={"fingerprint"})
-    num_heads = file.model.num_kv_heads
     try:
-        plan = GroupingPlan(
-            model=ModelSpec(**geometry),
+        spec = ModelSpec(**geometry)
+        plan = Plan(
+            model=spec,
             fingerprint=file.model.fingerprint,
             method=file.method,
             merge=file.merge,
@@ -182,9 +186,11 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
                 CalibrationText(**file.calibration.model_dump()) if file.calibration else None
             ),
             layers=tuple(
-                LayerGrouping(
-                    key=Grouping.from_groups(layer.key, num_heads),
-                    value=Grouping.from_groups(layer.value, num_heads),
+                _canonical(
+                    LayerChoice(
+                        key=site_from_json(layer.key, spec),
+                        value=site_from_json(layer.value, spec),
+                    )
                 )
                 for layer in file.layers
             ),
@@ -205,7 +211,7 @@ def plan_from_json(content: Any, *, name: str = "plan") -> GroupingPlan:
         raise PlanError(
             f"{name} promises a KV ratio of {file.kv_ratio:g} "
             f"and {file.kv_bytes_per_token} bytes per token",
-            expected=f"{plan.kv_ratio:g} and {plan.kv_bytes_per_token}, as its groups cost",
+            expected=f"{plan.kv_ratio:g} and {plan.kv_bytes_per_token}, as its choices cost",
         )
     return plan
 
@@ -216,8 +222,24 @@ def plan_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _groups(grouping: Grouping) -> Groups:
-    return [list(group) for group in grouping.groups]
+def _with_choices(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file of version 1 as version 2 says it."""
+    layers = [
+        {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
+        if isinstance(layer, dict)
+        else layer
+        for layer in content.get("layers") or ()
+    ]
+    return {**content, "version": VERSION, "layers": layers}
+
+
+def _canonical(layer: LayerChoice) -> LayerChoice:
+    """Return the choices of a layer without groupings in which every head is alone."""
+
+    def kept(site: Site) -> Site:
+        return tuple(one for one in site if not isinstance(one, Grouping) or site_of(one))
+
+    return LayerChoice(key=kept(layer.key), value=kept(layer.value))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A plan: which heads share in every layer, what that costs, and where it came from."""
+"""A plan: what is chosen in every layer, what that costs, and where it came from."""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from qcqa.errors import PlanError
-from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import LayerGrouping
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.errors import PlanError, QCQAError
+from qcqa.model.spec import ModelSpec, dtype_bytes
+from qcqa.reduce.choice import LayerChoice, stored_at
+from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.terms import Fitness, MergeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ class CalibrationText:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupingPlan:
-    """A layer grouping for every layer of one model.
+class Plan:
+    """What is chosen for the keys and for the values of every layer of one model.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ class GroupingPlan:
         Method that found the plan.
     merge : MergeName
         How the shared head of a group is computed.
-    layers : tuple of LayerGrouping
+    layers : tuple of LayerChoice
         ``L`` of them.
     predicted : Prediction
         What the search says of it.
@@ -122,7 +123,7 @@ class GroupingPlan:
     fingerprint: str
     method: str
     merge: MergeName
-    layers: tuple[LayerGrouping, ...]
+    layers: tuple[LayerChoice, ...]
     predicted: Prediction
     measured: tuple[Measurement, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -136,35 +137,74 @@ class GroupingPlan:
                 expected=f"{self.model.num_layers}, as {self.model.source} has",
             )
         for number, layer in enumerate(self.layers):
-            if layer.key.num_heads != self.model.num_kv_heads:
+            try:
+                layer.require(self.model)
+            except QCQAError as error:
                 raise PlanError(
-                    f"{layer.key.num_heads} heads in layer {number} of the plan",
-                    expected=f"{self.model.num_kv_heads}, as {self.model.source} has",
-                )
+                    f"{error.found} in layer {number} of the plan", expected=error.expected
+                ) from error
 
     @property
-    def num_cached_heads(self) -> int:
+    def groupings(self) -> tuple[LayerGrouping, ...]:
+        """How the heads of every layer share, ``L`` of them, whatever else is chosen there."""
+        heads = self.model.num_kv_heads
+        return tuple(LayerGrouping.of(layer, heads) for layer in self.layers)
+
+    @property
+    def num_stored_heads(self) -> int:
         """Shared K heads plus shared V heads, over all layers."""
-        return sum(layer.num_cached_heads for layer in self.layers)
+        return sum(grouping.num_stored_heads for grouping in self.groupings)
+
+    @property
+    def shares_heads(self) -> bool:
+        """Whether any heads share, so that weights change."""
+        return any(grouping.shares for grouping in self.groupings)
+
+    @property
+    def has_codecs(self) -> bool:
+        """Whether anything is cached otherwise than the projections make it."""
+        return any(codec is not None for layer in self.layers for codec in layer.codecs())
+
+    @property
+    def kv_bits(self) -> int:
+        """Bits of the cache per token of one sequence, in the source's dtype."""
+        return sum(layer.bits_per_token(self.model) for layer in self.layers)
 
     @property
     def kv_ratio(self) -> float:
         """KV-cache bytes over those of the source."""
-        return self.num_cached_heads / self.model.num_cached_heads
+        return self.kv_bits / self.model.kv_bits
 
     @property
-    def kv_bytes_per_token(self) -> int:
+    def kv_bytes_per_token(self) -> float:
         """Bytes of the cache per token of one sequence, in the source's dtype."""
-        return self.model.kv_bytes_per_token(num_cached_heads=self.num_cached_heads)
+        return self.kv_bits / 8
+
+    def cache_bytes(self, tokens: int, *, dtype: str) -> int:
+        """Return the bytes of the cache of one sequence of so many tokens.
+
+        Parameters
+        ----------
+        tokens : int
+            How many are cached.
+        dtype : str
+            Type of what is kept at full precision.
+        """
+        element_bits = 8 * dtype_bytes(dtype)
+        sites = (site for layer in self.layers for site in layer.sites)
+        bits = (stored_at(site, self.model, element_bits).bits(tokens) for site in sites)
+        return sum(one // 8 for one in bits)
 
     @property
     def digest(self) -> str:
-        """Hash of what decides the model that the plan makes: weights, groups, merge and refit."""
-        layers = [(layer.key.labels, layer.value.labels) for layer in self.layers]
-        told: list[Any] = [self.fingerprint, self.merge, layers]
+        """Hash of what decides the model that the plan makes: weights, choices, merge and refit."""
+        layers = [(one.key.labels, one.value.labels) for one in self.groupings]
+        decisive: list[Any] = [self.fingerprint, self.merge, layers]
         if self.calibration is not None:
-            told += [self.refit, self.calibration.digest]
-        content = json.dumps(told)
+            decisive += [self.refit, self.calibration.digest]
+        if self.has_codecs:
+            decisive.append([layer.codecs() for layer in self.layers])
+        content = json.dumps(decisive)
         return sha256(content.encode()).hexdigest()[:24]
 
     def require_model(self, spec: ModelSpec, fingerprint: str) -> None:

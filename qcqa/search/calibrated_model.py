@@ -9,11 +9,11 @@ from qcqa.conversion.live import copy_with_one_layer
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
-from qcqa.plan.terms import Kind
 from qcqa.progress import OnLayer
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective
+from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
 from qcqa.text.batches import make_batches
@@ -112,7 +112,7 @@ class CalibratedModel:
                     copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
                 ),
                 _SHORT_REFIT if settings.refit else None,
-                KnownRises(self._folder / _rises_file(settings, text)),
+                KnownRises(self._folder / _rises_file(settings, text), grams.spec),
             )
         return Problem(
             grams=grams,

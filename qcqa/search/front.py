@@ -1,7 +1,6 @@
-"""What a method yields: candidate groupings per layer, and the trades between them.
+"""What a method yields: candidates per layer, and the trades between them.
 
-Costs are counted in *cached heads*, K heads plus V heads over all layers: whole numbers, exact,
-and proportional to the bytes of the KV cache.
+Costs are bits of the KV cache per token: whole numbers; see :mod:`qcqa.reduce.stored`.
 """
 
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.terms import Fitness, MergeName
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -19,24 +19,39 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LayerCandidates:
-    """Groupings of one layer that a method may choose from.
+    """What may be chosen in one layer.
 
     Parameters
     ----------
-    key_labels, value_labels : array, shape (C, H)
-        Canonical labels of each candidate; the same array where K and V are grouped alike.
+    num_heads : int
+        KV heads of the source, ``H``.
+    choices : tuple of LayerChoice
+        ``C`` of them.
+    cost : array, shape (C,)
+        Bits of the cache per token.
     error : array, shape (C,)
         The fitness of each, lower is better: WSE, or what the front says.
     """
 
-    key_labels: IntArray
-    value_labels: IntArray
+    num_heads: int
+    choices: tuple[LayerChoice, ...]
+    cost: IntArray
     error: FloatArray
 
-    @classmethod
-    def shared(cls, labels: IntArray, error: FloatArray) -> "LayerCandidates":
-        """Return candidates that group keys and values alike."""
-        return cls(key_labels=labels, value_labels=labels, error=error)
+    @cached_property
+    def groupings(self) -> tuple[LayerGrouping, ...]:
+        """How heads share in each candidate, ``C`` of them."""
+        return tuple(LayerGrouping.of(choice, self.num_heads) for choice in self.choices)
+
+    @cached_property
+    def key_labels(self) -> IntArray:
+        """Canonical labels of each candidate's keys, shape (C, H)."""
+        return np.array([one.key.labels for one in self.groupings], dtype=np.int64)
+
+    @cached_property
+    def value_labels(self) -> IntArray:
+        """Canonical labels of each candidate's values, shape (C, H)."""
+        return np.array([one.value.labels for one in self.groupings], dtype=np.int64)
 
     @cached_property
     def key_heads(self) -> IntArray:
@@ -47,18 +62,6 @@ class LayerCandidates:
     def value_heads(self) -> IntArray:
         """V heads that each candidate keeps, shape (C,)."""
         return np.asarray(self.value_labels.max(axis=1) + 1)
-
-    @cached_property
-    def cost(self) -> IntArray:
-        """Cached heads of each candidate, shape (C,)."""
-        return self.key_heads + self.value_heads
-
-    def layer_grouping(self, candidate: int) -> LayerGrouping:
-        """Return one candidate."""
-        return LayerGrouping(
-            key=Grouping.from_labels(self.key_labels[candidate]),
-            value=Grouping.from_labels(self.value_labels[candidate]),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +107,10 @@ class Front:
         """V heads that every layer of every plan keeps, shape (N, L)."""
         return np.stack([layer.value_heads[c] for layer, c in self._picked], axis=1)
 
-    @property
+    @cached_property
     def layer_cost(self) -> IntArray:
-        """Cached heads of every layer of every plan, shape (N, L)."""
-        return self.key_heads + self.value_heads
+        """Bits per token of every layer of every plan, shape (N, L)."""
+        return np.stack([layer.cost[c] for layer, c in self._picked], axis=1)
 
     @cached_property
     def layer_error(self) -> FloatArray:
@@ -116,7 +119,7 @@ class Front:
 
     @cached_property
     def cost(self) -> IntArray:
-        """Cached heads of each plan, shape (N,), increasing."""
+        """Bits of the cache per token of each plan, shape (N,), increasing."""
         return np.asarray(self.layer_cost.sum(axis=1))
 
     @cached_property
@@ -132,17 +135,20 @@ class Front:
     def __len__(self) -> int:
         return len(self.choices)
 
-    def within(self, num_cached_heads: int) -> int | None:
-        """Return the best plan that caches at most so many heads, or None if there is none."""
-        fitting = int(np.searchsorted(self.cost, num_cached_heads, side="right"))
+    def within(self, kv_bits: int) -> int | None:
+        """Return the best plan of at most so many bits per token, or None if there is none."""
+        fitting = int(np.searchsorted(self.cost, kv_bits, side="right"))
         return fitting - 1 if fitting else None
 
+    def plan_layers(self, plan: int) -> tuple[LayerChoice, ...]:
+        """Return what one plan chooses in every layer, ``L`` of them."""
+        row = self.choices[plan].tolist()
+        return tuple(layer.choices[c] for layer, c in zip(self.layers, row, strict=True))
+
     def groupings(self, plan: int) -> tuple[LayerGrouping, ...]:
-        """Return the layer groupings of one plan, ``L`` of them."""
-        row = self.choices[plan]
-        return tuple(
-            layer.layer_grouping(int(c)) for layer, c in zip(self.layers, row, strict=True)
-        )
+        """Return how the heads share in every layer of one plan, ``L`` of them."""
+        row = self.choices[plan].tolist()
+        return tuple(layer.groupings[c] for layer, c in zip(self.layers, row, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +158,7 @@ class LowerBound:
     Parameters
     ----------
     cost : array, shape (M,)
-        Cached heads, increasing.
+        Bits of the cache per token, increasing.
     error : array, shape (M,)
         Bound on the summed error of any plan of at most that cost.
     fitness : Fitness
@@ -170,7 +176,7 @@ class LowerBound:
         """Return whether it holds for plans that group keys and values as those of ``front``."""
         return self.apart or not front.apart
 
-    def at(self, num_cached_heads: int) -> float | None:
+    def at(self, kv_bits: int) -> float | None:
         """Return the bound for plans of at most this cost, or None where no plan exists."""
-        index = int(np.searchsorted(self.cost, num_cached_heads, side="right")) - 1
+        index = int(np.searchsorted(self.cost, kv_bits, side="right")) - 1
         return float(self.error[index]) if index >= 0 else None

@@ -1,9 +1,10 @@
 """Fronts and the lower bound as Parquet tables.
 
 ``<method>.plans.parquet`` has a row per plan and ``<method>.candidates.parquet`` a row per
-candidate grouping of a layer, so that any tool that reads Parquet can follow a search.
+candidate of a layer, so that any tool that reads Parquet can follow a search.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ import pandas as pd
 
 from qcqa.errors import RunError
 from qcqa.files import temporary_beside
-from qcqa.search.front import Front, LayerCandidates, LowerBound
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.choice import LayerChoice, Site
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.registry import site_from_json, site_to_json
+from qcqa.search.front import Front, IntArray, LayerCandidates, LowerBound
 
 #: What a front's errors are and how its groups are merged: fields of :class:`Front`.
 _TERMS = ("fitness", "total", "merge", "refit", "apart")
@@ -26,10 +31,10 @@ def save_front(front: Front, folder: Path) -> None:
                 {
                     "layer": number,
                     "candidate": np.arange(len(layer.error)),
-                    "num_cached_heads": layer.cost,
+                    "bits_per_token": layer.cost,
                     "error": layer.error,
-                    "key_labels": list(layer.key_labels),
-                    "value_labels": list(layer.value_labels),
+                    "key": [_text(choice.key) for choice in layer.choices],
+                    "value": [_text(choice.value) for choice in layer.choices],
                 }
             )
             for number, layer in enumerate(front.layers)
@@ -38,7 +43,7 @@ def save_front(front: Front, folder: Path) -> None:
     )
     plans = pd.DataFrame(
         {
-            "num_cached_heads": front.cost,
+            "bits_per_token": front.cost,
             "error": front.error,
             "candidate_of_layer": list(front.choices),
         }
@@ -49,8 +54,17 @@ def save_front(front: Front, folder: Path) -> None:
     _write(plans, folder / f"{front.method}.plans.parquet")
 
 
-def load_front(folder: Path, method: str) -> Front:
+def load_front(folder: Path, method: str, spec: ModelSpec) -> Front:
     """Read the front that :func:`save_front` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    method : str
+        Whose it is.
+    spec : ModelSpec
+        Of the source.
 
     Raises
     ------
@@ -61,8 +75,9 @@ def load_front(folder: Path, method: str) -> Front:
     plans = _read(folder / f"{method}.plans.parquet")
     layers = tuple(
         LayerCandidates(
-            key_labels=np.stack(rows["key_labels"].to_list()),
-            value_labels=np.stack(rows["value_labels"].to_list()),
+            num_heads=spec.num_kv_heads,
+            choices=_choices(rows, spec),
+            cost=_bits(rows, spec),
             error=rows["error"].to_numpy(),
         )
         for _, rows in candidates.groupby("layer", sort=True)
@@ -71,6 +86,32 @@ def load_front(folder: Path, method: str) -> Front:
     # Files of the first release, which knew one fitness and one merge, do not name them.
     terms = {name: plans.attrs[name] for name in _TERMS if name in plans.attrs}
     return Front(method=method, layers=layers, choices=choices, **terms)
+
+
+def _choices(rows: pd.DataFrame, spec: ModelSpec) -> tuple[LayerChoice, ...]:
+    """Return the choices of a layer's candidates."""
+    if "key_labels" in rows:  # of releases that knew groups of heads alone
+        return tuple(
+            LayerGrouping(Grouping.from_labels(key), Grouping.from_labels(value)).choice
+            for key, value in zip(rows["key_labels"], rows["value_labels"], strict=True)
+        )
+    # Few sites differ: each is read once.
+    sites = {
+        text: site_from_json(json.loads(text), spec) for text in {*rows["key"], *rows["value"]}
+    }
+    pairs = zip(rows["key"], rows["value"], strict=True)
+    return tuple(LayerChoice(sites[key], sites[value]) for key, value in pairs)
+
+
+def _bits(rows: pd.DataFrame, spec: ModelSpec) -> IntArray:
+    """Return costs in bits per token; earlier releases counted cached heads."""
+    if "num_cached_heads" in rows:
+        return np.asarray(rows["num_cached_heads"] * spec.head_bits, dtype=np.int64)
+    return rows["bits_per_token"].to_numpy()
+
+
+def _text(site: Site) -> str:
+    return json.dumps(site_to_json(site))
 
 
 def saved_methods(folder: Path) -> list[str]:
@@ -83,12 +124,12 @@ def saved_methods(folder: Path) -> list[str]:
 def save_bound(bound: LowerBound, path: Path) -> None:
     """Write the lower bound."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame({"num_cached_heads": bound.cost, "error": bound.error})
+    table = pd.DataFrame({"bits_per_token": bound.cost, "error": bound.error})
     table.attrs = {"fitness": bound.fitness, "apart": bound.apart}
     _write(table, path)
 
 
-def load_bound(path: Path) -> LowerBound:
+def load_bound(path: Path, spec: ModelSpec) -> LowerBound:
     """Read the bound that :func:`save_bound` wrote.
 
     Raises
@@ -98,7 +139,7 @@ def load_bound(path: Path) -> LowerBound:
     """
     table = _read(path)
     return LowerBound(
-        cost=table["num_cached_heads"].to_numpy(),
+        cost=_bits(table, spec),
         error=table["error"].to_numpy(),
         fitness=table.attrs.get("fitness", "wse"),
         apart=table.attrs.get("apart", False),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
-from qcqa.plan.terms import BY_WEIGHTS, name_today
+from qcqa.reduce.terms import BY_WEIGHTS, name_today
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import existing_path

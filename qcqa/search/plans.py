@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from qcqa.errors import BudgetError
-from qcqa.plan.plan import CalibrationText, GroupingPlan, Prediction
+from qcqa.plan.plan import CalibrationText, Plan, Prediction
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.front_wse import front_wse
@@ -21,15 +21,15 @@ _PACKAGES = ("qcqa-explorer", "numpy", "pymoo")
 def best_plan(
     front: Front,
     grams: ModelGrams,
-    max_cached_heads: int,
+    max_kv_bits: int,
     *,
     settings: SearchSettings | None = None,
     bound: LowerBound | None = None,
     error_bound: LowerBound | None = None,
     provenance: Mapping[str, Any] | None = None,
     calibration: CalibrationText | None = None,
-) -> GroupingPlan:
-    """Return the plan of least error that caches at most so many heads.
+) -> Plan:
+    """Return the plan of least error that caches at most so many bits per token.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def best_plan(
         Of some method on this model.
     grams : ModelGrams
         Of the model.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     settings : SearchSettings, optional
         With which the front was found, for the plan's provenance.
     bound, error_bound : LowerBound, optional
@@ -53,24 +53,23 @@ def best_plan(
     BudgetError
         If even the smallest plan needs more.
     """
-    index = front.within(max_cached_heads)
+    index = front.within(max_kv_bits)
     if index is None:
-        source, smallest = grams.spec.num_cached_heads, int(front.cost[0])
+        source, smallest = grams.spec.kv_bits, int(front.cost[0])
         raise BudgetError(
-            f"a budget of {max_cached_heads} cached heads "
-            f"(KV ratio {max_cached_heads / source:.4g})",
-            expected=f"at least {smallest} (KV ratio {smallest / source:.4g}): "
+            f"a budget of {100 * max_kv_bits / source:.4g} % of the KV cache",
+            expected=f"at least {100 * smallest / source:.4g} %: "
             f"the smallest plan of {front.method}",
             remedy="raise the budget or take another method",
         )
     needs_text = front.merge == "svd" or front.refit
-    return GroupingPlan(
+    return Plan(
         model=grams.spec,
         fingerprint=grams.fingerprint,
         method=front.method,
         merge=front.merge,
         refit=front.refit,
-        layers=front.groupings(index),
+        layers=front.plan_layers(index),
         predicted=_prediction(front, index, grams, bound, error_bound),
         provenance=_origin(front, settings, calibration) | dict(provenance or {}),
         calibration=calibration if needs_text else None,

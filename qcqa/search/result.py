@@ -13,8 +13,8 @@ from qcqa.errors import BudgetError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText
-from qcqa.plan.terms import name_today
 from qcqa.reduce.groups.gram import ModelGrams, load_grams, save_grams
+from qcqa.reduce.terms import name_today
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.search.front_wse import front_wse
@@ -158,6 +158,13 @@ class ResultFolder:
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{self._calibration} is damaged ({error})") from error
 
+    def _spec(self) -> ModelSpec:
+        """Return the geometry of the model, which comes before all else."""
+        grams = self.grams()
+        if grams is None:
+            raise RunError(f"{self.path} has lost {self._grams.name}", remedy="search again")
+        return grams.spec
+
     def grams(self) -> ModelGrams | None:
         """Return the Grams, or None if they are not there yet."""
         return load_grams(self._grams) if self._grams.exists() else None
@@ -182,17 +189,18 @@ class ResultFolder:
         return SearchResult(
             grams=grams,
             fronts=self._all_fronts(),
-            bound=load_bound(self._bound),
+            bound=load_bound(self._bound, grams.spec),
             error_bound=self.error_bound(),
             calibration=self.calibration(),
         )
 
     def _all_fronts(self) -> dict[str, Front]:
         """Return the fronts that are there, by what their methods are called today."""
-        saved = (load_front(self._fronts, name) for name in saved_methods(self._fronts))
+        names = saved_methods(self._fronts)
+        saved = (load_front(self._fronts, name, self._spec()) for name in names)
         named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
         return {front.method: front for front in named}
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""
-        return load_bound(self._error_bound) if self._error_bound.exists() else None
+        return load_bound(self._error_bound, self._spec()) if self._error_bound.exists() else None

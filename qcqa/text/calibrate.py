@@ -12,7 +12,7 @@ from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config, load_float32, load_tokenizer
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
-from qcqa.plan.plan import CalibrationText, GroupingPlan
+from qcqa.plan.plan import CalibrationText, Plan
 from qcqa.progress import OnLayer
 from qcqa.reduce.groups.merge import MERGES
 from qcqa.reduce.groups.merge.grams import layer_grams
@@ -195,7 +195,7 @@ def _whole(checkpoint: Checkpoint, kept: Path) -> CalibrationText:
 
 
 def calibration_of_plan(
-    plan: GroupingPlan,
+    plan: Plan,
     model: str,
     folder: Path,
     *,
@@ -208,7 +208,7 @@ def calibration_of_plan(
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     model, revision, source, on_layer
         As in :func:`calibrate_model`.
@@ -239,7 +239,7 @@ def calibration_of_plan(
 
 
 def require_text_of_plan(
-    plan: GroupingPlan, model: str, *, text: str | None = None, revision: str | None = None
+    plan: Plan, model: str, *, text: str | None = None, revision: str | None = None
 ) -> tuple[str, CalibrationText]:
     """Return where the text is that a plan was made with, and what was read; loads no weights.
 

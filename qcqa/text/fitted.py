@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from qcqa.files import temporary_beside
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 #: Of the files' names; another one whenever merging or refitting comes to other weights.
 _VERSION = 1
@@ -39,11 +39,11 @@ class FittedFolder:
     path: Path
     included: Path | None = None
 
-    def holds(self, plan: GroupingPlan) -> bool:
+    def holds(self, plan: Plan) -> bool:
         """Return whether a plan's weights are there."""
         return any((folder / _name(plan)).exists() for folder in self._folders)
 
-    def load(self, plan: GroupingPlan) -> Layers | None:
+    def load(self, plan: Plan) -> Layers | None:
         """Return a plan's weights, or None if they are not there or damaged."""
         for folder in self._folders:
             file = folder / _name(plan)
@@ -55,7 +55,7 @@ class FittedFolder:
                 return layers
         return None
 
-    def save(self, plan: GroupingPlan, layers: Layers) -> None:
+    def save(self, plan: Plan, layers: Layers) -> None:
         """Keep a plan's weights, atomically, where there is room for them.
 
         A folder that cannot be written is passed over: the weights can be made again.
@@ -96,12 +96,12 @@ class FittedFolder:
         return (self.path,) if self.included is None else (self.path, self.included)
 
 
-def needs_text(plan: GroupingPlan, fitted: FittedFolder | None) -> bool:
+def needs_text(plan: Plan, fitted: FittedFolder | None) -> bool:
     """Return whether a plan rests on a text that has to be read, as its weights are not kept."""
     return plan.calibration is not None and (fitted is None or not fitted.holds(plan))
 
 
-def _name(plan: GroupingPlan) -> str:
+def _name(plan: Plan) -> str:
     return f"{plan.digest}-{_VERSION}.safetensors"
 
 

@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.text.fitted import FittedFolder
 from qcqa.text.merged import attention_tensors
 
 
 def fitted_attention(
-    plan: GroupingPlan, kept: FittedFolder | None, make: Callable[[], PreTrainedModel]
+    plan: Plan, kept: FittedFolder | None, make: Callable[[], PreTrainedModel]
 ) -> list[dict[str, Tensor]]:
     """Return the attention that a plan makes, as it is kept or else made now.
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         With a calibration.
     kept : FittedFolder or None
         Where it is looked for, and kept.

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from qcqa.conversion.live import converted_copy
 from qcqa.conversion.names import attention_names
 from qcqa.errors import CalibrationError
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import OnLayer
 from qcqa.text.batches import make_batches
 from qcqa.text.calibration_folder import CalibrationFolder
@@ -21,7 +21,7 @@ BATCH_TOKENS = 1024
 
 def merged_model(
     source: PreTrainedModel,
-    plan: GroupingPlan,
+    plan: Plan,
     calibration: CalibrationFolder | None = None,
     *,
     on_layer: OnLayer | None = None,
@@ -32,7 +32,7 @@ def merged_model(
     ----------
     source : PreTrainedModel
         Float32 where the plan refits.
-    plan : GroupingPlan
+    plan : Plan
         Made for this model.
     calibration : CalibrationFolder, optional
         What the plan's merge and refit rest on.
@@ -57,8 +57,7 @@ def merged_model(
         batches = make_batches(
             calibration.windows(), batch_tokens=BATCH_TOKENS, device=source.device
         )
-        num_heads = 2 * plan.model.num_kv_heads
-        shared = [i for i, one in enumerate(plan.layers) if one.num_cached_heads < num_heads]
+        shared = [i for i, one in enumerate(plan.groupings) if one.shares]
         refit(source, merged, batches, layers=shared, on_layer=on_layer)
     return merged
 

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.choice import LayerChoice
 from qcqa.text.batches import TokenBatch
 from qcqa.text.decoder import Decoder, frozen
 from qcqa.text.known_rises import KnownRises
 from qcqa.text.refit import RefitSettings, fit_layer
 
-#: Makes the model in which one layer alone is grouped; nothing but attentions may be copied.
-MergeLayer = Callable[[int, LayerGrouping], PreTrainedModel]
+#: Makes the model in which one layer alone is reduced; nothing but attentions may be copied.
+MergeLayer = Callable[[int, LayerChoice], PreTrainedModel]
 
 #: One batch in so many is measured on; the others are fitted to.
 _MEASURED_EVERY = 4
@@ -66,20 +66,20 @@ class RiseMeter:
         self._log_p: list[Tensor] = []
         self._known = known or KnownRises()
 
-    def __call__(self, layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
-        """Return the rise, nats per token, for some groupings of a layer: shape (G,)."""
-        missing = [one for one in groupings if self._known.get(layer, one) is None]
+    def __call__(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
+        """Return the rise, nats per token, for some choices of a layer: shape (C,)."""
+        missing = [one for one in choices if self._known.get(layer, one) is None]
         if missing:
             with frozen(self._source):
                 self._go_to(layer)
-                for grouping in missing:
-                    self._known.add(layer, grouping, self._rise(layer, grouping))
-        return np.array([self._known.get(layer, one) for one in groupings], dtype=np.float64)
+                for choice in missing:
+                    self._known.add(layer, choice, self._rise(layer, choice))
+        return np.array([self._known.get(layer, one) for one in choices], dtype=np.float64)
 
-    def _rise(self, layer: int, grouping: LayerGrouping) -> float:
-        if grouping.num_cached_heads == 2 * grouping.key.num_heads:
+    def _rise(self, layer: int, choice: LayerChoice) -> float:
+        if choice == LayerChoice():
             return 0.0
-        merged = self._merge_layer(layer, grouping)
+        merged = self._merge_layer(layer, choice)
         student = Decoder(merged)
         with frozen(merged):
             if self._refit:

@@ -1,17 +1,17 @@
 """Whether the calibration text that a plan needs is still where it was; reads none of it."""
 
 from qcqa.errors import CalibrationError
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.user_path import existing_path
 
 
-def require_text_there(plan: GroupingPlan, fitted: FittedFolder | None) -> None:
+def require_text_there(plan: Plan, fitted: FittedFolder | None) -> None:
     """Refuse a plan whose calibration text is gone, and whose attention is not kept.
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         What is to be made of its source.
     fitted : FittedFolder or None
         Where attention is kept that needs no text any more.

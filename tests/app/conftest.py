@@ -21,9 +21,9 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.model.spec import ModelSpec
 from qcqa.packaged import app_folder
 from qcqa.pick.points import plans_of_points, points_along, points_at
-from qcqa.plan.grouping import LayerGrouping
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
 from qcqa.search.result import ResultFolder
 from qcqa.search.strategy.config import SearchSettings
@@ -192,7 +192,7 @@ def evaluate() -> Callable[..., Run]:
     """Return a maker of evaluations of a run, in any state."""
 
     def make(run: Run, state: State, *, error: str | None = None) -> Run:
-        points = points_at(run.result(), run.result().spec.num_cached_heads // 2)
+        points = points_at(run.result(), run.result().spec.kv_bits // 2)
         evaluation = create_evaluation(run, points=points, benchmark=Benchmark(text="demo"))
         evaluation.write_status(
             RunStatus(state=state, error=error, fraction=0.25, step=1, total=4, stage="GQA: text")

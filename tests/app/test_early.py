@@ -186,7 +186,7 @@ def test_jobs_that_can_only_fail_have_no_resume(
 ) -> None:
     run, text = make_run(), tmp_path / "text.txt"
     text.write_text("Marco likes eggs. " * 50)
-    points = points_at(run.result(), run.result().spec.num_cached_heads // 2)
+    points = points_at(run.result(), run.result().spec.kv_bits // 2)
     job = create_evaluation(run, points=points, benchmark=Benchmark(text=str(text)))
     job.write_status(RunStatus(state="failed", error="no room"))
     app = open_app("runs", run=run.id)

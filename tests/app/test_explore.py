@@ -21,8 +21,8 @@ def _cards(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def _expected_cards(run: Run, max_cached_heads: int) -> dict[str, str]:
-    points = points_at_budget(run.result(), max_cached_heads)
+def _expected_cards(run: Run, max_kv_bits: int) -> dict[str, str]:
+    points = points_at_budget(run.result(), max_kv_bits)
     labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA"}
     cards = {name: points[name] for name in labels}
     return {

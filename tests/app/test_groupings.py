@@ -42,7 +42,7 @@ def test_plan_is_the_one_of_the_address(make_run: MakeRun, open_app: OpenApp) ->
     ]
     assert chart["data"][0]["text"] == numbers
     assert app.button_group(key="plan_method").value == "optimal"
-    assert f"keeps {plan.num_cached_heads} of 48 K and V heads" in _text(app)
+    assert f"keeps {plan.kv_bits} of 48 K and V heads" in _text(app)
 
 
 def test_slider_and_method_move_everything(make_run: MakeRun, open_app: OpenApp) -> None:

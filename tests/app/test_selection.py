@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from qcqa.jobs.run import Run
-from qcqa.plan.budget import heads_within_ratio, parse_ratio
+from qcqa.plan.budget import bits_within_ratio, parse_ratio
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -101,7 +101,7 @@ def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, heads: int) 
     assert not app.exception
     spec = make_run(num_heads=7).result().spec
     shown = app.query_params.get("budget", "50%")
-    assert heads_within_ratio(spec, parse_ratio(shown)) == heads
+    assert bits_within_ratio(spec, parse_ratio(shown)) == heads
     assert app.query_params["method"] == "gqa"
 
 

@@ -45,8 +45,8 @@ import numpy as np
 
 from qcqa.conversion.folder import convert_checkpoint
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.plan.plan import Plan, Prediction
 
 source, out = sys.argv[1:]
 checkpoint = open_checkpoint(source)
@@ -56,7 +56,7 @@ layers = tuple(
     LayerGrouping(*(Grouping.from_labels(rng.permutation(32) % 16) for _ in ("key", "value")))
     for _ in range(spec.num_layers)
 )
-plan = GroupingPlan(
+plan = Plan(
     model=spec,
     fingerprint=checkpoint.fingerprint(),
     method="random",

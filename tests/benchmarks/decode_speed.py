@@ -25,9 +25,9 @@ from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.measure.speed_scores import DecodeSpeed
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
 from qcqa.progress import Progress
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 
 def build(options: argparse.Namespace) -> PreTrainedModel:
@@ -46,7 +46,7 @@ def build(options: argparse.Namespace) -> PreTrainedModel:
         return LlamaForCausalLM._from_config(config, dtype=getattr(torch, options.dtype)).eval()
 
 
-def random_plan(model: PreTrainedModel, kv_ratio: float) -> GroupingPlan:
+def random_plan(model: PreTrainedModel, kv_ratio: float) -> Plan:
     """Return a plan that keeps this share of the heads of every layer."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
@@ -58,7 +58,7 @@ def random_plan(model: PreTrainedModel, kv_ratio: float) -> GroupingPlan:
     def grouping() -> Grouping:
         return Grouping.from_labels(rng.permutation(spec.num_kv_heads) % groups)
 
-    return GroupingPlan(
+    return Plan(
         model=spec,
         fingerprint=fingerprint,
         method="random",

@@ -62,7 +62,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     point = points_at_budget(demo.result(), 46)["qcqa-ec"]
     assert point is not None
     assert plan.method == "qcqa-ec"
-    assert plan.num_cached_heads == point.num_cached_heads <= 46
+    assert plan.kv_bits == point.kv_bits <= 46
     assert plan.predicted.wse == pytest.approx(point.wse)
     facts = page.locator("[data-testid=stTable]").last
     expect(facts).to_contain_text(f"{plan.predicted.relative_wse:.4f}")
@@ -73,7 +73,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     expect(other.locator("[data-testid=stTable]").last).to_contain_text("QCQA-EC")
 
 
-#: Where a trace's point is in the window, by its cached heads.
+#: Where a trace's point is in the window, by its bits per token.
 POINT = """([chart, method, heads]) => {
     const plot = document.querySelector(`.st-key-${chart} .js-plotly-plot`);
     const {left, top} = plot.getBoundingClientRect();

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.budget import CacheLoad
-from qcqa.plan.grouping import LayerGrouping
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
@@ -77,7 +77,7 @@ def measure() -> Callable[..., Evaluated]:
         return Evaluated(
             method=method,
             merge="none" if method == "mha" else merge,
-            num_cached_heads=heads,
+            kv_bits=heads,
             kv_ratio=heads / 48,
             kv_bytes_per_token=8 * heads,
             wse=10 * relative_wse,

@@ -19,7 +19,7 @@ def test_tokens_have_few_digits(tokens: int, text: str) -> None:
 def test_source_and_plan_are_side_by_side(result: SearchResult, load: CacheLoad) -> None:
     server = Server(1, 10**6, "bfloat16")
     source = capacity_of(result.spec, server, load)
-    plan = capacity_of(result.spec, server, load, num_cached_heads=24)
+    plan = capacity_of(result.spec, server, load, kv_bits=24)
     before, after = (tokens_text(one.longest_context_tokens) for one in (source, plan))
     sentence = capacity_sentence("GPU X", load, source, plan, most_tokens=2048)
     assert sentence == (

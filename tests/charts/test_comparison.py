@@ -17,9 +17,9 @@ def test_every_plan_fits_the_budget_and_is_the_best_that_does(result: SearchResu
             if point is None:
                 assert not len(fitting)
                 continue
-            assert point.num_cached_heads <= budget
+            assert point.kv_bits <= budget
             assert point.wse == fitting.min()
-            assert point.kv_ratio == point.num_cached_heads / 48
+            assert point.kv_ratio == point.kv_bits / 48
 
 
 def test_relative_figures_refer_to_trace_gqa_and_bound(result: SearchResult) -> None:

@@ -82,15 +82,15 @@ def test_where_gqa_has_no_plan_of_the_size_no_figures_are_compared(
     result: SearchResult, axis: KvAxis, measure: Measure, budget: int
 ) -> None:
     points = points_at_budget(result, budget)
-    rows = [measure(one.method, one.num_cached_heads) for one in points.values() if one]
+    rows = [measure(one.method, one.kv_bits) for one in points.values() if one]
     found = _compare(result, budget, *rows)["optimal"]
     gqa = points["gqa"]
     assert gqa is not None
-    assert gqa.num_cached_heads < budget - 1
+    assert gqa.kv_bits < budget - 1
     assert (found.outcome, found.difference, found.is_better) == ("other size", None, None)
-    assert found.against_heads == gqa.num_cached_heads
+    assert found.against_bits == gqa.kv_bits
     assert found.words(axis) == "GQA has no plan of this size"
-    lacking = f"(its largest here: {axis.text(gqa.num_cached_heads)})"
+    lacking = f"(its largest here: {axis.text(gqa.kv_bits)})"
     assert found.sentence(axis).startswith("GQA has no plan of ")
     assert found.sentence(axis).endswith(lacking)
 

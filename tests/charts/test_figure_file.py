@@ -23,8 +23,8 @@ from qcqa.errors import ExportError
 from qcqa.model.spec import ModelSpec
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.budget import CacheLoad
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Measurement, Prediction
+from qcqa.plan.plan import Measurement, Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.search.result import SearchResult
 
 wants_browser = pytest.mark.skipif(find_browser() is None, reason="no browser is here")
@@ -92,7 +92,7 @@ def test_pictures_are_drawn(result: SearchResult, axis: KvAxis, tmp_path: Path) 
 def test_the_largest_grouping_is_drawn_whole() -> None:
     spec = ModelSpec("m", None, "llama", 80, 64, 64, 4, 8, False, "float32")
     layer = LayerGrouping(Grouping.contiguous(64, 8), Grouping.contiguous(64, 16))
-    plan = GroupingPlan(spec, "0", "optimal", "mean", (layer,) * 80, Prediction(1.0, 0.5))
+    plan = Plan(spec, "0", "optimal", "mean", (layer,) * 80, Prediction(1.0, 0.5))
     figure = grouping_chart(plan, name="Large")
     size = _size_of_png(figure_image(figure, "png"))
     assert size == (2 * figure.layout.width, 2 * figure.layout.height)

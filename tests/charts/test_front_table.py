@@ -18,7 +18,7 @@ def test_every_plan_has_its_row(with_best: SearchResult, load: CacheLoad) -> Non
     }
     for row in table.to_dict("records"):
         plan = plan_of_result(with_best, row["cached heads"], method=row["name"])
-        assert plan.num_cached_heads == row["cached heads"]
+        assert plan.kv_bits == row["cached heads"]
         assert plan.kv_ratio == row["KV ratio"]
         assert plan.predicted.wse == pytest.approx(row["WSE"])
         heads = [

@@ -11,10 +11,10 @@ from qcqa.charts.layers.group_costs import (
     layer_cost_table,
     layer_costs,
 )
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.terms import Kind
 from qcqa.reduce.groups.gram import HeadGram, gram_of_heads, head_similarity
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.wse import dense_wse
+from qcqa.reduce.terms import Kind
 
 NUM_HEADS = 6
 GROUPING = Grouping.from_groups([[0, 2, 5], [1], [3, 4]], NUM_HEADS)

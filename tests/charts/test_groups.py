@@ -9,19 +9,19 @@ from qcqa.charts.common.palette import GROUP_COLOURS
 from qcqa.charts.layers.groups import group_colours, grouping_figure
 from qcqa.model.spec import ModelSpec
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.search.result import SearchResult
 
 
-def _plan(layers: tuple[LayerGrouping, ...], spec: ModelSpec) -> GroupingPlan:
+def _plan(layers: tuple[LayerGrouping, ...], spec: ModelSpec) -> Plan:
     model = replace(
         spec,
         num_layers=len(layers),
         num_query_heads=layers[0].key.num_heads,
         num_kv_heads=layers[0].key.num_heads,
     )
-    return GroupingPlan(
+    return Plan(
         model=model,
         fingerprint="0",
         method="optimal",

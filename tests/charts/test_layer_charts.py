@@ -7,8 +7,8 @@ from qcqa.charts.layers.groups import grouping_figure
 from qcqa.charts.layers.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.grouping import Grouping
 from qcqa.reduce.groups.gram import head_similarity
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.result import SearchResult
 

@@ -7,9 +7,9 @@ import pytest
 from qcqa.charts.layers.groups import grouping_figure
 from qcqa.charts.layers.layer_effects import conditions_text, effects_figure, effects_sentence
 from qcqa.measure.sensitivity import LayerEffect, LayerSensitivity, SensitivitySettings
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 ALONE = LayerEffect(is_measured=False, kl=0.0, same_top=1.0)
 
@@ -79,9 +79,9 @@ def test_what_was_measured_on_what_is_told() -> None:
     )
 
 
-def plan_of(grams: ModelGrams) -> GroupingPlan:
+def plan_of(grams: ModelGrams) -> Plan:
     groups = LayerGrouping.shared(Grouping.contiguous(8, 4))
-    return GroupingPlan(
+    return Plan(
         model=grams.spec,
         fingerprint=grams.fingerprint,
         method="gqa",

@@ -41,7 +41,7 @@ def _card(
         KvAxis(result.spec, load, "percent"),
         scale=scale,
         label="Next-token accuracy",
-        max_cached_heads=budget,
+        max_kv_bits=budget,
         figure=figures_at(points, rows, METRIC, "Next-token accuracy").get(method),
         comparison=compare_methods(result, points, rows, METRIC).get(method),
     )
@@ -85,7 +85,7 @@ def test_a_plan_that_keeps_every_head_has_the_sources_figures(
 ) -> None:
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
     for method in ("gqa", "optimal"):
-        assert _point(result, method, 48).num_cached_heads == 48
+        assert _point(result, method, 48).kv_bits == 48
         card = _card(result, load, method, METRIC, rows, budget=48)
         assert (card.value, card.change) == ("60.0 %", None)
         assert "the source itself: no difference" in card.lines
@@ -115,7 +115,7 @@ def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
         KvAxis(result.spec, load, "percent"),
         scale=name,
         label="Perplexity",
-        max_cached_heads=24,
+        max_kv_bits=24,
         figure=figures_at(points, rows, name, "Perplexity")["gqa"],
         comparison=None,
     )
@@ -144,7 +144,7 @@ def test_another_size_is_said_and_nothing_compared(
     result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated], scale: str
 ) -> None:
     points = points_at_budget(result, 40)
-    rows = tuple(measure(p.method, p.num_cached_heads) for p in points.values() if p)
+    rows = tuple(measure(p.method, p.kv_bits) for p in points.values() if p)
     gqa = _card(result, load, "gqa", scale, rows, budget=40)
     assert "50.0 % of KV cache" in gqa.lines
     optimal = _card(result, load, "optimal", scale, rows, budget=40)

@@ -73,7 +73,7 @@ def test_optimal_front_is_the_line_that_stage_two_cannot_cross(result: SearchRes
     # It can be no less than that of GQA, whose plans it beats.
     gqa = result.front("gqa")
     least = hypervolume(
-        gqa.cost, gqa.error, max_cost=result.spec.num_cached_heads, max_error=result.grams.trace
+        gqa.cost, gqa.error, max_cost=result.spec.kv_bits, max_error=result.grams.trace
     )
     assert least <= optimal < 1
     figure = progress_figure(_stage_two("qcqa-ac", {10: 0.3}), optimal=optimal)

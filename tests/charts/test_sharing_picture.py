@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from qcqa.charts.layers.sharing_picture import sharing_picture
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 
 SVG = "{http://www.w3.org/2000/svg}"
 

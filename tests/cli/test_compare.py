@@ -45,7 +45,7 @@ def test_measured_figures_come_with_paired_differences_at_equal_bytes(
     assert rows["mqa"]["gqa"] == {
         "equal_bytes": False,
         "same_plan": False,
-        "num_cached_heads": 48,
+        "kv_bits": 48,
         "wse_over_gqa": None,
     }
     assert all(one["against_gqa"] is None for one in rows["mqa"]["measured"])

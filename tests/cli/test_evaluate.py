@@ -16,7 +16,7 @@ from qcqa.jobs.run import open_run
 from qcqa.measure.evaluate import _Bench as Bench
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.file import load_plan
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 Qcqa = Callable[..., Any]
 TEXT = ("--text", "demo", "--limit", 3)
@@ -79,7 +79,7 @@ def test_a_cancelled_evaluation_of_plans_leaves_what_it_measured(
     for plan in plans:
         qcqa("plan", demo_run, "--budget", "0.5", "-m", plan.stem, "-o", plan)
 
-    def cancel(self: Bench, number: int, plan: GroupingPlan) -> Evaluated:
+    def cancel(self: Bench, number: int, plan: Plan) -> Evaluated:
         if number == 2:
             raise KeyboardInterrupt
         return row_of_plan(self, number, plan)

@@ -34,7 +34,7 @@ ASKED = {
 def _measure(run: Path, **accuracies: float) -> None:
     """Leave figures of plans at half of the cache, as an evaluation leaves them."""
     found = open_run(run)
-    heads = found.result().spec.num_cached_heads // 2
+    heads = found.result().spec.kv_bits // 2
     found.measured_folder.make()
     for name, accuracy in accuracies.items():
         method = name.replace("_", "-")

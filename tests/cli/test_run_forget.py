@@ -33,7 +33,7 @@ def _measure(run: Run, *sizes: int) -> None:
     )
     for heads in sizes:
         told: dict[str, Any] = {
-            "num_cached_heads": heads,
+            "kv_bits": heads,
             "kv_ratio": heads / 96,
             "plan_digest": str(heads),
         }
@@ -41,7 +41,7 @@ def _measure(run: Run, *sizes: int) -> None:
 
 
 def _sizes_with_the_text(run: Run) -> set[int]:
-    return {row.num_cached_heads for row in run.measured() if row.figure("piqa/accuracy")}
+    return {row.kv_bits for row in run.measured() if row.figure("piqa/accuracy")}
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.heads import row_ranges
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 HIDDEN, HEADS, VOCAB, LAYERS = 48, 6, 32, 3
 
@@ -143,9 +143,9 @@ def unlike_groupings(num_heads: int, rng: np.random.Generator) -> LayerGrouping:
     return LayerGrouping(*drawn)
 
 
-def plan_of(checkpoint: Checkpoint, layers: tuple[LayerGrouping, ...]) -> GroupingPlan:
+def plan_of(checkpoint: Checkpoint, layers: tuple[LayerGrouping, ...]) -> Plan:
     """Return a plan for a checkpoint."""
-    return GroupingPlan(
+    return Plan(
         model=checkpoint.spec,
         fingerprint=checkpoint.fingerprint(),
         method="random",
@@ -166,9 +166,9 @@ class Case:
     model: PreTrainedModel
     folder: Path
     checkpoint: Checkpoint
-    plan: GroupingPlan
+    plan: Plan
 
-    def identity(self) -> GroupingPlan:
+    def identity(self) -> Plan:
         """Return the plan that changes nothing."""
         alone = LayerGrouping.shared(Grouping.singletons(self.checkpoint.spec.num_kv_heads))
         return plan_of(self.checkpoint, (alone,) * self.checkpoint.spec.num_layers)

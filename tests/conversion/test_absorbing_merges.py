@@ -18,7 +18,7 @@ from qcqa.conversion.loading import load
 from qcqa.conversion.section import section_of
 from qcqa.model.heads import row_ranges
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import Role
 
@@ -139,7 +139,7 @@ def test_images_merge_without_loss_in_the_metric_of_few_inputs(
     assert worst <= ROUNDING * expected.abs().max()
 
 
-def plan_for(folder: Path, plan: GroupingPlan, merge: Any) -> GroupingPlan:
+def plan_for(folder: Path, plan: Plan, merge: Any) -> Plan:
     """Return a plan for the checkpoint in a folder."""
     checkpoint = open_checkpoint(str(folder))
     return replace(plan, merge=merge, model=checkpoint.spec, fingerprint=checkpoint.fingerprint())

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from qcqa.conversion import live as live_conversion
 from qcqa.conversion.live import convert, converted_copy, copy_with_one_layer
 from qcqa.errors import PlanError
-from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights
 from qcqa.reduce.groups.merge.mean import MeanMerge
@@ -85,7 +85,7 @@ def test_only_attention_that_shares_takes_new_memory(make_case: MakeCase, name: 
     modules = case.checkpoint.architecture.modules.model_dump().values()
     attention = [template.rpartition(".")[2] for template in modules if template]
     alone = 2 * case.plan.model.num_kv_heads
-    left = [str(i) for i, layer in enumerate(case.plan.layers) if layer.num_cached_heads == alone]
+    left = [str(i) for i, layer in enumerate(case.plan.layers) if layer.kv_bits == alone]
     for parameter, place in mine.items():
         is_attention = any(f".{module}." in parameter for module in attention)
         # Fully connected layers have modules of the same names in some families.

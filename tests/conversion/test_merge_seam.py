@@ -10,7 +10,7 @@ from torch import Tensor
 from qcqa.conversion.folder import convert_checkpoint
 from qcqa.conversion.live import convert
 from qcqa.conversion.loading import load
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
 from qcqa.reduce.groups.merge.mean import MeanMerge

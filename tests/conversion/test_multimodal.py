@@ -14,8 +14,8 @@ from qcqa.conversion.folder import convert_checkpoint
 from qcqa.conversion.live import convert
 from qcqa.conversion.loading import load
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 TEXT = {
     "vocab_size": 32,
@@ -65,7 +65,7 @@ def test_language_model_shares_heads(
     model.save_pretrained(tmp_path / "source")
     checkpoint = open_checkpoint(str(tmp_path / "source"))
     grouping = LayerGrouping(key=Grouping((0, 1, 0)), value=Grouping((0, 1, 1)))
-    plan = GroupingPlan(
+    plan = Plan(
         model=checkpoint.spec,
         fingerprint=checkpoint.fingerprint(),
         method="random",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from qcqa.conversion.live import converted_copy
-from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.layer_meter import LayerMeter
 from qcqa.text.scoring import Query
 

@@ -8,7 +8,7 @@ from qcqa.jobs.run import open_run
 from qcqa.model.opening import open_checkpoint
 from qcqa.packaged import demo_run_folder
 from qcqa.pick.points import points_along
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 
 
 def test_the_included_run_is_finished_and_of_the_included_model() -> None:
@@ -30,14 +30,14 @@ def test_the_included_run_is_what_its_command_makes(tmp_path: Path) -> None:
     points = points_along(included.result(), MEASURED_AT)
     rows = included.measured()
     assert {row.benchmark for row in rows} == {BENCHMARK}
-    assert {(row.method, row.num_cached_heads) for row in rows} >= set(points)
+    assert {(row.method, row.kv_bits) for row in rows} >= set(points)
 
 
 def test_the_plan_that_is_shown_first_needs_no_refit_to_be_tried() -> None:
     folder = demo_run_folder()
     assert folder is not None
     run = open_run(folder, bundled=True)
-    plan = plan_of_run(run, heads_within_ratio(run.result().spec, 0.5))
+    plan = plan_of_run(run, bits_within_ratio(run.result().spec, 0.5))
     assert plan.method == "best"
     assert run.fitted_folder.load(plan) is not None
 

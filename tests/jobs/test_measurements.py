@@ -46,10 +46,10 @@ def test_a_text_goes_with_all_its_rows_and_nothing_else(measured: Run) -> None:
 
 def test_only_the_models_that_are_named_go(measured: Run) -> None:
     (recall,) = [one for one in measurements_of(measured) if one.part == "task demo_recall"]
-    (going,) = {row.num_cached_heads for row in recall.rows if row.method == "mqa"}
+    (going,) = {row.kv_bits for row in recall.rows if row.method == "mqa"}
     rows = measured.measured()
     assert forget(measured, [recall], models=[("mqa", going)]).deleted == 1
-    kept = {(row.method, row.num_cached_heads, row.benchmark) for row in measured.measured()}
+    kept = {(row.method, row.kv_bits, row.benchmark) for row in measured.measured()}
     assert ("mqa", going, replace(GOOD, tasks=())) in kept
     assert len(kept) == len(rows)
     assert ("mqa", going, JUNK) in kept

@@ -25,9 +25,9 @@ from qcqa.jobs.worker import work
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.model.spec import ModelSpec
 from qcqa.packaged import demo_run_folder
-from qcqa.plan.budget import budget_text, heads_within_ratio, parse_ratio
+from qcqa.plan.budget import bits_within_ratio, budget_text, parse_ratio
 from qcqa.plan.file import load_plan, plan_to_json
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.strategy.config import SearchSettings
 
 SETTINGS: dict[str, Any] = {
@@ -82,7 +82,7 @@ def _do(folder: Path, *command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _content(plan: GroupingPlan) -> Mapping[str, Any]:
+def _content(plan: Plan) -> Mapping[str, Any]:
     """Return a plan as its file holds it, without what differs from run to run."""
     origin = {name: told for name, told in plan.provenance.items() if name != "run"}
     return plan_to_json(replace(plan, measured=(), provenance=origin))
@@ -197,10 +197,10 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
 @pytest.mark.parametrize(("layers", "heads"), [(1, 1), (6, 8), (80, 64), (7, 3)])
 def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) -> None:
     spec = ModelSpec("m", None, "llama", layers, heads, heads, 4, 8, False, "float32")
-    for wanted in {1, 2, spec.num_cached_heads // 3 or 1, spec.num_cached_heads}:
+    for wanted in {1, 2, spec.kv_bits // 3 or 1, spec.kv_bits}:
         text = _ratio_text(spec, wanted)
-        assert heads_within_ratio(spec, float(text)) == wanted
-        assert heads_within_ratio(spec, parse_ratio(budget_text(float(text)))) == wanted
+        assert bits_within_ratio(spec, float(text)) == wanted
+        assert bits_within_ratio(spec, parse_ratio(budget_text(float(text)))) == wanted
         assert len(text) <= 8
 
 

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz.?"]
 CONTEXT = 64
@@ -127,11 +127,11 @@ def documents() -> list[str]:
     return texts
 
 
-def _unequal_plan(folder: Path) -> GroupingPlan:
+def _unequal_plan(folder: Path) -> Plan:
     """Return a plan whose layers keep 2 and 5 key heads, 3 and 1 value heads."""
     checkpoint = open_checkpoint(str(folder))
     labels = (([0, 1, 0, 1, 0, 0], [0, 1, 2, 0, 1, 2]), ([0, 1, 2, 3, 4, 4], [0] * 6))
-    return GroupingPlan(
+    return Plan(
         model=checkpoint.spec,
         fingerprint=checkpoint.fingerprint(),
         method="test",
@@ -145,6 +145,6 @@ def _unequal_plan(folder: Path) -> GroupingPlan:
 
 
 @pytest.fixture(scope="session")
-def unequal_plan() -> Callable[[Path], GroupingPlan]:
+def unequal_plan() -> Callable[[Path], Plan]:
     """Return a maker of plans whose layers differ, for a model in a folder."""
     return _unequal_plan

@@ -18,7 +18,7 @@ from qcqa.measure.plan_models import PlanModels
 from qcqa.measure.samples import paired_standard_error
 from qcqa.packaged import demo_run_folder
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
 from qcqa.search.result import SearchResult
 
@@ -33,7 +33,7 @@ def result() -> SearchResult:
 
 
 @pytest.fixture
-def half(result: SearchResult) -> GroupingPlan:
+def half(result: SearchResult) -> Plan:
     return plan_of_result(result, 48, method="gqa")
 
 
@@ -54,7 +54,7 @@ class Watched:
         return list(dict.fromkeys(progress.stage.partition(":")[0] for progress in self.seen))
 
 
-def test_progress_grows_over_the_whole(half: GroupingPlan) -> None:
+def test_progress_grows_over_the_whole(half: Plan) -> None:
     watched = Watched()
     benchmark = Benchmark("demo", ("demo_recall",), limit=2, speed=DecodeLoad(8, 1, 2))
     evaluate_plans("demo", [half], benchmark, on_progress=watched)
@@ -66,7 +66,7 @@ def test_progress_grows_over_the_whole(half: GroupingPlan) -> None:
     assert watched.seen[-1].stage == "GQA at 50 %, 2 of 2: speed"
 
 
-def test_the_same_plan_of_two_methods_is_measured_once(half: GroupingPlan, tmp_path: Path) -> None:
+def test_the_same_plan_of_two_methods_is_measured_once(half: Plan, tmp_path: Path) -> None:
     watched = Watched()
     folder = MeasuredFolder(tmp_path / "measured")
     other = replace(half, method="optimal")
@@ -78,7 +78,7 @@ def test_the_same_plan_of_two_methods_is_measured_once(half: GroupingPlan, tmp_p
 
 
 def test_the_plan_that_changes_nothing_scores_as_the_source(result: SearchResult) -> None:
-    whole = plan_of_result(result, result.spec.num_cached_heads, method="optimal")
+    whole = plan_of_result(result, result.spec.kv_bits, method="optimal")
     source, row = evaluate_plans("demo", [whole], TEXT)
     figures = _values(row)
     assert figures["heldout/nll_difference"] == 0
@@ -87,7 +87,7 @@ def test_the_plan_that_changes_nothing_scores_as_the_source(result: SearchResult
 
 
 def test_two_plans_are_compared_by_what_their_rows_keep(
-    result: SearchResult, half: GroupingPlan, tmp_path: Path
+    result: SearchResult, half: Plan, tmp_path: Path
 ) -> None:
     benchmark = Benchmark("demo", ("demo_recall",), limit=12)
     folder = MeasuredFolder(tmp_path / "measured")
@@ -110,7 +110,7 @@ def test_two_plans_are_compared_by_what_their_rows_keep(
     assert folder.rows() == (source, gqa, other)
 
 
-def test_a_row_of_an_earlier_version_is_measured_again(half: GroupingPlan, tmp_path: Path) -> None:
+def test_a_row_of_an_earlier_version_is_measured_again(half: Plan, tmp_path: Path) -> None:
     folder = MeasuredFolder(tmp_path / "measured")
     measured = evaluate_plans("demo", [half], TEXT, folder=folder)
     for path in folder.path.glob("*.json"):
@@ -126,16 +126,16 @@ def test_a_row_of_an_earlier_version_is_measured_again(half: GroupingPlan, tmp_p
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
-def test_cache_bytes_are_counted_in_the_type_that_runs(half: GroupingPlan, dtype: str) -> None:
+def test_cache_bytes_are_counted_in_the_type_that_runs(half: Plan, dtype: str) -> None:
     source, row = evaluate_plans("demo", [half], TEXT, dtype=dtype)
     scale = 4 if dtype == "float32" else 2  # the checkpoint is bfloat16
-    heads = half.model.num_cached_heads * half.model.head_dim
+    heads = half.model.kv_bits * half.model.head_dim
     assert _values(source)["cache_bytes_per_token"] == heads * scale
     assert _values(row)["cache_bytes_per_token"] == heads * scale / 2
 
 
 def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
-    half: GroupingPlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    half: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(PlanModels, "model_of", lambda self, *_: deepcopy(self.source))
     folder = MeasuredFolder(tmp_path / "measured")
@@ -144,7 +144,7 @@ def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
     assert [row.method for row in folder.rows()] == ["mha"]
 
 
-def test_speed_is_measured_beside_the_source(half: GroupingPlan) -> None:
+def test_speed_is_measured_beside_the_source(half: Plan) -> None:
     benchmark = Benchmark(speed=DecodeLoad(context_tokens=16, batch_size=2, new_tokens=2))
     source, row = evaluate_plans("demo", [half], benchmark)
     load = "decode, context 16, batch 2"
@@ -155,7 +155,7 @@ def test_speed_is_measured_beside_the_source(half: GroupingPlan) -> None:
     assert f"{load}/decode_speedup" not in of_source
 
 
-def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path: Path) -> None:
+def test_a_text_that_has_changed_is_measured_again(half: Plan, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     folder = MeasuredFolder(tmp_path / "measured")
     benchmark = Benchmark(text=str(text))
@@ -173,7 +173,7 @@ def test_a_text_that_has_changed_is_measured_again(half: GroupingPlan, tmp_path:
 
 
 def test_a_tasks_data_that_has_changed_is_measured_again(
-    half: GroupingPlan, tmp_path: Path, write_task: Callable[..., str]
+    half: Plan, tmp_path: Path, write_task: Callable[..., str]
 ) -> None:
     folder = MeasuredFolder(tmp_path / "measured")
     counts = []
@@ -231,7 +231,7 @@ def test_a_limit_takes_windows_of_a_text_that_is_one_document(tmp_path: Path) ->
     assert require_evaluable("demo", [], old) == whole
 
 
-def test_progress_names_and_counts_the_models(half: GroupingPlan, result: SearchResult) -> None:
+def test_progress_names_and_counts_the_models(half: Plan, result: SearchResult) -> None:
     watched = Watched()
     plans = [half, plan_of_result(result, 12, method="mqa")]
     evaluate_plans("demo", plans, TEXT, on_progress=watched)

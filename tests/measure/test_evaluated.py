@@ -13,9 +13,9 @@ from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluated import Evaluated, figures_of_plan
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.samples import Samples, Stratum
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Measurement, Prediction
+from qcqa.plan.plan import Measurement, Plan, Prediction
 from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 BENCHMARK = Benchmark(text="demo", tasks=("a", "b"), limit=5, speed=DecodeLoad(64, 2, 8))
 FIGURES = (Measurement("heldout/nll", 1.5, 0.25, 100), Measurement("heldout/perplexity", inf))
@@ -23,9 +23,9 @@ ON_CPU: dict[str, Any] = {"device": "cpu", "dtype": "auto"}
 
 
 @pytest.fixture
-def plan(random_grams: ModelGrams) -> GroupingPlan:
+def plan(random_grams: ModelGrams) -> Plan:
     pairs = LayerGrouping.shared(Grouping.contiguous(8, 4))
-    return GroupingPlan(
+    return Plan(
         model=random_grams.spec,
         fingerprint=random_grams.fingerprint,
         method="gqa",
@@ -36,7 +36,7 @@ def plan(random_grams: ModelGrams) -> GroupingPlan:
 
 
 @pytest.fixture
-def row(plan: GroupingPlan) -> Evaluated:
+def row(plan: Plan) -> Evaluated:
     return Evaluated.of_plan(plan, BENCHMARK, FIGURES, **ON_CPU)
 
 
@@ -109,7 +109,7 @@ def test_included_rows_are_read_and_never_written(row: Evaluated, folder: Measur
     assert {path: path.read_text() for path in folder.included.iterdir()} == before
 
 
-def test_a_plan_takes_the_figures_of_the_most_data(plan: GroupingPlan, row: Evaluated) -> None:
+def test_a_plan_takes_the_figures_of_the_most_data(plan: Plan, row: Evaluated) -> None:
     assert plan.digest == replace(plan, method="optimal").digest
 
     def measured(value: float, count: int, **changes: Any) -> Evaluated:
@@ -133,7 +133,7 @@ def test_a_plan_takes_the_figures_of_the_most_data(plan: GroupingPlan, row: Eval
         assert figures == {"heldout/nll": 2.0, "task/acc": 0.5}
 
 
-def test_the_digest_tells_models_apart(plan: GroupingPlan) -> None:
+def test_the_digest_tells_models_apart(plan: Plan) -> None:
     alone = LayerGrouping.shared(Grouping.singletons(8))
     only_values = LayerGrouping(alone.key, plan.layers[0].value)
     others = (

@@ -13,7 +13,7 @@ from qcqa.conversion.live import convert
 from qcqa.errors import EvaluationError
 from qcqa.measure.generate import _Choice, generate_text, prompt_ids
 from qcqa.measure.generated import GenerationFigures, GenerationSettings
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 MakeModel = Callable[..., PreTrainedModel]
 
@@ -68,7 +68,7 @@ def test_greedy_text_is_that_of_transformers_for_every_family(
 def test_a_converted_model_generates_as_transformers_does_and_holds_its_plans_cache(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    unequal_plan: Callable[[Path], GroupingPlan],
+    unequal_plan: Callable[[Path], Plan],
     tmp_path: Path,
 ) -> None:
     model.save_pretrained(tmp_path)

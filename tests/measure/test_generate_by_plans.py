@@ -18,13 +18,13 @@ from qcqa.measure.generated import (
 )
 from qcqa.packaged import demo_run_folder
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 SETTINGS = GenerationSettings("Marco likes eggs. Who likes eggs?", 6)
 
 
 @pytest.fixture(scope="module")
-def plans() -> list[GroupingPlan]:
+def plans() -> list[Plan]:
     folder = demo_run_folder()
     assert folder is not None
     result = open_run(folder).result()
@@ -32,7 +32,7 @@ def plans() -> list[GroupingPlan]:
 
 
 def test_the_source_comes_first_and_one_model_ends_before_the_next_begins(
-    plans: Sequence[GroupingPlan],
+    plans: Sequence[Plan],
 ) -> None:
     seen: list[GenerationProgress] = []
     source, half, quarter = generate_side_by_side("demo", plans, SETTINGS, on_progress=seen.append)
@@ -50,7 +50,7 @@ def test_the_source_comes_first_and_one_model_ends_before_the_next_begins(
     assert (fractions[0], fractions[-1]) == (0, 1)
 
 
-def test_every_cache_holds_what_its_plan_promises(plans: Sequence[GroupingPlan]) -> None:
+def test_every_cache_holds_what_its_plan_promises(plans: Sequence[Plan]) -> None:
     texts = generate_side_by_side("demo", plans, SETTINGS, dtype="float32")
     for text, heads in zip(texts, (96, 48, 24), strict=True):
         figures = text.figures
@@ -70,7 +70,7 @@ def test_a_plan_that_changes_nothing_says_what_the_source_says() -> None:
 
 
 def test_what_cannot_be_generated_is_refused_before_weights_are_read(
-    plans: Sequence[GroupingPlan], tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+    plans: Sequence[Plan], tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qcqa.model.source_model.AutoModelForCausalLM", None)
     with pytest.raises(EvaluationError, match="no tokenizer that can be loaded"):

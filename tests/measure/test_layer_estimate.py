@@ -18,13 +18,13 @@ from qcqa.measure.sensitivity import (
 from qcqa.model.dtype import ChosenDtype
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 TEXT = TextAmount(num_windows=16, num_tokens=4000, window_tokens=256)
 
 
 @pytest.fixture
-def plan(searched_demo: Path) -> GroupingPlan:
+def plan(searched_demo: Path) -> Plan:
     return plan_of_result(open_run(searched_demo).result(), 48, method="gqa")
 
 
@@ -39,13 +39,11 @@ def work() -> Workload:
     )
 
 
-def test_every_layer_costs_what_is_behind_it(plan: GroupingPlan) -> None:
+def test_every_layer_costs_what_is_behind_it(plan: Plan) -> None:
     assert num_passes(plan) == 2 + (6 + 5 + 4 + 3 + 2 + 1) / 6
 
 
-def test_time_grows_with_tokens_and_memory_with_the_vocabulary(
-    plan: GroupingPlan, work: Workload
-) -> None:
+def test_time_grows_with_tokens_and_memory_with_the_vocabulary(plan: Plan, work: Workload) -> None:
     few = estimate_sensitivity(work, plan, TEXT)
     many = estimate_sensitivity(work, plan, replace(TEXT, num_tokens=10_000_000))
     assert (few.models, few.tokens) == (7, 4000)
@@ -61,7 +59,7 @@ def test_time_grows_with_tokens_and_memory_with_the_vocabulary(
     assert long.memory_bytes > 2 * 2 * 8192 * 150_000
 
 
-def test_memory_is_of_the_type_in_which_the_models_run(plan: GroupingPlan, work: Workload) -> None:
+def test_memory_is_of_the_type_in_which_the_models_run(plan: Plan, work: Workload) -> None:
     in_float32 = replace(work, dtype=ChosenDtype("float32", "this processor is slow in bfloat16"))
     # So large that nothing but its weights counts.
     own, other = (
@@ -73,7 +71,7 @@ def test_memory_is_of_the_type_in_which_the_models_run(plan: GroupingPlan, work:
 
 
 def test_a_plan_that_is_fitted_first_takes_longer_and_more_memory(
-    plan: GroupingPlan, work: Workload
+    plan: Plan, work: Workload
 ) -> None:
     kept = estimate_sensitivity(work, plan, TEXT)
     fitted = estimate_sensitivity(replace(work, num_fitted=1), plan, TEXT)
@@ -81,9 +79,7 @@ def test_a_plan_that_is_fitted_first_takes_longer_and_more_memory(
     assert fitted.memory_bytes > kept.memory_bytes
 
 
-def test_what_was_measured_here_counts_for_more_than_a_guess(
-    plan: GroupingPlan, work: Workload
-) -> None:
+def test_what_was_measured_here_counts_for_more_than_a_guess(plan: Plan, work: Workload) -> None:
     before = LayerSensitivity(
         method="gqa",
         kv_ratio=0.5,

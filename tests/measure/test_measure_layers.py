@@ -20,9 +20,9 @@ from qcqa.measure.statistics import clustered_mean
 from qcqa.measure.text import text_windows
 from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.documents import demo_documents
 from qcqa.text.merged import set_attention
 from qcqa.text.windows import Window
@@ -31,22 +31,20 @@ FEW = SensitivitySettings("demo", num_windows=12, window_tokens=48)
 
 
 @pytest.fixture
-def plan(searched_demo: Path) -> GroupingPlan:
+def plan(searched_demo: Path) -> Plan:
     """Return a plan that leaves one layer alone."""
     plan = plan_of_result(open_run(searched_demo).result(), 48, method="gqa")
     return alone(plan, [layer for layer in range(len(plan.layers)) if layer != 2])
 
 
-def alone(plan: GroupingPlan, kept: list[int]) -> GroupingPlan:
+def alone(plan: Plan, kept: list[int]) -> Plan:
     """Return a plan that reduces only some of its layers."""
     single = LayerGrouping.shared(Grouping.singletons(plan.model.num_kv_heads))
     layers = (one if layer in kept else single for layer, one in enumerate(plan.layers))
     return replace(plan, layers=tuple(layers))
 
 
-def measured(
-    plan: GroupingPlan, settings: SensitivitySettings = FEW, **more: object
-) -> LayerSensitivity:
+def measured(plan: Plan, settings: SensitivitySettings = FEW, **more: object) -> LayerSensitivity:
     return qcqa.layer_sensitivity("demo", plan, settings, dtype="float32", **more)  # type: ignore[arg-type]
 
 
@@ -59,7 +57,7 @@ def dense() -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(demo_model_folder(), dtype=torch.float32).eval()
 
 
-def by_hand(layer: int, plan: GroupingPlan) -> PreTrainedModel:
+def by_hand(layer: int, plan: Plan) -> PreTrainedModel:
     """Return the dense demo model in which the heads of one layer's groups are their means."""
     model = dense()
     attention = model.model.layers[layer].self_attn
@@ -93,7 +91,7 @@ def compared(model: PreTrainedModel, windows: list[Window]) -> tuple[np.ndarray,
 
 
 @torch.no_grad()
-def test_figures_are_those_of_dense_models_with_one_layer_replaced(plan: GroupingPlan) -> None:
+def test_figures_are_those_of_dense_models_with_one_layer_replaced(plan: Plan) -> None:
     found = measured(plan)
 
     windows = some_windows()
@@ -119,7 +117,7 @@ def test_figures_are_those_of_dense_models_with_one_layer_replaced(plan: Groupin
         )
 
 
-def test_a_layer_that_is_left_alone_is_nought_and_not_run(plan: GroupingPlan) -> None:
+def test_a_layer_that_is_left_alone_is_nought_and_not_run(plan: Plan) -> None:
     told: list[Progress] = []
     found = measured(plan, on_progress=told.append)
     left = found.layers[2]
@@ -154,7 +152,7 @@ def test_attention_that_was_fitted_is_measured_as_it_is_kept() -> None:
         assert found.layers[layer].kl == pytest.approx(kl.mean(), rel=1e-3)
 
 
-def test_batches_change_nothing(plan: GroupingPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_change_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     together = measured(plan)
     monkeypatch.setattr("qcqa.measure.measure_layers._BATCH_TOKENS", 1)
     apart = measured(plan)
@@ -163,9 +161,7 @@ def test_batches_change_nothing(plan: GroupingPlan, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def stopped(
-    plan: GroupingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Path]:
+def stopped(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
     """Return what stops a measurement after five of its twelve windows, and what it has kept."""
     monkeypatch.setattr("qcqa.measure.measure_layers._BATCH_TOKENS", 1)
 
@@ -182,7 +178,7 @@ def stopped(
 
 
 def test_a_measurement_that_stopped_goes_on_and_finds_the_same(
-    plan: GroupingPlan, stopped: Callable[[], Path]
+    plan: Plan, stopped: Callable[[], Path]
 ) -> None:
     kept = stopped()
     told: list[Progress] = []
@@ -193,7 +189,7 @@ def test_a_measurement_that_stopped_goes_on_and_finds_the_same(
 
 @pytest.mark.parametrize("damage", ["cut", "text", "gone"])
 def test_what_is_damaged_is_measured_again(
-    plan: GroupingPlan, stopped: Callable[[], Path], damage: str
+    plan: Plan, stopped: Callable[[], Path], damage: str
 ) -> None:
     kept = stopped()
     if damage == "gone":
@@ -204,7 +200,7 @@ def test_what_is_damaged_is_measured_again(
 
 
 def test_what_is_kept_of_another_plan_or_text_is_of_no_use(
-    plan: GroupingPlan, stopped: Callable[[], Path], tmp_path: Path
+    plan: Plan, stopped: Callable[[], Path], tmp_path: Path
 ) -> None:
     kept = stopped()
     other = alone(plan, [0, 1, 3, 4])
@@ -215,7 +211,7 @@ def test_what_is_kept_of_another_plan_or_text_is_of_no_use(
     assert figures(measured(plan, own, kept=kept)) == figures(measured(plan, own))
 
 
-def test_few_windows_have_no_standard_error(plan: GroupingPlan) -> None:
+def test_few_windows_have_no_standard_error(plan: Plan) -> None:
     found = measured(plan, replace(FEW, num_windows=9))
     assert found.num_windows == 9
     assert {layer.kl_error for layer in found.layers} == {None}
@@ -223,14 +219,14 @@ def test_few_windows_have_no_standard_error(plan: GroupingPlan) -> None:
     assert found.not_told_apart == ()
 
 
-def test_one_long_document_is_clustered_by_window(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_one_long_document_is_clustered_by_window(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text(" ".join(demo_documents()))
     found = measured(plan, replace(FEW, text=str(tmp_path / "own.txt")))
     assert found.num_windows == 12
     assert found.layers[0].kl_error
 
 
-def test_windows_are_no_longer_than_the_context(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_windows_are_no_longer_than_the_context(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text(" ".join(demo_documents()))
     settings = SensitivitySettings(str(tmp_path / "own.txt"), num_windows=2, window_tokens=100_000)
     amount = require_sensitivity("demo", plan, settings)
@@ -239,7 +235,7 @@ def test_windows_are_no_longer_than_the_context(plan: GroupingPlan, tmp_path: Pa
 
 
 def test_what_cannot_be_measured_is_refused_before_any_weights(
-    plan: GroupingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(*_: object, **__: object) -> None:
         raise AssertionError("weights were read")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import DynamicCache, MistralConfig, MistralForCausalLM, PreTrainedModel
 
-from qcqa import GroupingPlan
+from qcqa import Plan
 from qcqa.conversion.live import convert
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import DecodeLoad
@@ -48,7 +48,7 @@ def test_a_sliding_window_holds_as_much_per_token(window: int) -> None:
 
 
 def test_a_converted_model_caches_its_plans_bytes_though_layers_differ(
-    model: PreTrainedModel, unequal_plan: Callable[[Path], GroupingPlan], tmp_path: Path
+    model: PreTrainedModel, unequal_plan: Callable[[Path], Plan], tmp_path: Path
 ) -> None:
     model.save_pretrained(tmp_path)
     plan = unequal_plan(tmp_path)

@@ -13,21 +13,21 @@ from qcqa.measure.evaluate import evaluate_plans
 from qcqa.measure.texts_apart import refuse_calibration_text
 from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import CalibrationText, GroupingPlan
+from qcqa.plan.plan import CalibrationText, Plan
 
 
 @pytest.fixture(scope="module")
-def best() -> GroupingPlan:
+def best() -> Plan:
     folder = demo_run_folder()
     assert folder is not None
     return plan_of_result(open_run(folder).result(), 48, method="best")
 
 
-def calibrated_on(plan: GroupingPlan, text: Path) -> GroupingPlan:
+def calibrated_on(plan: Plan, text: Path) -> Plan:
     return replace(plan, calibration=CalibrationText(str(text), "0" * 24, 300, 300))
 
 
-def test_the_same_file_a_link_and_a_copy_are_refused(best: GroupingPlan, tmp_path: Path) -> None:
+def test_the_same_file_a_link_and_a_copy_are_refused(best: Plan, tmp_path: Path) -> None:
     text, link, copy, other = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt", "d.txt"))
     text.write_text("The cat sat.")
     link.symlink_to(text)
@@ -43,7 +43,7 @@ def test_the_same_file_a_link_and_a_copy_are_refused(best: GroupingPlan, tmp_pat
     refuse_calibration_text([plan], Benchmark(text=str(copy)))
 
 
-def test_the_demos_texts_are_known_by_their_name_and_by_their_files(best: GroupingPlan) -> None:
+def test_the_demos_texts_are_known_by_their_name_and_by_their_files(best: Plan) -> None:
     assert best.calibration is not None
     assert best.calibration.text == "demo"
     refuse_calibration_text([best], Benchmark(text="demo"))
@@ -56,7 +56,7 @@ def test_the_demos_texts_are_known_by_their_name_and_by_their_files(best: Groupi
         refuse_calibration_text([held_out], Benchmark(text="demo"))
 
 
-def test_groups_that_were_found_by_a_text_are_not_measured_on_it(best: GroupingPlan) -> None:
+def test_groups_that_were_found_by_a_text_are_not_measured_on_it(best: Plan) -> None:
     assert best.provenance["calibration"] == "demo"
     alone = replace(best, merge="mean", refit=False, calibration=None)
     with pytest.raises(EvaluationError, match="is the calibration text"):
@@ -65,7 +65,7 @@ def test_groups_that_were_found_by_a_text_are_not_measured_on_it(best: GroupingP
         )
 
 
-def test_evaluations_are_refused_before_they_begin(best: GroupingPlan) -> None:
+def test_evaluations_are_refused_before_they_begin(best: Plan) -> None:
     benchmark = Benchmark(text=str(demo_model_folder() / "calibration.txt"))
     with pytest.raises(EvaluationError, match="is the calibration text"):
         evaluate_plans("demo", [best], benchmark, on_progress=lambda _: pytest.fail("began"))

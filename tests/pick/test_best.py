@@ -60,7 +60,7 @@ def _row(
     return Evaluated(
         method=method,
         merge="mean",
-        num_cached_heads=SIZES[method],
+        kv_bits=SIZES[method],
         kv_ratio=SIZES[method] / 48,
         kv_bytes_per_token=8 * SIZES[method],
         wse=0.0,
@@ -262,7 +262,7 @@ def test_what_is_no_number_is_no_figure(result: SearchResult, value: float) -> N
 
 
 def test_another_size_of_the_same_method_is_another_plan(result: SearchResult) -> None:
-    smaller = replace(_row("gqa", 0.9), num_cached_heads=12)
+    smaller = replace(_row("gqa", 0.9), kv_bits=12)
     best = best_method(result, HALF, [smaller, _row("optimal", 0.3)])
     assert (best.method, best.unmeasured) == ("optimal", ("gqa", "mqa"))
 

@@ -26,7 +26,7 @@ def test_known_model_on_a_known_gpu():
     # Half a MiB per token: 32 layers, K and V, 4096 numbers of 2 bytes.
     assert source.longest_context_tokens == (int(72 * GIB) - 2 * PARAMETERS) // (8 * 2**19)
     assert source.longest_context_tokens == 15_218
-    half = capacity_of(LLAMA, _server(), load, num_cached_heads=1024)
+    half = capacity_of(LLAMA, _server(), load, kv_bits=1024)
     # 1024 heads less of 128 rows of 4096 weights.
     assert source.weight_bytes - half.weight_bytes == 2 * 1024 * 128 * 4096
     assert half.longest_context_tokens > 2 * source.longest_context_tokens
@@ -38,7 +38,7 @@ def test_known_model_on_a_known_gpu():
 def test_memory_is_filled_and_never_overflows(heads, dtype, weight_dtype):
     server = _server(weight_dtype=weight_dtype)
     load = CacheLoad(context_tokens=10_000, batch_size=3, dtype=dtype)
-    found = capacity_of(LLAMA, server, load, num_cached_heads=heads)
+    found = capacity_of(LLAMA, server, load, kv_bits=heads)
     most = 0.9 * 80 * GIB
 
     def needed(context, batch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcqa.errors import GroupingError
-from qcqa.plan.grouping import Grouping, differing_heads
+from qcqa.reduce.groups.grouping import Grouping, differing_heads
 
 
 def _differ(one: list[list[int]], other: list[list[int]], num_heads: int = 6) -> list[int]:

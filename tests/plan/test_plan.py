@@ -4,13 +4,13 @@ import pytest
 
 from qcqa.errors import PlanError
 from qcqa.plan.file import load_plan, plan_from_json, plan_schema, plan_to_json, save_plan
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Measurement, Prediction
+from qcqa.plan.plan import Measurement, Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 
 @pytest.fixture
 def plan(random_grams):
-    return GroupingPlan(
+    return Plan(
         model=random_grams.spec,
         fingerprint=random_grams.fingerprint,
         method="gqa",
@@ -27,7 +27,7 @@ def plan(random_grams):
 
 
 def test_what_a_plan_costs(plan):
-    assert plan.num_cached_heads == 4 + 12 + 16
+    assert plan.kv_bits == 4 + 12 + 16
     assert plan.kv_ratio == 32 / 48
     # heads of 4 elements in bfloat16
     assert plan.kv_bytes_per_token == 32 * 4 * 2

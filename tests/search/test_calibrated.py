@@ -96,7 +96,7 @@ def test_the_best_plan_rests_on_the_text(searched, text):
     assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
     assert plan.calibration is not None
     assert plan.calibration.text == str(text)
-    assert plan.num_cached_heads <= 8
+    assert plan.kv_bits <= 8
     errors = result.front("best").error
     assert errors[-1] == 0
     assert (np.diff(errors) < 0).all()

@@ -35,7 +35,7 @@ def test_a_plan_names_the_groupings_of_its_layers(front):
     assert first.key.labels == first.value.labels == (0, 0, 1)
     assert second.key.labels == (0, 0, 0)
     assert second.value.labels == (0, 0, 1)
-    assert first.num_cached_heads + second.num_cached_heads == front.cost[1]
+    assert first.kv_bits + second.kv_bits == front.cost[1]
 
 
 def test_a_bound_holds_for_all_plans_of_at_most_its_cost():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qcqa.errors import SettingsError
-from qcqa.plan.grouping import Grouping
 from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.strategy.config import SearchSettings
@@ -40,7 +40,7 @@ def fronts(grams):
 
 
 def _volume(front, grams):
-    source = grams.spec.num_cached_heads
+    source = grams.spec.kv_bits
     return hypervolume(front.cost, front.error, max_cost=source, max_error=grams.trace)
 
 
@@ -68,7 +68,7 @@ def test_a_front_is_sorted_and_its_errors_are_those_of_its_groupings(name, front
     assert (np.diff(front.error) < 0).all()
     for index in {0, len(front) // 2, len(front) - 1}:
         groupings = front.groupings(index)
-        assert sum(layer.num_cached_heads for layer in groupings) == front.cost[index]
+        assert sum(layer.kv_bits for layer in groupings) == front.cost[index]
         error = sum(
             grouping_wse(gram.total, layer.key)
             for gram, layer in zip(grams, groupings, strict=True)
@@ -79,7 +79,7 @@ def test_a_front_is_sorted_and_its_errors_are_those_of_its_groupings(name, front
 
 @pytest.mark.parametrize("name", [name for name in BY_WSE if name != "mqa"])
 def test_fronts_end_at_the_source_itself(name, fronts, grams):
-    assert fronts[name].cost[-1] == grams.spec.num_cached_heads
+    assert fronts[name].cost[-1] == grams.spec.kv_bits
     assert fronts[name].error[-1] == 0
 
 
@@ -234,4 +234,4 @@ def test_the_smallest_models_work(name, shape, make_grams):
     grams = make_grams(*shape)
     front = run_method(name, wse_problem(grams), SETTINGS)
     assert len(front) >= 1
-    assert front.cost[-1] <= grams.spec.num_cached_heads
+    assert front.cost[-1] <= grams.spec.kv_bits

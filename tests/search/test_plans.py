@@ -33,7 +33,7 @@ def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path
         bound=bound,
         provenance={"run": "some-run"},
     )
-    assert plan.num_cached_heads == front.cost[3]
+    assert plan.kv_bits == front.cost[3]
     assert plan.layers == front.groupings(3)
     assert plan.predicted.wse == front.error[3]
     assert plan.predicted.relative_wse == pytest.approx(front.error[3] / grams.trace)
@@ -50,7 +50,7 @@ def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path
 def test_the_best_plan_uses_the_budget(front, grams):
     for budget in range(4, 33):
         plan = best_plan(front, grams, budget)
-        assert plan.num_cached_heads <= budget
+        assert plan.kv_bits <= budget
         assert plan.predicted.wse == min(
             error for cost, error in zip(front.cost, front.error, strict=True) if cost <= budget
         )

@@ -35,7 +35,7 @@ class _Calibrated:
         self.asked.append((settings.judged_by, settings.merge))
 
         def rescore(layer, groupings):
-            return np.array([24.0 - g.num_cached_heads + layer for g in groupings])
+            return np.array([24.0 - g.kv_bits + layer for g in groupings])
 
         return Problem(
             grams,

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.fitted import FittedFolder
 
 LAYERS = [{f"layers.{layer}.q": np.full((2, 3), layer, dtype=np.float32)} for layer in range(3)]
 
 
 @pytest.fixture
-def plan(random_grams) -> GroupingPlan:
+def plan(random_grams) -> Plan:
     spec: ModelSpec = random_grams.spec
     layer = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
     layers = (layer,) * spec.num_layers
-    return GroupingPlan(
+    return Plan(
         model=spec,
         fingerprint="0" * 16,
         method="best",
@@ -30,11 +30,11 @@ def plan(random_grams) -> GroupingPlan:
     )
 
 
-def _other(plan: GroupingPlan, number: int) -> GroupingPlan:
+def _other(plan: Plan, number: int) -> Plan:
     return replace(plan, fingerprint=f"{number:016}")
 
 
-def test_what_was_kept_comes_back(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_what_was_kept_comes_back(plan: Plan, tmp_path: Path) -> None:
     folder = FittedFolder(tmp_path / "fitted")
     assert not folder.holds(plan)
     assert folder.load(plan) is None
@@ -47,7 +47,7 @@ def test_what_was_kept_comes_back(plan: GroupingPlan, tmp_path: Path) -> None:
     assert np.array_equal(kept[2]["layers.2.q"], LAYERS[2]["layers.2.q"])
 
 
-def test_what_came_with_the_package_is_read_and_left(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_what_came_with_the_package_is_read_and_left(plan: Plan, tmp_path: Path) -> None:
     included, own = tmp_path / "package", tmp_path / "own"
     FittedFolder(included).save(plan, LAYERS)
     (file,) = included.iterdir()
@@ -61,7 +61,7 @@ def test_what_came_with_the_package_is_read_and_left(plan: GroupingPlan, tmp_pat
     assert folder.holds(_other(plan, 1))
 
 
-def test_a_damaged_file_is_none(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_a_damaged_file_is_none(plan: Plan, tmp_path: Path) -> None:
     folder = FittedFolder(tmp_path)
     folder.save(plan, LAYERS)
     (file,) = tmp_path.iterdir()
@@ -70,7 +70,7 @@ def test_a_damaged_file_is_none(plan: GroupingPlan, tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_go_first(
-    plan: GroupingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = FittedFolder(tmp_path)
     folder.save(plan, LAYERS)
@@ -91,7 +91,7 @@ def test_the_least_recently_used_go_first(
     assert not folder.holds(_other(plan, 4))
 
 
-def test_a_folder_that_cannot_be_written_is_passed_over(plan: GroupingPlan, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_passed_over(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "fitted").write_text("in the way")
     FittedFolder(tmp_path / "fitted").save(plan, LAYERS)
     assert not FittedFolder(tmp_path / "fitted").holds(plan)

@@ -8,8 +8,8 @@ import torch
 
 from qcqa.conversion.live import converted_copy
 from qcqa.model.opening import open_checkpoint
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.refit import RefitSettings, refit
 from qcqa.text.rises import RiseMeter
 
@@ -21,7 +21,7 @@ ALONE = LayerGrouping.shared(Grouping.singletons(4))
 def plan(model, tmp_path):
     model.save_pretrained(tmp_path)
     checkpoint = open_checkpoint(str(tmp_path))
-    return GroupingPlan(
+    return Plan(
         model=checkpoint.spec,
         fingerprint=checkpoint.fingerprint(),
         method="by hand",

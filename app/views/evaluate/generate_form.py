@@ -88,13 +88,13 @@ def _begin_with(run: Run, last: Run | None) -> None:
 
 def _points(run: Run, result: SearchResult) -> Points:
     """Ask which plans stand beside the source."""
-    heads = budget_field(result.spec, key="generate_budget")
-    fitting = [method for method, _ in points_at(result, heads)]
+    kv_bits = budget_field(result.spec, key="generate_budget")
+    fitting = [method for method, _ in points_at(result, kv_bits)]
     if not fitting:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return ()
-    best = best_method(result, heads, measured_of(run))
-    begin = [method for method, _ in points_to_compare(result, heads, best.method)]
+    best = best_method(result, kv_bits, measured_of(run))
+    begin = [method for method, _ in points_to_compare(result, kv_bits, best.method)]
     wanted = st.session_state.setdefault("generate_methods", begin)
     # At another budget other methods have plans. A widget that is told the value that it already
     # has would lose what is being chosen.
@@ -108,7 +108,7 @@ def _points(run: Run, result: SearchResult) -> Points:
         placeholder="none: the source alone",
         key="generate_methods",
     )
-    return tuple((method, heads) for method in chosen)
+    return tuple((method, kv_bits) for method in chosen)
 
 
 def _require_possible(run: Run, result: SearchResult, points: Points, prompt: str) -> None:

@@ -10,6 +10,7 @@ from qcqa.jobs.config import GenerationConfig
 from qcqa.jobs.generations import texts_of_generation
 from qcqa.jobs.run import Run
 from qcqa.measure.generated import GeneratedText
+from qcqa.plan.budget import bits_of_point
 from qcqa.search.result import SearchResult
 
 
@@ -26,11 +27,11 @@ def generated_texts(generation: Run, result: SearchResult) -> None:
         return
     texts = texts_of_generation(generation)
     source = texts[0] if texts else None
-    points = (("mha", result.spec.num_cached_heads), *config.points)
+    points = (("mha", result.spec.kv_bits), *config.points)
     columns = st.columns(len(points), gap="small")
-    for place, (column, (method, heads)) in enumerate(zip(columns, points, strict=True)):
+    for place, (column, (method, kv_bits)) in enumerate(zip(columns, points, strict=True)):
         with column, st.container(border=True, height="stretch", key=f"text_{place}", gap="small"):
-            _heading(method, heads, result)
+            _heading(method, kv_bits, result)
             text = texts[place] if place < len(texts) else None
             if text is None or source is None:
                 st.caption("waiting")
@@ -44,7 +45,7 @@ def generated_texts(generation: Run, result: SearchResult) -> None:
         )
 
 
-def _heading(method: str, heads: int, result: SearchResult) -> None:
+def _heading(method: str, kv_bits: int, result: SearchResult) -> None:
     style = method_style(method)
     told = f"![]({glyph(style)}) **{style.label}**"
     if method == "mha":
@@ -52,9 +53,9 @@ def _heading(method: str, heads: int, result: SearchResult) -> None:
     else:
         front = result.front(method)
         # None in a run whose files were exchanged: its generation failed.
-        index = front.within(heads)
+        index = front.within(bits_of_point(result.spec, kv_bits))
         if index is not None:
-            percent = 100 * int(front.cost[index]) / result.spec.num_cached_heads
+            percent = 100 * int(front.cost[index]) / result.spec.kv_bits
             told += f", {size_text(percent, 'percent')} of the KV cache"
     st.markdown(told)
 

@@ -23,7 +23,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.model.dtype import kept_dtype
 from qcqa.pick.points import Points, plans_of_points, points_along, points_at
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from qcqa.text.texts_there import require_text_there
 
@@ -84,18 +84,18 @@ def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
         points = points_along(result, ratios)
     else:
         with middle:
-            heads = budget_field(result.spec, key="measure_budget")
-        points = points_at(result, heads)
+            kv_bits = budget_field(result.spec, key="measure_budget")
+        points = points_at(result, kv_bits)
         if which == ONE and points:
             with right:
-                points = ((_method(result, points, heads, rows), heads),)
+                points = ((_method(result, points, kv_bits, rows), kv_bits),)
     if not points:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return None
     return points
 
 
-def _is_possible(run: Run, plans: Iterable[GroupingPlan]) -> bool:
+def _is_possible(run: Run, plans: Iterable[Plan]) -> bool:
     """Return whether the model is there, and the texts that plans rest on; say so where not."""
     with shown_in_place():
         require_model(run)
@@ -106,11 +106,11 @@ def _is_possible(run: Run, plans: Iterable[GroupingPlan]) -> bool:
 
 
 def _method(
-    result: SearchResult, points: Points, max_cached_heads: int, rows: tuple[Evaluated, ...]
+    result: SearchResult, points: Points, max_kv_bits: int, rows: tuple[Evaluated, ...]
 ) -> str:
     """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
     fitting = [method for method, _ in points]
-    best = best_points(points_at_budget(result, max_cached_heads), result, max_cached_heads, rows)
+    best = best_points(points_at_budget(result, max_kv_bits), result, max_kv_bits, rows)
     chosen = choices().method
     shown = chosen if chosen in fitting else best[0].method
     st.selectbox(
@@ -125,7 +125,7 @@ def _method(
 def _ratios(result: SearchResult) -> list[float]:
     """Ask for the budgets along the front; return KV ratios."""
     least = min(int(front.cost[0]) for front in result.fronts.values())
-    offered = [*_RATIOS, least / result.spec.num_cached_heads]
+    offered = [*_RATIOS, least / result.spec.kv_bits]
     offered = sorted({ratio for ratio in offered if ratio >= offered[-1]}, reverse=True)
     chosen = st.multiselect(
         "KV budgets, % of the source's",

@@ -59,7 +59,7 @@ def _delete(run: Run, measured: list[Measured]) -> None:
         key="forget_which",
     )
     chosen = measured[place]
-    models = {(row.method, row.num_cached_heads): row for row in chosen.rows}
+    models = {(row.method, row.kv_bits): row for row in chosen.rows}
 
     def name(model: Model) -> str:
         return f"{method_style(model[0]).label} at {100 * models[model].kv_ratio:.3g} %"

@@ -42,8 +42,8 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         tell_unfinished(run, is_state_known=True)
-        axis, max_cached_heads = budget_controls(result.spec)
-        points = points_at_budget(result, max_cached_heads)
+        axis, max_kv_bits = budget_controls(result.spec)
+        points = points_at_budget(result, max_kv_bits)
         rows = measured_of(run)
         metrics = metrics_of(rows)
         metric = shown_metric(metrics, choices().scale) if metrics else None
@@ -51,9 +51,9 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         figures = figures_at(points, rows, metric, label) if metric else {}
         # One element, whether it holds one sentence or two: what is below it stays what it is.
         with st.container():
-            headline(points, result, axis, max_cached_heads, rows)
+            headline(points, result, axis, max_kv_bits, rows)
             st.caption(f":material/balance: {wse_verdict(result, rows)}")
-        selected = selected_point(points, result, max_cached_heads, rows)
+        selected = selected_point(points, result, max_kv_bits, rows)
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected, others)
@@ -62,7 +62,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
                 points,
                 result,
                 axis,
-                max_cached_heads,
+                max_kv_bits,
                 selected,
                 scale=shown_scale(result, metrics),
                 label=label,
@@ -73,7 +73,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
             # Below the chart there is room where the cards of many methods go further down.
             with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
                 gpu_panel(result.spec, axis.load, selected)
-        plan_panel(run, result, points, axis, max_cached_heads, figures, rows)
+        plan_panel(run, result, points, axis, max_kv_bits, figures, rows)
         details = st.expander(
             "All figures at this budget",
             icon=":material/table:",
@@ -83,7 +83,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         # While it is closed the browser need not fetch what tables take.
         if details.open:
             with details:
-                table = comparison_table(result, max_cached_heads, axis.load)
+                table = comparison_table(result, max_kv_bits, axis.load)
                 if figures:
                     table[label] = [
                         figures[name].value if name in figures else None for name in table.index

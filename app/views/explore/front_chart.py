@@ -54,7 +54,7 @@ def front_chart(
         log = _log_switch(rows, scale, is_measured=scale in metrics)
     others = compared_runs(runs)
     budget = choices().budget / 100
-    plan = (selected.method, selected.num_cached_heads) if selected else None
+    plan = (selected.method, selected.kv_bits) if selected else None
     if scale in metrics:
         figure = accuracy_figure(
             rows,

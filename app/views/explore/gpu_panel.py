@@ -59,7 +59,13 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         gpu = _gpu()
         server = Server(gpu.memory_gib, count, _weights(spec))
         source = capacity_of(spec, server, load)
-        plan = capacity_of(spec, server, load, num_cached_heads=selected.num_cached_heads)
+        plan = capacity_of(
+            spec,
+            server,
+            load,
+            kv_bits=selected.kv_bits,
+            num_stored_heads=selected.num_stored_heads,
+        )
         most = size.most_tokens if size else None
         told.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
         table = capacity_table(source, plan, load)

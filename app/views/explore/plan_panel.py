@@ -23,7 +23,7 @@ def plan_panel(
     result: SearchResult,
     points: Points,
     axis: KvAxis,
-    max_cached_heads: int,
+    max_kv_bits: int,
     figures: Mapping[str, PlanFigure],
     rows: tuple[Evaluated, ...],
 ) -> None:
@@ -34,12 +34,12 @@ def plan_panel(
     QCQAError
         If the plan cannot be made.
     """
-    point = selected_point(points, result, max_cached_heads, rows)
+    point = selected_point(points, result, max_kv_bits, rows)
     if point is None:
         return
-    plan_choice(points, result, max_cached_heads, rows, heading="Which heads share")
+    plan_choice(points, result, max_kv_bits, rows, heading="Which heads share")
     method = point.method
-    plan = chosen_plan(run, result, points, max_cached_heads, rows)
+    plan = chosen_plan(run, result, points, max_kv_bits, rows)
     left, right = st.columns([7, 3], gap="medium")
     with left:
         st.plotly_chart(

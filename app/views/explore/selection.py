@@ -7,18 +7,18 @@ import streamlit as st
 from ui.state import choose
 
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.budget import ratio_of_heads
+from qcqa.plan.budget import ratio_of_bits
 
 
-def select_plan(spec: ModelSpec, method: str, num_cached_heads: int) -> None:
+def select_plan(spec: ModelSpec, method: str, kv_bits: int) -> None:
     """Select the plan of a method that caches so many heads: its own size becomes the budget."""
-    choose(budget=100 * ratio_of_heads(spec, num_cached_heads), method=method)
+    choose(budget=100 * ratio_of_bits(spec, kv_bits), method=method)
 
 
 def chart_selection(key: str, spec: ModelSpec) -> dict[str, Any]:
     """Return ``key``, ``on_select`` and ``selection_mode`` of a chart whose points are plans.
 
-    The points' ``customdata`` begin with the plan's method and its cached heads.
+    The points' ``customdata`` begin with the plan's method and its bits per token.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def _on_click(key: str, spec: ModelSpec) -> Callable[[], None]:
         # Called for a new selection only. A click beside the points is an empty one.
         for point in st.session_state[key]["selection"]["points"]:
             match point.get("customdata"):
-                case [str(method), int(heads), *_] if 1 <= heads <= spec.num_cached_heads:
-                    select_plan(spec, method, heads)
+                case [str(method), int(kv_bits), *_] if 1 <= kv_bits <= spec.kv_bits:
+                    select_plan(spec, method, kv_bits)
                     return
 
     return clicked

@@ -30,7 +30,7 @@ from qcqa.jobs.plans import origin_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.plan.budget import GIB
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import user_path
 
@@ -40,17 +40,17 @@ _MOST_ZIPPED_BYTES = 200 * 2**20
 _MIB = 2**20
 
 
-def conversion_card(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
+def conversion_card(run: Run, plan: Plan, max_kv_bits: int) -> None:
     """Draw the newest conversion of a run, the form that starts one, and the earlier ones."""
     with st.container(border=True, key="export_checkpoint"):
         st.subheader("Converted checkpoint", anchor=False)
         conversions = conversions_of(run)
-        _newest(run, plan, max_cached_heads, next(iter(conversions), None))
+        _newest(run, plan, max_kv_bits, next(iter(conversions), None))
         if len(conversions) > 1:
             _earlier(run, conversions[1:])
 
 
-def _newest(run: Run, plan: GroupingPlan, max_cached_heads: int, newest: Run | None) -> None:
+def _newest(run: Run, plan: Plan, max_kv_bits: int, newest: Run | None) -> None:
     """Draw the newest conversion, and the form unless it is at work."""
     with shown_in_place():
         if newest is not None:
@@ -60,13 +60,13 @@ def _newest(run: Run, plan: GroupingPlan, max_cached_heads: int, newest: Run | N
                 return
             if status.state == "finished":
                 _finished(newest)
-                is_same = _config(newest).point == (plan.method, max_cached_heads)
+                is_same = _config(newest).point == (plan.method, max_kv_bits)
                 label = "Convert it once more" if is_same else "Convert the selected plan"
                 with st.expander(label, icon=":material/add:", expanded=not is_same):
-                    _form(run, plan, max_cached_heads)
+                    _form(run, plan, max_kv_bits)
                 return
             stopped(newest, status, kind="conversion", kept="Nothing half-written is kept.")
-    _form(run, plan, max_cached_heads)
+    _form(run, plan, max_kv_bits)
 
 
 def _earlier(run: Run, conversions: list[Run]) -> None:
@@ -99,7 +99,7 @@ def _live(conversion: Run) -> None:
             progress_row(conversion, status)
 
 
-def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
+def _form(run: Run, plan: Plan, max_kv_bits: int) -> None:
     """Ask where to, say what it takes, and start it on a click."""
     default = str(default_folder(run, plan))
     st.caption(
@@ -134,7 +134,7 @@ def _form(run: Run, plan: GroupingPlan, max_cached_heads: int) -> None:
     )
     if is_asked:
         with shown_in_place():
-            point = (plan.method, max_cached_heads)
+            point = (plan.method, max_kv_bits)
             workers.start(
                 create_conversion(run, point=point, folder=folder, origin=origin_of(plan))
             )
@@ -150,7 +150,7 @@ def _source(model: str, revision: str | None) -> ConversionSource:
     return conversion_source(model, revision=revision)
 
 
-def _needs_text(needs: ConversionPreflight, plan: GroupingPlan) -> str:
+def _needs_text(needs: ConversionPreflight, plan: Plan) -> str:
     """Say what a conversion reads, writes and takes, as Markdown."""
     free = "" if needs.memory_free_bytes is None else f" ({_size(needs.memory_free_bytes)} free)"
     how = (

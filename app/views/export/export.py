@@ -25,22 +25,22 @@ def export(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_cached_heads = budget_controls(result.spec)
-        points = points_at_budget(result, max_cached_heads)
+        axis, max_kv_bits = budget_controls(result.spec)
+        points = points_at_budget(result, max_kv_bits)
         rows = measured_of(run)
         plan = None
-        if plan_choice(points, result, max_cached_heads, rows) is None:
+        if plan_choice(points, result, max_kv_bits, rows) is None:
             st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         else:
-            plan = chosen_plan(run, result, points, max_cached_heads, rows)
+            plan = chosen_plan(run, result, points, max_kv_bits, rows)
         with st.grid(3, min_column_width=280, gap="small"):
             if plan is not None:
                 plan_card(run, plan)
-            tables_card(run, result, axis, max_cached_heads, rows)
+            tables_card(run, result, axis, max_kv_bits, rows)
             charts_card(run, result, axis, rows, plan)
         if plan is not None:
-            conversion_card(run, plan, max_cached_heads)
-            code_card(run, plan, max_cached_heads, rows)
+            conversion_card(run, plan, max_kv_bits)
+            code_card(run, plan, max_kv_bits, rows)
 
 
 workers.reap()

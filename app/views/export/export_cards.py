@@ -30,7 +30,7 @@ from qcqa.jobs.recipe_shell import shell_recipe
 from qcqa.jobs.run import Run
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.file import plan_text
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
 #: Of the session's state: what stood in the way of drawing a chart, by its button.
@@ -46,13 +46,13 @@ def _file_name(run: Run, what: str) -> str:
     return f"{slug(run.config.name) or 'run'}-{what}"
 
 
-def plan_card(run: Run, plan: GroupingPlan) -> None:
+def plan_card(run: Run, plan: Plan) -> None:
     """Draw the plan's facts and the button for its file."""
     with _card("Plan", "plan"):
         predicted = plan.predicted
         st.markdown(
-            f"**{method_style(plan.method, plan.model).label}**: {plan.num_cached_heads:,} of "
-            f"{plan.model.num_cached_heads:,} heads, {plan.kv_bytes_per_token / 1024:g} KiB of KV "
+            f"**{method_style(plan.method, plan.model).label}**: {plan.num_stored_heads:,} of "
+            f"{plan.model.num_stored_heads:,} heads, {plan.kv_bytes_per_token / 1024:g} KiB of KV "
             f"cache per token, {100 * plan.kv_ratio:.4g} % of the source's."
         )
         measured = f"{len(plan.measured)} measured figures" if plan.measured else "not measured"
@@ -77,7 +77,7 @@ def tables_card(
     run: Run,
     result: SearchResult,
     axis: KvAxis,
-    max_cached_heads: int,
+    max_kv_bits: int,
     rows: tuple[Evaluated, ...],
 ) -> None:
     """Draw the buttons for tables."""
@@ -85,7 +85,7 @@ def tables_card(
         st.caption("CSV, one row per plan; sizes in GiB for the load set above.")
         _download(
             "All methods at this budget",
-            lambda: comparison_table(result, max_cached_heads, axis.load).to_csv(),
+            lambda: comparison_table(result, max_kv_bits, axis.load).to_csv(),
             _file_name(run, f"methods-kv{choices().budget:.4g}.csv"),
             "text/csv",
             key="download_methods",
@@ -114,7 +114,7 @@ def charts_card(
     result: SearchResult,
     axis: KvAxis,
     rows: tuple[Evaluated, ...],
-    plan: GroupingPlan | None,
+    plan: Plan | None,
 ) -> None:
     """Draw the buttons for charts."""
     name, budget = run.config.name, choices().budget / 100
@@ -143,11 +143,9 @@ def charts_card(
         _tell_problems()
 
 
-def code_card(
-    run: Run, plan: GroupingPlan, max_cached_heads: int, rows: tuple[Evaluated, ...]
-) -> None:
+def code_card(run: Run, plan: Plan, max_kv_bits: int, rows: tuple[Evaluated, ...]) -> None:
     """Draw the commands and the Python that make the plan and its checkpoint again."""
-    recipe = recipe_of(run, plan, max_cached_heads, rows)
+    recipe = recipe_of(run, plan, max_kv_bits, rows)
     with _card("As code", "code"):
         st.caption(
             "Makes again what is on screen, from the search to the checkpoint, in the folder "
@@ -158,7 +156,7 @@ def code_card(
         python.code(python_recipe(recipe), language="python", wrap_lines=True)
 
 
-def _point(plan: GroupingPlan) -> str:
+def _point(plan: Plan) -> str:
     return f"{plan.method}-kv{100 * plan.kv_ratio:.4g}"
 
 

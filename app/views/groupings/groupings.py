@@ -33,18 +33,18 @@ def groupings(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget and the chosen method."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_cached_heads = budget_controls(result.spec)
+        axis, max_kv_bits = budget_controls(result.spec)
         rows = measured_of(run)
-        points = points_at_budget(result, max_cached_heads)
-        method = plan_choice(points, result, max_cached_heads, rows, heading="Which heads share")
+        points = points_at_budget(result, max_kv_bits)
+        method = plan_choice(points, result, max_kv_bits, rows, heading="Which heads share")
         if method is None:
-            headline(points, result, axis, max_cached_heads, rows)
+            headline(points, result, axis, max_kv_bits, rows)
             return
-        plan = chosen_plan(run, result, points, max_cached_heads, rows)
+        plan = chosen_plan(run, result, points, max_kv_bits, rows)
         errors = layer_errors(result.front(method), plan)
         st.markdown(
-            f"**{method_style(method).label}** keeps {plan.num_cached_heads:,} of "
-            f"{result.spec.num_cached_heads:,} K and V heads ({axis.text(plan.num_cached_heads)}). "
+            f"**{method_style(method).label}** keeps {plan.num_stored_heads:,} of "
+            f"{result.spec.num_stored_heads:,} K and V heads ({axis.text(plan.kv_bits)}). "
             f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )
@@ -73,7 +73,7 @@ def groupings(run: Run, result: SearchResult) -> None:
             told.append(effects_caption())
         st.caption(" ".join(told))
         effects_panel(run, result, plan, effects)
-        plans_side_by_side(result, points, axis, max_cached_heads, method)
+        plans_side_by_side(result, points, axis, max_kv_bits, method)
         layer_panel(result, plan)
 
 

@@ -34,7 +34,7 @@ from qcqa.measure.sensitivity import (
     reduced_layers,
 )
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
@@ -43,13 +43,13 @@ from qcqa.user_path import existing_file
 _STORIES, _FILE = "Held-out stories", "Text file"
 
 
-def effects_of(run: Run, plan: GroupingPlan) -> LayerSensitivity | None:
+def effects_of(run: Run, plan: Plan) -> LayerSensitivity | None:
     """Return what was measured last of the layers of the very model that a plan makes, or None."""
     return _newest(one for one in _all_found(run) if one.plan_digest == plan.digest)
 
 
 def effects_panel(
-    run: Run, result: SearchResult, plan: GroupingPlan, found: LayerSensitivity | None
+    run: Run, result: SearchResult, plan: Plan, found: LayerSensitivity | None
 ) -> None:
     """Say what the layers of a plan do, follow what is being measured, and offer to measure.
 
@@ -59,7 +59,7 @@ def effects_panel(
         A search.
     result : SearchResult
         Its fronts.
-    plan : GroupingPlan
+    plan : Plan
         One of its plans.
     found : LayerSensitivity or None
         What is known of it.
@@ -108,13 +108,13 @@ def _loaded(
         return None
 
 
-def _is_of(measurement: Run, result: SearchResult, plan: GroupingPlan) -> bool:
+def _is_of(measurement: Run, result: SearchResult, plan: Plan) -> bool:
     """Return whether a measurement is of this plan."""
     config = measurement.config
     if not isinstance(config, SensitivityConfig):
         return False
-    method, max_cached_heads = config.point
-    return plan_of_result(result, max_cached_heads, method=method).digest == plan.digest
+    method, max_kv_bits = config.point
+    return plan_of_result(result, max_kv_bits, method=method).digest == plan.digest
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -131,7 +131,7 @@ def _live(measurement: Run) -> None:
             progress_row(measurement, status, key="cancel_layers")
 
 
-def _form(run: Run, plan: GroupingPlan) -> None:
+def _form(run: Run, plan: Plan) -> None:
     """Ask for the text and how much of it is read, and start the measurement on a click."""
     st.caption(
         "Each layer in turn is reduced as this plan has it, and all others stay the source's: how "
@@ -166,7 +166,7 @@ def _form(run: Run, plan: GroupingPlan) -> None:
             said = _expectation(run, plan, settings, device, dtype)
             can_start = True
     if workers.asked("Measure", said, key="start_layers", can_start=can_start):
-        point = (plan.method, plan.num_cached_heads)
+        point = (plan.method, plan.kv_bits)
         workers.start(
             create_sensitivity(run, point=point, settings=settings, device=device, dtype=dtype)
         )
@@ -201,7 +201,7 @@ def _text(run: Run) -> str | None:
 
 
 def _expectation(
-    run: Run, plan: GroupingPlan, settings: SensitivitySettings, device: str, dtype: str
+    run: Run, plan: Plan, settings: SensitivitySettings, device: str, dtype: str
 ) -> str:
     """Say how much is read, how long it takes and how much memory.
 
@@ -229,7 +229,7 @@ def _expectation(
     return said
 
 
-def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> TextAmount:
+def _amount(run: Run, plan: Plan, settings: SensitivitySettings) -> TextAmount:
     """Return how much of the text is read.
 
     Raises
@@ -249,7 +249,7 @@ def _amount(run: Run, plan: GroupingPlan, settings: SensitivitySettings) -> Text
 def _looked_at(
     at: tuple[object, ...],  # noqa: ARG001  # the cache's key: what follows has none
     _run: Run,
-    _plan: GroupingPlan,
+    _plan: Plan,
     _settings: SensitivitySettings,
 ) -> TextAmount | QCQAError:
     # Here, because it loads torch: the page does without until the form is opened.

@@ -16,19 +16,19 @@ from qcqa.charts.layers.group_costs import (
     layer_costs,
 )
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.gram import HeadGram
 from qcqa.search.result import SearchResult
 
 
 @st.fragment
 @redrawn_alone
-def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
+def layer_panel(result: SearchResult, plan: Plan) -> None:
     """Draw similarities and costs of a layer of the reader's choice."""
     st.subheader("One layer", anchor=False)
     layer = _controls(plan)
     gram = result.grams.layers[layer]
-    costs = layer_costs(gram, plan.layers[layer], choices().kind)
+    costs = layer_costs(gram, plan.groupings[layer], choices().kind)
     left, right = st.columns([5, 6], gap="medium")
     with left:
         _similarity(gram, costs, layer)
@@ -36,7 +36,7 @@ def layer_panel(result: SearchResult, plan: GroupingPlan) -> None:
         _table(costs, plan)
 
 
-def _controls(plan: GroupingPlan) -> int:
+def _controls(plan: Plan) -> int:
     last = plan.model.num_layers - 1
     layer = min(choices().layer, last)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -77,7 +77,7 @@ def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
     )
 
 
-def _table(costs: Sequence[LayerCost], plan: GroupingPlan) -> None:
+def _table(costs: Sequence[LayerCost], plan: Plan) -> None:
     number = st.column_config.NumberColumn
     st.markdown("**What the layer loses**")
     losses = layer_cost_table(costs)

@@ -15,7 +15,7 @@ from qcqa.charts.fronts.comparison import BudgetPoint
 from qcqa.charts.layers.differences import difference_figure, plan_difference
 from qcqa.charts.layers.groups import grouping_figure
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
 _MOST_PLANS = 4
@@ -40,7 +40,7 @@ _PIXELS_PER_HEAD, _LEAST_PIXELS = 6, 230
 @st.fragment
 @redrawn_alone
 def plans_side_by_side(
-    result: SearchResult, points: Points, axis: KvAxis, max_cached_heads: int, method: str
+    result: SearchResult, points: Points, axis: KvAxis, max_kv_bits: int, method: str
 ) -> None:
     """Draw up to four plans beside each other, and the cells in which two of them differ.
 
@@ -52,7 +52,7 @@ def plans_side_by_side(
         Their plans at the budget.
     axis : KvAxis
         In which unit sizes are shown.
-    max_cached_heads : int
+    max_kv_bits : int
         The budget.
     method : str
         Whose plan is selected.
@@ -63,7 +63,7 @@ def plans_side_by_side(
     if not shown:
         st.caption("Choose whose plans to see.")
         return
-    plans = {name: plan_of_result(result, max_cached_heads, method=name) for name in shown}
+    plans = {name: plan_of_result(result, max_kv_bits, method=name) for name in shown}
     with st.grid(len(shown), min_column_width=_least_width(result), gap="small"):
         for name, plan in plans.items():
             with st.container(gap="xxsmall", key=f"beside_{name}"):
@@ -99,14 +99,14 @@ def _least_width(result: SearchResult) -> int:
     return max(_LEAST_PIXELS, _PIXELS_PER_HEAD * result.spec.num_kv_heads)
 
 
-def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
+def _plan(plan: Plan, point: BudgetPoint | None, axis: KvAxis) -> None:
     style = method_style(plan.method, plan.model)
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
     error = f"relative WSE {plan.predicted.relative_wse:.3f}"
     if point is not None and point.fitness != "wse":
         error = f"{error_text(point.fitness, point.error)}, {error}"
     # Two lines in every card keep the charts below level.
-    st.caption(f"{axis.text(plan.num_cached_heads)} of KV cache  \n{error}")
+    st.caption(f"{axis.text(plan.kv_bits)} of KV cache  \n{error}")
     st.plotly_chart(
         legible(grouping_figure(plan, compact=True)),
         key=f"groups_of_{plan.method}",
@@ -115,7 +115,7 @@ def _plan(plan: GroupingPlan, point: BudgetPoint | None, axis: KvAxis) -> None:
     )
 
 
-def _difference(plans: Mapping[str, GroupingPlan], method: str) -> None:
+def _difference(plans: Mapping[str, Plan], method: str) -> None:
     one, other = _chosen_pair(list(plans), method)
     difference = plan_difference(plans[one], plans[other])
     st.markdown(difference.sentence)

@@ -1,6 +1,6 @@
 """The words of the page Help."""
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 
 #: Name, how 8 heads share in two layers, what that is, and what it is about.
 PICTURES: tuple[tuple[str, tuple[Grouping, Grouping], str], ...] = (

@@ -9,7 +9,7 @@ from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
-from qcqa.plan.terms import MergeName
+from qcqa.reduce.terms import MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS, names_today
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS

@@ -16,7 +16,7 @@ def estimates(
     Parameters
     ----------
     measured : mapping from int to float
-        Figure of each measured plan, by its cached heads.
+        Figure of each measured plan, by its bits per token.
     costs : sequence of int
         Cached heads of the plans to estimate; those that were measured are left out.
     log : bool

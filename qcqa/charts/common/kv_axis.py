@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qcqa.model.spec import ModelSpec
+from qcqa.model.spec import ModelSpec, dtype_bytes
 from qcqa.plan.budget import CacheLoad
 
 KvUnit = Literal["percent", "gib", "kib"]
@@ -20,7 +20,7 @@ KV_UNITS: dict[KvUnit, str] = {
 
 @dataclass(frozen=True, slots=True)
 class KvAxis:
-    """Turns cached heads into percent of the source, GiB under a load, or KiB per token.
+    """Turns bits per token into percent of the source, GiB under a load, or KiB per token.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class KvAxis:
     @property
     def full(self) -> float:
         """The source's own cache."""
-        return self.of(self.spec.num_cached_heads)
+        return self.of(self.spec.kv_bits)
 
     @property
     def title(self) -> str:
@@ -55,26 +55,26 @@ class KvAxis:
         """The unit behind a number."""
         return {"percent": "%", "gib": "GiB", "kib": "KiB/token"}[self.unit]
 
-    def of(self, num_cached_heads: int) -> float:
-        """Return the size of a cache of so many K and V heads."""
-        return num_cached_heads * self._per_head
+    def of(self, kv_bits: int) -> float:
+        """Return the size of a cache of so many bits per token."""
+        return kv_bits * self._per_bit
 
-    def of_array(self, num_cached_heads: Any) -> list[float]:
+    def of_array(self, kv_bits: Any) -> list[float]:
         """Return :meth:`of` of many, ready for a figure."""
-        sizes: list[float] = (np.asarray(num_cached_heads) * self._per_head).tolist()
+        sizes: list[float] = (np.asarray(kv_bits) * self._per_bit).tolist()
         return sizes
 
-    def text(self, num_cached_heads: int) -> str:
+    def text(self, kv_bits: int) -> str:
         """Return the size with its unit."""
-        return size_text(self.of(num_cached_heads), self.unit)
+        return size_text(self.of(kv_bits), self.unit)
 
     @property
-    def _per_head(self) -> float:
+    def _per_bit(self) -> float:
         if self.unit == "percent":
-            return 100 / self.spec.num_cached_heads
+            return 100 / self.spec.kv_bits
         if self.unit == "gib":
-            return self.load.cache_gib(self.spec, 1)
-        return self.spec.kv_bytes_per_token(num_cached_heads=1, dtype=self.load.dtype) / 1024
+            return self.load.cache_gib(self.spec, self.spec.kv_bits) / self.spec.kv_bits
+        return dtype_bytes(self.load.dtype) / self.spec.element_bits / 1024
 
 
 def size_text(size: float, unit: KvUnit) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from qcqa.charts.common.kv_axis import significant
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.plan import GroupingPlan
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.plan.plan import Plan
+from qcqa.reduce.terms import Fitness, MergeName
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
 ERROR_NAMES: Mapping[Fitness, tuple[str, str]] = {
@@ -34,12 +34,12 @@ def merge_label(merge: str) -> str:
     return next((label for name, label in MERGES.items() if name == merge), merge)
 
 
-def merge_text(plan: GroupingPlan) -> str:
+def merge_text(plan: Plan) -> str:
     """Return how the heads of a plan's groups become one."""
     return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
 
 
-def wse_note(plan: GroupingPlan) -> str:
+def wse_note(plan: Plan) -> str:
     """Say what the WSE of a plan's groups is, and what it is not."""
     return "WSE is what merging by the mean loses of the weights. " + (
         "It is no accuracy."

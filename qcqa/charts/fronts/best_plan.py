@@ -11,7 +11,7 @@ from qcqa.charts.quality.series import metrics_of, short_name, value_text
 from qcqa.measure.comparable import figures_of_plans, is_of_text, is_small
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.best import best_method
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.metric import data_of, metric_of
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
@@ -25,7 +25,7 @@ class BestPlan:
     ----------
     method : str
         Name of the method.
-    num_cached_heads : int
+    kv_bits : int
         What the plan caches.
     relative_wse : float
         Predicted, of the total.
@@ -42,7 +42,7 @@ class BestPlan:
     """
 
     method: str
-    num_cached_heads: int
+    kv_bits: int
     relative_wse: float
     metric: str
     value: float
@@ -70,12 +70,12 @@ def best_plan_within(
     BudgetError
         If the ratio is out of range.
     """
-    heads = heads_within_ratio(result.spec, kv_ratio)
-    points = points_at_budget(result, heads)
+    kv_bits = bits_within_ratio(result.spec, kv_ratio)
+    points = points_at_budget(result, kv_bits)
     if not any(points.values()):
         return None
     rows = list(rows)
-    best = best_method(result, heads, rows)
+    best = best_method(result, kv_bits, rows)
     point = points[best.method]
     assert point is not None
     metric, value, note = best.metric, best.value, ""
@@ -92,7 +92,7 @@ def best_plan_within(
         value, shown = point.error, error_text(point.fitness, point.error)
     return BestPlan(
         method=best.method,
-        num_cached_heads=point.num_cached_heads,
+        kv_bits=point.kv_bits,
         relative_wse=point.relative_wse,
         metric=metric,
         value=value,
@@ -106,7 +106,7 @@ def _small_figure(rows: list[Evaluated], point: BudgetPoint) -> Measurement | No
     """Return what was measured of a plan on a small sample, accuracy on a text before others."""
     known = [name for name in metrics_of(rows) if is_of_text(name) or metric_of(name).is_share]
     for name in sorted(known, key=lambda name: not name.endswith("/accuracy")):
-        figure = figures_of_plans(rows, name).get((point.method, point.num_cached_heads))
+        figure = figures_of_plans(rows, name).get((point.method, point.kv_bits))
         if figure is not None and is_small(figure) and isfinite(figure.value):
             return figure
     return None

@@ -15,7 +15,7 @@ from qcqa.charts.quality.accuracy import accuracy_figure
 from qcqa.charts.quality.series import metrics_of
 from qcqa.errors import ExportError
 from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
 #: Longer names of runs are cut: a title has one line.
@@ -74,7 +74,7 @@ def front_chart(
     return titled(figure, title, " · ".join(about))
 
 
-def grouping_chart(plan: GroupingPlan, *, name: str) -> go.Figure:
+def grouping_chart(plan: Plan, *, name: str) -> go.Figure:
     """Return which heads of a plan share, ready for a file; ``name`` is that of the run."""
     ratio = size_text(100 * plan.kv_ratio, "percent")
     method = method_style(plan.method, plan.model).label

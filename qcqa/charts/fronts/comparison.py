@@ -9,7 +9,7 @@ from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.common.palette import in_order, method_style
 from qcqa.charts.common.rounded import fixed
 from qcqa.plan.budget import CacheLoad
-from qcqa.plan.terms import Fitness
+from qcqa.reduce.terms import Fitness
 from qcqa.search.result import SearchResult
 
 #: Relative difference below which two errors are one and the same.
@@ -26,8 +26,10 @@ class BudgetPoint:
         Name of the method.
     index : int
         Place of the plan in the method's front.
-    num_cached_heads : int
-        What the plan caches; at most the budget.
+    kv_bits : int
+        What the plan caches per token; at most the budget.
+    num_stored_heads : int
+        K heads plus V heads that it keeps over all layers.
     kv_ratio : float
         KV-cache bytes over those of the source.
     wse, relative_wse : float
@@ -45,7 +47,8 @@ class BudgetPoint:
 
     method: str
     index: int
-    num_cached_heads: int
+    kv_bits: int
+    num_stored_heads: int
     kv_ratio: float
     wse: float
     relative_wse: float
@@ -60,36 +63,37 @@ class BudgetPoint:
         return self.over_bound <= 1e-6
 
 
-def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, BudgetPoint | None]:
+def points_at_budget(result: SearchResult, max_kv_bits: int) -> dict[str, BudgetPoint | None]:
     """Return the best plan of every method within a budget, None where none fits.
 
     Parameters
     ----------
     result : SearchResult
         Fronts of the methods, and the lower bound.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     """
-    bound = result.bound.at(max_cached_heads)
+    bound = result.bound.at(max_kv_bits)
     gqa = result.fronts.get("gqa")
-    place = gqa.within(max_cached_heads) if gqa is not None else None
+    place = gqa.within(max_kv_bits) if gqa is not None else None
     of_gqa = None if gqa is None or place is None else int(gqa.cost[place])
     points: dict[str, BudgetPoint | None] = {}
     for method in in_order(result.fronts):
         front = result.fronts[method]
-        index = front.within(max_cached_heads)
+        index = front.within(max_kv_bits)
         if index is None:
             points[method] = None
             continue
-        heads, wse = int(front.cost[index]), float(result.wse(method)[index])
+        kv_bits, wse = int(front.cost[index]), float(result.wse(method)[index])
         points[method] = BudgetPoint(
             method=method,
             index=index,
-            num_cached_heads=heads,
-            kv_ratio=heads / result.spec.num_cached_heads,
+            kv_bits=kv_bits,
+            num_stored_heads=int(front.key_heads[index].sum() + front.value_heads[index].sum()),
+            kv_ratio=kv_bits / result.spec.kv_bits,
             wse=wse,
             relative_wse=wse / result.grams.trace,
-            over_gqa=_excess(wse, float(result.wse("gqa")[place])) if heads == of_gqa else nan,
+            over_gqa=_excess(wse, float(result.wse("gqa")[place])) if kv_bits == of_gqa else nan,
             over_bound=nan
             if bound is None or not result.bound.holds_for(front)
             else max(0.0, _excess(wse, bound)),
@@ -99,15 +103,15 @@ def points_at_budget(result: SearchResult, max_cached_heads: int) -> dict[str, B
     return points
 
 
-def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoad) -> pd.DataFrame:
+def comparison_table(result: SearchResult, max_kv_bits: int, load: CacheLoad) -> pd.DataFrame:
     """Return a row per method: what its best plan within a budget costs, and its error.
 
     Parameters
     ----------
     result : SearchResult
         Fronts of the methods, and the lower bound.
-    max_cached_heads : int
-        K heads plus V heads over all layers; see :mod:`qcqa.plan.budget`.
+    max_kv_bits : int
+        Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     load : CacheLoad
         What the cache has to hold, for its size in GiB.
 
@@ -117,13 +121,13 @@ def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoa
         Indexed by the method's name; NaN where no plan fits.
     """
     rows = []
-    for name, point in points_at_budget(result, max_cached_heads).items():
+    for name, point in points_at_budget(result, max_kv_bits).items():
         row: dict[str, object] = {"name": name, "method": method_style(name, result.spec).label}
         if point is not None:
-            gib = KvAxis(result.spec, load, "gib").of(point.num_cached_heads)
-            kib = KvAxis(result.spec, load, "kib").of(point.num_cached_heads)
+            gib = KvAxis(result.spec, load, "gib").of(point.kv_bits)
+            kib = KvAxis(result.spec, load, "kib").of(point.kv_bits)
             row |= {
-                "cached heads": point.num_cached_heads,
+                "bits per token": point.kv_bits,
                 "KV ratio": point.kv_ratio,
                 "cache, GiB": gib,
                 "KiB per token": kib,
@@ -138,7 +142,7 @@ def comparison_table(result: SearchResult, max_cached_heads: int, load: CacheLoa
 
 
 _NUMBERS = {
-    "cached heads": "Int64",
+    "bits per token": "Int64",
     "KV ratio": "float64",
     "cache, GiB": "float64",
     "KiB per token": "float64",

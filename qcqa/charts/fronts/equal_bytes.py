@@ -42,7 +42,7 @@ class Comparison:
     outcome : Outcome
         ``no plan`` where none of one method fits, ``other size`` where the two cache different
         numbers of heads, and then no figures are compared.
-    num_cached_heads, against_heads : int or None
+    kv_bits, against_bits : int or None
         What the two plans cache; None where none fits.
     difference : Measurement or None
         The first plan's figure less the second's. Its standard error is paired, and None where
@@ -53,8 +53,8 @@ class Comparison:
     against: str
     metric: str | None
     outcome: Outcome
-    num_cached_heads: int | None
-    against_heads: int | None
+    kv_bits: int | None
+    against_bits: int | None
     difference: Measurement | None = None
 
     @property
@@ -65,7 +65,7 @@ class Comparison:
     @property
     def other_is_larger(self) -> bool:
         """Whether the second plan caches more than the first."""
-        mine, others = self.num_cached_heads, self.against_heads
+        mine, others = self.kv_bits, self.against_bits
         return mine is not None and others is not None and others > mine
 
     def sentence(self, axis: KvAxis) -> str:
@@ -77,9 +77,9 @@ class Comparison:
             Unit of sizes.
         """
         names = method_style(self.method).label, method_style(self.against).label
-        if self.difference is None or self.num_cached_heads is None:
+        if self.difference is None or self.kv_bits is None:
             return self._reason(*names, axis)
-        size, amount = axis.text(self.num_cached_heads), difference_text(self.difference)
+        size, amount = axis.text(self.kv_bits), difference_text(self.difference)
         if self.difference.standard_error is None:
             return f"{names[0]} beside {names[1]} at {size}: {amount}, {ERROR_NOT_KNOWN}"
         if self.is_better is None:
@@ -92,7 +92,7 @@ class Comparison:
         if self.difference is not None:
             return difference_text(self.difference)
         other = method_style(self.against).label
-        mine, others = self.num_cached_heads, self.against_heads
+        mine, others = self.kv_bits, self.against_bits
         if mine is None or others is None:
             lacking = other if others is None else method_style(self.method).label
             return f"{lacking} has no plan here"
@@ -108,7 +108,7 @@ class Comparison:
 
     def _reason(self, name: str, other: str, axis: KvAxis) -> str:
         """Say why there is no difference."""
-        mine, others = self.num_cached_heads, self.against_heads
+        mine, others = self.kv_bits, self.against_bits
         if mine is None or others is None:
             return f"{name if mine is None else other} has no plan within this budget"
         size = axis.text(max(mine, others))
@@ -160,19 +160,19 @@ def compare_methods(
 
     def compared(method: str) -> Comparison:
         point = points[method]
-        heads = None if point is None else point.num_cached_heads
-        others = None if other is None else other.num_cached_heads
+        kv_bits = None if point is None else point.kv_bits
+        others = None if other is None else other.kv_bits
 
         def told(outcome: Outcome, difference: Measurement | None = None) -> Comparison:
-            return Comparison(method, against, metric, outcome, heads, others, difference)
+            return Comparison(method, against, metric, outcome, kv_bits, others, difference)
 
         if point is None or other is None:
             return told("no plan")
-        if heads != others:
+        if kv_bits != others:
             return told("other size")
         if is_same_plan(result, point, other):
             return told("same plan")
-        ids = [(one.method, one.num_cached_heads) for one in (point, other)]
+        ids = [(one.method, one.kv_bits) for one in (point, other)]
         if metric is None or any(plan not in measured for plan in ids):
             return told("not measured")
         difference = paired_difference(measured[ids[0]], measured[ids[1]], metric)
@@ -202,7 +202,7 @@ def differences_from_source(
     source = source_of(measured.values())
     differences = {}
     for method, point in points.items():
-        row = of_plan(measured, (method, point.num_cached_heads)) if point else None
+        row = of_plan(measured, (method, point.kv_bits)) if point else None
         if row is None or row.is_source or source is None:
             continue
         ratio = row.figure(f"{metric}{RATIO}") if as_ratio else None
@@ -214,9 +214,9 @@ def differences_from_source(
 
 def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> bool:
     """Return whether two methods' plans make the same model."""
-    if one.num_cached_heads != other.num_cached_heads:
+    if one.kv_bits != other.kv_bits:
         return False
-    if one.num_cached_heads == result.spec.num_cached_heads:
+    if one.kv_bits == result.spec.kv_bits:
         # Every head is kept, and there is nothing to merge.
         return True
     mine, others = result.fronts[one.method], result.fronts[other.method]

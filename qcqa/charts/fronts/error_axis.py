@@ -105,7 +105,7 @@ class ErrorAxis:
         return self.of(front.cost[kept], error[kept])
 
     def of(self, cost: Any, error: Any) -> FloatArray:
-        """Return the values of errors at costs in cached heads, shape (n,)."""
+        """Return the values of errors at costs in bits per token, shape (n,)."""
         values = np.asarray(error, dtype=np.float64)
         if self.scale == "relative":
             return values / self._result.grams.trace

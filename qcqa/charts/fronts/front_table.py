@@ -37,8 +37,8 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
                 {
                     "name": method,
                     "method": method_style(method, result.spec).label,
-                    "cached heads": front.cost,
-                    "KV ratio": front.cost / result.spec.num_cached_heads,
+                    "bits per token": front.cost,
+                    "KV ratio": front.cost / result.spec.kv_bits,
                     "KiB per token": kib.of_array(front.cost),
                     "cache, GiB": gib.of_array(front.cost),
                     "fitness": front.fitness,

@@ -13,7 +13,7 @@ from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, paired_difference, ro
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import metric_of
-from qcqa.plan.terms import Fitness
+from qcqa.reduce.terms import Fitness
 from qcqa.search.result import SearchResult
 
 Points = Mapping[str, BudgetPoint | None]
@@ -104,7 +104,7 @@ def _measured(
     own = {
         point.method: known[plan]
         for point in fitting
-        if (plan := (point.method, point.num_cached_heads)) in known
+        if (plan := (point.method, point.kv_bits)) in known
     }
     values = {name: _value(row, metric) for name, row in own.items()}
     if higher is None or len(own) < len(fitting) or not all(map(isfinite, values.values())):

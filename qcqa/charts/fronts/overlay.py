@@ -164,10 +164,10 @@ def measured_traces(
         name = _trace_name(other, series.style)
         own = KvAxis(other.result.spec, axis.load, axis.unit)
         values = [figure.value for row in series.rows if (figure := row.figure(metric))]
-        heads = [row.num_cached_heads for row in series.rows]
+        kv_bits = [row.kv_bits for row in series.rows]
         traces.append(
             go.Scatter(
-                x=own.of_array(heads),
+                x=own.of_array(kv_bits),
                 y=values,
                 mode="lines+markers",
                 line=_line(style) | {"shape": "hv"},
@@ -176,7 +176,7 @@ def measured_traces(
                 unselected=NOT_FADED,
                 text=[
                     f"<b>{name}</b><br>{value_text(metric, value)}<br>KV cache {own.text(count)}"
-                    for value, count in zip(values, heads, strict=True)
+                    for value, count in zip(values, kv_bits, strict=True)
                 ],
                 hovertemplate="%{text}<extra></extra>",
             )

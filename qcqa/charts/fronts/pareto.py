@@ -16,7 +16,7 @@ from qcqa.charts.fronts.overlay import OtherRun, predicted_obstacle, predicted_t
 from qcqa.charts.fronts.plan_hover import PlanHover
 from qcqa.measure.comparable import PlanId
 from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.budget import heads_within_ratio
+from qcqa.plan.budget import bits_within_ratio
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.result import SearchResult
 
@@ -40,7 +40,7 @@ def pareto_figure(
 
     Methods that the scale says nothing of are left out: another fitness is known of those that
     searched by it, and a distance from the bound of those for which it holds. Every point of a
-    front carries its plan's method and cached heads, the first two of its ``customdata``.
+    front carries its plan's method and bits per token, the first two of its ``customdata``.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def pareto_figure(
     log : bool
         Whether the vertical axis is logarithmic; plans without error lie on its lower edge then.
     selected : tuple of str and int, optional
-        Method and cached heads of the plan to mark.
+        Method and bits per token of the plan to mark.
     rows : iterable of Evaluated
         What was measured, for the text at the pointer.
     others : iterable of OtherRun
@@ -112,7 +112,7 @@ class _Chart:
         self._axis = axis
         self._y_of = y_of
         self._hover = PlanHover(result, axis, rows)
-        self._measured = {(row.method, row.num_cached_heads) for row in rows}
+        self._measured = {(row.method, row.kv_bits) for row in rows}
 
     def front(self, front: Front) -> go.Scatter:
         """Return a front, from corner to corner."""
@@ -146,7 +146,7 @@ class _Chart:
 
     def within(self, budget: float) -> go.Scatter:
         """Return the best plan of each method within a budget, a KV ratio."""
-        found = points_at_budget(self._result, heads_within_ratio(self._result.spec, budget))
+        found = points_at_budget(self._result, bits_within_ratio(self._result.spec, budget))
         points = [
             point
             for method, point in found.items()
@@ -163,7 +163,7 @@ class _Chart:
         ]
         styles = [method_style(point.method, self._result.spec) for point in points]
         return go.Scatter(
-            x=self._axis.of_array([point.num_cached_heads for point in points]),
+            x=self._axis.of_array([point.kv_bits for point in points]),
             y=self._y_of.heights(np.concatenate(values)) if values else [],
             mode="markers",
             showlegend=False,
@@ -184,11 +184,11 @@ class _Chart:
 
     def place(self, plan: PlanId) -> tuple[float, float] | None:
         """Return where a plan is, or None where the axis says nothing of it."""
-        method, heads = plan
+        method, kv_bits = plan
         front = self._result.fronts.get(method)
         if front is None or not self._y_of.shows(front):
             return None
-        index = front.within(heads)
+        index = front.within(kv_bits)
         if index is None:
             return None
         (y,) = self._y_of.heights(self._y_of.of_front(front, [index]))
@@ -197,7 +197,7 @@ class _Chart:
     def _corners(self, front: Front) -> NDArray[np.int64]:
         """Return which of a front's plans to draw: all, or evenly some and what was measured."""
         kept = _corners(len(front))
-        measured = [heads for method, heads in self._measured if method == front.method]
+        measured = [kv_bits for method, kv_bits in self._measured if method == front.method]
         if not measured:
             return kept
         return np.union1d(kept, np.flatnonzero(np.isin(front.cost, measured)))
@@ -221,12 +221,12 @@ def _bound_trace(bound: LowerBound, axis: KvAxis, y_of: ErrorAxis) -> go.Scatter
 
 def _name_the_bound(figure: go.Figure, bound: LowerBound, axis: KvAxis, y_of: ErrorAxis) -> None:
     """Write into the area below the bound what it is: no front ever comes there."""
-    heads, error = int(bound.cost[0]), float(bound.error[0])
-    (height,) = y_of.heights(y_of.of([heads], [error]))
+    kv_bits, error = int(bound.cost[0]), float(bound.error[0])
+    (height,) = y_of.heights(y_of.of([kv_bits], [error]))
     if not height:
         return
     figure.add_annotation(
-        x=axis.of(heads),
+        x=axis.of(kv_bits),
         y=0.2 * height,
         text=" out of reach where<br> K and V share alike",
         xanchor="left",

@@ -3,7 +3,7 @@
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import listed
 from qcqa.charts.fronts.error_axis import ErrorScale
-from qcqa.plan.terms import Fitness
+from qcqa.reduce.terms import Fitness
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
 

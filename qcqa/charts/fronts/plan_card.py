@@ -47,7 +47,7 @@ def plan_card(
     *,
     scale: str,
     label: str,
-    max_cached_heads: int,
+    max_kv_bits: int,
     figure: PlanFigure | None,
     comparison: Comparison | None,
 ) -> PlanCard:
@@ -63,7 +63,7 @@ def plan_card(
         Unit of the cache's size.
     scale, label : str
         What the chart shows, an error scale or a measured metric, and the metric's name.
-    max_cached_heads : int
+    max_kv_bits : int
         The budget.
     figure : PlanFigure or None
         The plan's measured figure, where it was measured.
@@ -71,8 +71,8 @@ def plan_card(
         The plan beside GQA's, by that figure; None for GQA itself and where there is no GQA.
     """
     size = []
-    if point.num_cached_heads != max_cached_heads:
-        size = [f"{axis.text(point.num_cached_heads)} of KV cache"]
+    if point.kv_bits != max_kv_bits:
+        size = [f"{axis.text(point.kv_bits)} of KV cache"]
     for known in ERROR_SCALES:
         if known == scale:
             return _estimated(result, point, axis, known, size, figure, comparison)
@@ -87,7 +87,7 @@ def plan_card(
             *(["not measured at this size"] if figure is None else []),
             *size,
             *([] if difference else _why_not(comparison, axis)),
-            *_from_source(figure, is_source=point.num_cached_heads == result.spec.num_cached_heads),
+            *_from_source(figure, is_source=point.kv_bits == result.spec.kv_bits),
             f"estimated: {', '.join([*_searched(point), _relative_wse(point)])}",
         ),
     )

@@ -58,7 +58,7 @@ def figures_at(
     from_source = differences_from_source(points, rows, metric, as_ratio=True)
     figures = {}
     for method, point in points.items():
-        figure = of_plan(measured, (method, point.num_cached_heads)) if point else None
+        figure = of_plan(measured, (method, point.kv_bits)) if point else None
         if figure is not None:
             unit = metric_of(metric).unit
             value, error = value_text(metric, figure.value), figure.standard_error

@@ -26,7 +26,7 @@ ObjectArray = NDArray[np.object_]
 class PlanHover:
     """Data and template of the hover boxes of a result's plans.
 
-    Each point carries a row of data, first of all the plan's id: its method and its cached heads.
+    Each point carries a row of data, first of all the plan's id: its method and its bits per token.
     The template puts the row into words, in the browser, which keeps large fronts small.
 
     Parameters
@@ -62,15 +62,15 @@ class PlanHover:
         rows = [
             [
                 front.method,
-                heads,
-                self._round(100 * heads / self._axis.spec.num_cached_heads),
-                self._round(self._axis.load.cache_gib(self._axis.spec, heads)),
+                kv_bits,
+                self._round(100 * kv_bits / self._axis.spec.kv_bits),
+                self._round(self._axis.load.cache_gib(self._axis.spec, kv_bits)),
                 self._round(value),
                 self._round(error),
                 self._round(error / trace),
-                self._figures.get((front.method, heads), "") + "<br>" + texts[place],
+                self._figures.get((front.method, kv_bits), "") + "<br>" + texts[place],
             ]
-            for place, heads, value, error in zip(
+            for place, kv_bits, value, error in zip(
                 np.asarray(kept).tolist(),
                 front.cost[kept].tolist(),
                 np.asarray(shown).tolist(),
@@ -113,7 +113,7 @@ class PlanHover:
 
 def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
     """Return what a measured model's cache needs and what was predicted of it, as lines."""
-    gib = KvAxis(axis.spec, axis.load, "gib").text(row.num_cached_heads)
+    gib = KvAxis(axis.spec, axis.load, "gib").text(row.kv_bits)
     lines = [
         f"KV cache {100 * row.kv_ratio:.1f} % of the source's",
         f"{gib} at {load_text(axis.load)}",
@@ -124,11 +124,11 @@ def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
     return lines
 
 
-def kept_line(front: Front | None, num_cached_heads: int) -> str:
+def kept_line(front: Front | None, kv_bits: int) -> str:
     """Return how many heads each layer of a front's plan keeps; empty where it has none such."""
-    if front is None or (index := front.within(num_cached_heads)) is None:
+    if front is None or (index := front.within(kv_bits)) is None:
         return ""
-    if front.cost[index] != num_cached_heads:
+    if front.cost[index] != kv_bits:
         return ""
     return "<br>" + heads_kept_texts(front)[index]
 

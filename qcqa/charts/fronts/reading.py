@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.fronts.pareto import pareto_figure
-from qcqa.plan.budget import CacheLoad, heads_within_ratio
+from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.search.front import Front
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
@@ -40,9 +40,9 @@ def annotated_front(result: SearchResult) -> go.Figure:
 
     def on(front: Front, ratio: float) -> tuple[float, float]:
         """Return where a front's plan for a KV ratio is drawn."""
-        index = front.within(heads_within_ratio(spec, ratio)) or 0
+        index = front.within(bits_within_ratio(spec, ratio)) or 0
         error = result.wse(front.method)[index] / trace
-        return 100 * front.cost[index] / spec.num_cached_heads, error
+        return 100 * front.cost[index] / spec.kv_bits, error
 
     searched = max(fronts.values(), key=len)
     _number(figure, 1, 100, 0.0, x_shift=-14, y_shift=24)

@@ -10,7 +10,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.errors import QCQAError
 from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.run import Run
-from qcqa.plan.budget import ratio_of_heads
+from qcqa.plan.budget import bits_of_point, ratio_of_bits
 from qcqa.search.result import SearchResult
 
 
@@ -43,23 +43,23 @@ _COLUMNS = ("folder", "method", "KV ratio", "state", "created")
 
 
 def _row(conversion: Run, config: ConversionConfig, result: SearchResult) -> dict[str, Any]:
-    method, max_cached_heads = config.point
+    method, max_kv_bits = config.point
     return {
         "id": conversion.id,
         "folder": config.folder,
         "method": method_style(method).label,
-        "KV ratio": _ratio(result, method, max_cached_heads),
+        "KV ratio": _ratio(result, method, max_kv_bits),
         "state": _state(conversion, Path(config.folder)),
         "created": config.created,
     }
 
 
-def _ratio(result: SearchResult, method: str, max_cached_heads: int) -> float | None:
+def _ratio(result: SearchResult, method: str, max_kv_bits: int) -> float | None:
     front = result.fronts.get(method)
-    place = front.within(max_cached_heads) if front is not None else None
+    place = front.within(bits_of_point(result.spec, max_kv_bits)) if front is not None else None
     if front is None or place is None:
         return None
-    return ratio_of_heads(result.spec, int(front.cost[place]))
+    return ratio_of_bits(result.spec, int(front.cost[place]))
 
 
 def _state(conversion: Run, folder: Path) -> str:

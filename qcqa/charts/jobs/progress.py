@@ -95,9 +95,7 @@ def optimal_hypervolume(result: SearchResult) -> float | None:
     if front is None or front.fitness != "wse" or front.apart:
         return None
     spec = result.spec
-    return hypervolume(
-        front.cost, front.error, max_cost=spec.num_cached_heads, max_error=result.grams.trace
-    )
+    return hypervolume(front.cost, front.error, max_cost=spec.kv_bits, max_error=result.grams.trace)
 
 
 def progress_figure(

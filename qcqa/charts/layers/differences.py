@@ -13,8 +13,8 @@ from qcqa.charts.common.head_grid import axes_of, cell_gaps, head_grid, row_end_
 from qcqa.charts.common.palette import ALONE_COLOUR, method_style
 from qcqa.charts.layers.groups import heads_text, is_apart
 from qcqa.errors import PlanError
-from qcqa.plan.grouping import Grouping, differing_heads
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
+from qcqa.reduce.groups.grouping import Grouping, differing_heads
 
 #: Of more partners only these are named where the pointer rests.
 _MOST_PARTNERS_NAMED = 4
@@ -54,7 +54,7 @@ class PlanDifference:
         )
 
 
-def plan_difference(one: GroupingPlan, other: GroupingPlan) -> PlanDifference:
+def plan_difference(one: Plan, other: Plan) -> PlanDifference:
     """Return the cells in which two plans differ.
 
     Raises
@@ -66,7 +66,7 @@ def plan_difference(one: GroupingPlan, other: GroupingPlan) -> PlanDifference:
     if shapes[0] != shapes[1]:
         here, there = (f"{layers} layers of {heads} KV heads" for layers, heads in shapes)
         raise PlanError(f"plans for {here} and for {there}", expected="two plans of one model")
-    pairs = list(zip(one.layers, other.layers, strict=True))
+    pairs = list(zip(one.groupings, other.groupings, strict=True))
     return PlanDifference(
         key=np.array([differing_heads(a.key, b.key) for a, b in pairs]),
         value=np.array([differing_heads(a.value, b.value) for a, b in pairs]),
@@ -87,7 +87,7 @@ def difference_table(difference: PlanDifference) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
+def difference_figure(one: Plan, other: Plan) -> go.Figure:
     """Return the cells in which two plans differ, as a chart of layers by heads.
 
     Raises
@@ -104,7 +104,7 @@ def difference_figure(one: GroupingPlan, other: GroupingPlan) -> go.Figure:
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
     for place, kind in enumerate(kinds):
         differs: NDArray[np.bool_] = getattr(difference, kind)
-        here, there = ([getattr(layer, kind) for layer in p.layers] for p in (one, other))
+        here, there = ([getattr(layer, kind) for layer in p.groupings] for p in (one, other))
         figure.add_trace(_cells(differs, here, there, names, gaps | axes_of(place)))
         words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
         hover = "layer %{y}: %{text} heads differ"

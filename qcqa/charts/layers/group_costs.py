@@ -7,11 +7,11 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from qcqa.plan.grouping import Grouping, LayerGrouping, block_labels
-from qcqa.plan.terms import Kind
 from qcqa.reduce.groups.gram import FloatArray, HeadGram, head_similarity
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping, block_labels
 from qcqa.reduce.groups.objective import WseObjective
 from qcqa.reduce.groups.wse import grouping_wse, spectral_bound
+from qcqa.reduce.terms import Kind
 
 KIND_LABELS: dict[Kind, str] = {"shared": "Keys and values", "key": "Keys", "value": "Values"}
 

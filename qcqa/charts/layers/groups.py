@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from qcqa.charts.common.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
 from qcqa.charts.common.palette import ALONE_COLOUR, GROUP_COLOURS, GROUP_INK
-from qcqa.plan.grouping import Grouping
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
+from qcqa.reduce.groups.grouping import Grouping
 
 #: More cells side by side have no room for a number each; compact figures have less.
 _MOST_COLUMNS_WITH_NUMBERS = {False: 40, True: 16}
@@ -21,7 +21,7 @@ _MOST_CELLS_WITH_NUMBERS = 1600
 _MOST_HEADS_NAMED = 12
 
 
-def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
+def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
     """Return the plan as a chart: a row per layer, a column per head of the source.
 
     Heads of one colour and number share one head; a grey cell keeps its own. A group's colour
@@ -29,7 +29,7 @@ def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Up to some 80 layers of 64 heads stay readable.
     compact : bool
         Whether it stands beside other plans: less height, and no member lists.
@@ -61,7 +61,7 @@ def grouping_figure(plan: GroupingPlan, *, compact: bool = False) -> go.Figure:
     return figure
 
 
-def grouping_caption(plan: GroupingPlan) -> str:
+def grouping_caption(plan: Plan) -> str:
     """Return how to read :func:`grouping_figure`."""
     shared = (
         "one head, for keys and values separately" if is_apart(plan) else "one K and one V head"
@@ -72,17 +72,17 @@ def grouping_caption(plan: GroupingPlan) -> str:
     )
 
 
-def is_apart(*plans: GroupingPlan) -> bool:
+def is_apart(*plans: Plan) -> bool:
     """Return whether any of these plans groups keys and values of a layer differently."""
-    return any(layer.key != layer.value for plan in plans for layer in plan.layers)
+    return any(layer.key != layer.value for plan in plans for layer in plan.groupings)
 
 
-def _panels(plan: GroupingPlan) -> list[tuple[str, list[Grouping]]]:
+def _panels(plan: Plan) -> list[tuple[str, list[Grouping]]]:
     """Return title and groupings of each grid that the plan needs: one, or keys and values."""
-    keys = [layer.key for layer in plan.layers]
+    keys = [layer.key for layer in plan.groupings]
     if not is_apart(plan):
         return [("Keys and values", keys)]
-    return [("Keys", keys), ("Values", [layer.value for layer in plan.layers])]
+    return [("Keys", keys), ("Values", [layer.value for layer in plan.groupings])]
 
 
 def group_colours(grouping: Grouping) -> list[int]:

@@ -10,8 +10,8 @@ from qcqa.charts.common.head_grid import axes_of, layer_rows
 from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.palette import NEUTRAL_COLOUR, method_style
 from qcqa.charts.common.wording import ERROR_NAMES, error_text
-from qcqa.plan.plan import GroupingPlan
-from qcqa.plan.terms import Fitness
+from qcqa.plan.plan import Plan
+from qcqa.reduce.terms import Fitness
 from qcqa.search.front import Front
 
 #: Narrower rows have no room for a number at their bar.
@@ -58,21 +58,21 @@ class LayerErrors:
         return f"Its error: {error}. Layer {most} adds {share:.0f} % of it, more than any other."
 
 
-def layer_errors(front: Front, plan: GroupingPlan) -> LayerErrors:
+def layer_errors(front: Front, plan: Plan) -> LayerErrors:
     """Return what each layer adds to a plan's error.
 
     Parameters
     ----------
     front : Front
         The front of the plan's method.
-    plan : GroupingPlan
+    plan : Plan
         One of its plans.
     """
-    index = int(np.searchsorted(front.cost, plan.num_cached_heads))
+    index = int(np.searchsorted(front.cost, plan.kv_bits))
     return LayerErrors(front.fitness, front.layer_error[index] / (front.total or 1.0))
 
 
-def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
+def layer_bars_figure(plan: Plan, errors: LayerErrors) -> go.Figure:
     """Return two bars for each layer of a plan: the KV cache that it keeps, and its error.
 
     Beside :func:`~qcqa.charts.layers.groups.grouping_figure` of the same plan its rows are level
@@ -80,13 +80,13 @@ def layer_bars_figure(plan: GroupingPlan, errors: LayerErrors) -> go.Figure:
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Whose layers they are.
     errors : LayerErrors
         Of the same plan.
     """
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.layers]
+    kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.groupings]
     percent = [50 * (k + v) / num_heads for k, v in kept]
     values = errors.per_layer.tolist()
     whole = sum(values)

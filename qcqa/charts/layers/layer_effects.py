@@ -9,7 +9,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted, listed
 from qcqa.charts.layers.layer_bars import MOST_LAYERS_WITH_NUMBERS, ROOM_FOR_NUMBERS
 from qcqa.measure.sensitivity import LayerEffect, LayerSensitivity
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 _PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
@@ -49,7 +49,7 @@ def conditions_text(found: LayerSensitivity) -> str:
     )
 
 
-def effects_figure(plan: GroupingPlan, found: LayerSensitivity) -> go.Figure:
+def effects_figure(plan: Plan, found: LayerSensitivity) -> go.Figure:
     """Return a bar for each layer of a plan: how far it alone moves the predictions.
 
     Beside :func:`~qcqa.charts.layers.groups.grouping_figure` of the same plan its rows are level
@@ -57,7 +57,7 @@ def effects_figure(plan: GroupingPlan, found: LayerSensitivity) -> go.Figure:
 
     Parameters
     ----------
-    plan : GroupingPlan
+    plan : Plan
         Whose layers they are.
     found : LayerSensitivity
         Of the same plan.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from qcqa.charts.common.palette import GROUP_COLOURS
 from qcqa.charts.layers.groups import group_colours
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 
 #: Of a head that shares with none.
 _ALONE = "#6B7280"

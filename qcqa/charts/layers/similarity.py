@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from qcqa.charts.common.head_grid import tick_step
 from qcqa.charts.common.palette import NEUTRAL_COLOUR
 from qcqa.charts.common.rounded import fixed
-from qcqa.plan.grouping import Grouping
 from qcqa.reduce.groups.gram import FloatArray, head_similarity
+from qcqa.reduce.groups.grouping import Grouping
 
 #: Blue against orange is told apart by all eyes; what is not alike at all takes the page's colour.
 _SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00"))

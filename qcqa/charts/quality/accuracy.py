@@ -45,7 +45,7 @@ def accuracy_figure(
 
     Measured plans are solid markers with bars of 1.96 standard errors. With ``fronts``, plans
     between measured ones are hollow: estimates, see :func:`~qcqa.charts.common.estimate.estimates`.
-    Every point carries its plan's method and cached heads, its ``customdata``.
+    Every point carries its plan's method and bits per token, its ``customdata``.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def accuracy_figure(
         Whether the vertical axis is logarithmic; by default where figures span decades. Axes of
         shares and of figures that are not all positive never are.
     selected : tuple of str and int, optional
-        Method and cached heads of the plan to mark, if it is in the chart.
+        Method and bits per token of the plan to mark, if it is in the chart.
     others : iterable of OtherRun
         Runs to lay over, of each the selected method or else its best; those that are not of a
         comparable kind are left out, see :func:`~qcqa.charts.fronts.overlay.measured_obstacle`.
@@ -79,7 +79,7 @@ def accuracy_figure(
     has_estimates = False
     for series in series_of(compared, axis.spec):
         front = None if series.is_source else (fronts or {}).get(series.method)
-        ends_at_source = front is not None and int(front.cost[-1]) == axis.spec.num_cached_heads
+        ends_at_source = front is not None and int(front.cost[-1]) == axis.spec.kv_bits
         end = source if ends_at_source else None
         figure.add_trace(chart.measured(series, end))
         if front is not None:

@@ -56,7 +56,7 @@ class AccuracyChart:
         fronts: Mapping[str, Front],
     ):
         self.log = log
-        #: Where plans are, by method and cached heads.
+        #: Where plans are, by method and bits per token.
         self.places: dict[PlanId | None, tuple[float, float]] = {}
         self._fronts = fronts
         self._metric = metric
@@ -84,7 +84,7 @@ class AccuracyChart:
             texts.append(f"<b>{source_text(self._axis.spec)}</b>")
             sizes.append(0)
         style = series.style
-        plans = [(row.method, row.num_cached_heads) for row in rows]
+        plans = [(row.method, row.kv_bits) for row in rows]
         x = self._axis.of_array([heads for _, heads in plans])
         y = [figure.value for figure in figures]
         self.places |= dict(zip(plans, zip(x, y, strict=True), strict=True))
@@ -123,9 +123,9 @@ class AccuracyChart:
 
     def estimated(self, series: Series, end: Evaluated | None, front: Front) -> go.Scatter:
         """Return the plans between measured ones."""
-        known = {row.num_cached_heads: self._figure(row).value for row in series.rows}
+        known = {row.kv_bits: self._figure(row).value for row in series.rows}
         if end is not None:
-            known.setdefault(end.num_cached_heads, self._figure(end).value)
+            known.setdefault(end.kv_bits, self._figure(end).value)
         # All that can be estimated, and of those not too many.
         points = estimates(known, front.cost.tolist(), log=self.log)
         self.places |= {
@@ -235,7 +235,7 @@ class AccuracyChart:
         change = change_of(row, self._metric, self._source)
         if change is not None and isfinite(change.value):
             lines.insert(2, f"{change_text(self._metric, change.value)} from the source")
-        return "<br>".join(lines) + kept_line(self._fronts.get(row.method), row.num_cached_heads)
+        return "<br>".join(lines) + kept_line(self._fronts.get(row.method), row.kv_bits)
 
 
 def _marker_size(series: Series) -> int:

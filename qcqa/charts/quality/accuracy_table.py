@@ -43,7 +43,7 @@ def accuracy_table(
         for series in series_of(compared):
             for row in series.rows:
                 cells = models.setdefault(
-                    (row.method, row.merge, row.num_cached_heads),
+                    (row.method, row.merge, row.kv_bits),
                     {
                         "method": series.style.label,
                         "merge": merge_label(row.merge),

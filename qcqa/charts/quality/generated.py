@@ -11,7 +11,7 @@ from qcqa.measure.generated import GeneratedText
 _OTHER = "font-weight:500;text-decoration:underline dotted;text-underline-offset:0.25em"
 
 
-def promised_bytes(text: GeneratedText) -> int:
+def promised_bytes(text: GeneratedText) -> float:
     """Return the bytes that a finished text's cache holds by the plan's promise."""
     tokens = text.figures.cached_tokens if text.figures else 0
     return text.promised_bytes_per_token * tokens

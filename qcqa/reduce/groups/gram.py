@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from qcqa.errors import CheckpointError
 from qcqa.files import write_bytes_atomically
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.terms import Kind
+from qcqa.reduce.terms import Kind
 
 FloatArray = NDArray[np.float64]
 

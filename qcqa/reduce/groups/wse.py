@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 
 FloatArray = NDArray[np.float64]
 

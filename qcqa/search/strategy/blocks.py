@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def block_front(
@@ -41,16 +41,16 @@ def block_front(
     labels = np.array(blocks)  # (C, H)
     layers = []
     for layer in range(num_layers):
-        layers.append(_judged(problem, Slot(layer), labels))
+        layers.append(_judged(problem, Slot(layer), labels).candidates(problem.spec))
         if problem.rescore is not None:
             done = len(layers)
             on_progress(SearchProgress(MEASURING, done, num_layers, done / num_layers, layer=layer))
     choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
-    return front_of(method, layers, choices, settings)
+    return front_of(method, layers, choices, settings, num_heads)
 
 
-def _judged(problem: Problem, slot: Slot, labels: np.ndarray) -> SlotCandidates:
+def _judged(problem: Problem, slot: Slot, labels: np.ndarray) -> GroupCandidates:
     if problem.rescore is not None:
-        unjudged = SlotCandidates(slot, labels, np.zeros(len(labels)), total=None)
+        unjudged = GroupCandidates(slot, labels, np.zeros(len(labels)), total=None)
         return measured(unjudged, problem.rescore)
-    return SlotCandidates.judged(slot, problem.objective(slot), labels)
+    return GroupCandidates.judged(slot, problem.objective(slot), labels)

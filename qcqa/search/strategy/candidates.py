@@ -7,7 +7,7 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured_choice
-from qcqa.search.strategy.slots import SlotCandidates, slots_of
+from qcqa.search.strategy.slots import GroupCandidates, slots_of
 from qcqa.search.strategy.stage_one import SlotSearch, search_slots
 
 #: A guess: of the time until the candidates are there, where their loss is measured.
@@ -25,7 +25,7 @@ def find_candidates(
     share: float,
     on_progress: OnSearchProgress,
     scratch: Path | None,
-) -> tuple[SlotCandidates, ...]:
+) -> tuple[GroupCandidates, ...]:
     """Return every slot's candidates, in the order of their slots.
 
     Parameters
@@ -55,9 +55,9 @@ def find_candidates(
         tables_done = search_share * _TABLES_SHARE * finished / total
         on_progress(SearchProgress("tables for stage 1", finished, total, tables_done))
 
-    def on_slot(candidates: SlotCandidates, finished: int) -> None:
+    def on_slot(candidates: GroupCandidates, finished: int) -> None:
         volume = hypervolume(
-            candidates.cost,
+            candidates.num_stored_heads,
             candidates.error,
             max_cost=candidates.slot.heads_per_group * candidates.num_heads,
             max_error=candidates.total or 0.0,

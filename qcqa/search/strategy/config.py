@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qcqa.errors import SettingsError
-from qcqa.plan.terms import Fitness, MergeName
+from qcqa.reduce.terms import Fitness, MergeName
 
 
 class SearchSettings(BaseModel):

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import block_labels, canonical_labels
+from qcqa.reduce.groups.grouping import block_labels, canonical_labels
 
 IntArray = NDArray[np.int64]
 Rng = np.random.Generator

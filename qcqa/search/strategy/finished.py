@@ -11,7 +11,7 @@ import numpy as np
 from qcqa.files import write_text_atomically
 from qcqa.reduce.groups.objective import Objective
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: Raised when a search changes, so that slots of an older release are searched anew.
 _FORMAT = 2
@@ -32,7 +32,7 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def save_finished(folder: Path, candidates: SlotCandidates, mark: str) -> None:
+def save_finished(folder: Path, candidates: GroupCandidates, mark: str) -> None:
     """Keep one slot's candidates in ``folder``, marked by their :func:`fingerprint`."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -44,7 +44,7 @@ def save_finished(folder: Path, candidates: SlotCandidates, mark: str) -> None:
     write_text_atomically(_path(folder, candidates.slot), json.dumps(content))
 
 
-def load_finished(folder: Path, slot: Slot, mark: str) -> SlotCandidates | None:
+def load_finished(folder: Path, slot: Slot, mark: str) -> GroupCandidates | None:
     """Return one slot's candidates, or None if the search of this mark has not finished it."""
     try:
         content = json.loads(_path(folder, slot).read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def load_finished(folder: Path, slot: Slot, mark: str) -> SlotCandidates | None:
             return None
         labels = np.array(content["labels"], dtype=np.int64)
         error = np.array(content["error"], dtype=np.float64)
-        return SlotCandidates(slot, labels, error, content["total"])
+        return GroupCandidates(slot, labels, error, content["total"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is searched again
 

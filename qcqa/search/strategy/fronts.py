@@ -10,14 +10,15 @@ from qcqa.search.front import Front
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.pareto import nondominated
-from qcqa.search.strategy.slots import SlotCandidates, combined
+from qcqa.search.strategy.slots import Candidates, combined
 
 
 def front_of(
     method: str,
-    slots: Sequence[SlotCandidates],
+    slots: Sequence[Candidates],
     choices: NDArray[np.integer],
     settings: SearchSettings,
+    num_heads: int,
 ) -> Front:
     """Return the front among some plans: sorted by cost, none dominated.
 
@@ -25,14 +26,16 @@ def front_of(
     ----------
     method : str
         Name of the method.
-    slots : sequence of S SlotCandidates
+    slots : sequence of S Candidates
         What the plans choose from.
     choices : array, shape (N, S)
         The candidate that each plan takes in each slot.
     settings : SearchSettings
         Say what the errors are, and how the heads of a group are merged.
+    num_heads : int
+        KV heads of the source.
     """
-    layers, choice_of_layer = combined(slots, choices.astype(np.int64))
+    layers, choice_of_layer = combined(slots, choices.astype(np.int64), num_heads)
     totals = [candidates.total for candidates in slots if candidates.total is not None]
     plans = Front(
         method=method,
@@ -47,7 +50,9 @@ def front_of(
     return replace(plans, choices=plans.choices[nondominated(plans.cost, plans.error)])
 
 
-def best_front(method: str, slots: Sequence[SlotCandidates], settings: SearchSettings) -> Front:
+def best_front(
+    method: str, slots: Sequence[Candidates], settings: SearchSettings, num_heads: int
+) -> Front:
     """Return the front that no choice of one candidate per slot can beat."""
     _, _, choices = allocate([slot.cost for slot in slots], [slot.error for slot in slots])
-    return front_of(method, slots, choices, settings)
+    return front_of(method, slots, choices, settings, num_heads)

@@ -15,7 +15,7 @@ from qcqa.search.strategy.cost import optimal_seconds
 from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Slot, SlotCandidates, slots_of
+from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
 from qcqa.search.strategy.table import best_table
 
@@ -43,16 +43,19 @@ def optimal_front(
         on_progress=on_progress,
         scratch=scratch,
     )
-    return best_front(method, slots, settings)
+    spec = problem.spec
+    return best_front(
+        method, [slot.candidates(spec) for slot in slots], settings, spec.num_kv_heads
+    )
 
 
 def optimal_candidates(
     objective: Objective, settings: SearchSettings, slot: Slot
-) -> SlotCandidates:
+) -> GroupCandidates:
     """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
     rng = slot_rng(settings, slot)
     table = best_table(objective, restarts=settings.restarts, rng=rng)
-    return SlotCandidates(slot, table.labels, table.error, objective.total)
+    return GroupCandidates(slot, table.labels, table.error, objective.total)
 
 
 def slot_bound(objective: Objective) -> FloatArray:
@@ -79,7 +82,7 @@ def lower_bound(
     tabulate(problem, slots, settings, on_table=on_table)
     bounds = [slot_bound(problem.objective(slot)) for slot in slots]
     costs = [
-        slot.heads_per_group * np.arange(1, len(bound) + 1)
+        slot.heads_per_group * problem.spec.head_bits * np.arange(1, len(bound) + 1)
         for slot, bound in zip(slots, bounds, strict=True)
     ]
     cost, error, _ = allocate(costs, bounds)

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import LayerGrouping
-from qcqa.plan.terms import Fitness, Kind
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.objective import Objective, WseObjective
+from qcqa.reduce.terms import Fitness, Kind
 from qcqa.search.strategy.slots import Slot
 
-#: Measured rise of the calibration loss when one layer alone is grouped like this: number of the
-#: layer, some groupings of it, and the rise for each. Asked again, it should know the answer.
-Rescore = Callable[[int, Sequence[LayerGrouping]], NDArray[np.float64]]
+#: Measured rise of the calibration loss when one layer alone is reduced like this: number of the
+#: layer, some choices for it, and the rise for each. Asked again, it should know the answer.
+Rescore = Callable[[int, Sequence[LayerChoice]], NDArray[np.float64]]
 #: The objective of one layer's keys and values alike, of its keys or of its values.
 MakeObjective = Callable[[int, Kind], Objective]
 

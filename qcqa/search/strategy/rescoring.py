@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.problem import Rescore
-from qcqa.search.strategy.slots import SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates
 
 IntArray = NDArray[np.int64]
 
@@ -25,12 +25,12 @@ _GROWING_COUNTS = 8
 _LEAST_RISE = 1e-6
 
 
-def measured(candidates: SlotCandidates, rescore: Rescore) -> SlotCandidates:
+def measured(candidates: GroupCandidates, rescore: Rescore) -> GroupCandidates:
     """Return candidates of one slot with measured errors; those of the source's heads are 0.
 
     Parameters
     ----------
-    candidates : SlotCandidates
+    candidates : GroupCandidates
         Any groupings.
     rescore : callable
         Measures; see :data:`~qcqa.search.strategy.problem.Rescore`.
@@ -39,14 +39,14 @@ def measured(candidates: SlotCandidates, rescore: Rescore) -> SlotCandidates:
     error = np.zeros(len(candidates.labels))
     merged = np.flatnonzero(candidates.num_groups < candidates.num_heads)
     if len(merged):
-        groupings = [slot.alone(Grouping.from_labels(row)) for row in candidates.labels[merged]]
-        error[merged] = np.maximum(rescore(slot.layer, groupings), _LEAST_RISE)
-    return SlotCandidates(slot, candidates.labels, error, total=None)
+        choices = [slot.choice(Grouping.from_labels(row)) for row in candidates.labels[merged]]
+        error[merged] = np.maximum(rescore(slot.layer, choices), _LEAST_RISE)
+    return GroupCandidates(slot, candidates.labels, error, total=None)
 
 
 def measured_choice(
-    slots: Sequence[SlotCandidates], rescore: Rescore, on_measured: Callable[[int], None]
-) -> tuple[SlotCandidates, ...]:
+    slots: Sequence[GroupCandidates], rescore: Rescore, on_measured: Callable[[int], None]
+) -> tuple[GroupCandidates, ...]:
     """Return every slot's candidates that are worth a choice, by measured error.
 
     Only :func:`worth_measuring` ones are measured, and of these only those stay that no cheaper
@@ -54,7 +54,7 @@ def measured_choice(
 
     Parameters
     ----------
-    slots : sequence of SlotCandidates
+    slots : sequence of GroupCandidates
         None dominated, by the fitness that guided their search.
     rescore : callable
         Measures.
@@ -64,7 +64,7 @@ def measured_choice(
     result = []
     for finished, candidates in enumerate(slots, start=1):
         found = measured(candidates.pick(worth_measuring(candidates)), rescore)
-        result.append(found.pick(nondominated(found.cost, found.error)))
+        result.append(found.pick(nondominated(found.num_stored_heads, found.error)))
         on_measured(finished)
     return tuple(result)
 
@@ -76,7 +76,7 @@ def most_measured(num_heads: int) -> int:
     return len(_FEWEST_COUNTS) + _GROWING_COUNTS
 
 
-def worth_measuring(candidates: SlotCandidates) -> IntArray:
+def worth_measuring(candidates: GroupCandidates) -> IntArray:
     """Return which candidates to measure: one per group count, of many heads about a dozen.
 
     Quality falls off where few groups are left, so all small counts are among them.

@@ -7,9 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.terms import Kind
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import Grouping, site_of
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.terms import Kind
 from qcqa.search.front import LayerCandidates
 
 FloatArray = NDArray[np.float64]
@@ -38,12 +40,11 @@ class Slot:
         """Cached heads, K plus V, that one group costs."""
         return 2 if self.kind == "shared" else 1
 
-    def alone(self, grouping: Grouping) -> LayerGrouping:
-        """Return the layer in which only these heads are grouped."""
-        rest = Grouping.singletons(grouping.num_heads)
-        return LayerGrouping(
-            key=rest if self.kind == "value" else grouping,
-            value=rest if self.kind == "key" else grouping,
+    def choice(self, grouping: Grouping) -> LayerChoice:
+        """Return the choice of a layer in which only these heads are grouped."""
+        site = site_of(grouping)
+        return LayerChoice(
+            key=() if self.kind == "value" else site, value=() if self.kind == "key" else site
         )
 
 
@@ -53,8 +54,8 @@ def slots_of(num_layers: int, *, apart: bool) -> tuple[Slot, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class SlotCandidates:
-    """Groupings of one slot that a method may choose from.
+class GroupCandidates:
+    """Groupings of one slot's heads, as they are searched.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ class SlotCandidates:
     total: float | None
 
     @classmethod
-    def judged(cls, slot: Slot, objective: Objective, labels: IntArray) -> "SlotCandidates":
+    def judged(cls, slot: Slot, objective: Objective, labels: IntArray) -> "GroupCandidates":
         """Return candidates with the errors that the objective gives them."""
         return cls(slot, labels, objective.error(labels), objective.total)
 
@@ -89,17 +90,57 @@ class SlotCandidates:
         return np.asarray(self.labels.max(axis=1) + 1)
 
     @cached_property
-    def cost(self) -> IntArray:
-        """Cached heads of each candidate, shape (C,)."""
+    def num_stored_heads(self) -> IntArray:
+        """K heads plus V heads that each candidate keeps of the slot, shape (C,)."""
         return self.num_groups * self.slot.heads_per_group
 
-    def pick(self, kept: IntArray) -> "SlotCandidates":
+    def pick(self, kept: IntArray) -> "GroupCandidates":
         """Return some of the candidates."""
-        return SlotCandidates(self.slot, self.labels[kept], self.error[kept], self.total)
+        return GroupCandidates(self.slot, self.labels[kept], self.error[kept], self.total)
+
+    def candidates(self, spec: ModelSpec) -> "Candidates":
+        """Return them as whatever reduces a cache is chosen from."""
+        return Candidates(
+            slot=self.slot,
+            choices=tuple(self.slot.choice(Grouping.from_labels(row)) for row in self.labels),
+            cost=self.num_stored_heads * spec.head_bits,
+            error=self.error,
+            total=self.total,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may be chosen at one slot: all that allocation and fronts see.
+
+    Parameters
+    ----------
+    slot : Slot
+        What is decided.
+    choices : tuple of LayerChoice
+        ``C`` of them; they leave the rest of the layer as it is.
+    cost : array, shape (C,)
+        Bits of the slot's cache per token.
+    error : array, shape (C,)
+        Fitness of each.
+    total : float or None
+        The error that a relative error of 1 stands for, where the fitness has one.
+    """
+
+    slot: Slot
+    choices: tuple[LayerChoice, ...]
+    cost: IntArray
+    error: FloatArray
+    total: float | None = None
+
+    def pick(self, kept: IntArray) -> "Candidates":
+        """Return some of the candidates."""
+        choices = tuple(self.choices[place] for place in kept.tolist())
+        return Candidates(self.slot, choices, self.cost[kept], self.error[kept], self.total)
 
 
 def combined(
-    slots: Sequence[SlotCandidates], choices: IntArray
+    slots: Sequence[Candidates], plans: IntArray, num_heads: int
 ) -> tuple[tuple[LayerCandidates, ...], IntArray]:
     """Return the candidates of whole layers, and each plan's choice among them.
 
@@ -108,21 +149,29 @@ def combined(
 
     Parameters
     ----------
-    slots : sequence of S SlotCandidates
+    slots : sequence of S Candidates
         In the order of :func:`slots_of`.
-    choices : array, shape (N, S)
+    plans : array, shape (N, S)
         The candidate that each plan takes in each slot.
+    num_heads : int
+        KV heads of the source.
     """
-    if all(candidates.slot.kind == "shared" for candidates in slots):
-        return tuple(LayerCandidates.shared(s.labels, s.error) for s in slots), choices
-    layers, columns = [], []
+    if all(one.slot.kind == "shared" for one in slots):
+        whole = (LayerCandidates(num_heads, s.choices, s.cost, s.error) for s in slots)
+        return tuple(whole), plans
+    layers: list[LayerCandidates] = []
+    columns = []
     for first in range(0, len(slots), 2):
         key, value = slots[first : first + 2]
-        pairs, column = np.unique(choices[:, first : first + 2], axis=0, return_inverse=True)
+        pairs, column = np.unique(plans[:, first : first + 2], axis=0, return_inverse=True)
         layers.append(
             LayerCandidates(
-                key_labels=key.labels[pairs[:, 0]],
-                value_labels=value.labels[pairs[:, 1]],
+                num_heads,
+                choices=tuple(
+                    LayerChoice(key.choices[k].key, value.choices[v].value)
+                    for k, v in pairs.tolist()
+                ),
+                cost=key.cost[pairs[:, 0]] + value.cost[pairs[:, 1]],
                 error=key.error[pairs[:, 0]] + value.error[pairs[:, 1]],
             )
         )

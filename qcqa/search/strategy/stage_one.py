@@ -13,12 +13,12 @@ from qcqa.search.strategy.exact import EXACT_HEADS, TabulatedObjective
 from qcqa.search.strategy.finished import fingerprint, load_finished, save_finished
 from qcqa.search.strategy.parallel import in_parallel
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: Searches one slot: a pure function of its objective, the settings and the slot, at the top level
 #: of a module so that another process can find it.
-SlotSearch = Callable[[Objective, SearchSettings, Slot], SlotCandidates]
-OnSlot = Callable[[SlotCandidates, int], None]
+SlotSearch = Callable[[Objective, SearchSettings, Slot], GroupCandidates]
+OnSlot = Callable[[GroupCandidates, int], None]
 #: Takes the tables that are made and the number of all.
 OnTable = Callable[[int, int], None]
 
@@ -41,7 +41,7 @@ def search_slots(
     on_slot: OnSlot,
     on_table: OnTable | None = None,
     scratch: Path | None = None,
-) -> tuple[SlotCandidates, ...]:
+) -> tuple[GroupCandidates, ...]:
     """Return every slot's candidates; the result does not depend on the number of processes.
 
     Parameters
@@ -64,10 +64,10 @@ def search_slots(
         Folder in which finished slots are kept, and from which they are taken.
     """
     tabulate(problem, slots, settings, on_table=on_table)
-    found: dict[Slot, SlotCandidates] = {}
+    found: dict[Slot, GroupCandidates] = {}
     marks: dict[Slot, str] = {}
 
-    def finish(candidates: SlotCandidates) -> None:
+    def finish(candidates: GroupCandidates) -> None:
         found[candidates.slot] = candidates
         on_slot(candidates, len(found))
 

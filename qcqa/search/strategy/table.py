@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import block_labels, canonical_labels
+from qcqa.reduce.groups.grouping import block_labels, canonical_labels
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import block_labels
+from qcqa.reduce.groups.grouping import block_labels
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.front import Front
@@ -20,7 +20,7 @@ from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
 from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot
 from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
 
 FloatArray = NDArray[np.float64]
@@ -32,12 +32,14 @@ _REPORT_EVERY = 10
 
 def arbitrary_cardinality(
     objective: Objective, settings: SearchSettings, slot: Slot
-) -> SlotCandidates:
+) -> GroupCandidates:
     """Return one slot's candidates for QCQA-AC; pure and picklable."""
     return _stage_one(LabelGenes(objective.num_heads), objective, settings, slot)
 
 
-def equal_cardinality(objective: Objective, settings: SearchSettings, slot: Slot) -> SlotCandidates:
+def equal_cardinality(
+    objective: Objective, settings: SearchSettings, slot: Slot
+) -> GroupCandidates:
     """Return one slot's candidates for QCQA-EC; pure and picklable."""
     return _stage_one(BlockGenes(objective.num_heads), objective, settings, slot)
 
@@ -91,7 +93,7 @@ def two_stage(
         volume = hypervolume(
             archive.cost,
             archive.error,
-            max_cost=problem.spec.num_cached_heads,
+            max_cost=problem.spec.kv_bits,
             max_error=max_error,
         )
         on_progress(
@@ -104,12 +106,13 @@ def two_stage(
             )
         )
 
-    choices = over_slots(slots, settings, on_generation=on_generation)
-    return front_of(method, slots, choices, settings)
+    candidates = [slot.candidates(problem.spec) for slot in slots]
+    choices = over_slots(candidates, settings, on_generation=on_generation)
+    return front_of(method, candidates, choices, settings, problem.spec.num_kv_heads)
 
 
 def over_slots(
-    slots: Sequence[SlotCandidates],
+    slots: Sequence[Candidates],
     settings: SearchSettings,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
@@ -118,7 +121,7 @@ def over_slots(
 
     Parameters
     ----------
-    slots : sequence of S SlotCandidates
+    slots : sequence of S Candidates
         Sorted by cost, the source's own heads last.
     settings : SearchSettings
         Those of stage 2 count.
@@ -148,7 +151,7 @@ def over_slots(
 
 def _stage_one(
     encoding: LabelGenes | BlockGenes, objective: Objective, settings: SearchSettings, slot: Slot
-) -> SlotCandidates:
+) -> GroupCandidates:
     """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
     # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
     is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
@@ -175,7 +178,7 @@ def _stage_one(
         labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
         error = objective.error(labels)
     keep = nondominated(labels.max(axis=1), error)
-    return SlotCandidates(slot, labels[keep], error[keep], objective.total)
+    return GroupCandidates(slot, labels[keep], error[keep], objective.total)
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:

@@ -18,7 +18,7 @@ from qcqa.measure.benchmark import DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.plan.budget import CacheLoad
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 #: Of the memory that is free: what a step needs beside the source's cache takes the rest.
 _CACHE_SHARE = 0.35
@@ -38,7 +38,7 @@ class Decoding:
     device: torch.device
 
     @cached_property
-    def models(self) -> dict[str, tuple[PreTrainedModel, GroupingPlan]]:
+    def models(self) -> dict[str, tuple[PreTrainedModel, Plan]]:
         """The source, and two models with half of its cache, each with its plan."""
         shape, rng = self.sizes.decoding, np.random.default_rng(0)
         source = build(shape, dtype=torch.bfloat16, device=self.device)
@@ -48,7 +48,7 @@ class Decoding:
             "unequal groups": [unequal(shape.heads, rng) for _ in range(shape.layers)],
         }
         plans = {name: plan_for(source, some) for name, some in layers.items()}
-        if plans["GQA"].num_cached_heads != plans["unequal groups"].num_cached_heads:
+        if plans["GQA"].kv_bits != plans["unequal groups"].kv_bits:
             raise AssertionError("the two plans must have the same bytes")
         return {
             name: (source if name == "source" else converted_copy(source, plan), plan)
@@ -139,9 +139,9 @@ class Decoding:
         return max(_CONTEXT_STEP, min(longest, fits))
 
 
-def _promised(plan: GroupingPlan, context: int, batch: int) -> int:
+def _promised(plan: Plan, context: int, batch: int) -> int:
     load = CacheLoad(context, batch, plan.model.dtype)
-    return load.cache_bytes(plan.model, plan.num_cached_heads)
+    return load.cache_bytes(plan.model, plan.kv_bits)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
 from qcqa.conversion.live import converted_copy
 from qcqa.packaged import demo_model_folder
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.text.batches import TokenBatch, make_batches
 from qcqa.text.calibration_windows import calibration_windows
 from qcqa.text.documents import read_documents

@@ -12,8 +12,8 @@ from gpu_checks.sizes import Shape
 from qcqa.model.fingerprint import fingerprint
 from qcqa.model.heads import LayerHeads
 from qcqa.model.spec import ModelSpec
-from qcqa.plan.grouping import Grouping, LayerGrouping
-from qcqa.plan.plan import GroupingPlan, Prediction
+from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 
 @torch.no_grad()
@@ -50,10 +50,10 @@ def build(
 
 def plan_for(
     model: PreTrainedModel, layers: Sequence[LayerGrouping], *, merge: str = "mean"
-) -> GroupingPlan:
+) -> Plan:
     """Return a plan for a live Llama."""
     config = model.config
-    return GroupingPlan(
+    return Plan(
         model=ModelSpec(
             source="a random Llama",
             revision=None,
@@ -118,7 +118,7 @@ def mixed_layers(shape: Shape) -> list[LayerGrouping]:
 
 
 @torch.no_grad()
-def dense_twin(source: PreTrainedModel, plan: GroupingPlan) -> PreTrainedModel:
+def dense_twin(source: PreTrainedModel, plan: Plan) -> PreTrainedModel:
     """Return a copy of a model in which every head of a group is the group's mean."""
     twin = deepcopy(source)
     for layer, grouping in zip(twin.model.layers, plan.layers, strict=True):

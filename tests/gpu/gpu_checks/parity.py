@@ -21,7 +21,7 @@ from gpu_checks.models import (
 )
 from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
-from qcqa.plan.plan import GroupingPlan
+from qcqa.plan.plan import Plan
 
 #: A model may be so many times as far from the exact logits as its twin is by rounding alone,
 _MOST_ROUNDING = 2.0
@@ -89,7 +89,7 @@ def texts_agree(sizes: Sizes, device: torch.device, dtype: torch.dtype) -> Itera
 
 
 def _converted(
-    source: PreTrainedModel, plan: GroupingPlan, folder: Path, attention: str
+    source: PreTrainedModel, plan: Plan, folder: Path, attention: str
 ) -> Iterator[tuple[str, PreTrainedModel]]:
     """Yield what a plan makes of a model, in every way that there is."""
     yield "live", qcqa.convert(deepcopy(source), plan)

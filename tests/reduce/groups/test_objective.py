@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import Objective, WseObjective
 
 

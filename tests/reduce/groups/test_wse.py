@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
 from qcqa.reduce.groups.gram import gram_of_heads
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import dense_wse, grouping_wse, population_wse
 
 NUM_HEADS = 9

@@ -7,7 +7,7 @@ from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import best_front, front_of
 from qcqa.search.strategy.pareto import nondominated
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def _random_layers(seed, *, unit=1):
@@ -50,7 +50,7 @@ def test_the_choices_cost_what_they_promise(seed):
 def test_fronts_are_sorted_and_none_of_their_plans_is_dominated():
     labels = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 3]])
     layers = [
-        SlotCandidates(Slot(layer), labels, np.array(errors), total=None)
+        GroupCandidates(Slot(layer), labels, np.array(errors), total=None)
         for layer, errors in enumerate(([9, 4, 0.0], [3, 2.5, 0.0]))
     ]
     every = np.array(list(itertools.product(range(3), range(3))))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.exact import TabulatedObjective, errors_of_groups, exact_labels

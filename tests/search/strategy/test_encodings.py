@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.search.strategy.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
 
 

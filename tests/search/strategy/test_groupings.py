@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
 from qcqa.reduce.groups.wse import population_wse, spectral_bound
 from qcqa.search.strategy.exact import errors_of_groups, exact_labels

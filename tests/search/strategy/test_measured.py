@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from qcqa.search.strategy.rescoring import measured, measured_choice, worth_measuring
-from qcqa.search.strategy.slots import Slot, SlotCandidates
+from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def _candidates(num_heads, kind="shared", counts=None):
     """Return a candidate of every group count, the guiding error falling."""
     counts = np.array(counts or range(1, num_heads + 1))
     labels = np.arange(num_heads) * counts[:, None] // num_heads
-    return SlotCandidates(
+    return GroupCandidates(
         Slot(2, kind), labels, (num_heads - counts).astype(float), float(num_heads)
     )
 
@@ -32,7 +32,7 @@ def test_of_many_heads_about_a_dozen_counts_are_measured(num_heads):
 
 def test_of_several_groupings_of_a_count_the_best_is_measured_and_of_few_all():
     labels = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 2]])
-    candidates = SlotCandidates(Slot(0), labels, np.array([3, 2, 1, 0.0]), 3.0)
+    candidates = GroupCandidates(Slot(0), labels, np.array([3, 2, 1, 0.0]), 3.0)
     assert worth_measuring(candidates).tolist() == [0, 2, 3]
     divisors = [1, 2, 4, 8, 16, 32]
     assert len(worth_measuring(_candidates(32, counts=divisors))) == 6

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from qcqa.plan.grouping import Grouping
 from qcqa.progress import silent
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse, population_wse
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.optimal import lower_bound, optimal_front
 from qcqa.search.strategy.problem import wse_problem
-from qcqa.search.strategy.slots import Slot, SlotCandidates, slots_of
+from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, two_stage
 
 ALIKE = SearchSettings(
@@ -43,7 +43,7 @@ def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own():
     labels, pair = np.array([[0, 0, 1], [0, 1, 2]]), Grouping.from_labels([0, 0, 1])
     rest = Grouping.singletons(3)
     for kind, unit in (("shared", 2), ("key", 1), ("value", 1)):
-        candidates = SlotCandidates(Slot(0, kind), labels, np.array([1.0, 0.0]), 2.0)
+        candidates = GroupCandidates(Slot(0, kind), labels, np.array([1.0, 0.0]), 2.0)
         assert candidates.cost.tolist() == [2 * unit, 3 * unit]
     assert Slot(0, "key").alone(pair).value == rest
     assert Slot(0, "value").alone(pair).key == rest
@@ -52,8 +52,8 @@ def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own():
 
 def test_a_layers_candidates_are_the_pairs_that_plans_use():
     labels = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 2]])
-    key = SlotCandidates(Slot(0, "key"), labels, np.array([5.0, 2, 0]), 9.0)
-    value = SlotCandidates(Slot(0, "value"), labels, np.array([1.0, 0.5, 0]), 3.0)
+    key = GroupCandidates(Slot(0, "key"), labels, np.array([5.0, 2, 0]), 9.0)
+    value = GroupCandidates(Slot(0, "value"), labels, np.array([1.0, 0.5, 0]), 3.0)
     plans = np.array([[2, 2], [1, 0], [0, 0], [1, 0]])
     front = front_of("some", [key, value], plans, APART)
     assert front.cost.tolist() == [2, 3, 6]
@@ -85,7 +85,7 @@ def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(pr
     for front in (best, found):
         assert (np.diff(front.cost) > 0).all()
         assert (np.diff(front.error) < 0).all()
-        assert front.cost[-1] == problem.spec.num_cached_heads
+        assert front.cost[-1] == problem.spec.kv_bits
         for index in {0, len(front) // 3, len(front) - 1}:
             error = sum(
                 grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)
@@ -94,7 +94,7 @@ def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(pr
             assert error == pytest.approx(front.error[index], rel=1e-9, abs=1e-9)
     for cost, error in zip(found.cost.tolist(), found.error, strict=True):
         assert error >= best.error[best.within(cost)] - 1e-9
-    middle = problem.spec.num_cached_heads // 2
+    middle = problem.spec.kv_bits // 2
     assert found.error[found.within(middle)] < 1.1 * best.error[best.within(middle)]
 
 

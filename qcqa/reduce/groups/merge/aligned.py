@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.absorb import heads_of, shared_layer
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 
 Role = Literal["query", "key", "value", "output", "key_norm"]

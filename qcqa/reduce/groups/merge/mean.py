@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
 

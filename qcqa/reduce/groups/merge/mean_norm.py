@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from qcqa.plan.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.merge.mean import MeanMerge, mean_of_groups
 
 

@@ -1,6 +1,6 @@
 """Shared heads by the best common subspace of a group, with changes of basis in Q and O."""
 
-from qcqa.plan.grouping import LayerGrouping
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.absorb import heads_of, shared_layer
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role

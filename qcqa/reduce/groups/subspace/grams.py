@@ -12,12 +12,12 @@ from safetensors.numpy import save
 
 from qcqa.errors import CheckpointError
 from qcqa.files import write_bytes_atomically
-from qcqa.plan.terms import Kind
 from qcqa.reduce.groups.subspace.free import FreeGram
 from qcqa.reduce.groups.subspace.gram import Gram
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective, errors_of_blocks, pair_guide
 from qcqa.reduce.groups.subspace.planes import PlaneGrams
 from qcqa.reduce.groups.subspace.tied import TiedGrams
+from qcqa.reduce.terms import Kind
 
 #: Of which roles' heads each kind of grouping is.
 _ROLES: dict[Kind, tuple[str, ...]] = {

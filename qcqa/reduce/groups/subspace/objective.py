@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.plan.grouping import block_labels
+from qcqa.reduce.groups.grouping import block_labels
 from qcqa.reduce.groups.subspace.gram import Gram
 
 FloatArray = NDArray[np.float64]

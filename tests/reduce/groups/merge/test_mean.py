@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qcqa.errors import PlanError
-from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.merge import merge_named
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qcqa.model.key_norm import KeyNorm
-from qcqa.plan.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.merge import MERGES, merge_named
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.grams import layer_grams

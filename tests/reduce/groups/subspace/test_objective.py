@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from qcqa.errors import CheckpointError
-from qcqa.plan.grouping import Grouping
-from qcqa.plan.terms import Kind
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
 from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.exact import TabulatedObjective
 
 MakeLayer = Callable[..., Any]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qcqa.errors import GroupingError
-from qcqa.plan.grouping import Grouping, LayerGrouping, canonical_labels
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping, canonical_labels
 
 
 def test_equal_partitions_are_equal_whatever_their_names():
@@ -51,5 +51,5 @@ def test_what_is_no_partition_is_refused(make):
 
 def test_a_layer_counts_its_cached_heads():
     key, value = Grouping.contiguous(4, 2), Grouping.contiguous(4, 1)
-    assert LayerGrouping(key, value).num_cached_heads == 3
-    assert LayerGrouping.shared(key).num_cached_heads == 4
+    assert LayerGrouping(key, value).kv_bits == 3
+    assert LayerGrouping.shared(key).kv_bits == 4

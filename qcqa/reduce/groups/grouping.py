@@ -1,12 +1,16 @@
 """A partition of one layer's heads into groups that share one head."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.errors import GroupingError
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.choice import LayerChoice, Site, SiteKind
+from qcqa.reduce.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Grouping:
     """
 
     labels: tuple[int, ...]
+    kind: ClassVar[str] = "groups"
 
     def __post_init__(self) -> None:
         highest = -1
@@ -111,6 +116,47 @@ class Grouping:
         return tuple(map(tuple, groups))
 
     @property
+    def label(self) -> str:
+        """How many heads remain."""
+        return f"{self.num_groups} of {self.num_heads} heads"
+
+    def stored(self, before: Stored) -> Stored:
+        """Return what the cache keeps when it holds one head of each group."""
+        return replace(before, elements=before.elements // self.num_heads * self.num_groups)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the head numbers of each group."""
+        return {"groups": [list(group) for group in self.groups]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], spec: ModelSpec) -> "Grouping":
+        """Return the grouping of a plan's file.
+
+        Raises
+        ------
+        GroupingError
+            If a head is missing, named twice or out of range.
+        """
+        return cls.from_groups(content["groups"], spec.num_kv_heads)
+
+    def require(self, kind: SiteKind, spec: ModelSpec) -> None:
+        """Raise unless it is of as many heads as a model has.
+
+        Raises
+        ------
+        GroupingError
+            If it is not.
+        """
+        if self.num_heads != spec.num_kv_heads:
+            raise GroupingError(
+                f"{kind}s of {self.num_heads} heads",
+                expected=f"{spec.num_kv_heads}, as {spec.source} has",
+            )
+
+    def codec(self) -> None:
+        """Return None: the heads of the cache are as the projections make them."""
+
+    @property
     def has_equal_cardinality(self) -> bool:
         """Whether all groups have one size (EC)."""
         return len({len(group) for group in self.groups}) == 1
@@ -135,10 +181,38 @@ class LayerGrouping:
         """Return the layer in which keys and values are grouped alike."""
         return cls(key=grouping, value=grouping)
 
+    @classmethod
+    def of(cls, choice: LayerChoice, num_heads: int) -> "LayerGrouping":
+        """Return how the heads of a layer share, whatever else is chosen there."""
+        return cls(
+            key=grouping_at(choice.key, num_heads), value=grouping_at(choice.value, num_heads)
+        )
+
     @property
-    def num_cached_heads(self) -> int:
+    def num_stored_heads(self) -> int:
         """Shared K heads plus shared V heads."""
         return self.key.num_groups + self.value.num_groups
+
+    @property
+    def shares(self) -> bool:
+        """Whether any heads share."""
+        return self.num_stored_heads < 2 * self.key.num_heads
+
+    @property
+    def choice(self) -> LayerChoice:
+        """What is chosen at the sites of the layer."""
+        return LayerChoice(key=site_of(self.key), value=site_of(self.value))
+
+
+def site_of(grouping: Grouping) -> Site:
+    """Return the choices of a site whose heads share like this; none if every one is alone."""
+    return () if grouping.num_groups == grouping.num_heads else (grouping,)
+
+
+def grouping_at(site: Site, num_heads: int) -> Grouping:
+    """Return how heads share at a site."""
+    found = (choice for choice in site if isinstance(choice, Grouping))
+    return next(found, Grouping.singletons(num_heads))
 
 
 def differing_heads(one: Grouping, other: Grouping) -> NDArray[np.bool_]:

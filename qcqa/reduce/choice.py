@@ -1,0 +1,131 @@
+"""Choices: how one site, the keys or the values of a layer, is made smaller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.stored import Stored
+
+#: Which tensors of a layer a site is.
+SiteKind = Literal["key", "value"]
+
+
+class Choice(Protocol):
+    """One reduction at one site, with its parameters; frozen, hashable and plain JSON."""
+
+    kind: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """What people read of it, such as ``2 of 8 heads``."""
+        ...
+
+    def stored(self, before: Stored) -> Stored:
+        """Return what the cache keeps, from what it would keep without this choice."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its parameters as a plan's file holds them, beside the kind."""
+        ...
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], spec: ModelSpec, /) -> Self:
+        """Return the choice of a file.
+
+        Raises
+        ------
+        QCQAError
+            If it is none that the model can have.
+        """
+        ...
+
+    def require(self, kind: SiteKind, spec: ModelSpec) -> None:
+        """Raise unless this site of a model can have it.
+
+        Raises
+        ------
+        QCQAError
+            Which says what it cannot have, and what it can.
+        """
+        ...
+
+    def codec(self) -> Mapping[str, Any] | None:
+        """Return how the tensors of the site enter and leave the cache; None if as they are.
+
+        Plain JSON, which the code that travels with converted weights understands.
+        """
+        ...
+
+
+#: Choices at one site, in the order in which they take effect; none where it is left as it is.
+Site = tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChoice:
+    """What is chosen at the two sites of a layer.
+
+    Parameters
+    ----------
+    key, value : tuple of Choice
+        Of its keys and of its values.
+    """
+
+    key: Site = ()
+    value: Site = ()
+
+    @property
+    def sites(self) -> tuple[Site, Site]:
+        """Keys and values."""
+        return self.key, self.value
+
+    def require(self, spec: ModelSpec) -> None:
+        """Raise unless a layer of a model can have these choices.
+
+        Raises
+        ------
+        QCQAError
+            As :meth:`Choice.require`.
+        """
+        kinds: tuple[SiteKind, SiteKind] = ("key", "value")
+        for kind, site in zip(kinds, self.sites, strict=True):
+            for choice in site:
+                choice.require(kind, spec)
+
+    def stored(self, spec: ModelSpec) -> tuple[Stored, Stored]:
+        """Return what the cache keeps of keys and of values, in the type of the source."""
+        key, value = (stored_at(site, spec) for site in self.sites)
+        return key, value
+
+    def bits_per_token(self, spec: ModelSpec) -> int:
+        """Return the bits per token of the layer's cache; see :mod:`qcqa.reduce.stored`."""
+        return sum(stored.bits_per_token for stored in self.stored(spec))
+
+    def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+        """Return how keys and values enter and leave the cache; None if as they are."""
+        key, value = (codec_of(site) for site in self.sites)
+        return key, value
+
+
+def stored_at(site: Site, spec: ModelSpec, element_bits: int | None = None) -> Stored:
+    """Return what the cache keeps of a site.
+
+    Parameters
+    ----------
+    site : tuple of Choice
+        What is chosen there.
+    spec : ModelSpec
+        Of the source.
+    element_bits : int, optional
+        Bits of an element at full precision; by default those of the source's type.
+    """
+    stored = Stored(spec.num_kv_heads * spec.head_dim, element_bits or spec.element_bits)
+    for choice in site:
+        stored = choice.stored(stored)
+    return stored
+
+
+def codec_of(site: Site) -> Mapping[str, Any] | None:
+    """Return the codec of a site; None if its tensors are cached as they are."""
+    return next((codec for choice in site if (codec := choice.codec()) is not None), None)

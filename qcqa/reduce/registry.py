@@ -1,0 +1,73 @@
+"""The reductions, a row each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qcqa.errors import ReductionError
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import Choice, Site
+from qcqa.reduce.groups.grouping import Grouping
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A way to make the cache of a layer smaller.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line and in files: the kind of its choices.
+    label : str
+        As people read it.
+    choice : type
+        Class of its choices.
+    """
+
+    name: str
+    label: str
+    choice: type[Choice]
+
+
+#: Every reduction by its name, in the order in which they take effect at a site.
+REDUCTIONS: dict[str, Reduction] = {
+    one.name: one
+    for one in (Reduction("groups", "heads", Grouping), Reduction("bits", "bits", Bits))
+}
+
+
+def site_to_json(site: Site) -> list[dict[str, Any]]:
+    """Return the choices of a site as a plan's file holds them."""
+    return [{"kind": choice.kind, **choice.to_json()} for choice in site]
+
+
+def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Site:
+    """Return the choices of a site of a plan's file.
+
+    Raises
+    ------
+    QCQAError
+        If a kind is unknown, comes twice or out of order, or a choice is none for this model.
+    """
+    kinds = [str(one.get("kind")) for one in content]
+    for kind in kinds:
+        if kind not in REDUCTIONS:
+            raise ReductionError(
+                f"a reduction of kind {kind!r}",
+                expected=f"one of {', '.join(REDUCTIONS)}",
+                remedy="open it with the release of QCQA Explorer that wrote it",
+            )
+    order = [list(REDUCTIONS).index(kind) for kind in kinds]
+    if order != sorted(set(order)):
+        raise ReductionError(
+            f"choices {', '.join(kinds)} at one site",
+            expected=f"each once, in the order {', '.join(REDUCTIONS)}",
+        )
+    try:
+        return tuple(
+            REDUCTIONS[kind].choice.from_json(one, spec)
+            for kind, one in zip(kinds, content, strict=True)
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReductionError(f"a choice with damaged parameters ({error!r})") from error
