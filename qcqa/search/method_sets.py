@@ -10,10 +10,12 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
-BASELINES = tuple(name for name, method in METHODS.items() if not method.needs_search)
+BASELINES = ("mha", "gqa", "mqa")
 #: Methods that a search runs unless it is told otherwise, where a text is at hand.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
-ALL_SEARCHED = (*SEARCHED_METHODS, *BY_WEIGHTS.values(), "best")
+#: Those of bits, alone and with heads that share.
+BITS_METHODS = tuple(name for name, one in METHODS.items() if "bits" in one.reductions)
+ALL_SEARCHED = (*SEARCHED_METHODS, *BY_WEIGHTS.values(), "best", *BITS_METHODS)
 
 
 def by_weights(methods: Iterable[str]) -> tuple[str, ...]:

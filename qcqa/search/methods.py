@@ -1,6 +1,6 @@
 """The methods, a row each: each answers a problem with a front of plans.
 
-A method is a space of groupings, a strategy over it, and what it insists on whatever was asked.
+A method is what its plans may use, a strategy over it, and what it insists on whatever was asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +11,16 @@ from typing import Any, Literal
 
 from qcqa.errors import SettingsError
 from qcqa.progress import silent
+from qcqa.reduce.bits.choice import Rungs
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
+from qcqa.search.strategy.bits import bits_front, ladder_front
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.encodings import divisors
-from qcqa.search.strategy.optimal import optimal_front
+from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.slots import Candidates
 
 #: ``table``: blocks of neighbours, alike in every layer, looked up. ``two-stage``: NSGA-II within
 #: layers, then over them (arXiv 2406.10247, section 3). ``exact``: the best grouping known for
@@ -27,7 +30,7 @@ Strategy = Literal["table", "two-stage", "exact"]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to choose which heads share.
+    """A way to choose how the cache is made smaller.
 
     Parameters
     ----------
@@ -44,6 +47,10 @@ class Method:
         any number and size.
     insists : mapping
         Settings that it has whatever a run's are.
+    reductions : tuple of str
+        What its plans may use.
+    rungs : tuple of (int, int or None), optional
+        Bits of all keys and values, where it is a table of bits.
     """
 
     name: str
@@ -52,6 +59,8 @@ class Method:
     strategy: Strategy
     group_counts: Callable[[int], Sequence[int]] | None = None
     insists: Mapping[str, Any] = field(default_factory=dict)
+    reductions: tuple[str, ...] = ("groups",)
+    rungs: Rungs | None = None
 
     @property
     def needs_search(self) -> bool:
@@ -67,6 +76,25 @@ class Method:
 _TOGETHER = MappingProxyType({"apart": False})
 #: Of QCQA where no text is at hand: its second stage judges layers by WSE, as its first does heads.
 _BY_WEIGHTS_ALONE = MappingProxyType({"fitness": "wse", "stage2_fitness": None})
+
+_BEST_HEADS = MappingProxyType(
+    {"fitness": "loss", "stage2_fitness": None, "apart": True, "merge": "svd", "refit": True}
+)
+#: What bits lose only a run of the model says.
+_MEASURED_BITS = MappingProxyType(
+    {"fitness": "loss", "stage2_fitness": None, "apart": True, "merge": "mean", "refit": False}
+)
+
+
+def _all_in(name: str, label: str, rungs: Rungs) -> Method:
+    """Return the method that keeps all keys and values in so many bits."""
+    description = (
+        f"All keys and values in {label}, with scales for groups of 32 (arXiv 2402.02750)."
+    )
+    return Method(
+        name, label, description, "table", None, _MEASURED_BITS, reductions=("bits",), rungs=rungs
+    )
+
 
 _METHODS = (
     Method(
@@ -134,18 +162,38 @@ _METHODS = (
     ),
     Method(
         "best",
-        "Best",
+        "Best heads",
         "Keys and values grouped apart by measured loss, merged as subspaces and refitted.",
         "exact",
-        insists=MappingProxyType(
-            {
-                "fitness": "loss",
-                "stage2_fitness": None,
-                "apart": True,
-                "merge": "svd",
-                "refit": True,
-            }
-        ),
+        insists=_BEST_HEADS,
+    ),
+    _all_in("bits-8", "8 bits", ((8, None),)),
+    _all_in("bits-4", "4 bits", ((4, None),)),
+    _all_in("bits-2", "2 bits", ((2, None),)),
+    Method(
+        "staircase",
+        "Staircase",
+        "Fewer bits for older tokens: 128 in 8 bits, 896 in 4, the rest in 2 (arXiv 2410.18441).",
+        "table",
+        insists=_MEASURED_BITS,
+        reductions=("bits",),
+        rungs=((8, 4), (4, 28), (2, None)),
+    ),
+    Method(
+        "bits",
+        "Best bits",
+        "Bits for the keys and for the values of every layer, by measured loss.",
+        "exact",
+        insists=_MEASURED_BITS,
+        reductions=("bits",),
+    ),
+    Method(
+        "heads-bits",
+        "Heads \N{MULTIPLICATION SIGN} bits",
+        "Best heads and best bits at once: every layer spends its bytes on either.",
+        "exact",
+        insists=_BEST_HEADS,
+        reductions=("groups", "bits"),
     ),
 )
 
@@ -214,10 +262,27 @@ def _front(
         return two_stage(
             method.name, search, problem, settings, on_progress=on_progress, scratch=scratch
         )
+    if "bits" in method.reductions:
+        return _front_of_bits(method, problem, settings, on_progress, scratch)
     if method.group_counts:
         counts = method.group_counts(problem.spec.num_kv_heads)
         return block_front(method.name, problem, settings, counts, on_progress)
     return optimal_front(method.name, problem, settings, on_progress=on_progress, scratch=scratch)
+
+
+def _front_of_bits(
+    method: Method,
+    problem: Problem,
+    settings: SearchSettings,
+    on_progress: OnSearchProgress,
+    scratch: Path | None,
+) -> Front:
+    if method.rungs:
+        return ladder_front(method.name, problem, settings, method.rungs, on_progress)
+    groups: Sequence[Candidates] = ()
+    if "groups" in method.reductions:
+        groups = optimal_slots(problem, settings, on_progress=on_progress, scratch=scratch)
+    return bits_front(method.name, problem, settings, on_progress, groups)
 
 
 def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:

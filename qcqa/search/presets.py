@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from qcqa.errors import SettingsError
-from qcqa.search.method_sets import SEARCHED_METHODS, by_weights
+from qcqa.search.method_sets import BITS_METHODS, SEARCHED_METHODS, by_weights
 from qcqa.search.strategy.config import SearchSettings
 
 
@@ -66,9 +66,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         "best": Preset(
             name="best",
-            description="QCQA as published, and beside it the plans that lose least: keys and "
-            "values apart, as subspaces, and refitted.",
-            methods=(*SEARCHED_METHODS, "best"),
+            description="QCQA as published, and beside it the plans that lose least: heads that "
+            "share subspaces, fewer bits, and both at once.",
+            methods=(*SEARCHED_METHODS, "best", *BITS_METHODS),
             fixed=_AS_PUBLISHED,
         ),
     }

@@ -61,7 +61,7 @@ def _ordered_layers(result: SearchResult) -> tuple[int, int]:
         wse = population_wse(layer.key, candidates.key_labels)
         wse = wse + population_wse(layer.value, candidates.value_labels)
         for cost, *both in zip(candidates.cost, wse, candidates.error, strict=True):
-            if cost < 2 * result.spec.num_kv_heads:
+            if cost < 2 * result.spec.num_kv_heads * result.spec.head_bits:
                 alike.setdefault(int(cost), []).append((float(both[0]), float(both[1])))
     pairs = [pair for layers in alike.values() for pair in combinations(layers, 2)]
     ordered = [(one[0] < other[0]) == (one[1] < other[1]) for one, other in pairs]

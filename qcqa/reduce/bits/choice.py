@@ -14,6 +14,10 @@ from qcqa.reduce.stored import Rung, Stored
 #: Bits that an integer may have: from what loses nothing to what is only good for old tokens.
 WIDTHS = (8, 4, 3, 2)
 
+#: Bits, and for how many blocks of tokens, the newest first; None, in the last alone, for all that
+#: are older.
+Rungs = tuple[tuple[int, int | None], ...]
+
 #: Scale and minimum of a group, float16 each.
 _SCALE_BITS = 32
 
@@ -32,8 +36,7 @@ class Bits:
     Parameters
     ----------
     rungs : tuple of (int, int or None)
-        Bits, and for how many blocks of tokens, the newest first; None, in the last alone, for all
-        that are older. A block is requantised as it steps down.
+        See :data:`Rungs`. A block is requantised as it steps down.
     group : int
         Elements with one scale: tokens of a channel for keys, channels of a token for values.
     block : int
@@ -49,7 +52,7 @@ class Bits:
         If it cannot be packed like this.
     """
 
-    rungs: tuple[tuple[int, int | None], ...]
+    rungs: Rungs
     group: int = _DEFAULT_GROUP
     block: int = _DEFAULT_GROUP
     window: int = 32
@@ -85,9 +88,7 @@ class Bits:
         return cls.staircase(((width, None),), kind, spec)
 
     @classmethod
-    def staircase(
-        cls, rungs: tuple[tuple[int, int | None], ...], kind: SiteKind, spec: ModelSpec
-    ) -> Self:
+    def staircase(cls, rungs: Rungs, kind: SiteKind, spec: ModelSpec) -> Self:
         """Return a staircase for the keys, or the values, of a model.
 
         Values have groups of as many channels as divide a head.

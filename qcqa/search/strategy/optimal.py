@@ -15,7 +15,7 @@ from qcqa.search.strategy.cost import optimal_seconds
 from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
+from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
 from qcqa.search.strategy.table import best_table
 
@@ -34,6 +34,18 @@ def optimal_front(
 
     Proven optimal where every slot can be solved exactly and errors are not measured.
     """
+    slots = optimal_slots(problem, settings, on_progress=on_progress, scratch=scratch)
+    return best_front(method, slots, settings, problem.spec.num_kv_heads)
+
+
+def optimal_slots(
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    on_progress: OnSearchProgress,
+    scratch: Path | None,
+) -> tuple[Candidates, ...]:
+    """Return the best candidates of every slot; see :func:`optimal_front`."""
     slots = find_candidates(
         optimal_candidates,
         problem,
@@ -43,10 +55,7 @@ def optimal_front(
         on_progress=on_progress,
         scratch=scratch,
     )
-    spec = problem.spec
-    return best_front(
-        method, [slot.candidates(spec) for slot in slots], settings, spec.num_kv_heads
-    )
+    return tuple(slot.candidates(problem.spec) for slot in slots)
 
 
 def optimal_candidates(
