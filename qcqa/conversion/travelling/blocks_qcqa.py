@@ -79,7 +79,7 @@ def pack(states: Tensor, bits: int, group: int | None) -> Blocks:
     if group is None:
         apart, over = states.unsqueeze(-1), -3
     else:
-        apart, over = states.unflatten(-1, (-1, group)), -1
+        apart, over = states.view(*states.shape[:-1], -1, group), -1
     lowest, highest = torch.aminmax(apart, dim=over, keepdim=True)
     # Rounded outwards, so that no state lies outside of what the codes span.
     minimum = _rounded(lowest, up=False)
@@ -108,7 +108,7 @@ def unpack(blocks: Blocks, out: Tensor, rotation: Tensor | None = None) -> Tenso
         states = part if in_place else torch.empty_like(part, dtype=torch.float32)
         states.copy_(_codes(tuple(plane[piece] for plane in blocks.codes), blocks.bits))
         scale, minimum = blocks.scale[piece].float(), blocks.minimum[piece].float()
-        apart = states.unflatten(-1, (scale.shape[-1], -1))
+        apart = states.view(*states.shape[:-1], scale.shape[-1], -1)
         apart.mul_(scale.unsqueeze(-1)).add_(minimum.unsqueeze(-1))
         if not in_place:
             part.copy_(states if rotation is None else states @ rotation)
@@ -124,7 +124,7 @@ def hadamard(head_dim: int, device: torch.device) -> Tensor:
     matrix = torch.ones((1, 1), device=device)
     while head_dim % (2 * len(matrix)) == 0:
         matrix = torch.kron(matrix, pair)
-    return torch.block_diag(*[matrix] * (head_dim // len(matrix)))
+    return torch.kron(torch.eye(head_dim // len(matrix), device=device), matrix)
 
 
 def _packed(codes: Tensor, bits: int) -> tuple[Tensor, ...]:
