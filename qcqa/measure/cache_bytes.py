@@ -1,14 +1,22 @@
 """Bytes that a live KV cache holds, counted on its tensors."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
+from qcqa.conversion.travelling.packed_qcqa import PackedLayer
 from qcqa.errors import EvaluationError
-from qcqa.text.running import cache_of, context_limit, evaluating, input_device
+from qcqa.text.running import (
+    cache_of,
+    context_limit,
+    evaluating,
+    generating_options,
+    input_device,
+)
 
 #: Of the prompt whose cache is counted: few, so that no sliding window drops any of them.
 _PROMPT_TOKENS = 8
@@ -31,14 +39,36 @@ def cache_bytes_per_token(model: PreTrainedModel) -> float:
     # A window keeps one token less than it spans.
     limits = (_PROMPT_TOKENS, context_limit(model), window - 1 if window else None)
     tokens = max(1, min(limit for limit in limits if limit is not None))
-    ids = torch.zeros((1, tokens), dtype=torch.long, device=input_device(model))
+    return cache_bytes_after(model, tokens) / tokens
+
+
+def cache_bytes_after(model: PreTrainedModel, tokens: int, *, batch_size: int = 1) -> int:
+    """Return the bytes that a model's KV cache holds after a prompt.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Source or converted, on any device; it is run once.
+    tokens : int
+        Length of the prompt.
+    batch_size : int
+        Sequences.
+
+    Raises
+    ------
+    EvaluationError
+        As :func:`cache_bytes`.
+    """
+    ids = torch.zeros((batch_size, tokens), dtype=torch.long, device=input_device(model))
     with evaluating(model):
-        output = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True)
-    return cache_bytes(cache_of(output)) / tokens
+        output = model(
+            input_ids=ids, attention_mask=torch.ones_like(ids), **generating_options(model)
+        )
+    return cache_bytes(cache_of(output))
 
 
 def cache_bytes(cache: Cache) -> int:
-    """Return the bytes of the memory behind all keys and values of a cache.
+    """Return the bytes of the memory behind all keys and values of a cache, packed or not.
 
     Layers may have any number of heads, and keys and values may differ in theirs. What counts is
     the memory that is held, not the shape that is seen: a layer that shows only its last tokens
@@ -69,6 +99,8 @@ def cache_bytes(cache: Cache) -> int:
 
 def _tensors(cache: Cache) -> Iterable[Tensor]:
     for layer in cache.layers:
-        for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None)):
-            if isinstance(tensor, Tensor) and tensor.numel():
-                yield tensor
+        held: Iterable[Any] = (getattr(layer, "keys", None), getattr(layer, "values", None))
+        # A model that brings its own code has a packed layer of its own, too.
+        if type(layer).__name__ == PackedLayer.__name__:
+            held = layer.tensors()
+        yield from (one for one in held if isinstance(one, Tensor) and one.numel())
