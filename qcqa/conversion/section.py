@@ -43,6 +43,7 @@ def section_of(
     layers : sequence of LayerChoice
         What is chosen in each layer.
     """
+    codecs = tuple(layer.codecs() for layer in layers)
     groupings = [LayerGrouping.of(layer, spec.num_kv_heads) for layer in layers]
     names = architecture.modules
     if architecture.layout == "separate":
@@ -61,6 +62,7 @@ def section_of(
         heads_per_cached_head=_heads_per_cached_head(config, spec),
         key_norm=names.key_norm,
         layers=tuple((one.key.labels, one.value.labels) for one in groupings),
+        codecs=codecs if any(map(any, codecs)) else (),
     )
 
 

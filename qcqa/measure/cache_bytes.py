@@ -35,11 +35,24 @@ def cache_bytes_per_token(model: PreTrainedModel) -> float:
     EvaluationError
         As :func:`cache_bytes`.
     """
+    tokens = prompt_tokens(model)
+    return cache_bytes_after(model, tokens) / tokens
+
+
+def prompt_tokens(model: PreTrainedModel, *, longest: int = 0) -> int:
+    """Return the tokens of a prompt of which a model caches all.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Source or converted.
+    longest : int
+        So many, if there is room, but never less than a few.
+    """
     window = getattr(model.config.get_text_config(), "sliding_window", None)
     # A window keeps one token less than it spans.
-    limits = (_PROMPT_TOKENS, context_limit(model), window - 1 if window else None)
-    tokens = max(1, min(limit for limit in limits if limit is not None))
-    return cache_bytes_after(model, tokens) / tokens
+    limits = (max(_PROMPT_TOKENS, longest), context_limit(model), window - 1 if window else None)
+    return max(1, min(limit for limit in limits if limit is not None))
 
 
 def cache_bytes_after(model: PreTrainedModel, tokens: int, *, batch_size: int = 1) -> int:

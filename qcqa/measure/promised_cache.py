@@ -3,13 +3,16 @@
 from transformers import PreTrainedModel
 
 from qcqa.errors import EvaluationError
-from qcqa.measure.cache_bytes import cache_bytes_per_token
+from qcqa.measure.cache_bytes import cache_bytes_after, prompt_tokens
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan
 
 
 def promised_cache(model: PreTrainedModel, plan: Plan, label: str) -> float:
     """Return the bytes per token of a converted model's live cache.
+
+    Of a cache that packs its tokens they are those of a prompt that is long enough to pack some in
+    every way that the plan has.
 
     Parameters
     ----------
@@ -26,15 +29,16 @@ def promised_cache(model: PreTrainedModel, plan: Plan, label: str) -> float:
         If they are not those that the plan promises, in the type in which the model runs.
     """
     dtype = str(model.dtype).removeprefix("torch.")
-    promised = promised_bytes_per_token(plan.model, plan, dtype)
-    held = cache_bytes_per_token(model)
+    tokens = prompt_tokens(model, longest=plan.telling_tokens)
+    promised = plan.cache_bytes(tokens, dtype=dtype)
+    held = cache_bytes_after(model, tokens)
     if held != promised:
         raise EvaluationError(
-            f"the live KV cache of {label} holds {held:g} bytes per token in {dtype}",
-            expected=f"{promised:g}, as the plan promises",
+            f"the live KV cache of {label} holds {held:,} bytes after {tokens} tokens in {dtype}",
+            expected=f"{promised:,}, as the plan promises",
             remedy="report this, with the model's config",
         )
-    return held
+    return held / tokens
 
 
 def promised_bytes_per_token(spec: ModelSpec, plan: Plan | None, dtype: str) -> float:

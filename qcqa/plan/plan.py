@@ -180,6 +180,11 @@ class Plan:
         """Bytes of the cache per token of one sequence, in the source's dtype."""
         return self.kv_bits / 8
 
+    @property
+    def telling_tokens(self) -> int:
+        """Tokens of a prompt after which the cache holds something in every way that it has."""
+        return max(one.telling_tokens for layer in self.layers for one in layer.stored(self.model))
+
     def cache_bytes(self, tokens: int, *, dtype: str) -> int:
         """Return the bytes of the cache of one sequence of so many tokens.
 

@@ -60,6 +60,12 @@ class Stored:
         return ceil(self.elements * total)
 
     @property
+    def telling_tokens(self) -> int:
+        """Tokens after which each rung holds something, and the window is not just full."""
+        newer = sum(rung.blocks or 0 for rung in self.rungs)
+        return self.window + self.block * (newer + 2) + self.block // 2
+
+    @property
     def bits_per_token(self) -> int:
         """Bits per token of a sequence of :data:`COST_CONTEXT` tokens."""
         return -(-self.bits(COST_CONTEXT) // COST_CONTEXT)
