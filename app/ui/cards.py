@@ -200,7 +200,7 @@ def facts(
         "Merge": merge,
         **aim,
         "WSE": significant(point.wse),
-        "Relative WSE": f"{point.relative_wse:.4f}",
+        "Relative WSE": "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}",
         **bound,
         **measured,
     }

@@ -78,7 +78,7 @@ def print_comparison(
                 f"{point.kv_ratio:.3f}",
                 f"{load.cache_gib(result.spec, point.kv_bits):.3g}",
                 _own_error(point) if others else f"{point.wse:.5g}",
-                f"{point.relative_wse:.4f}",
+                "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}",
                 _beside_gqa(point, beside.get(point.method)),
                 _above_bound(point),
             )
@@ -136,7 +136,7 @@ def comparison_json(
         points = points_at_budget(result, kv_bits)
         beside = compare_methods(result, points, measured, None)
         figures = measured_json(result, kv_bits, measured)
-        table = comparison_table(result, kv_bits, load).dropna(subset="WSE")
+        table = comparison_table(result, kv_bits, load).dropna(subset="KV ratio")
         rows += [
             {
                 "budget": ratio,
@@ -144,8 +144,8 @@ def comparison_json(
                 "kv_bits": int(row["bits per token"]),
                 "kv_ratio": row["KV ratio"],
                 "cache_gib": row["cache, GiB"],
-                "wse": row["WSE"],
-                "relative_wse": row["relative WSE"],
+                "wse": _known(row["WSE"]),
+                "relative_wse": _known(row["relative WSE"]),
                 "wse_lower_bound": bound,
                 "gqa": _beside_json(points[name], beside.get(name)),
                 "measured": figures[name],
@@ -201,13 +201,18 @@ def _brackets(grouping: Grouping) -> str:
     return " ".join(f"({' '.join(map(str, group))})" for group in grouping.groups)
 
 
-def _points(cost: Any, error: Any, total: int, trace: float) -> list[dict[str, float]]:
+def _known(error: float) -> float | None:
+    """Return an error, or None where it is not known: no file has NaN."""
+    return None if isnan(error) else float(error)
+
+
+def _points(cost: Any, error: Any, total: int, trace: float) -> list[dict[str, float | None]]:
     return [
         {
             "kv_bits": int(kv_bits),
             "kv_ratio": kv_bits / total,
-            "wse": float(wse),
-            "relative_wse": float(wse) / trace,
+            "wse": _known(wse),
+            "relative_wse": _known(wse / trace),
         }
         for kv_bits, wse in zip(cost.tolist(), error.tolist(), strict=True)
     ]

@@ -111,7 +111,8 @@ def cache_bytes(cache: Cache) -> int:
 
 
 def _tensors(cache: Cache) -> Iterable[Tensor]:
-    for layer in cache.layers:
+    layers: list[Any] = cache.layers
+    for layer in layers:
         held: Iterable[Any] = (getattr(layer, "keys", None), getattr(layer, "values", None))
         # A model that brings its own code has a packed layer of its own, too.
         if type(layer).__name__ == PackedLayer.__name__:

@@ -43,6 +43,8 @@ class Evaluated:
         The figures, and for plans their differences from the source.
     samples : tuple of Samples
         What makes them comparable with those of another plan; rows of earlier versions have none.
+    reductions : tuple of str
+        What the plan uses; see :mod:`qcqa.reduce.registry`.
     """
 
     method: str
@@ -58,6 +60,8 @@ class Evaluated:
     benchmark: Benchmark
     measured: tuple[Measurement, ...]
     samples: tuple[Samples, ...] = ()
+    #: Of earlier releases, which knew one.
+    reductions: tuple[str, ...] = ("groups",)
 
     @classmethod
     def of_source(
@@ -74,6 +78,7 @@ class Evaluated:
         return cls(
             method="mha",
             merge="none",
+            reductions=(),
             kv_bits=spec.kv_bits,
             kv_ratio=1.0,
             kv_bytes_per_token=spec.kv_bytes_per_token(),
@@ -101,7 +106,8 @@ class Evaluated:
         """Return the row of a plan's model."""
         return cls(
             method=plan.method,
-            merge=plan.merge,
+            merge=plan.merge if plan.shares_heads else "none",
+            reductions=plan.reductions,
             kv_bits=plan.kv_bits,
             kv_ratio=plan.kv_ratio,
             kv_bytes_per_token=plan.kv_bytes_per_token,

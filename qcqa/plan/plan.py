@@ -10,6 +10,7 @@ from qcqa.errors import PlanError, QCQAError
 from qcqa.model.spec import ModelSpec, dtype_bytes
 from qcqa.reduce.choice import LayerChoice, stored_at
 from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 
 
@@ -149,6 +150,12 @@ class Plan:
         """How the heads of every layer share, ``L`` of them, whatever else is chosen there."""
         heads = self.model.num_kv_heads
         return tuple(LayerGrouping.of(layer, heads) for layer in self.layers)
+
+    @property
+    def reductions(self) -> tuple[str, ...]:
+        """Kinds of what is chosen anywhere, in the order in which they take effect."""
+        kinds = {one.kind for layer in self.layers for site in layer.sites for one in site}
+        return tuple(name for name in REDUCTIONS if name in kinds)
 
     @property
     def num_stored_heads(self) -> int:

@@ -127,6 +127,11 @@ class Front:
         """Summed error of each plan, shape (N,), decreasing."""
         return np.asarray(self.layer_error.sum(axis=1))
 
+    @cached_property
+    def has_codecs(self) -> bool:
+        """Whether any plan caches states otherwise than projections make them: in fewer bits."""
+        return any(any(choice.codecs()) for layer in self.layers for choice in layer.choices)
+
     @property
     def _picked(self) -> list[tuple[LayerCandidates, IntArray]]:
         """Every layer's candidates, and those that the plans take of them, shape (N,)."""
@@ -174,7 +179,7 @@ class LowerBound:
 
     def holds_for(self, front: Front) -> bool:
         """Return whether it holds for plans that group keys and values as those of ``front``."""
-        return self.apart or not front.apart
+        return (self.apart or not front.apart) and not front.has_codecs
 
     def at(self, kv_bits: int) -> float | None:
         """Return the bound for plans of at most this cost, or None where no plan exists."""

@@ -71,6 +71,8 @@ class SearchResult:
     def wse(self, method: str) -> FloatArray:
         """Return the WSE of every plan of one method, whatever its search minimised, shape (N,).
 
+        It is NaN for fronts of fewer bits, of whose loss the weights say nothing.
+
         Raises
         ------
         BudgetError
@@ -80,7 +82,10 @@ class SearchResult:
 
     @cached_property
     def _wse(self) -> Mapping[str, FloatArray]:
-        return {name: front_wse(front, self.grams) for name, front in self.fronts.items()}
+        return {
+            name: np.full(len(front), np.nan) if front.has_codecs else front_wse(front, self.grams)
+            for name, front in self.fronts.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

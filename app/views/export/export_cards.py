@@ -16,7 +16,7 @@ from qcqa.charts.common.figure_file import (
 )
 from qcqa.charts.common.kv_axis import KvAxis, significant
 from qcqa.charts.common.palette import method_style
-from qcqa.charts.common.wording import merge_text
+from qcqa.charts.common.wording import kept_words, merge_text
 from qcqa.charts.fronts.chart import front_chart, grouping_chart
 from qcqa.charts.fronts.comparison import comparison_table
 from qcqa.charts.fronts.front_table import front_table
@@ -51,14 +51,15 @@ def plan_card(run: Run, plan: Plan) -> None:
     with _card("Plan", "plan"):
         predicted = plan.predicted
         st.markdown(
-            f"**{method_style(plan.method, plan.model).label}**: {plan.num_stored_heads:,} of "
-            f"{plan.model.num_stored_heads:,} heads, {plan.kv_bytes_per_token / 1024:g} KiB of KV "
-            f"cache per token, {100 * plan.kv_ratio:.4g} % of the source's."
+            f"**{method_style(plan.method, plan.model).label}**: {kept_words(plan)}, "
+            f"{plan.kv_bytes_per_token / 1024:.4g} KiB of KV cache per token, "
+            f"{100 * plan.kv_ratio:.4g} % of the source's."
         )
         measured = f"{len(plan.measured)} measured figures" if plan.measured else "not measured"
         st.caption(
-            f"Merge: {merge_text(plan)}. Relative WSE {significant(predicted.relative_wse)}; "
-            f"{measured}."
+            f"Merge: {merge_text(plan)}. "
+            + (f"Relative WSE {significant(predicted.relative_wse)}; " if plan.shares_heads else "")
+            + f"{measured}."
         )
         if "chosen" in plan.provenance:
             st.caption(plan.provenance["chosen"]["why"])

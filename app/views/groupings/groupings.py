@@ -17,7 +17,7 @@ from views.groupings.layer_panel import layer_panel
 from views.groupings.plans_side_by_side import plans_side_by_side
 
 from qcqa.charts.common.palette import method_style
-from qcqa.charts.common.wording import merge_text
+from qcqa.charts.common.wording import kept_words, merge_text
 from qcqa.charts.fronts.comparison import points_at_budget
 from qcqa.charts.layers.groups import grouping_caption, grouping_figure
 from qcqa.charts.layers.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
@@ -43,8 +43,8 @@ def groupings(run: Run, result: SearchResult) -> None:
         plan = chosen_plan(run, result, points, max_kv_bits, rows)
         errors = layer_errors(result.front(method), plan)
         st.markdown(
-            f"**{method_style(method).label}** keeps {plan.num_stored_heads:,} of "
-            f"{result.spec.num_stored_heads:,} K and V heads ({axis.text(plan.kv_bits)}). "
+            f"**{method_style(method).label}** keeps {kept_words(plan)} "
+            f"({axis.text(plan.kv_bits)}). "
             f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )

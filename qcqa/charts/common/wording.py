@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from qcqa.charts.common.kv_axis import significant
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan
+from qcqa.reduce.bits.choice import bits_of
 from qcqa.reduce.terms import Fitness, MergeName
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
@@ -36,7 +37,20 @@ def merge_label(merge: str) -> str:
 
 def merge_text(plan: Plan) -> str:
     """Return how the heads of a plan's groups become one."""
+    if not plan.shares_heads:
+        return "none"
     return MERGES[plan.merge] + (", refitted on calibration text" if plan.refit else "")
+
+
+def kept_words(plan: Plan) -> str:
+    """Return what a plan keeps: ``72 of 96 K and V heads, in 4 bits``."""
+    heads = f"{plan.num_stored_heads:,} of {plan.model.num_stored_heads:,} K and V heads"
+    sites = [site for layer in plan.layers for site in layer.sites]
+    bits = sorted({bits_of(site) for site in sites} - {None}, key=str, reverse=True)
+    if not bits:
+        return heads
+    some_full = any(bits_of(site) is None for site in sites)
+    return f"{heads}, in {' or '.join(map(str, bits))} bits{' or all' if some_full else ''}"
 
 
 def wse_note(plan: Plan) -> str:

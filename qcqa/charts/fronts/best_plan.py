@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
+from math import isnan
 
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES, error_text
@@ -27,7 +28,7 @@ class BestPlan:
         Name of the method.
     kv_bits : int
         What the plan caches.
-    relative_wse : float
+    relative_wse : float or None
         Predicted, of the total.
     metric : str
         What ``value`` is: a measured metric, or the error that the search minimised.
@@ -43,7 +44,7 @@ class BestPlan:
 
     method: str
     kv_bits: int
-    relative_wse: float
+    relative_wse: float | None
     metric: str
     value: float
     is_measured: bool
@@ -93,7 +94,7 @@ def best_plan_within(
     return BestPlan(
         method=best.method,
         kv_bits=point.kv_bits,
-        relative_wse=point.relative_wse,
+        relative_wse=None if isnan(point.relative_wse) else point.relative_wse,
         metric=metric,
         value=value,
         is_measured=is_measured,

@@ -81,9 +81,11 @@ class ErrorAxis:
 
     def shows(self, front: Front) -> bool:
         """Return whether the axis says anything of a front."""
-        if self.scale == "gap":
-            return self._result.bound.holds_for(front)
-        return not self._is_fitness or front.fitness == self.scale
+        if self._is_fitness:
+            return front.fitness == self.scale
+        if front.has_codecs:  # the weights say nothing of it
+            return False
+        return self.scale != "gap" or self._result.bound.holds_for(front)
 
     def is_aim_of(self, front: Front) -> bool:
         """Return whether a front was searched for what the axis shows; baselines, for nothing."""

@@ -173,7 +173,7 @@ def _lowest(points: Points, fitness: Fitness) -> list[BudgetPoint]:
     errors = {
         name: point.relative_wse if fitness == "wse" else point.error
         for name, point in points.items()
-        if point is not None and fitness in ("wse", point.fitness)
+        if point is not None and fitness in ("wse", point.fitness) and not isnan(point.relative_wse)
     }
     least = min(errors.values(), default=0.0)
     found = (points[name] for name, error in errors.items() if error <= least * (1 + 1e-9))

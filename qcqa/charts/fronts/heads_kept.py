@@ -1,5 +1,6 @@
-"""How many heads each layer of a plan keeps, in so few words that a chart can say it of a point."""
+"""What each layer of a plan keeps, in so few words that a chart can say it of a point."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -7,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.wording import counted
+from qcqa.reduce.bits.choice import bits_of
+from qcqa.reduce.choice import LayerChoice
 from qcqa.search.front import Front
 
 #: Longer lists of runs of layers are told otherwise.
@@ -17,17 +20,35 @@ _LONGEST_LINE = 46
 _MOST_LAYERS_IN_ROWS = 40
 _LAYERS_PER_ROW = 8
 
+#: Stands for full precision beside numbers of bits.
+_FULL = "\N{EM DASH}"
+
 _BETWEEN = " \N{MIDDLE DOT} "
 
 IntArray = NDArray[np.int64]
 
 
 @lru_cache(maxsize=64)
-def heads_kept_texts(front: Front) -> tuple[str, ...]:
-    """Return :func:`heads_kept_text` of every plan of a front; remembered, for there are many."""
-    num_heads = front.layers[0].key_labels.shape[1]
+def kept_texts(front: Front) -> tuple[str, ...]:
+    """Return what every plan of a front keeps; remembered, for there are many.
+
+    As :func:`heads_kept_text`, and where states are packed :func:`bits_kept_text`.
+    """
+    num_heads = front.layers[0].num_heads
     kept = zip(front.key_heads, front.value_heads, strict=True)
-    return tuple(heads_kept_text(key, value, num_heads) for key, value in kept)
+    heads = (heads_kept_text(key, value, num_heads) for key, value in kept)
+    if not front.has_codecs:
+        return tuple(heads)
+    bits = map(bits_kept_text, map(front.plan_layers, range(len(front))))
+    if (front.key_heads == num_heads).all() and (front.value_heads == num_heads).all():
+        return tuple(bits)
+    return tuple("<br>".join(both) for both in zip(heads, bits, strict=True))
+
+
+def bits_kept_text(layers: Sequence[LayerChoice]) -> str:
+    """Return in how many bits each layer keeps keys and values, with ``<br>`` between lines."""
+    counts = ["/".join(bits_of(site) or _FULL for site in layer.sites) for layer in layers]
+    return "<br>".join([f"bits of K/V ({_FULL}: all)", *_told(counts)])
 
 
 def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) -> str:
@@ -51,17 +72,22 @@ def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) 
         else [str(key) for key in keys]
     )
     title = f"{'K/V heads' if is_apart else 'heads'} kept of {num_heads}"
-    runs = _runs(counts)
-    if len(_BETWEEN.join(runs)) <= _LONGEST_RUNS:
-        return "<br>".join([title, *_wrapped(runs)])
-    if len(counts) <= _MOST_LAYERS_IN_ROWS:
-        return "<br>".join([title, *_rows(counts)])
+    if lines := _told(counts):
+        return "<br>".join([title, *lines])
     if is_apart:
         return (
             f"K heads kept of {num_heads}<br>{_summary(key_heads, num_heads)}"
             f"<br>V heads kept of {num_heads}<br>{_summary(value_heads, num_heads)}"
         )
     return f"{title}<br>{_summary(key_heads, num_heads)}"
+
+
+def _told(counts: list[str]) -> list[str]:
+    """Return the numbers of the layers as lines; none where the layers are too many."""
+    runs = _runs(counts)
+    if len(_BETWEEN.join(runs)) <= _LONGEST_RUNS:
+        return _wrapped(runs)
+    return _rows(counts) if len(counts) <= _MOST_LAYERS_IN_ROWS else []
 
 
 def _runs(counts: list[str]) -> list[str]:

@@ -88,7 +88,7 @@ def plan_card(
             *size,
             *([] if difference else _why_not(comparison, axis)),
             *_from_source(figure, is_source=point.kv_bits == result.spec.kv_bits),
-            f"estimated: {', '.join([*_searched(point), _relative_wse(point)])}",
+            f"estimated: {', '.join([*_searched(point), *_relative_wse(point)])}",
         ),
     )
 
@@ -111,14 +111,13 @@ def _estimated(
 ) -> PlanCard:
     """Return a card for an axis of errors that a search predicts."""
     value, label = _error(result, point, scale)
-    is_wse = scale in ("relative", "absolute", "gap")
     lines = list(size)
     if value == _NONE:
-        lines.append("not known of this plan" if not is_wse else "no bound holds for it")
+        lines.append("no bound holds for it" if scale == "gap" else "not known of this plan")
     if scale in ("relative", "absolute"):
         lines += _beside_gqa(point, comparison, axis) + _gap(point)
     else:
-        lines.append(_relative_wse(point))
+        lines += _relative_wse(point)
     if scale != point.fitness:
         lines += _searched(point)
     if figure is not None:
@@ -184,8 +183,8 @@ def _searched(point: BudgetPoint) -> list[str]:
     return [] if point.fitness == "wse" else [error_text(point.fitness, point.error)]
 
 
-def _relative_wse(point: BudgetPoint) -> str:
-    return f"relative WSE {point.relative_wse:.3f}"
+def _relative_wse(point: BudgetPoint) -> list[str]:
+    return [] if isnan(point.relative_wse) else [f"relative WSE {point.relative_wse:.3f}"]
 
 
 def _gap(point: BudgetPoint) -> list[str]:

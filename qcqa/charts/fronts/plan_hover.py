@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.kv_axis import KvAxis, load_text, significant
-from qcqa.charts.fronts.heads_kept import heads_kept_texts
+from qcqa.charts.fronts.heads_kept import kept_texts
 from qcqa.charts.quality.series import metrics_of, value_text
 from qcqa.measure.comparable import PlanId, figures_of_plans
 from qcqa.measure.evaluated import Evaluated
@@ -45,7 +45,7 @@ class PlanHover:
         self._figures = _figures(tuple(rows))
 
     def rows(self, front: Front, kept: Any, shown: Any) -> ObjectArray:
-        """Return the data of some plans, a row each, shape (n, 8).
+        """Return the data of some plans, a row each, shape (n, 6).
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class PlanHover:
         shown : array, shape (n,)
             What the vertical axis shows of them.
         """
-        texts = heads_kept_texts(front)
+        texts = kept_texts(front)
         wse = self._result.wse(front.method)[kept]
         trace = self._result.grams.trace
         rows = [
@@ -66,9 +66,10 @@ class PlanHover:
                 self._round(100 * kv_bits / self._axis.spec.kv_bits),
                 self._round(self._axis.load.cache_gib(self._axis.spec, kv_bits)),
                 self._round(value),
-                self._round(error),
-                self._round(error / trace),
-                self._figures.get((front.method, kv_bits), "") + "<br>" + texts[place],
+                _wse_line(error, trace)
+                + self._figures.get((front.method, kv_bits), "")
+                + "<br>"
+                + texts[place],
             ]
             for place, kv_bits, value, error in zip(
                 np.asarray(kept).tolist(),
@@ -79,7 +80,7 @@ class PlanHover:
             )
         ]
         # An array, for Plotly looks into every cell of nested lists.
-        return np.array(rows, dtype=object).reshape(-1, 8)
+        return np.array(rows, dtype=object).reshape(-1, 6)
 
     def template(self, name: str, shown: str) -> str:
         """Return the template of a trace.
@@ -97,14 +98,7 @@ class PlanHover:
             f"KV cache %{{customdata[2]:{_NUMBER}}} % of the source's",
             f"%{{customdata[3]:{_NUMBER}}} GiB at {load_text(self._axis.load)}",
         ]
-        errors = {"WSE": 5, "Relative WSE": 6}
-        others = [
-            f"{label if label == 'WSE' else label.lower()} %{{customdata[{column}]:{_NUMBER}}}"
-            for label, column in errors.items()
-            if label != shown
-        ]
-        others[0] = others[0][:1].upper() + others[0][1:]
-        return "<br>".join([*lines, ", ".join(others)]) + "%{customdata[7]}<extra></extra>"
+        return "<br>".join(lines) + "%{customdata[5]}<extra></extra>"
 
     @staticmethod
     def _round(value: float) -> float | None:
@@ -118,19 +112,26 @@ def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
         f"KV cache {100 * row.kv_ratio:.1f} % of the source's",
         f"{gib} at {load_text(axis.load)}",
     ]
-    if not row.is_source:
+    # Weights say nothing of fewer bits; merged heads are never without error.
+    if row.wse:
         wse, relative = significant(row.wse), significant(row.relative_wse)
         lines.append(f"WSE {wse}, relative WSE {relative}")
     return lines
 
 
 def kept_line(front: Front | None, kv_bits: int) -> str:
-    """Return how many heads each layer of a front's plan keeps; empty where it has none such."""
+    """Return what each layer of a front's plan keeps; empty where it has none such."""
     if front is None or (index := front.within(kv_bits)) is None:
         return ""
     if front.cost[index] != kv_bits:
         return ""
-    return "<br>" + heads_kept_texts(front)[index]
+    return "<br>" + kept_texts(front)[index]
+
+
+def _wse_line(error: float, trace: float) -> str:
+    if not np.isfinite(error):
+        return ""
+    return f"<br>WSE {significant(error)}, relative WSE {significant(error / trace)}"
 
 
 def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:

@@ -257,7 +257,12 @@ def _scale(metric: str) -> int:
 
 def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
     compared = rows_under(rows, metric)
-    return [row for row in compared if not row.is_source and isfinite(_loss(row, metric))]
+    # What fewer bits lose is in no weight.
+    return [
+        row
+        for row in compared
+        if not row.is_source and "bits" not in row.reductions and isfinite(_loss(row, metric))
+    ]
 
 
 def _by_size(rows: Sequence[Evaluated]) -> list[list[Evaluated]]:

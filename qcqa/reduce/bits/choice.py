@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.choice import SiteKind
+from qcqa.reduce.choice import Site, SiteKind
 from qcqa.reduce.stored import Rung, Stored
 
 #: Bits that an integer may have: from what loses nothing to what is only good for old tokens.
@@ -99,7 +99,12 @@ class Bits:
     @property
     def label(self) -> str:
         """The bits, from new tokens to old."""
-        return f"{', '.join(str(width) for width, _ in self.rungs)} bits"
+        return f"{self.widths} bits"
+
+    @property
+    def widths(self) -> str:
+        """The numbers alone: ``4``, or ``8-4-2``."""
+        return "-".join(str(width) for width, _ in self.rungs)
 
     def stored(self, before: Stored) -> Stored:
         """Return what the cache keeps as integers, with their scales."""
@@ -160,3 +165,8 @@ class Bits:
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""
         return {"kind": self.kind, **self.to_json()}
+
+
+def bits_of(site: Site) -> str | None:
+    """Return the bits of a site, from new tokens to old: ``4``, ``8-4-2``; None for all of them."""
+    return next((one.widths for one in site if isinstance(one, Bits)), None)
