@@ -23,6 +23,7 @@ from qcqa.text.known_rises import KnownRises
 from qcqa.text.merged import BATCH_TOKENS
 from qcqa.text.refit import RefitSettings
 from qcqa.text.rises import RiseMeter
+from qcqa.text.source_reading import SourceReading
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
 _SHORT_REFIT = RefitSettings(steps=40)
@@ -105,9 +106,11 @@ class CalibratedModel:
 
         by_weights, rescore = wse_problem(grams), None
         if settings.judged_by == "loss":
+            batches = make_batches(
+                kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device
+            )
             rescore = RiseMeter(
-                self._source,
-                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
+                SourceReading(self._source, batches, is_fitted_to=settings.refit),
                 partial(
                     copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
                 ),

@@ -1,13 +1,20 @@
 """Rises that were measured, kept in a file so that a search which was stopped goes on from them."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from qcqa.plan.grouping import Grouping, LayerGrouping
+import numpy as np
+from numpy.typing import NDArray
+
+#: What a layer was changed to, as JSON: the labels of its keys and values where heads share, or
+#: which of them is kept in fewer bits and by which codec.
+Change = tuple[Any, Any]
 
 
 class KnownRises:
-    """Rises of the loss by layer and grouping, in nats per token.
+    """Rises of the loss by layer and change, in nats per token.
 
     Parameters
     ----------
@@ -17,28 +24,47 @@ class KnownRises:
 
     def __init__(self, path: Path | None = None):
         self._path = path
-        self._rises: dict[tuple[int, LayerGrouping], float] = {}
+        self._rises: dict[str, float] = {}
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 self._read(line)
 
-    def get(self, layer: int, grouping: LayerGrouping) -> float | None:
-        """Return the rise if it is known."""
-        return self._rises.get((layer, grouping))
+    def of(
+        self, layer: int, changes: Sequence[Change], measure: Callable[[int], float]
+    ) -> NDArray[np.float64]:
+        """Return the rises (C,) of some changes of a layer, measured now where they are not known.
 
-    def add(self, layer: int, grouping: LayerGrouping, rise: float) -> None:
-        """Remember a rise."""
-        self._rises[layer, grouping] = rise
+        Parameters
+        ----------
+        layer : int
+            Number of the layer.
+        changes : sequence of Change
+            Of the layer.
+        measure : callable
+            Returns the rise of a change from its place among them.
+        """
+        rises = []
+        for place, change in enumerate(changes):
+            name = _name(layer, change)
+            if name not in self._rises:
+                self._add(name, measure(place))
+            rises.append(self._rises[name])
+        return np.array(rises, dtype=np.float64)
+
+    def _add(self, name: str, rise: float) -> None:
+        self._rises[name] = rise
         if self._path is not None:
-            labels = [list(grouping.key.labels), list(grouping.value.labels)]
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([layer, *labels, rise]) + "\n")
+                file.write(json.dumps([*json.loads(name), rise]) + "\n")
 
     def _read(self, line: str) -> None:
         try:
-            layer, key, value, rise = json.loads(line)
-            grouping = LayerGrouping(Grouping.from_labels(key), Grouping.from_labels(value))
+            layer, *change, rise = json.loads(line)
+            self._rises[_name(int(layer), change)] = float(rise)
         except (ValueError, TypeError):
             # Half a line: whoever wrote it was killed. It is measured again.
             return
-        self._rises[layer, grouping] = float(rise)
+
+
+def _name(layer: int, change: Sequence[Any]) -> str:
+    return json.dumps([layer, *change], sort_keys=True)
