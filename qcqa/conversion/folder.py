@@ -14,9 +14,12 @@ from qcqa.conversion.section import config_entry, section_of
 from qcqa.conversion.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.conversion.source_code import without_foreign_code
 from qcqa.conversion.travelling import (
+    bits_qcqa,
+    blocks_qcqa,
     cache_qcqa,
     hooks_qcqa,
     modeling_qcqa,
+    packed_qcqa,
     releases_qcqa,
     section_qcqa,
 )
@@ -30,7 +33,10 @@ from qcqa.plan.plan import GroupingPlan
 from qcqa.reduce.groups.merge import merge_named
 
 #: The code that runs a converted model.
-_CODE = (modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, releases_qcqa)
+_CODE = (
+    modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, packed_qcqa, blocks_qcqa, bits_qcqa,
+    releases_qcqa,
+)  # fmt: skip
 
 
 def convert_checkpoint(

@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, StaticLayer
 
+from .bits_qcqa import Ladder
+from .packed_qcqa import packed_layer
+
 
 class Selection:
     """Picks entries of one dimension by number; the index follows its tensor from device to device.
@@ -57,11 +60,14 @@ class Sharing:
         One of each group, from the heads that the family's code made; None where it made no more.
     given_back : Selection or None
         The stored head of each head that the family's code goes on with; None where they are it.
+    ladder : Ladder, optional
+        How the tokens of stored heads are packed.
     """
 
     num_stored: int
     stored: Selection | None
     given_back: Selection | None
+    ladder: Ladder | None = None
 
 
 class SharedCache:
@@ -95,9 +101,13 @@ class SharedCache:
         Raises
         ------
         ValueError
-            If the cache holds tokens of another model.
+            If the cache holds tokens of another model, or cannot pack any.
         """
         key, value = self._roles
+        if key.ladder or value.ladder:
+            packed = packed_layer(self._of_model, self._layer, key.ladder, value.ladder)
+            # A measurement wants to see what is stored.
+            packed.answers_with_stored = getattr(self._of_model, "answers_with_stored", False)
         stored = _select(key.stored, key_states), _select(value.stored, value_states)
         stored = self._as_allocated(*stored)
         keys, values = self._of_model.update(*stored, *args, **kwargs)

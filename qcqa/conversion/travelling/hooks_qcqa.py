@@ -4,7 +4,7 @@ No name of an argument is known here: a cache is told by its type, wherever it s
 where there is none nothing has to be changed, as projection and norm give all heads already.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache, StaticLayer
 
 from .cache_qcqa import Selection, SharedCache, Sharing
+from .packed_qcqa import PackedLayer
 from .releases_qcqa import SUPPORTED
 
 
@@ -98,15 +99,18 @@ class CountedHeads:
     """Forward hook of a model: refuses a cache that holds more than the heads that are shared.
 
     A release of transformers that hands caches on in a way that is not seen here would fill them
-    with all heads, and nobody would know.
+    with all heads, and in full precision, and nobody would know.
 
     Parameters
     ----------
     num_stored : sequence of int
         Key heads of each layer.
+    packed : container of int
+        Layers whose keys or values are packed.
     """
 
     num_stored: Sequence[int]
+    packed: Container[int] = ()
 
     def __call__(self, _model: nn.Module, _args: Any, output: Any) -> None:
         """Look at the caches in a model's output.
@@ -114,7 +118,7 @@ class CountedHeads:
         Raises
         ------
         RuntimeError
-            If one holds other numbers of heads.
+            If one holds other numbers of heads, or tokens that are to be packed.
         """
         if torch.compiler.is_compiling() or not isinstance(output, Mapping):
             return
@@ -127,6 +131,11 @@ class CountedHeads:
                 keys: Any = getattr(layer, "keys", None)
                 # A static layer may have been allocated elsewhere, by the config alone.
                 is_known = isinstance(keys, Tensor) and keys.ndim == 4
+                if is_known and number in self.packed and not isinstance(layer, PackedLayer):
+                    raise RuntimeError(
+                        f"layer {number} cached all its bits, where fewer are kept: this release "
+                        f"of transformers is not known; expected {SUPPORTED}"
+                    )
                 if is_known and keys.shape[1] != expected and not isinstance(layer, StaticLayer):
                     raise RuntimeError(
                         f"layer {number} cached {keys.shape[1]} heads, where {expected} are shared:"

@@ -19,6 +19,7 @@ implementation it runs. Two seams are changed:
 from .releases_qcqa import SUPPORTED  # isort: split
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from torch import nn
@@ -32,24 +33,33 @@ from transformers.models.auto.modeling_auto import (
 
 from .cache_qcqa import Selection, Sharing
 from .hooks_qcqa import CountedHeads, SharedHeads, Spread
+from .packed_qcqa import require_packable
 from .section_qcqa import Section
 
 
-def share_heads(model: nn.Module, section: Section, layer: int) -> None:
+def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
     """Make one layer of a model store and cache its shared heads only.
 
     The projections keep the first rows of their weights; right ones are for the caller to fill in.
 
     Parameters
     ----------
-    model : Module
+    model : PreTrainedModel
         As the family's own class builds it.
     section : Section
         Of the model's config.
     layer : int
         Number of the layer.
+
+    Raises
+    ------
+    ValueError
+        If its tokens cannot be packed as the section says.
     """
     key, value = section.layers[layer]
+    ladders = section.ladders(layer)
+    if any(ladders):
+        require_packable(model.config, layer)
     # This is grouped-query attention: the family's own code repeats the heads itself.
     is_gqa = section.takes_fewer_heads and key == value and _is_contiguous(key)
     any_projection = section.module_name(model, next(iter(section.modules)), layer)
@@ -68,11 +78,13 @@ def share_heads(model: nn.Module, section: Section, layer: int) -> None:
     if is_gqa:
         num_stored = max(key) + 1
         attention.num_key_value_groups = section.num_query_heads // num_stored
-        shared_key = shared_value = Sharing(num_stored, stored=None, given_back=None)
+        sharing = Sharing(num_stored, stored=None, given_back=None)
+        shared_key, shared_value = (replace(sharing, ladder=ladder) for ladder in ladders)
     else:
         _equalise_norm(attention, section, layer)
-        shared_key, shared_value = _sharing(key, copies), _sharing(value, copies)
-    if copies > 1 or not section.is_left_as_it_was(layer):
+        shared_key = replace(_sharing(key, copies), ladder=ladders[0])
+        shared_value = replace(_sharing(value, copies), ladder=ladders[1])
+    if copies > 1 or any(ladders) or not section.is_left_as_it_was(layer):
         hook = SharedHeads(layer, shared_key, shared_value, spreads)
         attention.register_forward_pre_hook(hook, with_kwargs=True)
 
@@ -87,7 +99,8 @@ def watch_cache(model: nn.Module, section: Section) -> None:
     section : Section
         Of its config.
     """
-    model.register_forward_hook(CountedHeads([max(key) + 1 for key, _ in section.layers]))
+    packed = {layer for layer in range(len(section.layers)) if any(section.ladders(layer))}
+    model.register_forward_hook(CountedHeads([max(key) + 1 for key, _ in section.layers], packed))
 
 
 def _keep_rows(projection: nn.Module, num_rows: int, *, transposed: bool) -> None:

@@ -1,11 +1,16 @@
-"""Which heads share: the section ``qcqa`` of a converted model's ``config.json``."""
+"""What is cached: the section ``qcqa`` of a converted model's ``config.json``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Version of the section that this file reads.
-SECTION_VERSION = 1
+from .bits_qcqa import Ladder
+
+#: Newest version of the section that this file reads; without codecs, the first is written.
+SECTION_VERSION = 2
+
+#: Of the keys and of the values of a layer, as JSON; None where states stay as they are.
+Codecs = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Section:
         Template of the name of what normalises the keys.
     layers : tuple of (tuple of int, tuple of int)
         For each layer the group of each KV head, for keys and for values.
+    codecs : tuple of (mapping or None, mapping or None)
+        For each layer how stored keys and values are kept; empty where all stay as they are.
     """
 
     layout: str
@@ -46,6 +53,7 @@ class Section:
     heads_per_cached_head: int
     key_norm: str | None
     layers: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    codecs: tuple[Codecs, ...] = ()
 
     @classmethod
     def from_config(cls, config: Any) -> "Section":
@@ -54,32 +62,60 @@ class Section:
         Raises
         ------
         ValueError
-            If there is none, or it is of another version.
+            If there is none, it is of another version, or a codec in it cannot be.
         """
         content = getattr(config, "qcqa", None)
-        if not isinstance(content, Mapping) or content.get("version") != SECTION_VERSION:
+        versions = range(1, SECTION_VERSION + 1)
+        if not isinstance(content, Mapping) or content.get("version") not in versions:
             raise ValueError(
-                f"the config has no section 'qcqa' of version {SECTION_VERSION}; "
+                f"the config has no section 'qcqa' of version {' or '.join(map(str, versions))}; "
                 "convert the model with this release of QCQA Explorer"
             )
         # Earlier releases did not write the norm.
         content = {"key_norm": None, **content}
-        fields = {name: content[name] for name in cls.__annotations__ if name != "layers"}
+        fields = {name: content[name] for name in cls.__annotations__ if name not in _BY_LAYER}
         fields["prefixes"] = tuple(fields["prefixes"])
         layers = tuple((_labels(one["key"]), _labels(one["value"])) for one in content["layers"])
-        return cls(**fields, layers=layers)
+        codecs = tuple((one.get("key_codec"), one.get("value_codec")) for one in content["layers"])
+        section = cls(**fields, layers=layers, codecs=codecs if any(map(any, codecs)) else ())
+        for layer in range(len(layers)):
+            section.ladders(layer)
+        return section
 
     def to_config(self) -> dict[str, Any]:
         """Return the section as a config holds it; groupings as text, a line each."""
-        content = {name: getattr(self, name) for name in self.__annotations__ if name != "layers"}
-        layers = [{"key": _text(key), "value": _text(value)} for key, value in self.layers]
+        content = {
+            name: getattr(self, name) for name in self.__annotations__ if name not in _BY_LAYER
+        }
+        layers: list[dict[str, Any]] = [
+            {"key": _text(key), "value": _text(value)} for key, value in self.layers
+        ]
+        for layer, (key, value) in zip(layers, self.codecs, strict=False):
+            codecs = {"key_codec": key, "value_codec": value}
+            layer |= {name: dict(codec) for name, codec in codecs.items() if codec is not None}
         return {
-            "version": SECTION_VERSION,
+            "version": SECTION_VERSION if any(map(any, self.codecs)) else 1,
             **content,
             "prefixes": list(self.prefixes),
             "modules": dict(self.modules),
             "layers": layers,
         }
+
+    def ladders(self, layer: int) -> tuple[Ladder | None, Ladder | None]:
+        """Return how the keys and the values of a layer are packed, where they are.
+
+        Raises
+        ------
+        ValueError
+            If a codec cannot be, or not with heads of this size.
+        """
+        if not self.codecs:
+            return None, None
+        key, value = (None if one is None else Ladder.of(one) for one in self.codecs[layer])
+        for ladder in (key, value):
+            if ladder is not None:
+                ladder.require(self.head_dim)
+        return key, value
 
     def module_name(self, model: Any, role: str, layer: int) -> str:
         """Return the name of a layer's projection in ``model``.
@@ -142,6 +178,10 @@ class Section:
         }
         stored = [place[role](head) for role, head in self.head_order()]
         return {"fused": (before_values + max(value) + 1, stored)}
+
+
+#: Fields that are written by layer.
+_BY_LAYER = ("layers", "codecs")
 
 
 def _labels(text: str) -> tuple[int, ...]:
