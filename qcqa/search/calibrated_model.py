@@ -1,15 +1,21 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from qcqa.conversion.live import copy_with_one_layer
+from qcqa.conversion.travelling.bits_qcqa import Ladder
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
 from qcqa.progress import OnLayer
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective
@@ -17,12 +23,14 @@ from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
 from qcqa.text.batches import make_batches
+from qcqa.text.bits_rises import BitsMeter
 from qcqa.text.calibrate import calibrate_model, save_grams
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.known_rises import KnownRises
 from qcqa.text.merged import BATCH_TOKENS
 from qcqa.text.refit import RefitSettings
 from qcqa.text.rises import RiseMeter
+from qcqa.text.source_reading import SourceReading
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
 _SHORT_REFIT = RefitSettings(steps=40)
@@ -105,14 +113,23 @@ class CalibratedModel:
 
         by_weights, rescore = wse_problem(grams), None
         if settings.judged_by == "loss":
-            rescore = RiseMeter(
-                self._source,
-                make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device),
-                partial(
-                    copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
+            batches = make_batches(
+                kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device
+            )
+            reading = SourceReading(self._source, batches, is_fitted_to=settings.refit)
+            rescore = _Rises(
+                of_heads=RiseMeter(
+                    reading,
+                    partial(
+                        copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
+                    ),
+                    _SHORT_REFIT if settings.refit else None,
+                    KnownRises(self._folder / _rises_file(settings, text)),
                 ),
-                _SHORT_REFIT if settings.refit else None,
-                KnownRises(self._folder / _rises_file(settings, text), grams.spec),
+                # However heads are merged.
+                of_bits=BitsMeter(
+                    reading, KnownRises(self._folder / f"rises-bits-{text.digest}.jsonl")
+                ),
             )
         return Problem(
             grams=grams,
@@ -125,6 +142,26 @@ class CalibratedModel:
     def _source(self) -> PreTrainedModel:
         checkpoint = open_checkpoint(self._model, revision=self._revision)
         return load_float32(checkpoint, self._device)
+
+
+@dataclass(frozen=True)
+class _Rises:
+    """Measured rises of choices at one site, in nats per token: of heads that share, or of bits."""
+
+    of_heads: RiseMeter
+    of_bits: BitsMeter
+
+    def __call__(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
+        """Return the rise of each choice where it alone is made in a layer."""
+        return np.array([self._rise(layer, choice) for choice in choices])
+
+    def _rise(self, layer: int, choice: LayerChoice) -> float:
+        key, value = choice.codecs()
+        if key is not None:
+            return float(self.of_bits(layer, "key", [Ladder.of(key)])[0])
+        if value is not None:
+            return float(self.of_bits(layer, "value", [Ladder.of(value)])[0])
+        return float(self.of_heads(layer, [choice])[0])
 
 
 def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:

@@ -4,26 +4,17 @@ A layer is called as the model itself calls it: positions, masks and all else th
 taken from a call of the whole model, once for every shape of a batch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
 
 from qcqa.conversion.names import attention_names
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """What a layer is handed beside its hidden states, and what it returns beside them."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    returns_tuple: bool
-    rest: tuple[Any, ...]
+from qcqa.text.layer_calls import LayerCall, hooked, record_calls
 
 
 class _ReachedError(Exception):
@@ -49,7 +40,7 @@ class Decoder:
         names = attention_names(model)
         self.layers: list[nn.Module] = [model.get_submodule(name) for name in names.layers]
         self._projections = names.projections
-        self._calls: dict[tuple[int, ...], list[_Call]] = {}
+        self._calls: dict[tuple[int, int, bool], list[LayerCall]] = {}
 
     @property
     def num_layers(self) -> int:
@@ -79,13 +70,20 @@ class Decoder:
             found.append(_hidden(args, kwargs))
             raise _ReachedError
 
-        with _hooked(self.layers[:1], stop), suppress(_ReachedError):
+        with hooked(self.layers[:1], stop), suppress(_ReachedError):
             self.model(input_ids=token_ids, use_cache=False)
         # Now, so that hooks which watch a step see nothing but the step.
         self._calls_for(found[0])
         return found[0]
 
-    def step(self, layer: int, hidden: Tensor, *, by: "Decoder | None" = None) -> Tensor:
+    def step(
+        self,
+        layer: int,
+        hidden: Tensor,
+        *,
+        by: "Decoder | None" = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """Return what a layer makes of hidden states, shape (B, T, d).
 
         Parameters
@@ -96,11 +94,16 @@ class Decoder:
             What it is handed.
         by : Decoder, optional
             Of a model whose layer is to be used instead, such as the converted one.
+        cache : Cache, optional
+            Empty; the layer attends to the keys and values that this hands back.
+
+        Raises
+        ------
+        EvaluationError
+            If there is a cache, and the family's layers are handed none.
         """
-        call = self._calls_for(hidden)[layer]
-        returned = (by or self).layers[layer](hidden, *call.args, **call.kwargs)
-        output: Tensor = returned[0] if isinstance(returned, tuple) else returned
-        return output
+        call = self._calls_for(hidden, with_cache=cache is not None)[layer]
+        return call.repeat((by or self).layers[layer], hidden, cache)
 
     @torch.no_grad()
     def logits_after(self, layer: int, hidden: Tensor) -> Tensor:
@@ -117,34 +120,16 @@ class Decoder:
                 del module.forward
         return logits
 
-    @torch.no_grad()
-    def _calls_for(self, hidden: Tensor) -> list[_Call]:
+    def _calls_for(self, hidden: Tensor, *, with_cache: bool = False) -> list[LayerCall]:
         """Return how the model calls its layers for a batch of this shape."""
-        shape = tuple(hidden.shape[:2])
-        if shape not in self._calls:
-            handed: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-            calls: list[_Call] = []
-
-            def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                handed.append((args, kwargs))
-
-            def after(_module: nn.Module, _args: Any, output: Any) -> None:
-                args, kwargs = handed[-1]
-                rest = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-                is_tuple = isinstance(output, tuple)
-                args = args if "hidden_states" in kwargs else args[1:]
-                calls.append(_Call(args, rest, is_tuple, output[1:] if is_tuple else ()))
-
-            hooks = [layer.register_forward_hook(after) for layer in self.layers]
-            try:
-                with _hooked(self.layers, before):
-                    token_ids = torch.zeros(shape, dtype=torch.long, device=hidden.device)
-                    self.model(input_ids=token_ids, use_cache=False)
-            finally:
-                for hook in hooks:
-                    hook.remove()
-            self._calls[shape] = calls
-        return self._calls[shape]
+        batch_size, num_tokens = hidden.shape[:2]
+        asked = (batch_size, num_tokens, with_cache)
+        if asked not in self._calls:
+            token_ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
+            self._calls[asked] = record_calls(
+                self.model, self.layers, token_ids, with_cache=with_cache
+            )
+        return self._calls[asked]
 
 
 @contextmanager
@@ -161,16 +146,6 @@ def frozen(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
         for parameter in wanted:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def _hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    handles = [one.register_forward_pre_hook(hook, with_kwargs=True) for one in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _constant(value: Any) -> Callable[..., Any]:

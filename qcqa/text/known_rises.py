@@ -1,49 +1,70 @@
 """Rises that were measured, kept in a file so that a search which was stopped goes on from them."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from qcqa.errors import QCQAError
-from qcqa.model.spec import ModelSpec
-from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.registry import site_from_json, site_to_json
+import numpy as np
+from numpy.typing import NDArray
+
+#: What a layer was changed to, as JSON: the choices at its keys and at its values, or which of them
+#: is kept in fewer bits and by which codec.
+Change = tuple[Any, Any]
 
 
 class KnownRises:
-    """Rises of the loss by layer and what is chosen there, in nats per token.
+    """Rises of the loss by layer and change, in nats per token.
 
     Parameters
     ----------
     path : Path, optional
         A file of JSON lines, read now and appended to; none to remember only.
-    spec : ModelSpec, optional
-        Of the source; needed with a file.
     """
 
-    def __init__(self, path: Path | None = None, spec: ModelSpec | None = None):
+    def __init__(self, path: Path | None = None):
         self._path = path
-        self._rises: dict[tuple[int, LayerChoice], float] = {}
-        if path is not None and spec is not None and path.exists():
+        self._rises: dict[str, float] = {}
+        if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
-                self._read(line, spec)
+                self._read(line)
 
-    def get(self, layer: int, choice: LayerChoice) -> float | None:
-        """Return the rise if it is known."""
-        return self._rises.get((layer, choice))
+    def of(
+        self, layer: int, changes: Sequence[Change], measure: Callable[[int], float]
+    ) -> NDArray[np.float64]:
+        """Return the rises (C,) of some changes of a layer, measured now where they are not known.
 
-    def add(self, layer: int, choice: LayerChoice, rise: float) -> None:
-        """Remember a rise."""
-        self._rises[layer, choice] = rise
+        Parameters
+        ----------
+        layer : int
+            Number of the layer.
+        changes : sequence of Change
+            Of the layer.
+        measure : callable
+            Returns the rise of a change from its place among them.
+        """
+        rises = []
+        for place, change in enumerate(changes):
+            name = _name(layer, change)
+            if name not in self._rises:
+                self._add(name, measure(place))
+            rises.append(self._rises[name])
+        return np.array(rises, dtype=np.float64)
+
+    def _add(self, name: str, rise: float) -> None:
+        self._rises[name] = rise
         if self._path is not None:
-            sites = [site_to_json(site) for site in choice.sites]
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([layer, *sites, rise]) + "\n")
+                file.write(json.dumps([*json.loads(name), rise]) + "\n")
 
-    def _read(self, line: str, spec: ModelSpec) -> None:
+    def _read(self, line: str) -> None:
         try:
-            layer, key, value, rise = json.loads(line)
-            choice = LayerChoice(site_from_json(key, spec), site_from_json(value, spec))
-        except (ValueError, TypeError, AttributeError, QCQAError):
+            layer, *change, rise = json.loads(line)
+            self._rises[_name(int(layer), change)] = float(rise)
+        except (ValueError, TypeError):
             # Half a line: whoever wrote it was killed. It is measured again.
             return
-        self._rises[layer, choice] = float(rise)
+
+
+def _name(layer: int, change: Sequence[Any]) -> str:
+    return json.dumps([layer, *change], sort_keys=True)

@@ -1,13 +1,18 @@
 """For each family: a chain of its layers, called one by one, is the model."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from qcqa.conversion.live import converted_copy
 from qcqa.conversion.names import attention_names
+from qcqa.errors import EvaluationError
 from qcqa.text.decoder import Decoder
+from qcqa.text.layer_calls import record_calls
 
 Case = Any
 
@@ -21,6 +26,42 @@ def test_layers_one_by_one_are_the_model(case: Case, tokens: tuple[Tensor, Tenso
     for layer in range(decoder.num_layers):
         hidden = decoder.step(layer, hidden)
         torch.testing.assert_close(decoder.logits_after(layer, hidden), wanted)
+
+
+@torch.no_grad()
+def test_a_layer_attends_to_what_the_cache_in_its_call_hands_back(
+    case: Case, tokens: tuple[Tensor, Tensor]
+) -> None:
+    decoder = Decoder(case.model)
+    hidden = decoder.embed(tokens[0])
+    for layer in range(decoder.num_layers):
+        plain, cache = decoder.step(layer, hidden), DynamicCache()
+        torch.testing.assert_close(decoder.step(layer, hidden, cache=cache), plain, rtol=0, atol=0)
+        assert cache.layers[layer].keys.shape[-2] == tokens[0].shape[1]
+        for emptied in ("keys", "values"):
+            moved = decoder.step(layer, hidden, cache=_Emptied(emptied))
+            assert not torch.allclose(moved, plain)
+        hidden = plain
+
+
+@torch.no_grad()
+def test_a_layer_that_is_handed_no_cache_is_refused(make_case: Callable[[str], Case]) -> None:
+    decoder = Decoder(make_case("llama").model)
+    calls = record_calls(decoder.model, decoder.layers, torch.zeros(1, 4).long(), with_cache=False)
+    with pytest.raises(EvaluationError, match="LlamaDecoderLayer is handed no cache"):
+        calls[0].repeat(decoder.layers[0], torch.zeros(1, 4, 48), DynamicCache())
+
+
+class _Emptied(DynamicCache):
+    """Hands back zeros for keys, or for values."""
+
+    def __init__(self, emptied: str):
+        super().__init__()
+        self.emptied = emptied
+
+    def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        keys, values = super().update(keys, values, *args, **kwargs)
+        return (keys * 0, values) if self.emptied == "keys" else (keys, values * 0)
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from qcqa.search.strategy.optimal import optimal_candidates
 from qcqa.search.strategy.problem import wse_problem
 from qcqa.search.strategy.rescoring import most_measured, worth_measuring
 from qcqa.search.strategy.slots import Slot
-from qcqa.text import rises
+from qcqa.text import source_reading
 from qcqa.text.calibration_windows import DEFAULT_TOKENS
 from qcqa.text.merged import BATCH_TOKENS
 
@@ -161,7 +161,7 @@ def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
     assert method_seconds.CALIBRATION_TOKENS == DEFAULT_TOKENS
     assert method_seconds.REFIT_TOKENS == BATCH_TOKENS
     assert problem._SHORT_REFIT.steps == method_seconds.REFIT_STEPS
-    assert method_seconds._MEASURED_SHARE == 1 / rises._MEASURED_EVERY
+    assert method_seconds._MEASURED_SHARE == 1 / source_reading.MEASURED_EVERY
     slot = Slot(0)
     objective = wse_problem(random_grams).objective(slot)
     found = optimal_candidates(objective, SearchSettings(), slot)

@@ -12,6 +12,7 @@ from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.refit import RefitSettings, refit
 from qcqa.text.rises import RiseMeter
+from qcqa.text.source_reading import SourceReading
 
 PAIRS = LayerGrouping.shared(Grouping.from_labels([0, 0, 1, 1]))
 ALONE = LayerGrouping.shared(Grouping.singletons(4))
@@ -123,7 +124,7 @@ def test_rises_are_divergences_from_the_sources_predictions(model, plan, batches
         layers[layer] = grouping
         return converted_copy(model, replace(plan, layers=tuple(layers)))
 
-    meter = RiseMeter(model, batches, merge_layer, None)
+    meter = RiseMeter(SourceReading(model, batches, is_fitted_to=False), merge_layer, None)
     one = LayerGrouping(key=Grouping.contiguous(4, 1), value=Grouping.singletons(4))
     # in any order of layers, and asked again
     for layer in (2, 0, 1, 2):
@@ -132,7 +133,8 @@ def test_rises_are_divergences_from_the_sources_predictions(model, plan, batches
         for grouping, rise in ((PAIRS, rises[0]), (one, rises[2])):
             wanted = distance(model, merge_layer(layer, grouping), batches[::4])
             assert rise == pytest.approx(wanted, rel=1e-4)
-    fitted = RiseMeter(model, batches, merge_layer, RefitSettings(steps=30))
+    reading = SourceReading(model, batches, is_fitted_to=True)
+    fitted = RiseMeter(reading, merge_layer, RefitSettings(steps=30))
     assert fitted(0, [PAIRS])[0] < 0.8 * meter(0, [PAIRS])[0]
     assert np.isfinite(fitted(2, [one])).all()
 

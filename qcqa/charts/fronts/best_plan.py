@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
-from math import isnan
+from math import isfinite, isnan
 
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES, error_text

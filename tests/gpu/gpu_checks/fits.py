@@ -19,6 +19,7 @@ from qcqa.text.documents import read_documents
 from qcqa.text.moments import second_moments
 from qcqa.text.refit import RefitSettings, refit
 from qcqa.text.rises import RiseMeter
+from qcqa.text.source_reading import SourceReading
 
 KINDS = ("shared", "key", "value")
 
@@ -96,7 +97,8 @@ def _fits(
 
     rises = []
     for settings in (None, RefitSettings(steps=min(_SHORT, steps))):
-        meter = RiseMeter(source, batches, merge_layer, settings)
+        reading = SourceReading(source, batches, is_fitted_to=settings is not None)
+        meter = RiseMeter(reading, merge_layer, settings)
         started = perf_counter()
         rises.append(float(meter(_LAYER, [grouping])[0]))
     yield _fell("a rise", rises, perf_counter() - started, most)
