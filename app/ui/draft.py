@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from qcqa.charts.common.wording import MERGES
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS
 from qcqa.search.presets import PRESETS
@@ -70,6 +71,8 @@ class Draft:
     fitness, merge, apart, refit
         Of :class:`SearchSettings`, where the choice is one's own; the merge that goes with the
         fitness by default.
+    reduce : tuple of str or None
+        What may be reduced; what the preset reduces by default.
     effort : str
         Key of ``EFFORTS``.
     methods : tuple of str or None
@@ -91,6 +94,7 @@ class Draft:
     merge: Annotated[MergeName | None, one_of(MERGES)] = None
     apart: Annotated[bool, switch] = False
     refit: Annotated[bool, switch] = False
+    reduce: Annotated[tuple[str, ...] | None, some_of(tuple(REDUCTIONS))] = None
     effort: Annotated[str, one_of(EFFORTS)] = "Standard"
     methods: Annotated[tuple[str, ...] | None, some_of(SEARCHED_METHODS)] = None
     population_size: Annotated[int | None, _number("population_size")] = None

@@ -20,9 +20,11 @@ from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
     ALL_SEARCHED,
     calibration_of,
+    reductions_named,
     refuse_unused,
     require_calibration,
     second_stage,
+    that_reduce,
     usual_methods,
     with_baselines,
 )
@@ -51,6 +53,15 @@ def search(
         typer.Option(
             "--preset",
             help=" ".join(f"{name}: {preset.description}" for name, preset in PRESETS.items()),
+        ),
+    ] = None,
+    reduce: Annotated[
+        str | None,
+        typer.Option(
+            "--reduce",
+            metavar="NAMES",
+            help="What may be reduced: heads, bits, or heads,bits. If unset heads, and with "
+            "--preset best all that there is.",
         ),
     ] = None,
     calibration: Annotated[
@@ -156,6 +167,8 @@ def search(
 
         qcqa search ./opt-1.3b -m qcqa-ac-wse --population 200
 
+        qcqa search ./SmolLM2-135M --reduce heads,bits --calibration text.txt
+
         qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt --dry-run
     """
     has_text = calibration is not None or model == "demo"
@@ -186,9 +199,16 @@ def search(
                 expected="none of --method, --fitness, --apart, --merge and --refit",
             )
         methods, settings = preset_named(preset).asked(settings, has_text=has_text)
-    else:
+    elif not reduce:
         options = {"fitness": fitness, "merge": merge, "apart": apart or None}
         refuse_unused(methods, options | {"refit": refit or None})
+    if reduce:
+        if method:
+            raise SettingsError(
+                f"--reduce {reduce} with --method",
+                expected="one of them: a method says itself what it reduces",
+            )
+        methods = that_reduce(methods, reductions_named(reduce))
     # Refuse what cannot be searched before a run directory for it lies around.
     text = calibration_of(model, calibration, methods=with_baselines(methods), settings=settings)
     report = inspect_model(model, revision=revision)

@@ -144,6 +144,7 @@ def estimate_time(
             layer_weights=model.num_layer_weights,
             other_weights=model.num_weights - model.num_layer_weights,
             tokens=tokens,
+            before=[part.name for part in parts if part.name in METHODS],
         )
         spread = _SPREAD if its.judged_by == "wse" else _SPREAD_OF_MODEL
         if seconds > 0:
@@ -173,8 +174,9 @@ def searched_seconds(
             METHODS[name].settings(settings),
             layer_weights=layers,
             other_weights=0,
+            before=methods[:place],
         )
-        for name in methods
+        for place, name in enumerate(methods)
     }
 
 

@@ -6,10 +6,12 @@ floating-point operations; there only the order of magnitude is known.
 """
 
 import os
+from collections.abc import Collection
 from math import comb
 from pathlib import Path
 
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.bits.choice import WIDTHS
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -66,6 +68,7 @@ def method_seconds(
     layer_weights: int,
     other_weights: int,
     tokens: int = CALIBRATION_TOKENS,
+    before: Collection[str] = (),
 ) -> float:
     """Return what a method takes, by whatever error it searches.
 
@@ -81,19 +84,34 @@ def method_seconds(
         Weights in the model's layers, and beside them.
     tokens : int
         Of the calibration text.
+    before : collection of str
+        Methods that the same search runs before: what they measure is known then.
     """
-    measured = 0.0
+    method, measured = METHODS[name], 0.0
     if settings.judged_by == "loss":
         operations = _rise_operations(spec, settings, layer_weights, other_weights, tokens)
-        groupings = _measured_groupings(name, spec)
-        measured = _num_slots(spec, settings) * groupings * operations / model_speed()
-    if not METHODS[name].needs_search:
+        if "groups" in method.reductions and not _measures_the_same(name, before):
+            groupings = _measured_groupings(name, spec)
+            measured = _num_slots(spec, settings) * groupings * operations / model_speed()
+        if "bits" in method.reductions and not any("bits" in METHODS[m].reductions for m in before):
+            without_refit = settings.model_copy(update={"refit": False})
+            operations = _rise_operations(spec, without_refit, layer_weights, other_weights, tokens)
+            measured += 2 * spec.num_layers * len(WIDTHS) * operations / model_speed()
+    if not method.needs_search or "groups" not in method.reductions:
         return measured
     # What telling other errors takes is counted by itself.
     seconds = weights_seconds(name, spec, settings.model_copy(update={"fitness": "wse"}))
     if settings.fitness != "wse":
         seconds += objective_seconds(spec, settings)
     return seconds + measured
+
+
+def _measures_the_same(name: str, before: Collection[str]) -> bool:
+    """Return whether a method that was run before has measured the same groups of heads."""
+    its = METHODS[name]
+    return its.strategy == "exact" and any(
+        METHODS[one].insists == its.insists for one in before if "groups" in METHODS[one].reductions
+    )
 
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:

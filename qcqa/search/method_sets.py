@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import BY_WEIGHTS, name_today
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
@@ -26,6 +27,44 @@ def by_weights(methods: Iterable[str]) -> tuple[str, ...]:
 def usual_methods(*, has_text: bool) -> tuple[str, ...]:
     """Return the methods that a search runs unless it is told otherwise."""
     return SEARCHED_METHODS if has_text else by_weights(SEARCHED_METHODS)
+
+
+def reductions_named(text: str) -> tuple[str, ...]:
+    """Return the reductions of a list for people, such as ``heads,bits``.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of some name.
+    """
+    names = {one.label: name for name, one in REDUCTIONS.items()}
+    asked = [one.strip() for one in text.split(",")]
+    for one in asked:
+        if one not in names:
+            raise SettingsError(f"--reduce {text}", expected=f"some of {','.join(names)}")
+    return tuple(name for label, name in names.items() if label in asked)
+
+
+def that_reduce(methods: Iterable[str], reductions: Iterable[str]) -> tuple[str, ...]:
+    """Return what is searched where only some reductions may be used: all that there is of them.
+
+    Parameters
+    ----------
+    methods : iterable of str
+        Searched methods; those that use another reduction are left out.
+    reductions : iterable of str
+        What may be used. With bits, all methods of bits come along.
+    """
+    allowed = set(reductions)
+    wanted = (*methods, *BITS_METHODS)
+    if allowed.issuperset(_uses("heads-bits")):
+        # What both make of a model is seen beside what either does.
+        wanted = (*methods, "best", *BITS_METHODS)
+    return tuple(dict.fromkeys(name for name in wanted if allowed.issuperset(_uses(name))))
+
+
+def _uses(name: str) -> tuple[str, ...]:
+    return METHODS[name].reductions if name in METHODS else ()
 
 
 def second_stage(methods: Iterable[str], *, has_text: bool) -> Literal["loss"] | None:

@@ -9,8 +9,9 @@ from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import MergeName
-from qcqa.search.method_sets import SEARCHED_METHODS, names_today
+from qcqa.search.method_sets import SEARCHED_METHODS, names_today, that_reduce
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
@@ -68,6 +69,7 @@ def choose_settings() -> Asked:
         ],
         **field("preset", asked.preset),
     )
+    reductions = _reductions(asked)
     always: tuple[str, ...] = ()
     if asked.preset == OWN:
         kind = _kind(asked)
@@ -75,6 +77,7 @@ def choose_settings() -> Asked:
         kind = PRESETS[asked.preset].fixed
         # Methods that only this preset has are what it is chosen for: they are no option.
         always = tuple(name for name in PRESETS[asked.preset].methods if name not in _SEARCHED)
+    always = tuple(name for name in that_reduce(always, reductions) if name not in _SEARCHED)
     st.segmented_control(
         "Effort",
         list(EFFORTS),
@@ -88,12 +91,31 @@ def choose_settings() -> Asked:
         ),
     )
     with st.expander("Advanced", icon=":material/tune:"):
-        methods = _methods(asked, always)
+        methods = _methods(asked, always) if "groups" in reductions else ()
         numbers = _numbers(asked)
         st.text_input("Name of the run", placeholder="the model's own", **field("name", asked.name))
     settings = SearchSettings.model_validate({**numbers, **kind})
     methods = names_today(methods, settings)
     return Asked((*methods, *always), settings, asked.name.strip())
+
+
+def _reductions(asked: Draft) -> tuple[str, ...]:
+    """Ask what may be reduced."""
+    usual = tuple(REDUCTIONS) if asked.preset == "best" else ("groups",)
+    shown = usual if asked.reduce is None else asked.reduce
+
+    def choose_some(names: list[str]) -> None:
+        redraft(reduce=None if tuple(names) == usual else tuple(names))
+
+    st.pills(
+        "What may be reduced",
+        list(REDUCTIONS),
+        selection_mode="multi",
+        format_func=lambda name: REDUCTIONS[name].label,
+        help="Heads that share one key/value head, bits of the cached keys and values, or both.",
+        **controlled("new_reduce", list(shown), choose_some),
+    )
+    return shown
 
 
 def _kind(asked: Draft) -> Mapping[str, object]:
