@@ -10,6 +10,7 @@ from qcqa.conversion.card import model_card
 from qcqa.conversion.companions import Companions, companions_of
 from qcqa.conversion.converted import SMALL_FILES_BYTES
 from qcqa.conversion.layout import Layout, Moments
+from qcqa.conversion.ready import refuse_unpackable
 from qcqa.conversion.section import config_entry, section_of
 from qcqa.conversion.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.conversion.source_code import without_foreign_code
@@ -28,6 +29,7 @@ from qcqa.errors import CheckpointError, ConversionError
 from qcqa.files import require_empty, require_room, temporary_beside
 from qcqa.model.checkpoint import Checkpoint, read_json
 from qcqa.model.opening import open_checkpoint
+from qcqa.model.source_model import load_config
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.merge import merge_named
@@ -93,6 +95,8 @@ def convert_checkpoint(
     CheckpointError
         If the source cannot be read, is of an unknown family or was converted already, or its
         code is to come along and is not in its folder.
+    ReductionError
+        If a layer's cache cannot keep what the plan chose there.
     ConversionError
         If the folder holds something or the disk has no room.
     """
@@ -103,6 +107,8 @@ def convert_checkpoint(
     checkpoint.require_language_model()
     # Geometry first: that is told from the config, before any weight is read or fetched.
     plan.require_model(checkpoint.spec, plan.fingerprint)
+    if plan.has_codecs:
+        refuse_unpackable(load_config(checkpoint), plan.layers, checkpoint.spec.source)
     merge = merge_named(plan.merge)
     section = section_of(checkpoint.architecture, checkpoint.config, plan.model, plan.layers)
     layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)

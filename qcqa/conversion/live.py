@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.conversion.layout import Layout, Moments, changed_modules
-from qcqa.conversion.ready import model_name, refuse_odd_layers, refuse_unready
+from qcqa.conversion.ready import model_name, refuse_odd_layers, refuse_unpackable, refuse_unready
 from qcqa.conversion.same_weights import require_same_weights
 from qcqa.conversion.section import config_entry, section_of
 from qcqa.conversion.travelling.modeling_qcqa import (
@@ -65,11 +65,12 @@ def convert(
         If the model's family is unknown, it has adapters or no language-model head, or it is
         quantized, offloaded or converted already.
     QCQAError
-        If a layer cannot be merged, or its moments cannot be had. In all these cases the model is
-        as it was.
+        If a layer cannot be merged or packed, or its moments cannot be had. In all these cases the
+        model is as it was.
     """
     architecture, config, spec, read = _opened(model)
     plan.require_model(spec, plan.fingerprint)
+    refuse_unpackable(model.config, plan.layers, spec.source)
     section = section_of(architecture, config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(plan.merge))
@@ -134,6 +135,7 @@ def copy_with_one_layer(
     groupings = tuple(LayerGrouping.of(one, spec.num_kv_heads) for one in layers)
     copy = _copy(model, groupings)
     architecture, config, spec, read = _opened(copy)
+    refuse_unpackable(copy.config, layers, spec.source)
     section = section_of(architecture, config, spec, layers)
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(merge))

@@ -1,17 +1,19 @@
 """What a live model must be before its first layer is changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from qcqa.conversion.layout import Layout, Read
-from qcqa.errors import CheckpointError, UnsupportedModelError
+from qcqa.conversion.travelling.packed_qcqa import require_packable
+from qcqa.errors import CheckpointError, ReductionError, UnsupportedModelError
 from qcqa.model.heads import weight_rows
 from qcqa.model.language_head import require_head
 from qcqa.model.quantized import quantized_layout
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.merge.layer_weights import Merge
 
 
@@ -55,6 +57,37 @@ def refuse_unready(model: PreTrainedModel) -> None:
     for name, module in model.named_modules():
         if "quantized" in type(module).__module__:
             raise _unfit(f"{source} is quantized ({name} is a {type(module).__name__})")
+
+
+def refuse_unpackable(config: PreTrainedConfig, layers: Sequence[LayerChoice], source: str) -> None:
+    """Refuse choices that pack tokens in layers whose caches cannot.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+        Of the model.
+    layers : sequence of LayerChoice
+        What is chosen in each layer.
+    source : str
+        What to call the model.
+
+    Raises
+    ------
+    ReductionError
+        Which names the first such layer.
+    """
+    for number, choice in enumerate(layers):
+        try:
+            if any(choice.codecs()):
+                require_packable(config, number)
+        except ValueError as error:
+            kinds = {one.kind for site in choice.sites for one in site if one.codec() is not None}
+            raise ReductionError(
+                f"{' and '.join(sorted(kinds))} in layer {number} of {source}, whose cache is of "
+                "a kind of its own, as with a sliding window",
+                expected="them in layers that see all tokens",
+                remedy="take a plan that leaves this layer in full precision",
+            ) from error
 
 
 def refuse_odd_layers(layout: Layout, read: Read, merge: Merge) -> None:

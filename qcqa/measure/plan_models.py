@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.conversion.live import converted_copy
+from qcqa.conversion.ready import refuse_unpackable
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.device import usable_device
 from qcqa.model.dtype import dtype_to_run, kept_dtype
@@ -80,6 +81,8 @@ def models_of(
     checkpoint.require_language_model()
     for plan in plans:
         plan.require_model(checkpoint.spec, plan.fingerprint)
+        if plan.has_codecs:
+            refuse_unpackable(load_config(checkpoint), plan.layers, model)
     own = checkpoint.spec.dtype
     dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
     with TemporaryDirectory() as temporary:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,25 @@ def make_case(tmp_path: Path) -> Callable[[str], Case]:
 def models() -> dict[str, tuple[str, dict[str, Any]]]:
     """Return model_type and config of every tiny model by name."""
     return MODELS
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a maker of folders of tiny models, by name; nobody writes to them."""
+
+    @cache
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("tiny") / name
+        build(name).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(params=MODELS)
+def family(request: pytest.FixtureRequest) -> str:
+    """Return the name of each kind of tiny model in turn."""
+    return str(request.param)
 
 
 @pytest.fixture(params=MODELS)

@@ -94,7 +94,7 @@ class Ladder:
         return {"kind": "bits", **settings, "rungs": [list(rung) for rung in self.rungs]}
 
     def require(self, head_dim: int) -> None:
-        """Refuse heads whose channels are no whole groups.
+        """Refuse heads of values whose channels are no whole groups.
 
         Raises
         ------

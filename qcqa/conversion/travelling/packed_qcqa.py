@@ -60,7 +60,8 @@ class PackedTokens:
         number = self._ladder.num_packed(len(self) + full.shape[-2]) - len(self) // block
         if number <= 0:  # fewer than are packed already, where tokens were taken back
             return full
-        self._ladder.require(head_dim)
+        if self._group is not None:
+            self._ladder.require(head_dim)
         older = full[:, :, : number * block].float()
         if self._ladder.rotated:
             older = older @ hadamard(head_dim, older.device)

@@ -107,14 +107,13 @@ class Section:
         Raises
         ------
         ValueError
-            If a codec cannot be, or not with heads of this size.
+            If a codec cannot be, or that of values not with heads of this size.
         """
         if not self.codecs:
             return None, None
         key, value = (None if one is None else Ladder.of(one) for one in self.codecs[layer])
-        for ladder in (key, value):
-            if ladder is not None:
-                ladder.require(self.head_dim)
+        if value is not None:
+            value.require(self.head_dim)
         return key, value
 
     def module_name(self, model: Any, role: str, layer: int) -> str:

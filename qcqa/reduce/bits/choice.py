@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 from typing import Any, ClassVar, Self
 
@@ -71,6 +72,11 @@ class Bits:
                 f"rungs {list(self.rungs)} of bits",
                 expected="blocks of tokens for each but the last, which has all that are older",
             )
+        widths = [width for width, _ in self.rungs]
+        if any(older >= newer for newer, older in pairwise(widths)):
+            raise ReductionError(
+                f"rungs of {self.widths} bits", expected="fewer bits the older a block is"
+            )
         if self.block < 1 or self.block % _TOKENS_PACKED_TOGETHER:
             raise ReductionError(
                 f"blocks of {self.block} tokens",
@@ -135,13 +141,14 @@ class Bits:
         ReductionError
             If they cannot be packed like this.
         """
-        return cls(
-            rungs=tuple((int(width), blocks) for width, blocks in content["rungs"]),
-            group=content["group"],
-            block=content["block"],
-            window=content["window"],
-            is_rotated=content["rotated"],
-        )
+        rungs = tuple((width, blocks) for width, blocks in content["rungs"])
+        sizes = {name: content[name] for name in ("group", "block", "window")}
+        numbers = [one for rung in rungs for one in rung if one is not None]
+        if {*map(type, (*numbers, *sizes.values()))} != {int}:
+            raise TypeError("expected whole numbers")
+        if not isinstance(content["rotated"], bool):
+            raise TypeError("expected true or false")
+        return cls(rungs, **sizes, is_rotated=content["rotated"])
 
     def require(self, kind: SiteKind, spec: ModelSpec) -> None:
         """Raise unless the groups of a site come out even.
