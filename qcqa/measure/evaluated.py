@@ -43,6 +43,9 @@ class Evaluated:
         The figures, and for plans their differences from the source.
     samples : tuple of Samples
         What makes them comparable with those of another plan; rows of earlier versions have none.
+    piece_tokens : int or None
+        Tokens of texts and tasks that the model read at a time, through its cache; None for all in
+        one call.
     """
 
     method: str
@@ -58,6 +61,7 @@ class Evaluated:
     benchmark: Benchmark
     measured: tuple[Measurement, ...]
     samples: tuple[Samples, ...] = ()
+    piece_tokens: int | None = None
 
     @classmethod
     def of_source(
@@ -97,6 +101,7 @@ class Evaluated:
         device: str,
         dtype: str,
         samples: tuple[Samples, ...] = (),
+        piece_tokens: int | None = None,
     ) -> Self:
         """Return the row of a plan's model."""
         return cls(
@@ -113,6 +118,7 @@ class Evaluated:
             benchmark=benchmark,
             measured=measured,
             samples=samples,
+            piece_tokens=piece_tokens,
         )
 
     @property
