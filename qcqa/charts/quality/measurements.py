@@ -28,12 +28,12 @@ def measurement_title(measured: Measured) -> str:
 
 
 def pieces_text(rows: Iterable[Evaluated]) -> str:
-    """Return which of some rows' models read through their caches; empty where none did."""
+    """Return how models with a quantized cache read; empty where no row is of one."""
     sizes = sorted({row.piece_tokens for row in rows if row.piece_tokens})
     if not sizes:
         return ""
     tokens = listed([str(size) for size in sizes])
-    return f"Where the cache is quantized, the text was read {tokens} tokens at a time through it."
+    return f"Where the cache is quantized, models read {tokens} tokens at a time through it."
 
 
 def figures_text(measured: Measured) -> str:
