@@ -20,6 +20,7 @@ from qcqa.model.source_model import tokenizer_of
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
 from qcqa.progress import OnProgress, Progress
+from qcqa.text.through_cache import piece_tokens_of
 from qcqa.user_path import is_plain_file, user_path
 
 
@@ -70,6 +71,7 @@ def evaluate_converted(
     dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
+    piece_tokens = piece_tokens_of(plan) if parts else None
     num_stages = len(parts) + (benchmark.speed is not None)
 
     def reporter(stage: str, place: int) -> OnProgress:
@@ -92,14 +94,18 @@ def evaluate_converted(
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
     if tokenizer is not None:
         for place, part in enumerate(parts):
-            scores = part.score(model, tokenizer, reporter(part.label, place))
+            scores = part.score(
+                model, tokenizer, reporter(part.label, place), piece_tokens=piece_tokens
+            )
             figures += [figure for one in scores.values() for figure in one.measurements()]
     if benchmark.speed:
         report = reporter("speed", len(parts))
         speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
         figures += speeds[label].measurements()
     measured = tuple({figure.metric: figure for figure in figures}.values())
-    return Evaluated.of_plan(plan, benchmark, measured, device=device, dtype=dtype)
+    return Evaluated.of_plan(
+        plan, benchmark, measured, device=device, dtype=dtype, piece_tokens=piece_tokens
+    )
 
 
 def _own_dtype(folder: Path) -> str:

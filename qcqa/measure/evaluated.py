@@ -45,6 +45,9 @@ class Evaluated:
         What makes them comparable with those of another plan; rows of earlier versions have none.
     reductions : tuple of str
         What the plan uses; see :mod:`qcqa.reduce.registry`.
+    piece_tokens : int or None
+        Tokens of texts and tasks that the model read at a time, through its cache; None for all in
+        one call.
     """
 
     method: str
@@ -62,6 +65,7 @@ class Evaluated:
     samples: tuple[Samples, ...] = ()
     #: Of earlier releases, which knew one.
     reductions: tuple[str, ...] = ("groups",)
+    piece_tokens: int | None = None
 
     @classmethod
     def of_source(
@@ -102,6 +106,7 @@ class Evaluated:
         device: str,
         dtype: str,
         samples: tuple[Samples, ...] = (),
+        piece_tokens: int | None = None,
     ) -> Self:
         """Return the row of a plan's model."""
         return cls(
@@ -119,6 +124,7 @@ class Evaluated:
             benchmark=benchmark,
             measured=measured,
             samples=samples,
+            piece_tokens=piece_tokens,
         )
 
     @property

@@ -11,6 +11,7 @@ from qcqa.charts.common.kv_chart import draw_budget, kv_layout, selection_ring
 from qcqa.charts.common.palette import NEUTRAL_COLOUR
 from qcqa.charts.fronts.overlay import OtherRun, measured_obstacle, measured_traces
 from qcqa.charts.quality.accuracy_chart import AccuracyChart
+from qcqa.charts.quality.measurements import pieces_text
 from qcqa.charts.quality.series import direction_text, metric_title, series_of, source_of
 from qcqa.measure.comparable import Conditions, PlanId, is_of_text, rows_under
 from qcqa.measure.evaluated import Evaluated
@@ -143,7 +144,7 @@ def accuracy_caption(
             " All models answer the same samples, so differences are more certain than the bars"
             " suggest: a figure after ± is one standard error."
         )
-    return text
+    return f"{text} {pieces_text(compared)}".rstrip()
 
 
 def _axis_title(metric: str) -> str:
