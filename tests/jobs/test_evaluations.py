@@ -61,7 +61,7 @@ def test_plans_whose_cache_loses_something_take_longer(
         return estimate.seconds
 
     whole = estimated()
-    monkeypatch.setattr(Plan, "is_lossy", True, raising=False)
+    monkeypatch.setattr(Plan, "has_codecs", True, raising=False)
     assert estimated() > whole
 
 

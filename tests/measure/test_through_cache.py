@@ -130,8 +130,8 @@ def lossy(monkeypatch: pytest.MonkeyPatch, round_cache: RoundCache) -> None:
         return round_cache(model) if plan.method == "lossy" else model
 
     monkeypatch.setattr(PlanModels, "model_of", model_of)
-    is_lossy = property(lambda plan: plan.method == "lossy")
-    monkeypatch.setattr(Plan, "is_lossy", is_lossy, raising=False)
+    has_codecs = property(lambda plan: plan.method == "lossy")
+    monkeypatch.setattr(Plan, "has_codecs", has_codecs, raising=False)
 
 
 @pytest.mark.usefixtures("lossy")
@@ -182,7 +182,7 @@ def test_a_converted_folder_is_measured_through_its_cache_too(
 
     monkeypatch.setattr("qcqa.measure.text.answer_queries", answered)
     for is_lossy in (False, True):
-        monkeypatch.setattr(Plan, "is_lossy", is_lossy, raising=False)
+        monkeypatch.setattr(Plan, "has_codecs", has_codecs, raising=False)
         row = evaluate_converted(tmp_path / "converted", Benchmark("demo", limit=2))
         assert asked.pop() == row.piece_tokens == (PIECE_TOKENS if is_lossy else None)
 
