@@ -11,7 +11,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.cache_bytes import cache_bytes_per_token
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
-from qcqa.measure.parts import Part, Scores, parts_of
+from qcqa.measure.parts import Part, Scores, TextPart, parts_of
 from qcqa.measure.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.samples import Samples
@@ -218,9 +218,17 @@ class _Bench:
             measured,
             samples=samples,
             piece_tokens=piece_tokens_of(plan) if self._parts else None,
+            lengths=self._lengths(number),
             **self._where,
         )
         return self._keep(key, row)
+
+    def _lengths(self, number: int) -> Iterable[int]:
+        """Return how many tokens of the text a model reads behind each other, window by window."""
+        for place, part in enumerate(self._parts):
+            if isinstance(part, TextPart):
+                return part.lengths(self._source_on(part, number, place))
+        return ()
 
     def _measure_source(self) -> Iterator[Measurement | Samples]:
         yield _cache_figure(cache_bytes_per_token(self._models.source))

@@ -9,7 +9,7 @@ from transformers import AutoConfig
 from qcqa.conversion.loading import load
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
-from qcqa.measure.parts import parts_of
+from qcqa.measure.parts import TextPart, parts_of
 from qcqa.measure.plan_models import plan_label
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.speed import measure_decode_speed
@@ -91,6 +91,7 @@ def evaluate_converted(
             part.require_readable(config, tokenizer)
     model = load(folder, dtype=dtype)
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    lengths: list[int] = []
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
     if tokenizer is not None:
         for place, part in enumerate(parts):
@@ -98,13 +99,21 @@ def evaluate_converted(
                 model, tokenizer, reporter(part.label, place), piece_tokens=piece_tokens
             )
             figures += [figure for one in scores.values() for figure in one.measurements()]
+            if isinstance(part, TextPart):
+                lengths = part.lengths(scores)
     if benchmark.speed:
         report = reporter("speed", len(parts))
         speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
         figures += speeds[label].measurements()
     measured = tuple({figure.metric: figure for figure in figures}.values())
     return Evaluated.of_plan(
-        plan, benchmark, measured, device=device, dtype=dtype, piece_tokens=piece_tokens
+        plan,
+        benchmark,
+        measured,
+        device=device,
+        dtype=dtype,
+        piece_tokens=piece_tokens,
+        lengths=lengths,
     )
 
 

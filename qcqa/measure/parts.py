@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
@@ -193,6 +194,12 @@ class TextPart(Part):
             **self._cut,
         )
         return {self.name: scores}
+
+    def lengths(self, scores: Mapping[str, Any]) -> list[int]:
+        """Return how many tokens each window of the text has."""
+        counts: list[int] = np.unique(scores[self.name].window, return_counts=True)[1].tolist()
+        # The first token of a window is predicted by nothing.
+        return [count + 1 for count in counts]
 
     def save(self, scores: Mapping[str, Any], path: Path) -> None:
         """Write scores."""

@@ -182,7 +182,7 @@ def test_a_converted_folder_is_measured_through_its_cache_too(
 
     monkeypatch.setattr("qcqa.measure.text.answer_queries", answered)
     for is_lossy in (False, True):
-        monkeypatch.setattr(Plan, "has_codecs", has_codecs, raising=False)
+        monkeypatch.setattr(Plan, "has_codecs", is_lossy, raising=False)
         row = evaluate_converted(tmp_path / "converted", Benchmark("demo", limit=2))
         assert asked.pop() == row.piece_tokens == (PIECE_TOKENS if is_lossy else None)
 
