@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self
 
+from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.stored import Stored
 
@@ -19,6 +20,11 @@ class Choice(Protocol):
     @property
     def label(self) -> str:
         """What people read of it, such as ``2 of 8 heads``."""
+        ...
+
+    @property
+    def short(self) -> str:
+        """What tells it from others of its kind, such as ``2``."""
         ...
 
     def stored(self, before: Stored) -> Stored:
@@ -92,6 +98,9 @@ class LayerChoice:
         for kind, site in zip(kinds, self.sites, strict=True):
             for choice in site:
                 choice.require(kind, spec)
+            packed = [choice.label for choice in site if choice.codec() is not None]
+            if len(packed) > 1:
+                raise ReductionError(f"{' and '.join(packed)} for {kind}s", expected="one of them")
 
     def stored(self, spec: ModelSpec) -> tuple[Stored, Stored]:
         """Return what the cache keeps of keys and of values, in the type of the source."""
@@ -128,4 +137,10 @@ def stored_at(site: Site, spec: ModelSpec, element_bits: int | None = None) -> S
 
 def codec_of(site: Site) -> Mapping[str, Any] | None:
     """Return the codec of a site; None if its tensors are cached as they are."""
-    return next((codec for choice in site if (codec := choice.codec()) is not None), None)
+    packing = packing_of(site)
+    return None if packing is None else packing.codec()
+
+
+def packing_of(site: Site) -> Choice | None:
+    """Return the choice that has a codec; None if the tensors of a site are cached as they are."""
+    return next((choice for choice in site if choice.codec() is not None), None)

@@ -1,14 +1,17 @@
 """The reductions, a row each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
-from qcqa.reduce.choice import Choice, Site
+from qcqa.reduce.choice import Choice, Site, SiteKind
 from qcqa.reduce.groups.grouping import Grouping
+
+#: What a search may choose at the keys, or the values, of a model's layer.
+Offer = Callable[[SiteKind, ModelSpec], Sequence[Choice]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,23 @@ class Reduction:
         As people read it.
     choice : type
         Class of its choices.
+    offer : callable, optional
+        What a search measures of it at a site; none where strategies of its own find that.
     """
 
     name: str
     label: str
     choice: type[Choice]
+    offer: Offer | None = None
 
 
 #: Every reduction by its name, in the order in which they take effect at a site.
 REDUCTIONS: dict[str, Reduction] = {
     one.name: one
-    for one in (Reduction("groups", "heads", Grouping), Reduction("bits", "bits", Bits))
+    for one in (
+        Reduction("groups", "heads", Grouping),
+        Reduction("bits", "bits", Bits, Bits.offered),
+    )
 }
 
 

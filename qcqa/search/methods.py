@@ -14,10 +14,11 @@ from qcqa.progress import silent
 from qcqa.reduce.bits.choice import Rungs
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.bits import bits_front, ladder_front
+from qcqa.search.strategy.bits import ladder_front
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.encodings import divisors
+from qcqa.search.strategy.offered import offered_front, offers_of
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
 
@@ -201,7 +202,7 @@ _METHODS = (
 )
 
 #: Every method by its name, in the order of charts and tables.
-METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+METHODS: dict[str, Method] = {method.name: method for method in _METHODS}
 
 
 def run_method(
@@ -265,15 +266,15 @@ def _front(
         return two_stage(
             method.name, search, problem, settings, on_progress=on_progress, scratch=scratch
         )
-    if "bits" in method.reductions:
-        return _front_of_bits(method, problem, settings, on_progress, scratch)
+    if offers_of(method.reductions):
+        return _front_of_offers(method, problem, settings, on_progress, scratch)
     if method.group_counts:
         counts = method.group_counts(problem.spec.num_kv_heads)
         return block_front(method.name, problem, settings, counts, on_progress)
     return optimal_front(method.name, problem, settings, on_progress=on_progress, scratch=scratch)
 
 
-def _front_of_bits(
+def _front_of_offers(
     method: Method,
     problem: Problem,
     settings: SearchSettings,
@@ -282,8 +283,9 @@ def _front_of_bits(
 ) -> Front:
     if method.rungs:
         return ladder_front(method.name, problem, settings, method.rungs, on_progress)
+    offers = offers_of(method.reductions)
     if "groups" not in method.reductions:
-        return bits_front(method.name, problem, settings, on_progress)
+        return offered_front(method.name, problem, settings, offers, on_progress)
     groups = optimal_slots(
         problem, settings, share=_HEADS_SHARE, on_progress=on_progress, scratch=scratch
     )
@@ -292,7 +294,7 @@ def _front_of_bits(
         fraction = _HEADS_SHARE + (1 - _HEADS_SHARE) * progress.fraction
         on_progress(replace(progress, fraction=fraction))
 
-    return bits_front(method.name, problem, settings, after_heads, groups)
+    return offered_front(method.name, problem, settings, offers, after_heads, groups)
 
 
 def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:

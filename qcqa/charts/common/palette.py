@@ -104,7 +104,8 @@ def method_style(name: str, spec: ModelSpec | None = None) -> MethodStyle:
     spec : ModelSpec, optional
         The source model, where it is known: only MHA is called that.
     """
-    style = METHOD_STYLES.get(name) or MethodStyle(name, "#7F858D", "dashdot", "cross")
+    label = METHODS[name].label if name in METHODS else name
+    style = METHOD_STYLES.get(name) or MethodStyle(label, "#7F858D", "dashdot", "cross")
     if name != "mha" or spec is None:
         return style
     return replace(style, label="MHA" if spec.attention == "MHA" else f"source ({spec.attention})")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.wording import counted
-from qcqa.reduce.bits.choice import bits_of
-from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.choice import LayerChoice, packing_of
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.search.front import Front
 
 #: Longer lists of runs of layers are told otherwise.
@@ -32,23 +32,28 @@ IntArray = NDArray[np.int64]
 def kept_texts(front: Front) -> tuple[str, ...]:
     """Return what every plan of a front keeps; remembered, for there are many.
 
-    As :func:`heads_kept_text`, and where states are packed :func:`bits_kept_text`.
+    As :func:`heads_kept_text`, and where states are packed :func:`packing_text`.
     """
     num_heads = front.layers[0].num_heads
     kept = zip(front.key_heads, front.value_heads, strict=True)
     heads = (heads_kept_text(key, value, num_heads) for key, value in kept)
     if not front.has_codecs:
         return tuple(heads)
-    bits = map(bits_kept_text, map(front.plan_layers, range(len(front))))
+    packing = map(packing_text, map(front.plan_layers, range(len(front))))
     if (front.key_heads == num_heads).all() and (front.value_heads == num_heads).all():
-        return tuple(bits)
-    return tuple("<br>".join(both) for both in zip(heads, bits, strict=True))
+        return tuple(packing)
+    return tuple("<br>".join(both) for both in zip(heads, packing, strict=True))
 
 
-def bits_kept_text(layers: Sequence[LayerChoice]) -> str:
-    """Return in how many bits each layer keeps keys and values, with ``<br>`` between lines."""
-    counts = ["/".join(bits_of(site) or _FULL for site in layer.sites) for layer in layers]
-    return "<br>".join([f"bits of K/V ({_FULL}: all)", *_told(counts)])
+def packing_text(layers: Sequence[LayerChoice]) -> str:
+    """Return how each layer packs keys and values, with ``<br>`` between lines."""
+    packing = [[packing_of(site) for site in layer.sites] for layer in layers]
+    lines = []
+    for kind in dict.fromkeys(one.kind for sites in packing for one in sites if one):
+        shorts = [[one.short if one and one.kind == kind else _FULL for one in s] for s in packing]
+        title = f"{REDUCTIONS[kind].label} of K/V ({_FULL}: all)"
+        lines += [title, *_told(["/".join(sites) for sites in shorts])]
+    return "<br>".join(lines)
 
 
 def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) -> str:

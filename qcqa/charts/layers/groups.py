@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from qcqa.charts.common.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
 from qcqa.charts.common.palette import ALONE_COLOUR, GROUP_COLOURS, GROUP_INK
 from qcqa.plan.plan import Plan
-from qcqa.reduce.bits.choice import bits_of
+from qcqa.reduce.choice import packing_of
 from qcqa.reduce.groups.grouping import Grouping
 
 #: More cells side by side have no room for a number each; compact figures have less.
@@ -56,9 +56,9 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
         looks = gaps | axes_of(place)
         figure.add_trace(_cells(groupings, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            bits = _bits(plan, place)
+            ends = _packing(plan, place)
             kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
-            kept = [f"{heads}{b}" for heads, b in zip(kept, bits, strict=True)]
+            kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
             hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
     return figure
@@ -72,7 +72,7 @@ def grouping_caption(plan: Plan) -> str:
     return (
         "A row per layer, a column per head of the source. Heads of one colour and number share "
         f"{shared}; a grey head keeps its own."
-        + (" At the end of a row, in how many bits." if plan.has_codecs else "")
+        + (" At the end of a row, how they are packed." if plan.has_codecs else "")
     )
 
 
@@ -89,10 +89,10 @@ def _panels(plan: Plan) -> list[tuple[str, list[Grouping]]]:
     return [("Keys", keys), ("Values", [layer.value for layer in plan.groupings])]
 
 
-def _bits(plan: Plan, place: int) -> list[str]:
-    """Return in how many bits each layer of a grid is kept, as the end of its words."""
-    bits = [bits_of(layer.sites[place]) for layer in plan.layers]
-    return [f" \N{MIDDLE DOT} {one} bits" if one else "" for one in bits]
+def _packing(plan: Plan, place: int) -> list[str]:
+    """Return how each layer of a grid is packed, such as in 4 bits, as the end of its words."""
+    packing = [packing_of(layer.sites[place]) for layer in plan.layers]
+    return [f" \N{MIDDLE DOT} {one.label}" if one else "" for one in packing]
 
 
 def group_colours(grouping: Grouping) -> list[int]:

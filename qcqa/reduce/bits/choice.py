@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.choice import Site, SiteKind
+from qcqa.reduce.choice import SiteKind
 from qcqa.reduce.stored import Rung, Stored
 
 #: Bits that an integer may have: from what loses nothing to what is only good for old tokens.
@@ -75,7 +75,7 @@ class Bits:
         widths = [width for width, _ in self.rungs]
         if any(older >= newer for newer, older in pairwise(widths)):
             raise ReductionError(
-                f"rungs of {self.widths} bits", expected="fewer bits the older a block is"
+                f"rungs of {self.short} bits", expected="fewer bits the older a block is"
             )
         if self.block < 1 or self.block % _TOKENS_PACKED_TOGETHER:
             raise ReductionError(
@@ -87,6 +87,11 @@ class Bits:
                 f"groups of {self.group} and a window of {self.window}",
                 expected="groups of at least 1 element, a window of at least 0 tokens",
             )
+
+    @classmethod
+    def offered(cls, kind: SiteKind, spec: ModelSpec) -> tuple[Self, ...]:
+        """Return every number of bits for the keys, or the values, of a model."""
+        return tuple(cls.uniform(width, kind, spec) for width in WIDTHS)
 
     @classmethod
     def uniform(cls, width: int, kind: SiteKind, spec: ModelSpec) -> Self:
@@ -105,10 +110,10 @@ class Bits:
     @property
     def label(self) -> str:
         """The bits, from new tokens to old."""
-        return f"{self.widths} bits"
+        return f"{self.short} bits"
 
     @property
-    def widths(self) -> str:
+    def short(self) -> str:
         """The numbers alone: ``4``, or ``8-4-2``."""
         return "-".join(str(width) for width, _ in self.rungs)
 
@@ -172,8 +177,3 @@ class Bits:
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""
         return {"kind": self.kind, **self.to_json()}
-
-
-def bits_of(site: Site) -> str | None:
-    """Return the bits of a site, from new tokens to old: ``4``, ``8-4-2``; None for all of them."""
-    return next((one.widths for one in site if isinstance(one, Bits)), None)

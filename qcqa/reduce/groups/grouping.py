@@ -120,6 +120,11 @@ class Grouping:
         """How many heads remain."""
         return f"{self.num_groups} of {self.num_heads} heads"
 
+    @property
+    def short(self) -> str:
+        """The heads that remain."""
+        return str(self.num_groups)
+
     def stored(self, before: Stored) -> Stored:
         """Return what the cache keeps when it holds one head of each group."""
         return replace(before, elements=before.elements // self.num_heads * self.num_groups)

@@ -1,0 +1,114 @@
+"""What reductions offer for every site: measured there alone, then spread exactly over sites."""
+
+from collections.abc import Sequence
+from functools import partial, reduce
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcqa.reduce.choice import Choice, LayerChoice, SiteKind
+from qcqa.reduce.registry import REDUCTIONS, Offer
+from qcqa.search.front import Front
+from qcqa.search.progress import OnSearchProgress, SearchProgress
+from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.fronts import best_front
+from qcqa.search.strategy.pareto import nondominated
+from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.rescoring import MEASURING
+from qcqa.search.strategy.slots import Candidates, Slot, slots_of
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def offers_of(reductions: Sequence[str]) -> list[Offer]:
+    """Return what some reductions offer for a site, in the order in which they take effect."""
+    rows = [row for name, row in REDUCTIONS.items() if name in reductions]
+    return [row.offer for row in rows if row.offer is not None]
+
+
+def offered_front(
+    method: str,
+    problem: Problem,
+    settings: SearchSettings,
+    offers: Sequence[Offer],
+    on_progress: OnSearchProgress,
+    groups: Sequence[Candidates] = (),
+) -> Front:
+    """Return the front of what is offered for the keys and for the values of every layer.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+    problem : Problem
+        The model, and what choices cost, measured.
+    settings : SearchSettings
+        Of the search.
+    offers : sequence of callable
+        Of reductions, as :func:`offers_of` returns them; all are crossed with each other.
+    on_progress : callable
+        Called after each slot.
+    groups : sequence of Candidates, optional
+        Heads that share, for the same slots, crossed with all that is offered. What several choices
+        lose at a site is taken to be what each loses, as it is over layers.
+    """
+    slots = slots_of(problem.spec.num_layers, apart=True)
+    found: list[Candidates] = []
+    for place, slot in enumerate(slots):
+        parts = [*groups[place : place + 1], *(_offered(problem, slot, one) for one in offers)]
+        found.append(reduce(partial(_crossed, problem), parts))
+        tell(on_progress, slot, len(found), len(slots))
+    return best_front(method, found, settings, problem.spec.num_kv_heads)
+
+
+def _offered(problem: Problem, slot: Slot, offer: Offer) -> Candidates:
+    """Return the source's own site and all that is offered and worth a choice."""
+    offered = offer(site_kind(slot), problem.spec)
+    choices = (LayerChoice(), *(choice_at(slot, one) for one in offered))
+    error = np.array([0.0, *rises_at(problem, slot, offered)])
+    return _worth_a_choice(Candidates(slot, choices, cost_at(problem, choices), error))
+
+
+def _crossed(problem: Problem, first: Candidates, then: Candidates) -> Candidates:
+    choices = tuple(
+        LayerChoice(one.key + other.key, one.value + other.value)
+        for one, other in product(first.choices, then.choices)
+    )
+    error = np.add.outer(first.error, then.error).ravel()
+    return _worth_a_choice(Candidates(first.slot, choices, cost_at(problem, choices), error))
+
+
+def _worth_a_choice(candidates: Candidates) -> Candidates:
+    return candidates.pick(nondominated(candidates.cost, candidates.error))
+
+
+def rises_at(problem: Problem, slot: Slot, choices: Sequence[Choice]) -> FloatArray:
+    """Return the measured rise of each choice at one slot alone, nats per token."""
+    if problem.rescore is None:
+        raise AssertionError("what is offered is measured: weights alone say nothing of it")
+    return problem.rescore(slot.layer, [choice_at(slot, one) for one in choices])
+
+
+def cost_at(problem: Problem, choices: Sequence[LayerChoice]) -> IntArray:
+    """Return the bits per token of one site, whose choices leave the layer's other as it is."""
+    rest = LayerChoice().stored(problem.spec)[0].bits_per_token
+    return np.array([one.bits_per_token(problem.spec) - rest for one in choices])
+
+
+def site_kind(slot: Slot) -> SiteKind:
+    """Return whether a slot is a layer's keys or its values."""
+    if slot.kind == "shared":
+        raise AssertionError("keys and values have choices of their own")
+    return slot.kind
+
+
+def choice_at(slot: Slot, choice: Choice) -> LayerChoice:
+    """Return the choice of a layer that is made at one slot alone."""
+    return LayerChoice(key=(choice,)) if slot.kind == "key" else LayerChoice(value=(choice,))
+
+
+def tell(on_progress: OnSearchProgress, slot: Slot, done: int, total: int) -> None:
+    """Report that a slot was measured."""
+    on_progress(SearchProgress(MEASURING, done, total, done / total, layer=slot.layer))
