@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.registry import site_to_json
+
 #: What a layer was changed to, as JSON: the choices at its keys and at its values, or which of them
 #: is kept in fewer bits and by which codec.
 Change = tuple[Any, Any]
@@ -60,10 +63,17 @@ class KnownRises:
     def _read(self, line: str) -> None:
         try:
             layer, *change, rise = json.loads(line)
-            self._rises[_name(int(layer), change)] = float(rise)
+            name = _name(int(layer), [_today(part) for part in change])
+            self._rises[name] = float(rise)
         except (ValueError, TypeError):
             # Half a line: whoever wrote it was killed. It is measured again.
             return
+
+
+def _today(part: Any) -> Any:
+    """Return a part of a change; earlier releases wrote the labels of heads that share."""
+    is_labels = isinstance(part, list) and part and all(isinstance(one, int) for one in part)
+    return site_to_json(site_of(Grouping.from_labels(part))) if is_labels else part
 
 
 def _name(layer: int, change: Sequence[Any]) -> str:
