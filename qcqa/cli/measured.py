@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.charts.common.palette import method_style
+from qcqa.charts.quality.measurements import pieces_text
 from qcqa.charts.quality.series import data_title
 from qcqa.cli.output import console, print_table
 from qcqa.measure.benchmark import Benchmark
@@ -72,6 +73,8 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
         title = data_title(of_data[0]) or "measured KV cache"
         console.print(f"\n{title}", style="bold", highlight=False)
         print_table([_shown(row, of_data) for row in rows])
+    if note := pieces_text(rows):
+        console.print(note, style="dim")
 
 
 def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from qcqa.charts.fronts.equal_bytes import (
     differences_from_source,
 )
 from qcqa.charts.fronts.headline import shown_names
+from qcqa.charts.quality.measurements import pieces_text
 from qcqa.charts.quality.series import main_metric, metrics_of, value_text
 from qcqa.cli.output import console, print_table
-from qcqa.measure.comparable import conditions_of, figures_of_plans, of_plan
+from qcqa.measure.comparable import conditions_of, figures_of_plans, of_plan, rows_under
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
@@ -80,6 +81,8 @@ def print_measured_comparison(
         "No plan: GQA has none of that size. Larger: its plan here caches more.",
         style="dim",
     )
+    if note := pieces_text(rows_under(rows, metric)):
+        console.print(note, style="dim")
 
 
 def measured_json(

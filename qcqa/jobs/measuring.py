@@ -17,6 +17,7 @@ from qcqa.model.dtype import kept_dtype
 from qcqa.model.inspect import ModelReport
 from qcqa.plan.plan import Plan
 from qcqa.text.fitted import needs_text
+from qcqa.text.through_cache import reads_through_cache
 from qcqa.user_path import existing_file
 
 #: A prompt is short: about so many characters are a token.
@@ -123,4 +124,5 @@ def workload_of(
         dtype=chosen,
         slowdown=known_slowdown(chosen.name) if is_half and device == "cpu" else 1.0,
         device=device.partition(":")[0],
+        num_in_pieces=len({plan.digest for plan in plans if reads_through_cache(plan)}),
     )

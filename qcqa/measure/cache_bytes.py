@@ -8,7 +8,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
-from qcqa.conversion.travelling.packed_qcqa import PackedLayer
 from qcqa.errors import EvaluationError
 from qcqa.text.running import (
     cache_of,
@@ -111,10 +110,9 @@ def cache_bytes(cache: Cache) -> int:
 
 
 def _tensors(cache: Cache) -> Iterable[Tensor]:
-    layers: list[Any] = cache.layers
-    for layer in layers:
-        held: Iterable[Any] = (getattr(layer, "keys", None), getattr(layer, "values", None))
-        # A model that brings its own code has a packed layer of its own, too.
-        if type(layer).__name__ == PackedLayer.__name__:
-            held = layer.tensors()
+    for layer in cache.layers:
+        held: Any = (getattr(layer, "keys", None), getattr(layer, "values", None))
+        # A packed layer has more; a model that brings its code along has a class of it for itself.
+        if callable(getattr(layer, "tensors", None)):
+            held = layer.tensors()  # type: ignore[union-attr]
         yield from (one for one in held if isinstance(one, Tensor) and one.numel())

@@ -11,7 +11,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.cache_bytes import cache_bytes_per_token
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
-from qcqa.measure.parts import Part, Scores, parts_of
+from qcqa.measure.parts import Part, Scores, TextPart, parts_of
 from qcqa.measure.plan_models import OnMaking, PlanModels, models_of, plan_label
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.samples import Samples
@@ -20,6 +20,7 @@ from qcqa.measure.texts_apart import refuse_calibration_text
 from qcqa.plan.plan import Measurement, Plan
 from qcqa.progress import OnProgress, Progress, nth_model
 from qcqa.text.fitted import FittedFolder
+from qcqa.text.through_cache import piece_tokens_of
 
 OnRow = Callable[[Evaluated], None]
 
@@ -211,8 +212,23 @@ class _Bench:
         if plan.digest not in self._found:
             self._found[plan.digest] = _unique(self._measure_plan(number, plan))
         measured, samples = self._found[plan.digest]
-        row = Evaluated.of_plan(plan, self._benchmark, measured, samples=samples, **self._where)
+        row = Evaluated.of_plan(
+            plan,
+            self._benchmark,
+            measured,
+            samples=samples,
+            piece_tokens=piece_tokens_of(plan) if self._parts else None,
+            lengths=self._lengths(number),
+            **self._where,
+        )
         return self._keep(key, row)
+
+    def _lengths(self, number: int) -> Iterable[int]:
+        """Return how many tokens of the text a model reads behind each other, window by window."""
+        for place, part in enumerate(self._parts):
+            if isinstance(part, TextPart):
+                return part.lengths(self._source_on(part, number, place))
+        return ()
 
     def _measure_source(self) -> Iterator[Measurement | Samples]:
         yield _cache_figure(cache_bytes_per_token(self._models.source))
@@ -231,7 +247,13 @@ class _Bench:
         for place, part in enumerate(self._parts):
             of_source = self._source_on(part, number, place)
             report = self._reporter(label, part.label, number, place)
-            scores = part.score(model, self._models.tokenizer, report, source=self._models.source)
+            scores = part.score(
+                model,
+                self._models.tokenizer,
+                report,
+                source=self._models.source,
+                piece_tokens=piece_tokens_of(plan),
+            )
             yield from _own_figures(scores)
             for name, one in scores.items():
                 yield from one.compared_with(of_source[name])

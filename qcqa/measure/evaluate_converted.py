@@ -9,7 +9,7 @@ from transformers import AutoConfig
 from qcqa.conversion.loading import load
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
-from qcqa.measure.parts import parts_of
+from qcqa.measure.parts import TextPart, parts_of
 from qcqa.measure.plan_models import plan_label
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.speed import measure_decode_speed
@@ -20,6 +20,7 @@ from qcqa.model.source_model import tokenizer_of
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
 from qcqa.progress import OnProgress, Progress
+from qcqa.text.through_cache import piece_tokens_of
 from qcqa.user_path import is_plain_file, user_path
 
 
@@ -70,6 +71,7 @@ def evaluate_converted(
     dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
+    piece_tokens = piece_tokens_of(plan) if parts else None
     num_stages = len(parts) + (benchmark.speed is not None)
 
     def reporter(stage: str, place: int) -> OnProgress:
@@ -89,17 +91,30 @@ def evaluate_converted(
             part.require_readable(config, tokenizer)
     model = load(folder, dtype=dtype)
     torch.nn.Module.to(model, device)  # its own is hidden from type checkers
+    lengths: list[int] = []
     figures = [Measurement("cache_bytes_per_token", promised_cache(model, plan, label))]
     if tokenizer is not None:
         for place, part in enumerate(parts):
-            scores = part.score(model, tokenizer, reporter(part.label, place))
+            scores = part.score(
+                model, tokenizer, reporter(part.label, place), piece_tokens=piece_tokens
+            )
             figures += [figure for one in scores.values() for figure in one.measurements()]
+            if isinstance(part, TextPart):
+                lengths = part.lengths(scores)
     if benchmark.speed:
         report = reporter("speed", len(parts))
         speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
         figures += speeds[label].measurements()
     measured = tuple({figure.metric: figure for figure in figures}.values())
-    return Evaluated.of_plan(plan, benchmark, measured, device=device, dtype=dtype)
+    return Evaluated.of_plan(
+        plan,
+        benchmark,
+        measured,
+        device=device,
+        dtype=dtype,
+        piece_tokens=piece_tokens,
+        lengths=lengths,
+    )
 
 
 def _own_dtype(folder: Path) -> str:

@@ -45,6 +45,12 @@ class Evaluated:
         What makes them comparable with those of another plan; rows of earlier versions have none.
     reductions : tuple of str
         What the plan uses; see :mod:`qcqa.reduce.registry`.
+    piece_tokens : int or None
+        Tokens of texts and tasks that the model read at a time, through its cache; None for all in
+        one call.
+    read_bits : int or None
+        Bits of the cache per token at the lengths of the texts that were read, where they are
+        others than ``kv_bits``: short texts are mostly in the window of the newest tokens.
     """
 
     method: str
@@ -62,6 +68,8 @@ class Evaluated:
     samples: tuple[Samples, ...] = ()
     #: Of earlier releases, which knew one.
     reductions: tuple[str, ...] = ("groups",)
+    piece_tokens: int | None = None
+    read_bits: int | None = None
 
     @classmethod
     def of_source(
@@ -102,8 +110,11 @@ class Evaluated:
         device: str,
         dtype: str,
         samples: tuple[Samples, ...] = (),
+        piece_tokens: int | None = None,
+        lengths: Iterable[int] = (),
     ) -> Self:
-        """Return the row of a plan's model."""
+        """Return the row of a plan's model; ``lengths`` are the tokens of the texts it has read."""
+        read = tuple(lengths) if plan.has_codecs else ()
         return cls(
             method=plan.method,
             merge=plan.merge if plan.shares_heads else "none",
@@ -119,12 +130,19 @@ class Evaluated:
             benchmark=benchmark,
             measured=measured,
             samples=samples,
+            piece_tokens=piece_tokens,
+            read_bits=plan.bits_at(read) if read else None,
         )
 
     @property
     def is_source(self) -> bool:
         """Whether it is the source model's row."""
         return not self.plan_digest
+
+    @property
+    def bits_measured(self) -> int:
+        """Bits of the cache per token where it was measured."""
+        return self.read_bits or self.kv_bits
 
     @property
     def is_comparable(self) -> bool:

@@ -50,6 +50,8 @@ class HarnessModel:
         The model's.
     batch_tokens : int or None
         Tokens of a batch; None for what keeps its logits within 1 GiB.
+    piece_tokens : int or None
+        Tokens that the model reads at a time, a prompt's too; None for all in one call.
     on_progress : callable
         Called with the requests answered so far, after every batch.
     """
@@ -64,11 +66,13 @@ class HarnessModel:
         tokenizer: PreTrainedTokenizerBase,
         *,
         batch_tokens: int | None,
+        piece_tokens: int | None = None,
         on_progress: OnProgress,
     ):
         self._model = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
+        self._piece_tokens = piece_tokens
         self._on_progress = on_progress
         self._prefix = special_prefix(tokenizer)
         self._limit = context_limit(model) or _DEFAULT_CONTEXT
@@ -115,6 +119,7 @@ class HarnessModel:
             self._model,
             queries,
             batch_tokens=self._batch_tokens,
+            piece_tokens=self._piece_tokens,
             on_answered=lambda done: self._tell(done, len(queries)),
         )
 
@@ -154,6 +159,9 @@ class HarnessModel:
         options: dict[str, Any] = {"do_sample": bool(settings.get("do_sample", False))}
         if options["do_sample"]:
             options |= {name: settings[name] for name in _SAMPLING if name in settings}
+        if self._piece_tokens is not None:
+            # The configs of some families leave the cache out.
+            options |= {"prefill_chunk_size": self._piece_tokens, "use_cache": True}
         if stops:
             seen = _StopStringSeen(self._tokenizer, stops, len(prompt))
             options["stopping_criteria"] = StoppingCriteriaList([seen])

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
@@ -82,8 +83,24 @@ class Part(ABC):
         on_progress: OnProgress,
         *,
         source: PreTrainedModel | None = None,
+        piece_tokens: int | None = None,
     ) -> Mapping[str, Scores]:
-        """Put a model through it, beside its source; what ``on_progress`` raises ends it."""
+        """Put a model through it, beside its source.
+
+        Parameters
+        ----------
+        model : PreTrainedModel
+            Source or converted, on any device.
+        tokenizer : PreTrainedTokenizerBase
+            The model's.
+        on_progress : callable
+            What it raises ends it.
+        source : PreTrainedModel, optional
+            What predictions are compared with; by default the model is its own source.
+        piece_tokens : int, optional
+            Tokens that the model reads at a time, see
+            :func:`~qcqa.text.scoring.answer_queries`.
+        """
 
     @abstractmethod
     def save(self, scores: Mapping[str, Any], path: Path) -> None:
@@ -163,6 +180,7 @@ class TextPart(Part):
         on_progress: OnProgress,
         *,
         source: PreTrainedModel | None = None,
+        piece_tokens: int | None = None,
     ) -> Mapping[str, TextScores]:
         """Score every token of the text."""
         scores = evaluate_text(
@@ -171,10 +189,17 @@ class TextPart(Part):
             self._documents,
             data=self.name,
             source=source,
+            piece_tokens=piece_tokens,
             on_progress=on_progress,
             **self._cut,
         )
         return {self.name: scores}
+
+    def lengths(self, scores: Mapping[str, Any]) -> list[int]:
+        """Return how many tokens each window of the text has."""
+        counts: list[int] = np.unique(scores[self.name].window, return_counts=True)[1].tolist()
+        # The first token of a window is predicted by nothing.
+        return [count + 1 for count in counts]
 
     def save(self, scores: Mapping[str, Any], path: Path) -> None:
         """Write scores."""
@@ -213,10 +238,16 @@ class TaskPart(Part):
         on_progress: OnProgress,
         *,
         source: PreTrainedModel | None = None,  # noqa: ARG002 - questions have answers of their own
+        piece_tokens: int | None = None,
     ) -> Mapping[str, Scores]:
         """Ask the task's questions."""
         return evaluate_tasks(
-            model, tokenizer, [self._task], max_samples=self._limit, on_progress=on_progress
+            model,
+            tokenizer,
+            [self._task],
+            max_samples=self._limit,
+            piece_tokens=piece_tokens,
+            on_progress=on_progress,
         )
 
     def save(self, scores: Mapping[str, Any], path: Path) -> None:

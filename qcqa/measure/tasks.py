@@ -28,6 +28,7 @@ def evaluate_tasks(
     num_fewshot: int | None = None,
     max_samples: int | None = None,
     batch_tokens: int | None = None,
+    piece_tokens: int | None = None,
     on_progress: OnProgress = silent,
 ) -> dict[str, TaskScores]:
     """Run tasks on a model.
@@ -48,6 +49,9 @@ def evaluate_tasks(
         Questions of each task at most, taken evenly from all.
     batch_tokens : int, optional
         Tokens of a batch; by default what keeps its logits within 1 GiB.
+    piece_tokens : int, optional
+        Tokens that the model reads at a time, see :func:`~qcqa.text.scoring.answer_queries`; it
+        generates with a cache then, whatever its config says.
     on_progress : callable
         Called with the requests answered so far; what it raises ends the evaluation.
 
@@ -65,6 +69,7 @@ def evaluate_tasks(
     for name, number, least in (
         ("max_samples", max_samples, 1),
         ("batch_tokens", batch_tokens, 1),
+        ("piece_tokens", piece_tokens, 1),
         ("num_fewshot", num_fewshot, 0),
     ):
         if number is not None and number < least:
@@ -72,10 +77,17 @@ def evaluate_tasks(
     if not tasks:
         raise EvaluationError("no task", expected="at least one")
     evaluator = harness_module("lm_eval.evaluator")
+    asked = HarnessModel(
+        model,
+        tokenizer,
+        batch_tokens=batch_tokens,
+        piece_tokens=piece_tokens,
+        on_progress=on_progress,
+    )
     with quiet():
         loaded = load_tasks(tasks, num_fewshot=num_fewshot)
         results = evaluator.evaluate(
-            lm=HarnessModel(model, tokenizer, batch_tokens=batch_tokens, on_progress=on_progress),
+            lm=asked,
             task_dict=loaded,
             samples=_chosen(loaded["tasks"], max_samples),
             bootstrap_iters=0,  # standard errors are computed here, from the samples

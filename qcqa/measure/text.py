@@ -31,6 +31,7 @@ def evaluate_text(
     max_windows: int | None = None,
     max_tokens: int | None = None,
     batch_tokens: int | None = None,
+    piece_tokens: int | None = None,
     on_progress: OnProgress = silent,
 ) -> TextScores:
     """Score every token of some documents.
@@ -63,6 +64,8 @@ def evaluate_text(
         Stop after so many tokens.
     batch_tokens : int, optional
         Tokens of a batch; by default what keeps its logits within 1 GiB.
+    piece_tokens : int, optional
+        Tokens that the model reads at a time, as :func:`~qcqa.text.scoring.answer_queries` has it.
     on_progress : callable
         Called with the windows scored so far; what it raises ends the evaluation.
 
@@ -71,7 +74,7 @@ def evaluate_text(
     EvaluationError
         If there is nothing to score, a number is out of range, or a batch does not fit.
     """
-    _require_positive(batch_tokens=batch_tokens)
+    _require_positive(batch_tokens=batch_tokens, piece_tokens=piece_tokens)
     windows = text_windows(
         model,
         tokenizer,
@@ -89,6 +92,7 @@ def evaluate_text(
         [window.query for window in windows],
         source=source,
         batch_tokens=batch_tokens,
+        piece_tokens=piece_tokens,
         on_answered=lambda done: on_progress(Progress.of_stage(data, done, len(windows))),
     )
     return TextScores(

@@ -78,7 +78,7 @@ def best_method(
     plans = _plans_within(result, max_kv_bits)
     predicted, *alike = _best_predicted(plans)
     every = tuple(rows)
-    comparison = _comparison(plans, every)
+    comparison = _comparison(plans, every, max_kv_bits)
     if comparison is None:
         return BestMethod(
             predicted,
@@ -247,10 +247,17 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     return sorted(equals, key=lambda name: plans[name].kv_bits)
 
 
-def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
+def _comparison(
+    plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...], max_kv_bits: int
+) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
     sizes = {name: plan.kv_bits for name, plan in plans.items()}
-    own = [row for row in rows if sizes.get(row.method) == row.kv_bits]
+    # What was measured in a larger cache says nothing of this budget: short texts fill windows.
+    own = [
+        row
+        for row in rows
+        if sizes.get(row.method) == row.kv_bits and row.bits_measured <= max_kv_bits
+    ]
     # Of several merges it is the method's own: the last counts.
     own.sort(key=lambda row: row.merge == plans[row.method].merge)
     names = dict.fromkeys(figure.metric for row in own for figure in row.measured)

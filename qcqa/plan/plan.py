@@ -1,9 +1,10 @@
 """A plan: what is chosen in every layer, what that costs, and where it came from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 from qcqa.errors import PlanError, QCQAError
@@ -191,6 +192,12 @@ class Plan:
     def telling_tokens(self) -> int:
         """Tokens of a prompt after which the cache holds something in every way that it has."""
         return max(one.telling_tokens for layer in self.layers for one in layer.stored(self.model))
+
+    def bits_at(self, lengths: Iterable[int]) -> int:
+        """Return the bits of the cache per token, over sequences of these numbers of tokens."""
+        tokens = list(lengths)
+        stored = [one for layer in self.layers for one in layer.stored(self.model)]
+        return ceil(sum(one.bits(n) for n in tokens for one in stored) / sum(tokens))
 
     def cache_bytes(self, tokens: int, *, dtype: str) -> int:
         """Return the bytes of the cache of one sequence of so many tokens.

@@ -4,7 +4,7 @@ A method is what its plans may use, a strategy over it, and what it insists on w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,7 +20,6 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.encodings import divisors
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates
 
 #: ``table``: blocks of neighbours, alike in every layer, looked up. ``two-stage``: NSGA-II within
 #: layers, then over them (arXiv 2406.10247, section 3). ``exact``: the best grouping known for
@@ -84,6 +83,10 @@ _BEST_HEADS = MappingProxyType(
 _MEASURED_BITS = MappingProxyType(
     {"fitness": "loss", "stage2_fitness": None, "apart": True, "merge": "mean", "refit": False}
 )
+
+
+#: A guess: of measuring heads and bits, what heads take, which are refitted.
+_HEADS_SHARE = 0.7
 
 
 def _all_in(name: str, label: str, rungs: Rungs) -> Method:
@@ -279,10 +282,17 @@ def _front_of_bits(
 ) -> Front:
     if method.rungs:
         return ladder_front(method.name, problem, settings, method.rungs, on_progress)
-    groups: Sequence[Candidates] = ()
-    if "groups" in method.reductions:
-        groups = optimal_slots(problem, settings, on_progress=on_progress, scratch=scratch)
-    return bits_front(method.name, problem, settings, on_progress, groups)
+    if "groups" not in method.reductions:
+        return bits_front(method.name, problem, settings, on_progress)
+    groups = optimal_slots(
+        problem, settings, share=_HEADS_SHARE, on_progress=on_progress, scratch=scratch
+    )
+
+    def after_heads(progress: SearchProgress) -> None:
+        fraction = _HEADS_SHARE + (1 - _HEADS_SHARE) * progress.fraction
+        on_progress(replace(progress, fraction=fraction))
+
+    return bits_front(method.name, problem, settings, after_heads, groups)
 
 
 def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:

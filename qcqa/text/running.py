@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache
 
@@ -72,6 +73,28 @@ def cache_argument() -> str:
     """
     parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
     return next(name for name, one in parameters.items() if Cache.__name__ in str(one.annotation))
+
+
+def read_in_pieces(
+    model: PreTrainedModel, ids: Tensor, piece_tokens: int
+) -> Iterator[Mapping[str, Any]]:
+    """Yield a model's output of each piece of some texts; every piece finds the last one's cache.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A causal language model, where ids are.
+    ids : Tensor, shape (B, T)
+        The texts; what is shorter is padded on the right.
+    piece_tokens : int
+        Tokens of each text that are read at a time.
+    """
+    cache: Cache | None = None
+    argument = cache_argument()
+    for piece in torch.split(ids, piece_tokens, dim=1):
+        output = model(input_ids=piece, use_cache=True, **{argument: cache})
+        cache = cache_of(output)
+        yield output
 
 
 def default_batch_tokens(model: PreTrainedModel) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qcqa.errors import EvaluationError
-from qcqa.text.running import default_batch_tokens, evaluating, input_device
+from qcqa.text.running import default_batch_tokens, evaluating, input_device, read_in_pieces
 
 #: Elements of the float32 copy of logits that is made at a time (128 MiB).
 _CHUNK_ELEMENTS = 2**25
@@ -67,6 +67,7 @@ def answer_queries(
     *,
     source: PreTrainedModel | None = None,
     batch_tokens: int | None = None,
+    piece_tokens: int | None = None,
     on_answered: Callable[[int], None] | None = None,
 ) -> list[Answer]:
     """Return the model's answers, in the order of the queries.
@@ -87,6 +88,10 @@ def answer_queries(
         its own source.
     batch_tokens : int, optional
         Tokens of a batch, padding included; by default what keeps its logits within 1 GiB.
+    piece_tokens : int, optional
+        Tokens that the model reads at a time, each piece behind the cache of those before it, so
+        that it is scored on what its cache gives back; by default all in one call without a cache.
+        The source always reads in one call.
     on_answered : callable, optional
         Called with the number of queries answered so far, after every batch.
 
@@ -103,7 +108,7 @@ def answer_queries(
         limit = batch_tokens or default_batch_tokens(model) // (2 if source else 1)
         for batch in _batches(sorted(same, key=len, reverse=True), limit):
             numbers = [same[ids] for ids in batch]
-            answers.update(_answer_batch(model, source, batch, numbers, queries))
+            answers.update(_answer_batch(model, source, batch, numbers, queries, piece_tokens))
             if on_answered:
                 on_answered(len(answers))
     return [answers[number] for number in range(len(queries))]
@@ -125,6 +130,7 @@ def _answer_batch(
     batch: Sequence[tuple[int, ...]],
     numbers: Sequence[Sequence[int]],
     queries: Sequence[Query],
+    piece_tokens: int | None,
 ) -> dict[int, Answer]:
     """Return the answers to the queries of one batch; ``numbers`` are those of each row."""
     rows: list[int] = []
@@ -136,8 +142,10 @@ def _answer_batch(
             rows += [row] * len(wanted)
             places += range(len(ids) - len(wanted), len(ids))
             targets += wanted
-    of_source = None if source is None else _logits(source, batch)
-    found = compare_logits(_logits(model, batch), of_source, rows, places, targets)
+    of_source = None if source is None else next(_logits(source, batch, None))
+    found = _compare_pieces(
+        _logits(model, batch, piece_tokens), of_source, *map(np.array, (rows, places, targets))
+    )
     if np.isnan(found.nll).any():
         raise EvaluationError(
             f"the logits of {model.name_or_path or 'the model'} are not numbers",
@@ -153,26 +161,55 @@ def _answer_batch(
     return answers
 
 
-def _logits(model: PreTrainedModel, batch: Sequence[tuple[int, ...]]) -> Tensor:
-    """Return the logits of a batch, padded on the right with token 0."""  # (rows, tokens, vocab)
+def _logits(
+    model: PreTrainedModel, batch: Sequence[tuple[int, ...]], piece_tokens: int | None
+) -> Iterator[Tensor]:
+    """Yield the logits of each piece of a batch, padded on the right with token 0."""
     width = len(batch[0])
     ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in batch])
+    ids = ids.to(input_device(model))
     try:
-        logits: Tensor = model(input_ids=ids.to(input_device(model)), use_cache=False).logits
+        if piece_tokens is None:
+            yield model(input_ids=ids, use_cache=False).logits  # (rows, tokens, vocab)
+        else:
+            for output in read_in_pieces(model, ids, piece_tokens):
+                yield output["logits"]  # (rows, tokens of the piece, vocab)
     except torch.OutOfMemoryError as error:
         raise EvaluationError(
             f"a batch of {len(batch)} x {width} tokens does not fit the memory of the device",
             remedy=f"use batches of less than {ids.numel()} tokens, or shorter windows",
         ) from error
-    return logits
+
+
+def _compare_pieces(
+    pieces: Iterable[Tensor],
+    of_source: Tensor | None,
+    rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    targets: NDArray[np.int64],
+) -> Answer:
+    """Return what :func:`compare_logits` does, of logits that come piece by piece."""
+    order, answers, start = [], [], 0
+    for logits in pieces:
+        end = start + logits.shape[1]
+        (some,) = np.nonzero((start <= places) & (places < end))
+        theirs = None if of_source is None else of_source[:, start:end]
+        answers.append(
+            compare_logits(logits, theirs, rows[some], places[some] - start, targets[some])
+        )
+        order.append(some)
+        start = end
+    back = np.argsort(np.concatenate(order))
+    fields = ([getattr(answer, name) for answer in answers] for name in Answer.__slots__)
+    return Answer(*(np.concatenate(field)[back] for field in fields))
 
 
 def compare_logits(
     logits: Tensor,
     of_source: Tensor | None,
-    rows: Sequence[int],
-    places: Sequence[int],
-    targets: Sequence[int],
+    rows: Sequence[int] | NDArray[np.int64],
+    places: Sequence[int] | NDArray[np.int64],
+    targets: Sequence[int] | NDArray[np.int64],
 ) -> Answer:
     """Return what the logits at some places say of the targets there, and against the source's.
 
@@ -184,7 +221,7 @@ def compare_logits(
         Of a batch.
     of_source : Tensor or None, shape (B, T, V)
         The source's, of the same batch; None for the source itself.
-    rows, places, targets : sequence of int
+    rows, places, targets : sequence or array of int
         For each prediction its row and place in the batch, and the right token.
     """
     row, place, target = (

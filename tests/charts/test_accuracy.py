@@ -1,6 +1,7 @@
 """Accuracy fronts draw what was measured, and say what was not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,20 @@ def test_caption_says_what_bars_samples_and_hollow_markers_are(
     assert "Hollow" in accuracy_caption(hollow, rows, ACCURACY)
     row = measure(extra=(Measurement("piqa/acc", 0.8, 0.01, 50),))
     assert "50 questions" in accuracy_caption(plain, [row], "piqa/acc")
+
+
+def test_caption_says_which_figures_were_read_through_the_cache(
+    rows: list[Evaluated], axis: KvAxis
+) -> None:
+    figure = accuracy_figure(rows, ACCURACY, axis)
+    assert "at a time" not in accuracy_caption(figure, rows, ACCURACY)
+    # The last one was measured in another way, and is not in the chart.
+    apart = [*rows[:-1], replace(rows[-1], piece_tokens=16)]
+    assert "at a time" not in accuracy_caption(figure, apart, ACCURACY)
+    read = [replace(rows[1], piece_tokens=16), *rows[:1], *rows[2:]]
+    assert accuracy_caption(figure, read, ACCURACY).endswith(
+        " Where the cache is quantized, models read 16 tokens at a time through it."
+    )
 
 
 def test_estimates_are_never_extrapolated() -> None:

@@ -77,6 +77,23 @@ def test_people_read_what_was_measured_and_no_raw_names(qcqa: Qcqa) -> None:
     assert all(len(line) <= 80 for line in printed.splitlines())
 
 
+def test_people_read_which_figures_came_through_a_quantized_cache(
+    qcqa: Qcqa, demo_run: Path
+) -> None:
+    run = open_run(demo_run)
+    run.measured_folder.make()
+    plan = plan_of_run(run, 48, method="gqa")
+    figures = (Measurement("heldout/accuracy", 0.6, 0.04, 5000),)
+    for piece_tokens in (None, 16):
+        row = Evaluated.of_plan(
+            plan, Benchmark("demo"), figures, device="cpu", dtype="auto", piece_tokens=piece_tokens
+        )
+        run.measured_folder.save("row", row)
+        for command in (("compare", "--run", demo_run), ("runs", "show", demo_run)):
+            said = "models read 16 tokens at a time" in qcqa(*command).out
+            assert said == (piece_tokens is not None)
+
+
 @pytest.mark.parametrize(("count", "is_small"), [(150, True), (15_000, False)])
 def test_a_few_tokens_and_smaller_plans_are_said_to_be_such(
     qcqa: Qcqa, demo_run: Path, count: int, is_small: bool

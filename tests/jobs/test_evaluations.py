@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from qcqa.errors import BudgetError, CheckpointError, EvaluationError, RunError
-from qcqa.jobs.evaluations import create_evaluation, evaluations_of, figures_of
+from qcqa.jobs.evaluations import (
+    create_evaluation,
+    evaluation_before_start,
+    evaluations_of,
+    figures_of,
+)
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.launch import requeue
 from qcqa.jobs.run import Run, open_run
@@ -18,6 +23,7 @@ from qcqa.jobs.store import delete_run, find_run, list_runs
 from qcqa.jobs.worker import work
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.packaged import demo_run_folder
+from qcqa.plan.plan import Plan
 
 POINTS = (("gqa", 48), ("optimal", 48))
 BENCHMARK = Benchmark(text="demo", limit=2)
@@ -45,6 +51,18 @@ def bundled(monkeypatch: pytest.MonkeyPatch, searched_demo: Path, tmp_path: Path
     before = _files(folder)
     yield open_run(folder, bundled=True)
     assert _files(folder) == before
+
+
+def test_plans_whose_cache_loses_something_take_longer(
+    search: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def estimated() -> float:
+        _, estimate = evaluation_before_start(search, points=POINTS, benchmark=BENCHMARK)
+        return estimate.seconds
+
+    whole = estimated()
+    monkeypatch.setattr(Plan, "has_codecs", True, raising=False)
+    assert estimated() > whole
 
 
 def test_an_evaluation_opens_again_with_its_config(search: Run) -> None:

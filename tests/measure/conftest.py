@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -14,7 +16,9 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.cache_utils import Cache
 
+from qcqa.conversion.travelling.cache_qcqa import SharedCache
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
@@ -148,3 +152,42 @@ def _unequal_plan(folder: Path) -> Plan:
 def unequal_plan() -> Callable[[Path], Plan]:
     """Return a maker of plans whose layers differ, for a model in a folder."""
     return _unequal_plan
+
+
+class _Rounding:
+    """A view of a cache that keeps whole numbers; tokens of the same call are seen as they came."""
+
+    def __init__(self, cache: Any):
+        self._cache = cache
+
+    def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        stored = self._cache.update(keys.round(), values.round(), *args, **kwargs)
+        earlier = slice(None, stored[0].shape[-2] - keys.shape[-2])
+        return tuple(
+            torch.cat((rounded[..., earlier, :], states), dim=-2)
+            for rounded, states in zip(stored, (keys, values), strict=True)
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+
+def _round_cache(model: PreTrainedModel) -> PreTrainedModel:
+    """Let a Llama's cache, shared or not, lose what is behind the point."""
+
+    def view(_attention: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        seen = {
+            name: _Rounding(one) if isinstance(one, (Cache, SharedCache)) else one
+            for name, one in kwargs.items()
+        }
+        return args, seen
+
+    for layer in model.get_decoder().layers:
+        layer.self_attn.register_forward_pre_hook(view, with_kwargs=True)
+    return model
+
+
+@pytest.fixture(scope="session")
+def round_cache() -> Callable[[PreTrainedModel], PreTrainedModel]:
+    """Return what makes a model's cache lose something."""
+    return _round_cache

@@ -50,6 +50,35 @@ def test_time_grows_with_models_tokens_and_a_slow_type(work: Workload) -> None:
         assert more.seconds > few.seconds + 10
 
 
+def test_pieces_take_longer_the_longer_the_windows(work: Workload) -> None:
+    def seconds(benchmark: Benchmark, num_in_pieces: int) -> float:
+        asked = replace(work, num_in_pieces=num_in_pieces)
+        return estimate_evaluation(asked, benchmark, tokens=10_000_000).seconds
+
+    reading = work.read_seconds(10_000_000)
+    own = Benchmark(text="/some/text.txt")
+    for benchmark, factor in (
+        (TEXT, 1.15),
+        (replace(own, window_tokens=512), 1.5),
+        (own, 3.0),
+    ):
+        longer = seconds(benchmark, 2) - seconds(benchmark, 0)
+        assert longer == pytest.approx(2 * (factor - 1) * reading, rel=0.05)
+
+
+def test_pieces_keep_a_cache_in_memory(work: Workload) -> None:
+    large = replace(work, num_in_pieces=1)
+    grown, whole = (
+        estimate_evaluation(one, TEXT, tokens=1000).memory_bytes for one in (large, work)
+    )
+    assert grown - whole == work.batch_tokens * work.model.spec.kv_bytes_per_token() + 2 * (
+        work.model.spec.kv_bytes_per_token()
+    )
+    # Where no text is read there is no such cache.
+    speed = Benchmark(speed=DecodeLoad(8, 1, 8))
+    assert estimate_evaluation(large, speed, tokens=0) == estimate_evaluation(work, speed, tokens=0)
+
+
 def test_memory_follows_the_type_the_second_attention_and_the_load(work: Workload) -> None:
     short = estimate_evaluation(work, TEXT, tokens=1000)
     in_float32 = replace(work, dtype=ChosenDtype("float32", ""))

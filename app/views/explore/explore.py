@@ -137,7 +137,7 @@ workers.reap()
 with shown_in_place():
     run = page_heading(
         "QCQA Explorer",
-        "Which attention heads can share one key/value head, and what does it cost?",
+        "How small can the KV cache be, by which means, and what does it cost?",
     )
     if run is None:
         nothing_yet()

@@ -39,12 +39,18 @@ class MethodStyle:
 
 #: In the order in which they are shown: what was searched before what it is compared with.
 METHOD_STYLES: dict[str, MethodStyle] = {
+    "heads-bits": MethodStyle(METHODS["heads-bits"].label, "#E0457B", "solid", "diamond-tall", 3),
+    "bits": MethodStyle(METHODS["bits"].label, "#6B9A1F", "solid", "pentagon"),
     "best": MethodStyle(METHODS["best"].label, "#7A5FB5", "solid", "hexagon"),
     "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle", 4.5),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),
     "qcqa-ac-wse": MethodStyle(METHODS["qcqa-ac-wse"].label, "#4A90D9", "dash", "triangle-down"),
     "qcqa-ec-wse": MethodStyle(METHODS["qcqa-ec-wse"].label, "#2E9E83", "dot", "cross"),
     "optimal": MethodStyle(METHODS["optimal"].label, "#B5489A", "solid", "star", 1.6),
+    "staircase": MethodStyle(METHODS["staircase"].label, "#8F7A2E", "dot", "star-triangle-up"),
+    "bits-8": MethodStyle(METHODS["bits-8"].label, "#8A9A2B", "dot", "square-cross"),
+    "bits-4": MethodStyle(METHODS["bits-4"].label, "#8A9A2B", "dot", "circle-cross"),
+    "bits-2": MethodStyle(METHODS["bits-2"].label, "#8A9A2B", "dot", "diamond-cross"),
     "gqa": MethodStyle(METHODS["gqa"].label, "#D55E00", "dot", "triangle-up"),
     "mqa": MethodStyle(METHODS["mqa"].label, "#B07D00", "dot", "diamond"),
     "mha": MethodStyle("source", "#7F858D", "dot", "x"),

@@ -65,14 +65,25 @@ def budget_headline(
         )
     if any(point is not None and point.wse == 0 for point in points.values()):
         return "The source itself fits this budget: nothing needs to be merged."
+    trade = _trade(result, equals[0])
     if metric is not None:
         measured = _measured(result, points, list(rows), metric, label, axis, within)
         if measured is not None:
-            return measured
+            return measured + trade
     if best is not None and best.by == "measured":
         name = method_style(best.method).label
-        return f"Of what was measured, {within}, **{name}** is the best: {best.ground}."
-    return f"Estimated, {within}: {_estimated(points, equals, scale)}"
+        return f"Of what was measured, {within}, **{name}** is the best: {best.ground}.{trade}"
+    return f"Estimated, {within}: {_estimated(points, equals, scale)}{trade}"
+
+
+def _trade(result: SearchResult, best: BudgetPoint) -> str:
+    """Say when fewer bits are the better trade, alone or with heads."""
+    if not result.fronts[best.method].has_codecs:
+        return ""
+    kind = f"On this {result.spec.attention} model" if result.spec.attention != "MHA" else "Here"
+    if best.num_stored_heads == result.spec.num_stored_heads:
+        return f" {kind} fewer bits are a better trade than heads that share."
+    return f" {kind} fewer bits and heads that share are best together."
 
 
 def shown_names(result: SearchResult, points: Points) -> dict[str, str]:

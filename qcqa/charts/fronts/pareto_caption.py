@@ -3,6 +3,7 @@
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import listed
 from qcqa.charts.fronts.error_axis import ErrorScale
+from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.reduce.terms import Fitness
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
@@ -29,14 +30,14 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
     if scale == "loss":
         return (
             f"{step}. **Summed rise of the loss**: measured on the calibration text with one layer "
-            "merged at a time, and summed over the layers. It ranks plans, and a whole plan may "
-            "lose far more: measure it before you serve it."
+            "reduced at a time, and summed over the layers. It ranks plans, and a whole plan may "
+            f"lose far more: measure it before you serve it.{_of_bits(result)}"
         )
     if scale == "output-error":
         return (
             f"{step}. **Output error**: how far merging moves the attention's output on the "
             "calibration text, relative to its squared norm. It only stands in for quality: "
-            "measure a plan before you serve it."
+            f"measure a plan before you serve it.{_absent(result)}"
         )
     any_grouping = "no grouping" if result.bound.apart else "no grouping of K and V alike"
     aims = "".join(
@@ -55,7 +56,30 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
         f"{step}, and {any_grouping} {reaches}. **WSE** is the weight-sharing error: how "
         "far merging moves the K and V weights, relative to their squared norm. It needs "
         f"no data and only stands in for quality: measure a plan before you serve it.{aims}"
+        + _absent(result)
     )
+
+
+def _of_bits(result: SearchResult) -> str:
+    """Say how fewer bits are counted, where there are any."""
+    if not _names_of_bits(result):
+        return ""
+    return (
+        f" Bits are counted in a cache of {COST_CONTEXT:,} tokens in {result.spec.dtype}, scales "
+        "and the newest tokens, which stay as they are, included."
+    )
+
+
+def _absent(result: SearchResult) -> str:
+    """Say whose plans are not to be seen where weights alone are looked at."""
+    names = _names_of_bits(result)
+    if not names:
+        return ""
+    return f" What fewer bits lose is not in the weights: {listed(names)} stand by measured loss."
+
+
+def _names_of_bits(result: SearchResult) -> list[str]:
+    return [method_style(name).label for name, one in result.fronts.items() if one.has_codecs]
 
 
 def _labels(result: SearchResult, fitness: Fitness) -> list[str]:

@@ -112,6 +112,9 @@ def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
         f"KV cache {100 * row.kv_ratio:.1f} % of the source's",
         f"{gib} at {load_text(axis.load)}",
     ]
+    if row.read_bits:
+        here = 100 * row.read_bits / axis.spec.kv_bits
+        lines.append(f"{here:.1f} % at the lengths of the texts that were read")
     # Weights say nothing of fewer bits; merged heads are never without error.
     if row.wse:
         wse, relative = significant(row.wse), significant(row.relative_wse)

@@ -11,6 +11,7 @@ from qcqa.charts.common.kv_chart import draw_budget, kv_layout, selection_ring
 from qcqa.charts.common.palette import NEUTRAL_COLOUR
 from qcqa.charts.fronts.overlay import OtherRun, measured_obstacle, measured_traces
 from qcqa.charts.quality.accuracy_chart import AccuracyChart
+from qcqa.charts.quality.measurements import pieces_text, sizes_text
 from qcqa.charts.quality.series import direction_text, metric_title, series_of, source_of
 from qcqa.measure.comparable import Conditions, PlanId, is_of_text, rows_under
 from qcqa.measure.evaluated import Evaluated
@@ -79,6 +80,8 @@ def accuracy_figure(
     has_estimates = False
     for series in series_of(compared, axis.spec):
         front = None if series.is_source else (fronts or {}).get(series.method)
+        # Between plans whose sizes depend on the context nothing is placed.
+        front = None if front is not None and front.has_codecs else front
         ends_at_source = front is not None and int(front.cost[-1]) == axis.spec.kv_bits
         end = source if ends_at_source else None
         figure.add_trace(chart.measured(series, end))
@@ -143,7 +146,7 @@ def accuracy_caption(
             " All models answer the same samples, so differences are more certain than the bars"
             " suggest: a figure after ± is one standard error."
         )
-    return text
+    return f"{text} {pieces_text(compared)} {sizes_text(compared)}".rstrip()
 
 
 def _axis_title(metric: str) -> str:

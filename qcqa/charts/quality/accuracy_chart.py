@@ -85,7 +85,7 @@ class AccuracyChart:
             sizes.append(0)
         style = series.style
         plans = [(row.method, row.kv_bits) for row in rows]
-        x = self._axis.of_array([heads for _, heads in plans])
+        x = self._axis.of_array([row.bits_measured for row in rows])
         y = [figure.value for figure in figures]
         self.places |= dict(zip(plans, zip(x, y, strict=True), strict=True))
         return go.Scatter(

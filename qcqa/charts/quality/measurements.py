@@ -1,9 +1,13 @@
-"""Measurements in words, where they are listed."""
+"""Measurements in words, where they are listed or shown."""
+
+from collections.abc import Iterable
 
 from qcqa.charts.common.wording import counted, listed
 from qcqa.charts.quality.series import short_name
 from qcqa.jobs.measurements import Measured
+from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.metric import DIFFERENCE, metric_of, text_label
+from qcqa.reduce.stored import COST_CONTEXT
 
 
 def measurement_title(measured: Measured) -> str:
@@ -22,6 +26,26 @@ def measurement_title(measured: Measured) -> str:
         told.append(f"windows of {own.window_tokens:,} tokens")
     told += [one for one in (measured.dtype, measured.device) if one not in ("auto", "cpu")]
     return f"{', '.join(told)} ({counted(len(measured.rows), 'model')})"
+
+
+def pieces_text(rows: Iterable[Evaluated]) -> str:
+    """Return how models with a quantized cache read; empty where no row is of one."""
+    sizes = sorted({row.piece_tokens for row in rows if row.piece_tokens})
+    if not sizes:
+        return ""
+    tokens = listed([str(size) for size in sizes])
+    return f"Where the cache is quantized, models read {tokens} tokens at a time through it."
+
+
+def sizes_text(rows: Iterable[Evaluated]) -> str:
+    """Return where plans stand whose sizes depend on the context; empty where there are none."""
+    if not any(row.read_bits for row in rows):
+        return ""
+    return (
+        "They stand at the sizes of their caches at the lengths of the texts that were read: short "
+        f"texts are mostly in the window that stays as it is, so that plans are larger there than "
+        f"at {COST_CONTEXT:,} tokens."
+    )
 
 
 def figures_text(measured: Measured) -> str:

@@ -137,7 +137,7 @@ def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[
         # The mean is the merge of the paper and of GQA: it comes first, in the method's own looks.
         for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
             own = [row for row in rows if (row.method, row.merge) == (method, merge)]
-            own.sort(key=lambda row: row.kv_bits)
+            own.sort(key=lambda row: row.bits_measured)
             style = _style(method_style(method, spec), merge, place, len(merges[method]))
             series.append(Series(method, merge, style, tuple(own)))
     return series

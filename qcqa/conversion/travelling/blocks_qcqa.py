@@ -4,7 +4,7 @@ Codes are packed along the tokens of a block, so that any head_dim goes and a ro
 whole rows of states: byte row r of 4-bit codes holds the tokens r and r + block / 2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -102,14 +102,14 @@ def unpack(blocks: Blocks, out: Tensor, rotation: Tensor | None = None) -> Tenso
     rotation : Tensor, optional
         What the states are multiplied by, once they are unpacked.
     """
+    scale, minimum = blocks.scale.float().unsqueeze(-1), blocks.minimum.float().unsqueeze(-1)
     for piece in _pieces(out):
         part = out[piece]
         in_place = out.dtype == torch.float32 and rotation is None
         states = part if in_place else torch.empty_like(part, dtype=torch.float32)
-        states.copy_(_codes(tuple(plane[piece] for plane in blocks.codes), blocks.bits))
-        scale, minimum = blocks.scale[piece].float(), blocks.minimum[piece].float()
-        apart = states.view(*states.shape[:-1], scale.shape[-1], -1)
-        apart.mul_(scale.unsqueeze(-1)).add_(minimum.unsqueeze(-1))
+        states.copy_(_codes([plane[piece] for plane in blocks.codes], blocks.bits))
+        apart = states.view(*states.shape[:-1], scale.shape[-2], -1)
+        apart.mul_(scale[piece]).add_(minimum[piece])
         if not in_place:
             part.copy_(states if rotation is None else states @ rotation)
     return out
@@ -129,34 +129,31 @@ def hadamard(head_dim: int, device: torch.device) -> Tensor:
 
 def _packed(codes: Tensor, bits: int) -> tuple[Tensor, ...]:
     """Return the planes of codes, shape (..., block, dh), as bytes."""
-    planes, shift = [], 0
+    planes = []
     for width in _PLANES[bits]:
-        parts = (codes >> shift & 2**width - 1).chunk(8 // width, dim=-2)
-        plane = parts[0].clone()
-        for number, part in enumerate(parts[1:], start=1):
-            plane |= part << number * width
-        planes.append(plane)
-        shift += width
+        parts = codes.view(*codes.shape[:-2], 8 // width, -1, codes.shape[-1]) & 2**width - 1
+        planes.append((parts << _shifts(width, codes.device)).sum(-3, dtype=torch.uint8))
+        codes = codes >> width
     return tuple(planes)
 
 
-def _codes(planes: tuple[Tensor, ...], bits: int) -> Tensor:
+def _codes(planes: Sequence[Tensor], bits: int) -> Tensor:
     """Return the codes that lie in planes."""
     if bits == 8:
         return planes[0]
-    first = planes[0]
-    rows = first.shape[-2] * 8 // _PLANES[bits][0]
-    codes = first.new_empty((*first.shape[:-2], rows, first.shape[-1]))
-    shift = 0
+    found, shift = [], 0
     for plane, width in zip(planes, _PLANES[bits], strict=True):
-        for number, part in enumerate(codes.chunk(8 // width, dim=-2)):
-            if shift:
-                part |= (plane >> number * width & 2**width - 1) << shift
-            else:
-                torch.bitwise_right_shift(plane, number * width, out=part)
-                part &= 2**width - 1
+        # All parts of a byte at once: few passes over much, not many over little.
+        parts = plane.unsqueeze(-3) >> _shifts(width, plane.device)  # (..., parts, rows, dh)
+        parts &= 2**width - 1
+        found.append((parts << shift if shift else parts).flatten(-3, -2))
         shift += width
-    return codes
+    return found[0] if len(found) == 1 else found[0].bitwise_or_(found[1])
+
+
+def _shifts(width: int, device: torch.device) -> Tensor:
+    """Return by how many bits each part of a byte is shifted, shape (parts, 1, 1)."""
+    return torch.arange(0, 8, width, dtype=torch.uint8, device=device).view(-1, 1, 1)
 
 
 def _pieces(out: Tensor) -> Iterator[tuple[slice, ...]]:

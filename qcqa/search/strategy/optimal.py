@@ -34,7 +34,7 @@ def optimal_front(
 
     Proven optimal where every slot can be solved exactly and errors are not measured.
     """
-    slots = optimal_slots(problem, settings, on_progress=on_progress, scratch=scratch)
+    slots = optimal_slots(problem, settings, share=1.0, on_progress=on_progress, scratch=scratch)
     return best_front(method, slots, settings, problem.spec.num_kv_heads)
 
 
@@ -42,16 +42,17 @@ def optimal_slots(
     problem: Problem,
     settings: SearchSettings,
     *,
+    share: float,
     on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> tuple[Candidates, ...]:
-    """Return the best candidates of every slot; see :func:`optimal_front`."""
+    """Return the best candidates of every slot; ``share`` is of the method's whole work."""
     slots = find_candidates(
         optimal_candidates,
         problem,
         settings,
         seconds_per_slot=optimal_seconds(problem.spec.num_kv_heads, settings),
-        share=1.0,
+        share=share,
         on_progress=on_progress,
         scratch=scratch,
     )
