@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from qcqa.search.strategy.pareto import nondominated
 
+#: Totals up to which every one is told apart: beyond, memory and time would be those of gigabytes.
+MOST_TOTALS = 2**18
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -18,7 +21,8 @@ def allocate(
 
     Exact for the given candidates; those that another of their layer beats take no part. Costs
     ``O(L C T)`` for ``L`` layers, ``C`` candidates and ``T`` total costs, counted in units of the
-    greatest common divisor of all costs.
+    greatest common divisor of all costs. Where that gives more than :data:`MOST_TOTALS`, each cost
+    is rounded up to a coarser unit, which loses less than a unit for each layer.
 
     Parameters
     ----------
@@ -30,16 +34,18 @@ def allocate(
     Returns
     -------
     cost : array, shape (T,)
-        The totals that can be reached, increasing.
+        The totals that can be reached, increasing in the unit.
     error : array, shape (T,)
-        The least error at exactly that total.
+        The least error at that total.
     choices : array, shape (T, L)
         A candidate of each layer that gives it.
     """
     options = [nondominated(cost, error) for cost, error in zip(costs, errors, strict=True)]
     picked = [cost[option] for cost, option in zip(costs, options, strict=True)]
     unit = int(np.gcd.reduce(np.concatenate(picked)))
-    weights = [cost // unit for cost in picked]
+    while sum(int(cost[-1]) for cost in picked) // unit > MOST_TOTALS:
+        unit *= 2
+    weights = [-(-cost // unit) for cost in picked]
     size = sum(int(weight[-1]) for weight in weights) + 1
 
     best = np.full(size, np.inf)
@@ -61,4 +67,5 @@ def allocate(
         index = chosen[layer, remaining]
         choices[:, layer] = options[layer][index]
         remaining -= weights[layer][index]
-    return totals * unit, best[totals], choices
+    total = sum(cost[choices[:, layer]] for layer, cost in enumerate(costs))
+    return np.asarray(total), best[totals], choices

@@ -64,3 +64,22 @@ def test_fronts_are_sorted_and_none_of_their_plans_is_dominated(make_spec):
     assert front.error[-1] == 0
     assert (np.diff(front.cost) > 0).all()
     assert (np.diff(front.error) < 0).all()
+
+
+def test_costs_of_many_digits_lose_less_than_a_unit_for_each_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    costs = [np.sort(rng.choice(10**6, 12, replace=False)) + 1 for _ in range(20)]
+    errors = [np.sort(rng.exponential(size=12))[::-1] for _ in range(20)]
+    exact_cost, exact_error, _ = allocate(costs, errors)
+    monkeypatch.setattr("qcqa.search.strategy.allocation.MOST_TOTALS", 2**15)
+    cost, error, choices = allocate(costs, errors)
+    assert len(cost) < len(exact_cost)
+    for total, least, choice in zip(cost, error, choices, strict=True):
+        assert total == sum(one[c] for one, c in zip(costs, choice, strict=True))
+        assert least == pytest.approx(sum(one[c] for one, c in zip(errors, choice, strict=True)))
+        # Whoever spends so much less, exactly told, does no better.
+        unit = 2 * sum(one[-1] for one in costs) / 2**15
+        spent = total - len(costs) * unit
+        assert least <= exact_error[exact_cost <= spent].min(initial=np.inf)
