@@ -82,4 +82,5 @@ def test_costs_of_many_digits_lose_less_than_a_unit_for_each_layer(
         # Whoever spends so much less, exactly told, does no better.
         unit = 2 * sum(one[-1] for one in costs) / 2**15
         spent = total - len(costs) * unit
-        assert least <= exact_error[exact_cost <= spent].min(initial=np.inf)
+        within = error[cost <= total].min()
+        assert within <= exact_error[exact_cost <= spent].min(initial=np.inf) + 1e-12
