@@ -11,7 +11,7 @@ from qcqa.search.presets import preset_named
 from qcqa.search.strategy.config import SearchSettings
 
 #: KV ratios at which all methods of the run were measured, and what was measured.
-MEASURED_AT = (0.75, 0.5, 0.375, 0.25, 0.125)
+MEASURED_AT = (0.75, 0.5, 0.375, 0.25, 0.125, 0.0625)
 BENCHMARK = Benchmark(text="demo", tasks=("demo_minimal_pairs", "demo_recall"), limit=400)
 
 
