@@ -90,7 +90,8 @@ class Section:
         layers: list[dict[str, Any]] = [
             {"key": _text(key), "value": _text(value)} for key, value in self.layers
         ]
-        for layer, (key, value) in zip(layers, self.codecs, strict=False):
+        every = self.codecs or ((None, None),) * len(layers)
+        for layer, (key, value) in zip(layers, every, strict=True):
             codecs = {"key_codec": key, "value_codec": value}
             layer |= {name: dict(codec) for name, codec in codecs.items() if codec is not None}
         return {
