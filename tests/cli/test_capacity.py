@@ -80,7 +80,7 @@ def test_model_that_is_gone_needs_its_parameters(
         (("--memory", -1), "GiB of memory"),
         (("--gpu", "l4", "--batch", 0), "batch_size = 0"),
         (("--gpu", "l4", "--budget", 2), "KV ratio 2"),
-        (("--gpu", "l4", "--budget", 0.001), "cached heads"),
+        (("--gpu", "l4", "--budget", 0.001), "a budget of 0.09766 % of the KV cache"),
         (("--gpu", "l4", "--weights-dtype", "int3"), "int3"),
         (("--gpu", "l4", "-m", "magic"), "magic"),
     ],

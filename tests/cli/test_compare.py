@@ -15,6 +15,9 @@ from qcqa.plan.plan import Measurement
 
 Qcqa = Callable[..., Any]
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 
 @pytest.fixture
 def compared(qcqa: Qcqa) -> Callable[[str], dict[str, Any]]:
@@ -45,7 +48,7 @@ def test_measured_figures_come_with_paired_differences_at_equal_bytes(
     assert rows["mqa"]["gqa"] == {
         "equal_bytes": False,
         "same_plan": False,
-        "kv_bits": 48,
+        "kv_bits": 48 * HEAD,
         "wse_over_gqa": None,
     }
     assert all(one["against_gqa"] is None for one in rows["mqa"]["measured"])

@@ -102,7 +102,9 @@ def test_a_cancelled_conversion_is_resumed_on_the_command_line(
 ) -> None:
     run, folder = tmp_path / "run", tmp_path / "converted"
     shutil.copytree(run_folder, run)
-    conversion = create_conversion(open_run(run), point=("gqa", 48), folder=folder)
+    search = open_run(run)
+    half = search.result().spec.kv_bits // 2
+    conversion = create_conversion(search, point=("gqa", half), folder=folder)
     conversion.write_status(RunStatus(state="cancelled"))
     called = qcqa("runs", "resume", conversion.folder, "--json")
     assert called.code == 0, called.err

@@ -58,7 +58,7 @@ def test_differences_from_another_method(qcqa: Qcqa, run_folder: Path) -> None:
         (("--layer", "4"), "layer 4; expected 0 to 3"),
         (("--layer", "-1"), "layer -1; expected 0 to 3"),
         (("--against", "magic"), "method 'magic'; expected one that was searched"),
-        (("--method", "mha"), "expected at least 96"),
+        (("--method", "mha"), "expected at least 100 %"),
     ],
 )
 def test_a_users_error_is_one_line(

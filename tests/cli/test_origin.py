@@ -34,12 +34,12 @@ ASKED = {
 def _measure(run: Path, **accuracies: float) -> None:
     """Leave figures of plans at half of the cache, as an evaluation leaves them."""
     found = open_run(run)
-    heads = found.result().spec.kv_bits // 2
+    half = found.result().spec.kv_bits // 2
     found.measured_folder.make()
     for name, accuracy in accuracies.items():
         method = name.replace("_", "-")
         figures = (Measurement("some/accuracy", accuracy, 0.001, 2000),)
-        plan = plan_of_run(found, heads, method=method)
+        plan = plan_of_run(found, half, method=method)
         row = Evaluated.of_plan(
             plan, Benchmark(text="/texts/some.txt"), figures, device="cpu", dtype="auto"
         )

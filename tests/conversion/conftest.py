@@ -151,7 +151,7 @@ def plan_of(checkpoint: Checkpoint, layers: tuple[LayerGrouping, ...]) -> Plan:
         fingerprint=checkpoint.fingerprint(),
         method="random",
         merge="mean",
-        layers=layers,
+        layers=tuple(layer.choice for layer in layers),
         predicted=Prediction(wse=1.0, relative_wse=0.5, wse_lower_bound=0.9),
     )
 
@@ -182,7 +182,7 @@ class Case:
         def module(template: str, layer: int) -> Any:
             return model.get_submodule(self.checkpoint.module_name(template, layer))
 
-        for layer, grouping in enumerate(self.plan.layers):
+        for layer, grouping in enumerate(self.plan.groupings):
             names = self.checkpoint.architecture.modules
             for role, of_role in (("key", grouping.key), ("value", grouping.value)):
                 projection = module(names.fused or getattr(names, role), layer)

@@ -68,7 +68,7 @@ def make_images(model: PreTrainedModel, case: Any, *, is_orthogonal: bool) -> No
         basis[free[:, None], free] = free_map(len(free))
         return basis
 
-    for layer, grouping in enumerate(case.plan.layers):
+    for layer, grouping in enumerate(case.plan.groupings):
         weights, context = layout.heads(layer, read, {"query"}), layout.context(layer)
         key, value = weights.key.clone(), weights.value.clone()
         size = key.shape[1]

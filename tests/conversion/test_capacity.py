@@ -15,4 +15,4 @@ def test_weights_of_a_plan_are_counted_exactly(case: Any, tmp_path: Path) -> Non
     files = [SafetensorsFile(path) for path in out.glob("*.safetensors")]
     written = sum(prod(tensor.shape) for file in files for tensor in file.tensors.values())
     server = Server(1, case.checkpoint.num_parameters(), "int8")
-    assert weight_bytes(case.plan.model, server, case.plan.kv_bits) == written
+    assert weight_bytes(case.plan.model, server, case.plan.num_stored_heads) == written

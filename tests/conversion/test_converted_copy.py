@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 from qcqa.conversion import live as live_conversion
 from qcqa.conversion.live import convert, converted_copy, copy_with_one_layer
 from qcqa.errors import PlanError
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights
 from qcqa.reduce.groups.merge.mean import MeanMerge
@@ -84,8 +85,7 @@ def test_only_attention_that_shares_takes_new_memory(make_case: MakeCase, name: 
     mine, theirs = storages(case.model), storages(converted_copy(case.model, case.plan))
     modules = case.checkpoint.architecture.modules.model_dump().values()
     attention = [template.rpartition(".")[2] for template in modules if template]
-    alone = 2 * case.plan.model.num_kv_heads
-    left = [str(i) for i, layer in enumerate(case.plan.layers) if layer.kv_bits == alone]
+    left = [str(i) for i, layer in enumerate(case.plan.groupings) if not layer.shares]
     for parameter, place in mine.items():
         is_attention = any(f".{module}." in parameter for module in attention)
         # Fully connected layers have modules of the same names in some families.
@@ -107,13 +107,12 @@ def test_a_plan_for_other_weights_is_refused_and_nothing_is_changed(make_case: M
 def test_one_layer_is_shared_as_by_a_plan_of_it_alone(make_case: MakeCase, name: str) -> None:
     case = make_case(name)
     before = snapshot(case.model)
-    alone = LayerGrouping.shared(Grouping.singletons(case.plan.model.num_kv_heads))
-    for layer, grouping in enumerate(case.plan.layers):
+    for layer, choice in enumerate(case.plan.layers):
         layers = tuple(
-            grouping if number == layer else alone for number in range(len(case.plan.layers))
+            choice if number == layer else LayerChoice() for number in range(len(case.plan.layers))
         )
         by_plan = snapshot(converted_copy(case.model, replace(case.plan, layers=layers)))
-        copy = snapshot(copy_with_one_layer(case.model, layer, grouping, case.plan.merge))
+        copy = snapshot(copy_with_one_layer(case.model, layer, choice, case.plan.merge))
         assert copy.keys() == by_plan.keys()
         assert all(torch.equal(tensor, by_plan[name]) for name, tensor in copy.items())
     assert all(torch.equal(tensor, snapshot(case.model)[name]) for name, tensor in before.items())

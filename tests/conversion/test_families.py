@@ -58,7 +58,7 @@ def test_converted_model_is_the_dense_one_with_shared_heads(case: Case, tokens: 
     )
     assert torch.equal(generate(model, tokens), generate(dense, tokens))
     spec = case.plan.model
-    heads_saved = spec.kv_bits - case.plan.kv_bits
+    heads_saved = spec.num_stored_heads - case.plan.num_stored_heads
     row_size = spec.hidden_size + spec.has_kv_bias
     assert weights - model.num_parameters() == heads_saved * spec.head_dim * row_size
 

@@ -70,7 +70,7 @@ def test_language_model_shares_heads(
         fingerprint=checkpoint.fingerprint(),
         method="random",
         merge="mean",
-        layers=(grouping, grouping),
+        layers=(grouping.choice, grouping.choice),
         predicted=Prediction(wse=1.0, relative_wse=0.5),
     )
     dense = deepcopy(model)

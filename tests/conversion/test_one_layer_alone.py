@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from qcqa.conversion.live import converted_copy
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.choice import LayerChoice
 from qcqa.text.layer_meter import LayerMeter
 from qcqa.text.scoring import Query
 
@@ -28,11 +28,10 @@ def test_divergences_are_those_of_whole_models(case: Case, tokens: tuple[Tensor,
     kl, is_same = meter(windows, range(num_layers), passes.append)
 
     assert passes == [None, *range(num_layers)]
-    single = LayerGrouping.shared(Grouping.singletons(case.plan.model.num_kv_heads))
     for layer in range(num_layers):
-        groups = [single] * num_layers
-        groups[layer] = case.plan.layers[layer]
-        model = converted_copy(case.model, replace(case.plan, layers=tuple(groups)))
+        choices = [LayerChoice()] * num_layers
+        choices[layer] = case.plan.layers[layer]
+        model = converted_copy(case.model, replace(case.plan, layers=tuple(choices)))
         expected, same = [], []
         for row in rows:
             p, q = (

@@ -32,6 +32,8 @@ from qcqa.search.strategy.config import SearchSettings
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.
 HEAD = 512
+#: That of the tiny model that is searched here: 4 elements of 32 bits.
+TINY_HEAD = 128
 
 SETTINGS: dict[str, Any] = {
     "population_size": 12,
@@ -92,13 +94,13 @@ def _content(plan: Plan) -> Mapping[str, Any]:
 
 
 def test_both_make_the_same_plan_and_checkpoint(searched: Run, tmp_path: Path) -> None:
-    recipe = _recipe(searched, 37 * HEAD, "qcqa-ac-wse")
+    recipe = _recipe(searched, 37 * TINY_HEAD, "qcqa-ac-wse")
     command = f'set -eu; qcqa() {{ {sys.executable} -m qcqa "$@"; }}\n{shell_recipe(recipe)}'
     _do(tmp_path / "shell", "bash", "-c", command)
     script = tmp_path / "again.py"
     script.write_text(python_recipe(recipe), encoding="utf-8")
     _do(tmp_path / "python", sys.executable, str(script))
-    wanted = plan_of_run(searched, 37 * HEAD, method="qcqa-ac-wse")
+    wanted = plan_of_run(searched, 37 * TINY_HEAD, method="qcqa-ac-wse")
     for way in ("shell", "python"):
         file, folder = (tmp_path / way / f"{recipe.out}{suffix}" for suffix in (".json", ""))
         plan = load_plan(file)
@@ -110,7 +112,7 @@ def test_both_make_the_same_plan_and_checkpoint(searched: Run, tmp_path: Path) -
 
 
 def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
-    recipe = _recipe(searched, 48 * HEAD, "optimal")
+    recipe = _recipe(searched, 48 * TINY_HEAD, "optimal")
     shell, python = shell_recipe(recipe), python_recipe(recipe)
     assert "--crossover 0.75" in shell
     assert "--method qcqa-ac-wse --method optimal" in shell.replace(" \\\n   ", "")
@@ -139,7 +141,8 @@ def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
 
 def test_the_source_itself_is_neither_measured_nor_converted() -> None:
     recipe = _recipe(_bundled(), 96 * HEAD, "mha")
-    assert [line.split()[1] for line in shell_recipe(recipe).splitlines()] == ["search", "plan"]
+    commands = shell_recipe(recipe).replace("\\\n", "").splitlines()
+    assert [command.split()[1] for command in commands] == ["search", "plan"]
     assert "evaluate" not in python_recipe(recipe)
     compile(python_recipe(recipe), "recipe", "exec")
 
@@ -158,7 +161,7 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
     changes = {"settings": settings, "calibration": "demo", "name": "-name", "revision": None}
     benchmark = Benchmark("demo", ("demo_recall",), 3, 64, DecodeLoad(16, 2, 4))
     recipe = replace(
-        _recipe(searched, 48 * HEAD, "optimal"),
+        _recipe(searched, 48 * TINY_HEAD, "optimal"),
         search=searched.search.model_copy(update=changes),
         benchmark=benchmark,
         device="cuda",
@@ -184,7 +187,7 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
     assert (asked[0]["calibration"], asked[0]["name"]) == ("demo", "-name")
     assert asked[1]["benchmark"] == benchmark
     assert (asked[1]["device"], asked[1]["dtype"]) == ("cuda", "float32")
-    assert asked[1]["points"] == (("optimal", 48 * HEAD),)
+    assert asked[1]["points"] == (("optimal", 48 * TINY_HEAD),)
     # The Python means the same.
     python = python_recipe(recipe)
     told: dict[str, Any] = {}
@@ -210,7 +213,7 @@ def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) ->
 
 
 def test_a_limit_of_documents_is_not_said_to_be_one_of_windows(searched: Run) -> None:
-    recipe = _recipe(searched, 48 * HEAD, "optimal")
+    recipe = _recipe(searched, 48 * TINY_HEAD, "optimal")
     old = Benchmark("wiki.txt", ("piqa",), limit=5, limit_of="documents")
     by_documents = replace(recipe, benchmark=old)
     assert "--text wiki.txt" in shell_recipe(by_documents)

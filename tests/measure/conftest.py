@@ -141,7 +141,7 @@ def _unequal_plan(folder: Path) -> Plan:
         method="test",
         merge="mean",
         layers=tuple(
-            LayerGrouping(*(Grouping.from_labels(np.array(one)) for one in layer))
+            LayerGrouping(*(Grouping.from_labels(np.array(one)) for one in layer)).choice
             for layer in labels
         ),
         predicted=Prediction(wse=0.0, relative_wse=0.0),

@@ -22,6 +22,9 @@ from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 TEXT = Benchmark(text="demo", limit=2)
 
 
@@ -34,7 +37,7 @@ def result() -> SearchResult:
 
 @pytest.fixture
 def half(result: SearchResult) -> Plan:
-    return plan_of_result(result, 48, method="gqa")
+    return plan_of_result(result, 48 * HEAD, method="gqa")
 
 
 def _values(row: Evaluated) -> dict[str, float]:
@@ -91,7 +94,7 @@ def test_two_plans_are_compared_by_what_their_rows_keep(
 ) -> None:
     benchmark = Benchmark("demo", ("demo_recall",), limit=12)
     folder = MeasuredFolder(tmp_path / "measured")
-    optimal = plan_of_result(result, 48, method="optimal")
+    optimal = plan_of_result(result, 48 * HEAD, method="optimal")
     source, gqa, other = evaluate_plans("demo", [half, optimal], benchmark, folder=folder)
     for metric in ("heldout/nll", "heldout/accuracy", "demo_recall/acc"):
         kept = gqa.figure(f"{metric}_difference")
@@ -129,9 +132,9 @@ def test_a_row_of_an_earlier_version_is_measured_again(half: Plan, tmp_path: Pat
 def test_cache_bytes_are_counted_in_the_type_that_runs(half: Plan, dtype: str) -> None:
     source, row = evaluate_plans("demo", [half], TEXT, dtype=dtype)
     scale = 4 if dtype == "float32" else 2  # the checkpoint is bfloat16
-    heads = half.model.kv_bits * half.model.head_dim
-    assert _values(source)["cache_bytes_per_token"] == heads * scale
-    assert _values(row)["cache_bytes_per_token"] == heads * scale / 2
+    elements = half.model.num_stored_heads * half.model.head_dim
+    assert _values(source)["cache_bytes_per_token"] == elements * scale
+    assert _values(row)["cache_bytes_per_token"] == elements * scale / 2
 
 
 def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
@@ -233,6 +236,6 @@ def test_a_limit_takes_windows_of_a_text_that_is_one_document(tmp_path: Path) ->
 
 def test_progress_names_and_counts_the_models(half: Plan, result: SearchResult) -> None:
     watched = Watched()
-    plans = [half, plan_of_result(result, 12, method="mqa")]
+    plans = [half, plan_of_result(result, 12 * HEAD, method="mqa")]
     evaluate_plans("demo", plans, TEXT, on_progress=watched)
     assert watched.models() == ["source, 1 of 3", "GQA at 50 %, 2 of 3", "MQA at 12.5 %, 3 of 3"]

@@ -14,6 +14,7 @@ from qcqa.measure.evaluated import Evaluated, figures_of_plan
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.samples import Samples, Stratum
 from qcqa.plan.plan import Measurement, Plan, Prediction
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
@@ -30,7 +31,7 @@ def plan(random_grams: ModelGrams) -> Plan:
         fingerprint=random_grams.fingerprint,
         method="gqa",
         merge="mean",
-        layers=(pairs,) * 3,
+        layers=(pairs.choice,) * 3,
         predicted=Prediction(wse=2.0, relative_wse=0.5),
     )
 
@@ -134,8 +135,8 @@ def test_a_plan_takes_the_figures_of_the_most_data(plan: Plan, row: Evaluated) -
 
 
 def test_the_digest_tells_models_apart(plan: Plan) -> None:
-    alone = LayerGrouping.shared(Grouping.singletons(8))
-    only_values = LayerGrouping(alone.key, plan.layers[0].value)
+    alone = LayerChoice()
+    only_values = LayerChoice(value=plan.layers[0].value)
     others = (
         replace(plan, fingerprint="1" * 16),
         replace(plan, layers=(alone, *plan.layers[1:])),

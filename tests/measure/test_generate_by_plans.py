@@ -20,6 +20,9 @@ from qcqa.packaged import demo_run_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 SETTINGS = GenerationSettings("Marco likes eggs. Who likes eggs?", 6)
 
 
@@ -28,7 +31,7 @@ def plans() -> list[Plan]:
     folder = demo_run_folder()
     assert folder is not None
     result = open_run(folder).result()
-    return [plan_of_result(result, heads, method="gqa") for heads in (48, 24)]
+    return [plan_of_result(result, heads * HEAD, method="gqa") for heads in (48, 24)]
 
 
 def test_the_source_comes_first_and_one_model_ends_before_the_next_begins(
@@ -63,7 +66,7 @@ def test_every_cache_holds_what_its_plan_promises(plans: Sequence[Plan]) -> None
 def test_a_plan_that_changes_nothing_says_what_the_source_says() -> None:
     folder = demo_run_folder()
     assert folder is not None
-    whole = plan_of_result(open_run(folder).result(), 96, method="optimal")
+    whole = plan_of_result(open_run(folder).result(), 96 * HEAD, method="optimal")
     source, same = generate_side_by_side("demo", [whole], SETTINGS)
     assert same.token_ids == source.token_ids
     assert same.differs_at(source) is None

@@ -20,12 +20,15 @@ from qcqa.model.inspect import inspect_model
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 TEXT = TextAmount(num_windows=16, num_tokens=4000, window_tokens=256)
 
 
 @pytest.fixture
 def plan(searched_demo: Path) -> Plan:
-    return plan_of_result(open_run(searched_demo).result(), 48, method="gqa")
+    return plan_of_result(open_run(searched_demo).result(), 48 * HEAD, method="gqa")
 
 
 @pytest.fixture

@@ -22,10 +22,13 @@ from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.choice import LayerChoice
 from qcqa.text.documents import demo_documents
 from qcqa.text.merged import set_attention
 from qcqa.text.windows import Window
+
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
 
 FEW = SensitivitySettings("demo", num_windows=12, window_tokens=48)
 
@@ -33,14 +36,13 @@ FEW = SensitivitySettings("demo", num_windows=12, window_tokens=48)
 @pytest.fixture
 def plan(searched_demo: Path) -> Plan:
     """Return a plan that leaves one layer alone."""
-    plan = plan_of_result(open_run(searched_demo).result(), 48, method="gqa")
+    plan = plan_of_result(open_run(searched_demo).result(), 48 * HEAD, method="gqa")
     return alone(plan, [layer for layer in range(len(plan.layers)) if layer != 2])
 
 
 def alone(plan: Plan, kept: list[int]) -> Plan:
     """Return a plan that reduces only some of its layers."""
-    single = LayerGrouping.shared(Grouping.singletons(plan.model.num_kv_heads))
-    layers = (one if layer in kept else single for layer, one in enumerate(plan.layers))
+    layers = (one if layer in kept else LayerChoice() for layer, one in enumerate(plan.layers))
     return replace(plan, layers=tuple(layers))
 
 
@@ -62,8 +64,8 @@ def by_hand(layer: int, plan: Plan) -> PreTrainedModel:
     model = dense()
     attention = model.model.layers[layer].self_attn
     for projection, grouping in (
-        (attention.k_proj, plan.layers[layer].key),
-        (attention.v_proj, plan.layers[layer].value),
+        (attention.k_proj, plan.groupings[layer].key),
+        (attention.v_proj, plan.groupings[layer].value),
     ):
         weight = projection.weight.data
         heads = weight.view(plan.model.num_kv_heads, -1, weight.shape[1])
@@ -134,7 +136,7 @@ def test_attention_that_was_fitted_is_measured_as_it_is_kept() -> None:
     folder = demo_run_folder()
     assert folder is not None
     run = open_run(folder, bundled=True)
-    best = plan_of_result(run.result(), 48, method="best")
+    best = plan_of_result(run.result(), 48 * HEAD, method="best")
     kept = run.fitted_folder.load(best)
     assert kept is not None
 
@@ -243,7 +245,7 @@ def test_what_cannot_be_measured_is_refused_before_any_weights(
     monkeypatch.setattr("qcqa.measure.plan_models.load_model", load)
     folder = demo_run_folder()
     assert folder is not None
-    best = plan_of_result(open_run(folder, bundled=True).result(), 48, method="best")
+    best = plan_of_result(open_run(folder, bundled=True).result(), 48 * HEAD, method="best")
     (tmp_path / "empty.txt").write_text(" \n")
     (tmp_path / "short.txt").write_text("Marco likes eggs.")
     for one, settings, message in (

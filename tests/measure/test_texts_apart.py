@@ -15,12 +15,15 @@ from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import CalibrationText, Plan
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 
 @pytest.fixture(scope="module")
 def best() -> Plan:
     folder = demo_run_folder()
     assert folder is not None
-    return plan_of_result(open_run(folder).result(), 48, method="best")
+    return plan_of_result(open_run(folder).result(), 48 * HEAD, method="best")
 
 
 def calibrated_on(plan: Plan, text: Path) -> Plan:
@@ -73,4 +76,4 @@ def test_evaluations_are_refused_before_they_begin(best: Plan) -> None:
     assert folder is not None
     run = open_run(folder, bundled=True)
     with pytest.raises(EvaluationError, match="is the calibration text"):
-        create_evaluation(run, points=(("best", 48),), benchmark=benchmark)
+        create_evaluation(run, points=(("best", 48 * HEAD),), benchmark=benchmark)

@@ -31,6 +31,9 @@ from qcqa.text.running import cache_argument, cache_of
 from qcqa.text.scoring import Query, answer_queries
 from qcqa.text.through_cache import PIECE_TOKENS, piece_tokens_of, reads_through_cache
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 RoundCache = Callable[[PreTrainedModel], PreTrainedModel]
 
 
@@ -117,7 +120,7 @@ def test_pieces_of_no_token_are_refused(
 def half() -> Plan:
     folder = demo_run_folder()
     assert folder is not None
-    return plan_of_result(open_run(folder).result(), 48, method="gqa")
+    return plan_of_result(open_run(folder).result(), 48 * HEAD, method="gqa")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan, Prediction
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.choice import LayerChoice
 from qcqa.text.fitted import FittedFolder
 
 LAYERS = [{f"layers.{layer}.q": np.full((2, 3), layer, dtype=np.float32)} for layer in range(3)]
@@ -18,8 +18,7 @@ LAYERS = [{f"layers.{layer}.q": np.full((2, 3), layer, dtype=np.float32)} for la
 @pytest.fixture
 def plan(random_grams) -> Plan:
     spec: ModelSpec = random_grams.spec
-    layer = LayerGrouping.shared(Grouping.singletons(spec.num_kv_heads))
-    layers = (layer,) * spec.num_layers
+    layers = (LayerChoice(),) * spec.num_layers
     return Plan(
         model=spec,
         fingerprint="0" * 16,

@@ -9,13 +9,14 @@ import torch
 from qcqa.conversion.live import converted_copy
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.text.refit import RefitSettings, refit
 from qcqa.text.rises import RiseMeter
 from qcqa.text.source_reading import SourceReading
 
-PAIRS = LayerGrouping.shared(Grouping.from_labels([0, 0, 1, 1]))
-ALONE = LayerGrouping.shared(Grouping.singletons(4))
+PAIRS = LayerGrouping.shared(Grouping.from_labels([0, 0, 1, 1])).choice
+ALONE = LayerChoice()
 
 
 @pytest.fixture
@@ -119,19 +120,19 @@ def test_what_ends_a_refit_leaves_the_source_trainable(model, plan, batches):
 
 
 def test_rises_are_divergences_from_the_sources_predictions(model, plan, batches):
-    def merge_layer(layer, grouping):
+    def merge_layer(layer, choice):
         layers = [ALONE] * 3
-        layers[layer] = grouping
+        layers[layer] = choice
         return converted_copy(model, replace(plan, layers=tuple(layers)))
 
     meter = RiseMeter(SourceReading(model, batches, is_fitted_to=False), merge_layer, None)
-    one = LayerGrouping(key=Grouping.contiguous(4, 1), value=Grouping.singletons(4))
+    one = LayerChoice(key=(Grouping.contiguous(4, 1),))
     # in any order of layers, and asked again
     for layer in (2, 0, 1, 2):
         rises = meter(layer, [PAIRS, ALONE, one])
         assert rises[1] == 0.0
-        for grouping, rise in ((PAIRS, rises[0]), (one, rises[2])):
-            wanted = distance(model, merge_layer(layer, grouping), batches[::4])
+        for choice, rise in ((PAIRS, rises[0]), (one, rises[2])):
+            wanted = distance(model, merge_layer(layer, choice), batches[::4])
             assert rise == pytest.approx(wanted, rel=1e-4)
     reading = SourceReading(model, batches, is_fitted_to=True)
     fitted = RiseMeter(reading, merge_layer, RefitSettings(steps=30))

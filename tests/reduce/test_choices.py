@@ -1,0 +1,130 @@
+"""Choices at sites: as JSON and back, what they cost, and what is refused in one line."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from qcqa.errors import GroupingError, QCQAError, ReductionError
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
+from qcqa.reduce.groups.gram import ModelGrams
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.registry import REDUCTIONS, site_from_json, site_to_json
+
+PAIRS = Grouping.contiguous(8, 4)
+FOUR = Bits(((4, None),))
+STAIRS = Bits(((8, 4), (4, 28), (2, None)), group=64, block=64, window=128, is_rotated=True)
+SITES: tuple[Site, ...] = ((), (PAIRS,), (FOUR,), (PAIRS, STAIRS))
+
+
+@pytest.fixture
+def spec(random_grams: ModelGrams) -> ModelSpec:
+    """Return a model of 8 heads of 64 elements in bfloat16."""
+    return replace(random_grams.spec, head_dim=64, hidden_size=512)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_comes_back_from_its_json(site: Site, spec: ModelSpec) -> None:
+    written = site_to_json(site)
+    assert [one["kind"] for one in written] == [choice.kind for choice in site]
+    assert site_from_json(json.loads(json.dumps(written)), spec) == site
+
+
+@pytest.mark.parametrize(
+    ("choice", "label"), [(PAIRS, "4 of 8 heads"), (FOUR, "4 bits"), (STAIRS, "8-4-2 bits")]
+)
+def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label: str) -> None:
+    assert REDUCTIONS[choice.kind].choice is type(choice)
+    assert choice.label == label
+    assert len({choice, replace(choice)}) == 1  # type: ignore[type-var]  # all are dataclasses
+
+
+def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
+    (content,) = site_to_json((choice,))
+    return {name: told for name, told in {**content, **changes}.items() if told is not ...}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([{"kind": "latent"}], "reduction of kind 'latent'; expected one of groups, bits"),
+        ([{"groups": [[0]]}], "reduction of kind 'None'"),
+        ([_changed(FOUR), _changed(PAIRS)], "choices bits, groups at one site; expected each once"),
+        ([_changed(FOUR), _changed(FOUR)], "choices bits, bits at one site"),
+        ([_changed(PAIRS, groups=[[0, 1]])], "in no group"),
+        ([_changed(PAIRS, groups=...)], "damaged parameters"),
+        ([_changed(PAIRS, groups=7)], "damaged parameters"),
+        ([_changed(FOUR, group=...)], "damaged parameters"),
+        ([_changed(FOUR, group="many")], "damaged parameters"),
+        ([_changed(FOUR, rungs=[[4]])], "damaged parameters"),
+        ([_changed(FOUR, rungs=[["four", None]])], "damaged parameters"),
+        ([_changed(FOUR, rungs=[[5, None]])], "5 bits; expected one of 8, 4, 3, 2"),
+    ],
+)
+def test_what_is_no_site_is_refused_in_one_line(
+    content: list[dict[str, Any]], says: str, spec: ModelSpec
+) -> None:
+    with pytest.raises(QCQAError) as refusal:
+        site_from_json(content, spec)
+    assert says in refusal.value.one_line()
+    assert "\n" not in refusal.value.one_line()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"rungs": ((16, None),)}, "16 bits"),
+        ({"rungs": ()}, "rungs"),
+        ({"rungs": ((8, 4),)}, "rungs"),
+        ({"rungs": ((8, None), (4, None))}, "rungs"),
+        ({"rungs": ((8, 0), (4, None))}, "rungs"),
+        ({"block": 12}, "blocks of 12 tokens; expected a multiple of 8"),
+        ({"block": 0}, "blocks of 0"),
+        ({"group": 0}, "groups of 0"),
+        ({"window": -1}, "a window of -1"),
+    ],
+)
+def test_bits_that_cannot_be_packed_are_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ReductionError, match=says):
+        Bits(**{"rungs": ((4, None),), **wrong})
+
+
+def test_a_site_refuses_what_does_not_divide_it(spec: ModelSpec) -> None:
+    LayerChoice(key=(FOUR,), value=(FOUR,)).require(spec)
+    with pytest.raises(ReductionError, match="groups of 32 keys in blocks of 64 tokens"):
+        LayerChoice(key=(replace(FOUR, block=64),)).require(spec)
+    LayerChoice(value=(replace(FOUR, block=64),)).require(spec)
+    with pytest.raises(ReductionError, match="divides the 48 dimensions"):
+        LayerChoice(value=(FOUR,)).require(replace(spec, head_dim=48))
+    with pytest.raises(GroupingError, match="values of 4 heads"):
+        LayerChoice(value=(Grouping.contiguous(4, 2),)).require(spec)
+
+
+def test_values_of_odd_heads_get_groups_that_divide_them(spec: ModelSpec) -> None:
+    odd = replace(spec, head_dim=48)
+    assert Bits.uniform(4, "value", odd).group == 16
+    assert Bits.uniform(4, "key", odd).group == 32
+    for kind in ("key", "value"):
+        Bits.uniform(4, kind, odd).require(kind, odd)
+
+
+def test_heads_and_bits_cost_what_they_keep(spec: ModelSpec) -> None:
+    assert LayerChoice().bits_per_token(spec) == 2 * 8 * spec.head_bits
+    shared = LayerGrouping.shared(PAIRS).choice
+    assert shared.bits_per_token(spec) == 2 * 4 * spec.head_bits
+    # Of 4096 tokens 32 stay in 16 bits; the rest has 4, and 32 bits of scales for 32 elements.
+    elements = 8 * 64
+    total = elements * (32 * 16 + 4064 * 5)
+    four = stored_at((FOUR,), spec)
+    assert four.bits(4096) == total
+    assert four.bits_per_token == -(-total // 4096)
+    # Half of the heads, in as many bits.
+    both = stored_at((PAIRS, FOUR), spec)
+    assert both.bits(4096) == total // 2
+    assert both.rungs[0].element_bits == Fraction(5)
+    assert (shared.codecs(), LayerChoice(key=(PAIRS, FOUR)).codecs()[1]) == ((None, None), None)
+    assert LayerChoice(key=(PAIRS, FOUR)).codecs()[0] == FOUR.codec()
