@@ -224,12 +224,14 @@ def plan_schema() -> dict[str, Any]:
 
 def _with_choices(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a file of version 1 as version 2 says it."""
-    layers = [
-        {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
-        if isinstance(layer, dict)
-        else layer
-        for layer in content.get("layers") or ()
-    ]
+    layers = content.get("layers")
+    if isinstance(layers, list):
+        layers = [
+            {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
+            if isinstance(layer, dict)
+            else layer
+            for layer in layers
+        ]
     return {**content, "version": VERSION, "layers": layers}
 
 

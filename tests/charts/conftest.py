@@ -11,6 +11,7 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
@@ -18,6 +19,9 @@ from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
 from qcqa.search.strategy.problem import Problem, wse_problem
+
+#: Bits per token of one head of :func:`result`'s model: 4 elements of 16 bits.
+HEAD_BITS = 64
 
 
 @pytest.fixture
@@ -37,7 +41,8 @@ def result(random_grams: ModelGrams) -> SearchResult:
 def with_best(result: SearchResult) -> SearchResult:
     """Return :func:`result` and a front by measured loss: a made-up one, quick to measure."""
 
-    def rescore(layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
+    def rescore(layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
+        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
         merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
         return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
 
@@ -77,7 +82,7 @@ def measure() -> Callable[..., Evaluated]:
         return Evaluated(
             method=method,
             merge="none" if method == "mha" else merge,
-            kv_bits=heads,
+            kv_bits=heads * HEAD_BITS,
             kv_ratio=heads / 48,
             kv_bytes_per_token=8 * heads,
             wse=10 * relative_wse,

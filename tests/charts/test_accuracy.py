@@ -16,6 +16,9 @@ from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 Measure = Callable[..., Evaluated]
 
 ACCURACY, PERPLEXITY = "heldout/accuracy", "heldout/perplexity"
@@ -142,22 +145,25 @@ def test_points_carry_their_plans_and_the_selected_one_has_a_ring(
         return _traces(figure).get("selected")
 
     traces = _traces(accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts))
-    assert [tuple(plan) for plan in traces["Optimal"].customdata] == [
+    assert [(method, bits // HEAD) for method, bits in traces["Optimal"].customdata] == [
         ("optimal", 12),
         ("optimal", 24),
         ("optimal", 36),
         ("mha", 48),
     ]
     hollow = traces["Optimal, estimated"]
-    assert [heads / 48 * 100 for _, heads in hollow.customdata] == pytest.approx(list(hollow.x))
+    assert [bits / (48 * HEAD) * 100 for _, bits in hollow.customdata] == pytest.approx(
+        list(hollow.x)
+    )
     assert "heads kept of 8<br>L" in traces["Optimal"].text[1]
     assert "GiB at 4,096 tokens" in traces["Optimal"].text[1]
     assert "heads kept of 8<br>L" in hollow.text[0]
-    assert (ring(("optimal", 24)).x[0], ring(("optimal", 24)).y[0]) == (50, 0.4)
-    method, heads = hollow.customdata[0]
-    assert ring((method, heads)).y[0] == pytest.approx(hollow.y[0])
+    selected = ring(("optimal", 24 * HEAD))
+    assert (selected.x[0], selected.y[0]) == (50, 0.4)
+    method, bits = hollow.customdata[0]
+    assert ring((method, bits)).y[0] == pytest.approx(hollow.y[0])
     # Nobody knows where this one is.
-    assert ring(("gqa", 12)) is None
+    assert ring(("gqa", 12 * HEAD)) is None
 
 
 def test_logarithmic_axis_is_refused_where_it_makes_no_sense(

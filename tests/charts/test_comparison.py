@@ -8,9 +8,13 @@ from qcqa.charts.fronts.comparison import comparison_table, percent_text, points
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 
 def test_every_plan_fits_the_budget_and_is_the_best_that_does(result: SearchResult) -> None:
-    for budget in range(49):
+    for heads in range(49):
+        budget = heads * HEAD
         for method, point in points_at_budget(result, budget).items():
             front = result.fronts[method]
             fitting = front.error[front.cost <= budget]
@@ -19,13 +23,13 @@ def test_every_plan_fits_the_budget_and_is_the_best_that_does(result: SearchResu
                 continue
             assert point.kv_bits <= budget
             assert point.wse == fitting.min()
-            assert point.kv_ratio == point.kv_bits / 48
+            assert point.kv_ratio == point.kv_bits / (48 * HEAD)
 
 
 def test_relative_figures_refer_to_trace_gqa_and_bound(result: SearchResult) -> None:
-    points = points_at_budget(result, 24)
+    points = points_at_budget(result, 24 * HEAD)
     optimal, gqa = points["optimal"], points["gqa"]
-    bound = result.bound.at(24)
+    bound = result.bound.at(24 * HEAD)
     assert optimal is not None
     assert gqa is not None
     assert bound is not None
@@ -36,11 +40,11 @@ def test_relative_figures_refer_to_trace_gqa_and_bound(result: SearchResult) -> 
 
 
 def test_nothing_fits_a_budget_below_one_head_per_layer(result: SearchResult) -> None:
-    assert set(points_at_budget(result, 5).values()) == {None}
+    assert set(points_at_budget(result, 5 * HEAD).values()) == {None}
 
 
 def test_the_whole_cache_needs_no_merging(result: SearchResult) -> None:
-    points = points_at_budget(result, 48)
+    points = points_at_budget(result, 48 * HEAD)
     for method in ("mha", "gqa", "optimal"):
         point = points[method]
         assert point is not None
@@ -54,14 +58,13 @@ def test_the_whole_cache_needs_no_merging(result: SearchResult) -> None:
 def test_table_has_a_row_per_method_and_sizes_under_the_load(
     result: SearchResult, load: CacheLoad
 ) -> None:
-    table = comparison_table(result, 24, load)
+    table = comparison_table(result, 24 * HEAD, load)
     assert list(table.index) == ["optimal", "gqa", "mqa", "mha"]
     assert table.loc["mha"].drop("method").isna().all()
     row = table.loc["optimal"]
     assert row["method"] == "Optimal"
-    assert row["cache, GiB"] == pytest.approx(load.cache_gib(result.spec, row["cached heads"]))
-    # 4 elements of 2 bytes per head.
-    assert row["KiB per token"] == pytest.approx(row["cached heads"] * 8 / 1024)
+    assert row["cache, GiB"] == pytest.approx(load.cache_gib(result.spec, row["bits per token"]))
+    assert row["KiB per token"] == pytest.approx(row["bits per token"] / 8 / 1024)
     assert row["KV ratio"] <= 0.5
 
 
@@ -69,18 +72,18 @@ def test_result_without_gqa_has_nothing_to_compare_with(result: SearchResult) ->
     alone = SearchResult(
         grams=result.grams, fronts={"optimal": result.fronts["optimal"]}, bound=result.bound
     )
-    point = points_at_budget(alone, 24)["optimal"]
+    point = points_at_budget(alone, 24 * HEAD)["optimal"]
     assert point is not None
     assert isnan(point.over_gqa)
 
 
 def test_point_knows_what_its_plan_was_chosen_by(with_best: SearchResult) -> None:
-    points = points_at_budget(with_best, 24)
+    points = points_at_budget(with_best, 24 * HEAD)
     best, optimal = points["best"], points["optimal"]
     assert best is not None
     assert optimal is not None
     front = with_best.fronts["best"]
-    assert (best.fitness, best.error) == ("loss", front.error[front.within(24)])
+    assert (best.fitness, best.error) == ("loss", front.error[front.within(24 * HEAD)])
     assert optimal.fitness == "wse"
     # The bound is for keys and values alike.
     assert isnan(best.over_bound)

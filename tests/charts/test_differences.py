@@ -10,13 +10,16 @@ from qcqa.errors import PlanError
 from qcqa.pick.plan import plan_of_result
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 
 def test_cells_are_those_whose_partners_differ(result: SearchResult) -> None:
-    one, other = (plan_of_result(result, 24, method=name) for name in ("optimal", "gqa"))
+    one, other = (plan_of_result(result, 24 * HEAD, method=name) for name in ("optimal", "gqa"))
     difference = plan_difference(one, other)
     assert difference.key.shape == (3, 8)
     for layer in range(3):
-        groups = [plan.layers[layer].key for plan in (one, other)]
+        groups = [plan.groupings[layer].key for plan in (one, other)]
         for head in range(8):
             here, there = (set(one.groups[one.labels[head]]) for one in groups)
             assert difference.key[layer, head] == (here != there)
@@ -29,15 +32,15 @@ def test_cells_are_those_whose_partners_differ(result: SearchResult) -> None:
 
 
 def test_a_plan_does_not_differ_from_itself(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="optimal")
+    plan = plan_of_result(result, 24 * HEAD, method="optimal")
     difference = plan_difference(plan, plan)
     assert not difference.key.any()
     assert "alike" in difference.sentence
 
 
 def test_keys_and_values_apart_get_a_grid_each(with_best: SearchResult) -> None:
-    one, other = (plan_of_result(with_best, 24, method=name) for name in ("best", "gqa"))
-    assert any(layer.key != layer.value for layer in one.layers)
+    one, other = (plan_of_result(with_best, 24 * HEAD, method=name) for name in ("best", "gqa"))
+    assert any(layer.key != layer.value for layer in one.groupings)
     figure = difference_figure(one, other)
     assert [note.text for note in figure.layout.annotations] == ["Keys", "Values"]
     difference = plan_difference(one, other)
@@ -46,7 +49,7 @@ def test_keys_and_values_apart_get_a_grid_each(with_best: SearchResult) -> None:
 
 
 def test_plans_of_other_models_are_refused(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="gqa")
+    plan = plan_of_result(result, 24 * HEAD, method="gqa")
     smaller = replace(plan, model=replace(plan.model, num_layers=2), layers=plan.layers[:2])
     with pytest.raises(PlanError, match="3 layers of 8 KV heads and for 2 layers"):
         plan_difference(plan, smaller)

@@ -21,6 +21,9 @@ from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 METRIC = "heldout/accuracy"
 Measure = Callable[..., Evaluated]
 
@@ -53,7 +56,7 @@ def test_plans_of_one_size_are_compared_with_their_paired_error(
     optimal = _with_samples(
         measure("optimal", 24), [one + place % 2 for place, one in enumerate(right)]
     )
-    found = _compare(result, 24, gqa, optimal)["optimal"]
+    found = _compare(result, 24 * HEAD, gqa, optimal)["optimal"]
     assert found.outcome == "measured"
     assert found.difference is not None
     assert found.difference.value == pytest.approx(0.05)
@@ -63,7 +66,7 @@ def test_plans_of_one_size_are_compared_with_their_paired_error(
     assert found.is_better is True
     assert found.sentence(axis) == "Optimal beats GQA by 5.0 ± 1.5 points at 50.0 %"
     turned = compare_methods(
-        result, points_at_budget(result, 24), [gqa, optimal], METRIC, against="optimal"
+        result, points_at_budget(result, 24 * HEAD), [gqa, optimal], METRIC, against="optimal"
     )["gqa"]
     assert turned.is_better is False
     assert turned.sentence(axis) == "Optimal beats GQA by 5.0 ± 1.5 points at 50.0 %"
@@ -72,21 +75,22 @@ def test_plans_of_one_size_are_compared_with_their_paired_error(
 def test_noise_is_no_victory(result: SearchResult, axis: KvAxis, measure: Measure) -> None:
     gqa = _with_samples(measure("gqa", 24), [5, 4] * 10)
     optimal = _with_samples(measure("optimal", 24), [4, 5] * 9 + [5, 5])
-    found = _compare(result, 24, gqa, optimal)["optimal"]
+    found = _compare(result, 24 * HEAD, gqa, optimal)["optimal"]
     assert found.is_better is None
     assert "do not differ clearly at 50.0 %: +0.5 ± " in found.sentence(axis)
 
 
-@pytest.mark.parametrize("budget", [23, 27, 40])
+@pytest.mark.parametrize("heads", [23, 27, 40])
 def test_where_gqa_has_no_plan_of_the_size_no_figures_are_compared(
-    result: SearchResult, axis: KvAxis, measure: Measure, budget: int
+    result: SearchResult, axis: KvAxis, measure: Measure, heads: int
 ) -> None:
+    budget = heads * HEAD
     points = points_at_budget(result, budget)
-    rows = [measure(one.method, one.kv_bits) for one in points.values() if one]
+    rows = [measure(one.method, one.kv_bits // HEAD) for one in points.values() if one]
     found = _compare(result, budget, *rows)["optimal"]
     gqa = points["gqa"]
     assert gqa is not None
-    assert gqa.kv_bits < budget - 1
+    assert gqa.kv_bits < budget - HEAD
     assert (found.outcome, found.difference, found.is_better) == ("other size", None, None)
     assert found.against_bits == gqa.kv_bits
     assert found.words(axis) == "GQA has no plan of this size"
@@ -98,7 +102,7 @@ def test_where_gqa_has_no_plan_of_the_size_no_figures_are_compared(
 def test_a_smaller_plan_is_not_compared_with_a_larger_one(
     result: SearchResult, axis: KvAxis, measure: Measure
 ) -> None:
-    found = _compare(result, 24, measure("gqa", 24), measure("mqa", 6))["mqa"]
+    found = _compare(result, 24 * HEAD, measure("gqa", 24), measure("mqa", 6))["mqa"]
     assert (found.outcome, found.difference) == ("other size", None)
     assert found.words(axis) == "GQA's plan is larger: 50.0 %"
     assert found.sentence(axis) == "MQA has no plan of 50.0 % (its largest here: 12.5 %)"
@@ -107,15 +111,15 @@ def test_a_smaller_plan_is_not_compared_with_a_larger_one(
 def test_what_fits_nowhere_and_what_was_not_measured_is_said(
     result: SearchResult, axis: KvAxis, measure: Measure
 ) -> None:
-    assert _compare(result, 5)["optimal"].words(axis) == "GQA has no plan here"
-    found = _compare(result, 24, measure("gqa", 24))["optimal"]
+    assert _compare(result, 5 * HEAD)["optimal"].words(axis) == "GQA has no plan here"
+    found = _compare(result, 24 * HEAD, measure("gqa", 24))["optimal"]
     assert (found.outcome, found.difference) == ("not measured", None)
     assert found.sentence(axis) == "Optimal and GQA were not both measured at 50.0 %"
 
 
 def test_one_plan_of_two_methods_is_no_comparison(result: SearchResult, axis: KvAxis) -> None:
     for budget, method in ((6, "mqa"), (48, "optimal")):
-        found = _compare(result, budget)[method]
+        found = _compare(result, budget * HEAD)[method]
         assert found.outcome == "same plan"
         assert found.words(axis) == "the same plan as GQA's"
 
@@ -124,7 +128,7 @@ def test_rows_of_earlier_versions_give_a_difference_without_an_error(
     result: SearchResult, axis: KvAxis, measure: Measure
 ) -> None:
     rows = (measure("gqa", 24, accuracy=0.3), measure("optimal", 24, accuracy=0.5))
-    found = _compare(result, 24, *rows)["optimal"]
+    found = _compare(result, 24 * HEAD, *rows)["optimal"]
     assert found.difference is not None
     assert found.difference.standard_error is None
     assert found.is_better is None
@@ -136,7 +140,7 @@ def test_the_source_is_differed_from_with_the_kept_error(
 ) -> None:
     kept = Measurement(f"{METRIC}_difference", -0.2, 0.003, 1000)
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.4, extra=(kept,)))
-    found = differences_from_source(points_at_budget(result, 24), rows, METRIC)
+    found = differences_from_source(points_at_budget(result, 24 * HEAD), rows, METRIC)
     assert list(found) == ["gqa"]
     assert difference_text(found["gqa"]) == "\N{MINUS SIGN}20.0 ± 0.3 points"
 

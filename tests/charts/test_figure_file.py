@@ -27,6 +27,9 @@ from qcqa.plan.plan import Measurement, Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 wants_browser = pytest.mark.skipif(find_browser() is None, reason="no browser is here")
 
 
@@ -92,14 +95,14 @@ def test_pictures_are_drawn(result: SearchResult, axis: KvAxis, tmp_path: Path) 
 def test_the_largest_grouping_is_drawn_whole() -> None:
     spec = ModelSpec("m", None, "llama", 80, 64, 64, 4, 8, False, "float32")
     layer = LayerGrouping(Grouping.contiguous(64, 8), Grouping.contiguous(64, 16))
-    plan = Plan(spec, "0", "optimal", "mean", (layer,) * 80, Prediction(1.0, 0.5))
+    plan = Plan(spec, "0", "optimal", "mean", (layer.choice,) * 80, Prediction(1.0, 0.5))
     figure = grouping_chart(plan, name="Large")
     size = _size_of_png(figure_image(figure, "png"))
     assert size == (2 * figure.layout.width, 2 * figure.layout.height)
 
 
 def test_plan_of_one_layer(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="gqa")
+    plan = plan_of_result(result, 24 * HEAD, method="gqa")
     figure = grouping_chart(plan, name="Run")
     assert "heads that share, GQA at 50.0 % of the KV cache" in figure.layout.title.text
 

@@ -17,12 +17,12 @@ def test_every_plan_has_its_row(with_best: SearchResult, load: CacheLoad) -> Non
         name: len(front) for name, front in with_best.fronts.items()
     }
     for row in table.to_dict("records"):
-        plan = plan_of_result(with_best, row["cached heads"], method=row["name"])
-        assert plan.kv_bits == row["cached heads"]
+        plan = plan_of_result(with_best, row["bits per token"], method=row["name"])
+        assert plan.kv_bits == row["bits per token"]
         assert plan.kv_ratio == row["KV ratio"]
         assert plan.predicted.wse == pytest.approx(row["WSE"])
         heads = [
-            " ".join(str(getattr(layer, kind).num_groups) for layer in plan.layers)
+            " ".join(str(getattr(layer, kind).num_groups) for layer in plan.groupings)
             for kind in ("key", "value")
         ]
         assert [row["key heads"], row["value heads"]] == heads
@@ -33,7 +33,7 @@ def test_every_plan_has_its_row(with_best: SearchResult, load: CacheLoad) -> Non
     assert best["lower bound of WSE"].isna().all()
     others = table[table["name"] != "best"]
     assert (others["WSE"] >= others["lower bound of WSE"] - 1e-9).all()
-    assert list(table["cached heads"][:2]) == sorted(table["cached heads"][:2], reverse=True)
+    assert list(table["bits per token"][:2]) == sorted(table["bits per token"][:2], reverse=True)
 
 
 def test_it_survives_csv(result: SearchResult, load: CacheLoad) -> None:

@@ -13,6 +13,9 @@ from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 
 def _plan(layers: tuple[LayerGrouping, ...], spec: ModelSpec) -> Plan:
     model = replace(
@@ -26,16 +29,16 @@ def _plan(layers: tuple[LayerGrouping, ...], spec: ModelSpec) -> Plan:
         fingerprint="0",
         method="optimal",
         merge="mean",
-        layers=layers,
+        layers=tuple(layer.choice for layer in layers),
         predicted=Prediction(wse=1.0, relative_wse=0.1),
     )
 
 
 def test_heads_of_one_group_have_one_colour_and_number(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="optimal")
+    plan = plan_of_result(result, 24 * HEAD, method="optimal")
     cells = grouping_figure(plan).data[0]
     assert np.shape(cells.z) == (3, 8)
-    for layer, grouping in enumerate(plan.layers):
+    for layer, grouping in enumerate(plan.groupings):
         for group in grouping.key.groups:
             assert len({cells.z[layer][head] for head in group}) == 1
             texts = {cells.text[layer][head] for head in group}

@@ -11,22 +11,25 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 METRIC = "heldout/accuracy"
 
 
 @pytest.fixture
 def said(result: SearchResult, load: CacheLoad) -> Callable[..., str]:
     def headline(
-        *rows: Evaluated, budget: int = 24, unit: KvUnit = "percent", best: str = "optimal"
+        *rows: Evaluated, heads: int = 24, unit: KvUnit = "percent", best: str = "optimal"
     ) -> str:
-        points = points_at_budget(result, budget)
+        points = points_at_budget(result, heads * HEAD)
         point = points[best]
         return budget_headline(
             result,
             points,
             [point] if point else [],
             KvAxis(result.spec, load, unit),
-            budget / 48,
+            heads / 48,
             rows=rows,
             metric=METRIC if rows else None,
             label="Next-token accuracy",
@@ -74,14 +77,14 @@ def test_where_gqa_has_no_plan_of_the_size_that_is_said(
         measure("gqa", 24, accuracy=0.3),
         measure("mqa", 6, accuracy=0.1),
     ]
-    sentence = said(*rows, budget=40)
+    sentence = said(*rows, heads=40)
     assert sentence.endswith("GQA has no plan of 83.3 % (its largest here: 50.0 %).")
     assert "points" not in sentence
 
 
 def test_estimates_are_compared_at_equal_bytes_only(said: Callable[..., str]) -> None:
     assert "less than GQA" in said()
-    assert "GQA" not in said(budget=40)
+    assert "GQA" not in said(heads=40)
     assert said().endswith("No grouping alike for keys and values has a lower WSE.")
 
 
@@ -89,7 +92,7 @@ def test_estimates_are_compared_at_equal_bytes_only(said: Callable[..., str]) ->
 def test_an_estimate_speaks_of_the_error_on_the_axis_first(
     with_best: SearchResult, load: CacheLoad, scale: str
 ) -> None:
-    points = points_at_budget(with_best, 24)
+    points = points_at_budget(with_best, 24 * HEAD)
     best, optimal = points["best"], points["optimal"]
     assert best is not None
     assert optimal is not None
@@ -97,7 +100,7 @@ def test_an_estimate_speaks_of_the_error_on_the_axis_first(
     said = budget_headline(with_best, points, [best], axis, 0.5, scale=scale)
     of_wse = f"**Optimal** has the lowest relative WSE, {optimal.relative_wse:.3f}"
     rise = significant(best.error)
-    of_loss = f"**Best** has the lowest summed rise of the loss, {rise} nats per token."
+    of_loss = f"**Best heads** has the lowest summed rise of the loss, {rise} nats per token."
     start, _, rest = said.partition(": ")
     assert start == "Estimated, within 50.0 % of the source's KV cache"
     assert rest.startswith(of_loss if scale == "loss" else of_wse)
@@ -107,14 +110,18 @@ def test_an_estimate_speaks_of_the_error_on_the_axis_first(
 
 @pytest.mark.parametrize(("unit", "text"), [("gib", "GiB of KV cache"), ("kib", "KiB/token of")])
 def test_sizes_are_in_the_chosen_unit(said: Callable[..., str], unit: str, text: str) -> None:
-    for budget in (24, 5):
-        assert text in said(unit=unit, budget=budget)
-        assert "%" not in said(unit=unit, budget=budget).partition(":")[0]
+    for heads in (24, 5):
+        assert text in said(unit=unit, heads=heads)
+        assert "%" not in said(unit=unit, heads=heads).partition(":")[0]
 
 
 def test_gqa_and_mqa_are_one_where_their_plans_are(result: SearchResult) -> None:
-    assert shown_names(result, points_at_budget(result, 6)) == {
+    assert shown_names(result, points_at_budget(result, 6 * HEAD)) == {
         "optimal": "Optimal",
         "gqa": "GQA = MQA",
     }
-    assert list(shown_names(result, points_at_budget(result, 24))) == ["optimal", "gqa", "mqa"]
+    assert list(shown_names(result, points_at_budget(result, 24 * HEAD))) == [
+        "optimal",
+        "gqa",
+        "mqa",
+    ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qcqa.charts.fronts.heads_kept import heads_kept_text, heads_kept_texts
+from qcqa.charts.fronts.heads_kept import heads_kept_text, kept_texts
 from qcqa.search.result import SearchResult
 
 
@@ -50,7 +50,7 @@ def test_deep_models_are_summed_up() -> None:
 @pytest.mark.parametrize("method", ["gqa", "mqa", "optimal"])
 def test_front_has_a_text_for_each_of_its_plans(result: SearchResult, method: str) -> None:
     front = result.fronts[method]
-    texts = heads_kept_texts(front)
+    texts = kept_texts(front)
     assert len(texts) == len(front)
     for place in range(len(front)):
         kept = np.array([one.key.num_groups for one in front.groupings(place)])

@@ -6,6 +6,9 @@ from qcqa.charts.common.kv_axis import KvAxis, KvUnit, significant, size_text
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 
 @pytest.mark.parametrize(
     ("unit", "full"),
@@ -17,8 +20,8 @@ def test_axis_spans_the_source(
 ) -> None:
     axis = KvAxis(result.spec, load, unit)
     assert axis.full == pytest.approx(full)
-    assert axis.of(24) == pytest.approx(full / 2)
-    assert axis.of_array([0, 48]) == pytest.approx([0, full])
+    assert axis.of(24 * HEAD) == pytest.approx(full / 2)
+    assert axis.of_array([0, 48 * HEAD]) == pytest.approx([0, full])
 
 
 def test_dtype_of_the_cache_counts(result: SearchResult) -> None:

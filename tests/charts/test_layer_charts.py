@@ -12,15 +12,18 @@ from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 
 def test_bars_are_what_layers_keep_and_lose(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="optimal")
+    plan = plan_of_result(result, 24 * HEAD, method="optimal")
     errors = layer_errors(result.fronts["optimal"], plan)
     kept, lost = layer_bars_figure(plan, errors).data
-    assert kept.x == pytest.approx([100 * layer.key.num_groups / 8 for layer in plan.layers])
+    assert kept.x == pytest.approx([100 * layer.key.num_groups / 8 for layer in plan.groupings])
     wse = [
         grouping_wse(gram.total, layer.key)
-        for gram, layer in zip(result.grams, plan.layers, strict=True)
+        for gram, layer in zip(result.grams, plan.groupings, strict=True)
     ]
     assert lost.x == pytest.approx(np.array(wse) / result.grams.trace)
     assert sum(lost.x) == pytest.approx(plan.predicted.relative_wse)
@@ -28,7 +31,7 @@ def test_bars_are_what_layers_keep_and_lose(result: SearchResult) -> None:
 
 
 def test_rows_are_level_with_those_of_the_groups(result: SearchResult) -> None:
-    plan = plan_of_result(result, 24, method="optimal")
+    plan = plan_of_result(result, 24 * HEAD, method="optimal")
     bars = layer_bars_figure(plan, layer_errors(result.fronts["optimal"], plan)).layout
     grid = grouping_figure(plan).layout
     assert bars.height == grid.height
@@ -37,7 +40,7 @@ def test_rows_are_level_with_those_of_the_groups(result: SearchResult) -> None:
 
 
 def test_another_fitness_is_said(with_best: SearchResult) -> None:
-    plan = plan_of_result(with_best, 24, method="best")
+    plan = plan_of_result(with_best, 24 * HEAD, method="best")
     errors = layer_errors(with_best.fronts["best"], plan)
     figure = layer_bars_figure(plan, errors)
     assert figure.layout.xaxis2.title.text == "rise of the loss, nats"
@@ -46,7 +49,7 @@ def test_another_fitness_is_said(with_best: SearchResult) -> None:
 
 
 def test_source_loses_nothing(result: SearchResult) -> None:
-    plan = plan_of_result(result, 48, method="mha")
+    plan = plan_of_result(result, 48 * HEAD, method="mha")
     errors = layer_errors(result.fronts["mha"], plan)
     assert errors.sentence == "Nothing is lost."
     figure = layer_bars_figure(plan, errors)

@@ -86,7 +86,7 @@ def plan_of(grams: ModelGrams) -> Plan:
         fingerprint=grams.fingerprint,
         method="gqa",
         merge="mean",
-        layers=(groups,) * 3,
+        layers=(groups.choice,) * 3,
         predicted=Prediction(wse=1.0, relative_wse=0.1),
     )
 

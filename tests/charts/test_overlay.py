@@ -16,6 +16,9 @@ from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import CalibrationText
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 Measure = Callable[..., Evaluated]
 
 ACCURACY = "heldout/accuracy"
@@ -26,9 +29,15 @@ def _traces(figure: Any) -> dict[str, Any]:
 
 
 def _with_spec(result: SearchResult, **changes: Any) -> SearchResult:
-    return replace(
-        result, grams=replace(result.grams, spec=replace(result.spec, **changes), fingerprint="x")
-    )
+    spec = replace(result.spec, **changes)
+    larger = spec.head_bits // result.spec.head_bits
+    fronts = {
+        name: replace(
+            front, layers=tuple(replace(one, cost=larger * one.cost) for one in front.layers)
+        )
+        for name, front in result.fronts.items()
+    }
+    return replace(result, grams=replace(result.grams, spec=spec, fingerprint="x"), fronts=fronts)
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -38,7 +47,7 @@ def test_front_of_another_run_lies_on_its_own_sizes(
     # As if each head were twice as large: the same shares.
     other = OtherRun("Other", _with_spec(result, head_dim=8))
     axis = KvAxis(result.spec, load)
-    figure = pareto_figure(result, axis, others=[other], selected=("gqa", 24), log=log)
+    figure = pareto_figure(result, axis, others=[other], selected=("gqa", 24 * HEAD), log=log)
     drawn, own = _traces(figure)["Other, GQA"], _traces(figure)["GQA"]
     assert np.allclose(drawn.x, own.x)
     assert np.allclose(drawn.y, own.y)
@@ -68,7 +77,9 @@ def test_what_is_not_comparable_is_told(
 def test_run_without_the_method_shows_its_best(result: SearchResult, load: CacheLoad) -> None:
     fronts = {name: result.fronts[name] for name in ("mha", "optimal")}
     other = OtherRun("A run with a very long name indeed", replace(result, fronts=fronts))
-    figure = pareto_figure(result, KvAxis(result.spec, load), others=[other], selected=("gqa", 24))
+    figure = pareto_figure(
+        result, KvAxis(result.spec, load), others=[other], selected=("gqa", 24 * HEAD)
+    )
     (name,) = [name for name in _traces(figure) if "\N{HORIZONTAL ELLIPSIS}" in str(name)]
     assert name.endswith(", Optimal")
     assert len(name) < 40

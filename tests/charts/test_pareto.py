@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcqa.charts.common.kv_axis import KvAxis, KvUnit
+from qcqa.charts.common.kv_axis import KvAxis, KvUnit, significant
 from qcqa.charts.common.palette import METHOD_STYLES
 from qcqa.charts.fronts.error_axis import ErrorScale, scales_of
 from qcqa.charts.fronts.pareto import pareto_figure
@@ -14,6 +14,9 @@ from qcqa.charts.fronts.pareto_caption import pareto_caption
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
+
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
 
 
 def _traces(figure: Any) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def test_fronts_lie_where_their_plans_are(result: SearchResult, load: CacheLoad)
     traces = _traces(pareto_figure(result, KvAxis(result.spec, load)))
     assert set(traces) == {"Lower bound", "Optimal", "GQA", "MQA", "MHA"}
     front = result.fronts["optimal"]
-    assert np.allclose(traces["Optimal"].x, 100 * front.cost / 48)
+    assert np.allclose(traces["Optimal"].x, 100 * front.cost / (48 * HEAD))
     assert np.allclose(traces["Optimal"].y, front.error / result.grams.trace)
     assert list(traces["MHA"].y) == [0]
 
@@ -85,14 +88,16 @@ def test_logarithmic_axis_has_what_is_zero_on_its_lower_edge(
 
 
 def test_points_carry_their_plans(result: SearchResult, load: CacheLoad) -> None:
-    figure = pareto_figure(result, KvAxis(result.spec, load), budget=0.6, selected=("gqa", 24))
+    figure = pareto_figure(
+        result, KvAxis(result.spec, load), budget=0.6, selected=("gqa", 24 * HEAD)
+    )
     traces = _traces(figure)
     front = result.fronts["optimal"]
     assert [tuple(row[:2]) for row in traces["Optimal"].customdata] == [
-        ("optimal", heads) for heads in front.cost
+        ("optimal", kv_bits) for kv_bits in front.cost
     ]
     within = traces["within the budget"].customdata
-    assert {row[0]: row[1] for row in within} == {"gqa": 24, "mqa": 6, "optimal": 28}
+    assert {row[0]: row[1] // HEAD for row in within} == {"gqa": 24, "mqa": 6, "optimal": 28}
     ring = traces["selected"]
     assert (ring.x[0], ring.y[0]) == (
         50,
@@ -107,13 +112,17 @@ def test_hover_says_what_a_plan_costs_and_what_was_measured(
     rows = [measure(accuracy=0.6), measure("gqa", 24, accuracy=0.25)]
     figure = pareto_figure(result, KvAxis(result.spec, load), rows=rows)
     gqa = _traces(figure)["GQA"]
-    (row,) = [row for row in gqa.customdata if row[1] == 24]
+    (row,) = [row for row in gqa.customdata if row[1] == 24 * HEAD]
     assert row[2] == 50
-    assert row[3] == pytest.approx(load.cache_gib(result.spec, 24), rel=1e-4)
-    assert row[6] == pytest.approx(result.fronts["gqa"].error[2] / result.grams.trace, rel=1e-4)
+    assert row[3] == pytest.approx(load.cache_gib(result.spec, 24 * HEAD), rel=1e-4)
+    wse = result.fronts["gqa"].error[2]
+    relative = significant(wse / result.grams.trace)
     measured = "Next-token accuracy on held-out stories: 25.0 %"
-    assert row[7] == f"<br>{measured}<br>heads kept of 8<br>L0-2: 4"
-    others = [row[7] for row in gqa.customdata if row[1] != 24]
+    assert row[5] == (
+        f"<br>WSE {significant(wse)}, relative WSE {relative}"
+        f"<br>{measured}<br>heads kept of 8<br>L0-2: 4"
+    )
+    others = [row[5] for row in gqa.customdata if row[1] != 24 * HEAD]
     assert not any("25.0 %" in text for text in others)
     assert "4,096 tokens" in gqa.hovertemplate
 
@@ -127,9 +136,9 @@ def test_measured_plans_of_a_long_front_are_among_its_corners(
     monkeypatch.setattr("qcqa.charts.fronts.pareto._MOST_CORNERS", 4)
     axis = KvAxis(result.spec, load)
     plain = _traces(pareto_figure(result, axis))["Optimal"].customdata[:, 1]
-    heads = next(cost for cost in result.fronts["optimal"].cost if cost not in plain)
-    measured = _traces(pareto_figure(result, axis, rows=[measure("optimal", int(heads))]))
-    assert list(measured["Optimal"].customdata[:, 1]) == sorted([*plain, heads])
+    kv_bits = next(cost for cost in result.fronts["optimal"].cost if cost not in plain)
+    measured = _traces(pareto_figure(result, axis, rows=[measure("optimal", int(kv_bits) // HEAD)]))
+    assert list(measured["Optimal"].customdata[:, 1]) == sorted([*plain, kv_bits])
 
 
 def test_budget_that_no_plan_fits_is_still_drawn(result: SearchResult, load: CacheLoad) -> None:
@@ -152,10 +161,10 @@ def test_axis_of_measured_loss_is_for_those_who_searched_by_it(
     axis = KvAxis(result.spec, load)
     figure = pareto_figure(with_best, axis, budget=0.5, scale="loss")
     traces = _traces(figure)
-    assert set(traces) == {"Best", "within the budget"}
+    assert set(traces) == {"Best heads", "within the budget"}
     front = with_best.fronts["best"]
-    assert np.allclose(traces["Best"].y, front.error)
-    assert list(figure.data[-1].y) == [front.error[front.within(24)]]
+    assert np.allclose(traces["Best heads"].y, front.error)
+    assert list(figure.data[-1].y) == [front.error[front.within(24 * HEAD)]]
     assert "nats per token (lower is better)" in figure.layout.yaxis.title.text
     assert "one layer merged at a time" in pareto_caption(with_best, "loss")
 
@@ -164,12 +173,12 @@ def test_front_by_loss_stays_in_the_background_of_wse(
     result: SearchResult, with_best: SearchResult, load: CacheLoad
 ) -> None:
     axis = KvAxis(result.spec, load)
-    best = _traces(pareto_figure(with_best, axis))["Best"]
+    best = _traces(pareto_figure(with_best, axis))["Best heads"]
     assert np.allclose(best.y, with_best.wse("best") / with_best.grams.trace)
     assert best.line.width < METHOD_STYLES["best"].width
-    assert "Best chooses layers by measured loss, not by WSE" in pareto_caption(
+    assert "Best heads chooses layers by measured loss, not by WSE" in pareto_caption(
         with_best, "relative"
     )
     assert "not by WSE" not in pareto_caption(result, "relative")
     # The bound is for keys and values alike: it says nothing of plans that group them apart.
-    assert "Best" not in _traces(pareto_figure(with_best, axis, scale="gap"))
+    assert "Best heads" not in _traces(pareto_figure(with_best, axis, scale="gap"))

@@ -16,11 +16,14 @@ from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
 
+#: Bits per token of one head of the model: 4 elements of 16 bits.
+HEAD = 64
+
 METRIC = "heldout/accuracy"
 
 
-def _point(result: SearchResult, method: str, budget: int = 24) -> BudgetPoint:
-    point = points_at_budget(result, budget)[method]
+def _point(result: SearchResult, method: str, heads: int = 24) -> BudgetPoint:
+    point = points_at_budget(result, heads * HEAD)[method]
     assert point is not None
     return point
 
@@ -32,16 +35,16 @@ def _card(
     scale: str,
     rows: tuple[Evaluated, ...] = (),
     *,
-    budget: int = 24,
+    heads: int = 24,
 ) -> PlanCard:
-    points = points_at_budget(result, budget)
+    points = points_at_budget(result, heads * HEAD)
     return plan_card(
         result,
-        _point(result, method, budget),
+        _point(result, method, heads),
         KvAxis(result.spec, load, "percent"),
         scale=scale,
         label="Next-token accuracy",
-        max_kv_bits=budget,
+        max_kv_bits=heads * HEAD,
         figure=figures_at(points, rows, METRIC, "Next-token accuracy").get(method),
         comparison=compare_methods(result, points, rows, METRIC).get(method),
     )
@@ -85,8 +88,8 @@ def test_a_plan_that_keeps_every_head_has_the_sources_figures(
 ) -> None:
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
     for method in ("gqa", "optimal"):
-        assert _point(result, method, 48).kv_bits == 48
-        card = _card(result, load, method, METRIC, rows, budget=48)
+        assert _point(result, method, 48).kv_bits == 48 * HEAD
+        card = _card(result, load, method, METRIC, rows, heads=48)
         assert (card.value, card.change) == ("60.0 %", None)
         assert "the source itself: no difference" in card.lines
         assert not any("measured" in line or "against" in line for line in card.lines)
@@ -106,7 +109,7 @@ def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
     error: float | None,
     line: str,
 ) -> None:
-    name, points = "heldout/perplexity", points_at_budget(result, 24)
+    name, points = "heldout/perplexity", points_at_budget(result, 24 * HEAD)
     ratio = Measurement(f"{name}_ratio", 1.44, error, 1000)
     rows = (measure(perplexity=5.0), measure("gqa", 24, perplexity=7.2, extra=(ratio,)))
     card = plan_card(
@@ -115,7 +118,7 @@ def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
         KvAxis(result.spec, load, "percent"),
         scale=name,
         label="Perplexity",
-        max_kv_bits=24,
+        max_kv_bits=24 * HEAD,
         figure=figures_at(points, rows, name, "Perplexity")["gqa"],
         comparison=None,
     )
@@ -143,11 +146,11 @@ def test_a_clear_paired_difference_is_a_verdict(
 def test_another_size_is_said_and_nothing_compared(
     result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated], scale: str
 ) -> None:
-    points = points_at_budget(result, 40)
-    rows = tuple(measure(p.method, p.kv_bits) for p in points.values() if p)
-    gqa = _card(result, load, "gqa", scale, rows, budget=40)
+    points = points_at_budget(result, 40 * HEAD)
+    rows = tuple(measure(p.method, p.kv_bits // HEAD) for p in points.values() if p)
+    gqa = _card(result, load, "gqa", scale, rows, heads=40)
     assert "50.0 % of KV cache" in gqa.lines
-    optimal = _card(result, load, "optimal", scale, rows, budget=40)
+    optimal = _card(result, load, "optimal", scale, rows, heads=40)
     assert optimal.change is None
     assert "GQA has no plan of this size" in optimal.lines
     assert not any("than GQA" in line for line in optimal.lines)

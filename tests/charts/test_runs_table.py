@@ -50,7 +50,7 @@ def test_what_was_chosen_by_loss_says_its_loss(with_best: SearchResult) -> None:
     offer = best_plan_within(with_best, [], 0.5)
     assert offer is not None
     assert offer.method == "best"
-    assert offer.text.startswith("Best: summed rise of the loss ")
+    assert offer.text.startswith("Best heads: summed rise of the loss ")
     assert offer.text.endswith(" nats per token")
     assert offer.value != offer.relative_wse
 

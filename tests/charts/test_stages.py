@@ -32,7 +32,7 @@ def test_stages_are_those_of_the_methods_in_the_order_of_the_search() -> None:
     ]
     with_text = stage_names(("best",), SearchSettings())
     assert with_text[1] == "reading the calibration text"
-    assert with_text[-2:] == ["Best: stage 1", "Best: measuring the loss"]
+    assert with_text[-2:] == ["Best heads: stage 1", "Best heads: measuring the loss"]
 
 
 def test_tables_are_a_stage_where_they_are_made() -> None:

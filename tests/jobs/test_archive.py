@@ -24,6 +24,9 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.packaged import demo_run_folder
 from qcqa.pick.points import points_at
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 
 @pytest.fixture
 def packed(search: Run, tmp_path: Path) -> Path:
@@ -46,7 +49,7 @@ def _nothing_was_left() -> bool:
 
 def test_a_packed_run_comes_back_as_it_was(search: Run, tmp_path: Path) -> None:
     annotate_run(rename_run(search, "Renamed"), "Noted")
-    points = points_at(search.result(), 48)
+    points = points_at(search.result(), 48 * HEAD)
     evaluation = create_evaluation(search, points=points, benchmark=Benchmark(text="demo"))
     evaluation.write_status(RunStatus(state="finished", fraction=1.0))
     pack_run(search, tmp_path / "packed.zip")
@@ -110,7 +113,7 @@ def test_the_included_run_is_packed_with_what_was_added_to_it(tmp_path: Path) ->
 
 def test_an_evaluation_alone_is_not_packed(search: Run, tmp_path: Path) -> None:
     evaluation = create_evaluation(
-        search, points=points_at(search.result(), 48), benchmark=Benchmark(text="demo")
+        search, points=points_at(search.result(), 48 * HEAD), benchmark=Benchmark(text="demo")
     )
     with pytest.raises(RunError, match="is of kind evaluation"):
         pack_run(evaluation, tmp_path / "packed.zip")
@@ -140,7 +143,7 @@ def test_a_run_that_was_at_work_elsewhere_is_not_at_work_here(
     search: Run, tmp_path: Path, state: str
 ) -> None:
     evaluation = create_evaluation(
-        search, points=points_at(search.result(), 48), benchmark=Benchmark(text="demo")
+        search, points=points_at(search.result(), 48 * HEAD), benchmark=Benchmark(text="demo")
     )
     for one in (search, evaluation):
         one.write_status(RunStatus(state=state, queued=utc_now(), pid=1, fraction=0.5))  # type: ignore[arg-type]  # a state

@@ -16,14 +16,17 @@ from qcqa.jobs.conversions import conversions_of, converted_of, create_conversio
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.launch import cancel, requeue, resume, start_worker
 from qcqa.jobs.outcomes import load_outcome
-from qcqa.jobs.plans import plan_of_run
+from qcqa.jobs.plans import plan_at, plan_of_run
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import delete_run, find_run
 from qcqa.jobs.worker import work
 from qcqa.plan.file import load_plan
 
-POINT = ("optimal", 48)
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
+POINT = ("optimal", 48 * HEAD)
 
 
 def _wait(condition: Callable[[], bool], *, seconds: float = 300.0) -> None:
@@ -49,7 +52,7 @@ def test_the_worker_writes_a_checkpoint_and_measures_its_cache(search: Run, tmp_
     status = conversion.status()
     assert (status.state, status.fraction) == ("finished", 1.0)
     converted = converted_of(conversion)
-    plan = plan_of_run(search, 48, method="optimal")
+    plan = plan_of_run(search, 48 * HEAD, method="optimal")
     assert load_plan(folder / "plan.json") == plan
     assert plan.kv_ratio == 0.5
     assert converted.folder == str(folder)
@@ -66,18 +69,25 @@ def test_what_cannot_end_well_leaves_no_job(search: Run, tmp_path: Path) -> None
     with pytest.raises(ConversionError, match="is not empty"):
         create_conversion(search, point=POINT, folder=tmp_path)
     with pytest.raises(BudgetError, match="expected at least 12"):
-        create_conversion(search, point=("optimal", 3), folder=tmp_path / "out")
+        create_conversion(search, point=("optimal", 3 * HEAD), folder=tmp_path / "out")
     with pytest.raises(ConversionError, match="every head keeps its own"):
-        create_conversion(search, point=("mha", 96), folder=tmp_path / "out")
+        create_conversion(search, point=("mha", 96 * HEAD), folder=tmp_path / "out")
     assert conversions_of(search) == []
+
+
+def test_a_job_of_an_earlier_release_counted_heads(search: Run, tmp_path: Path) -> None:
+    config = create_conversion(search, point=("optimal", 48), folder=tmp_path / "out").config
+    assert config.kind == "conversion"
+    assert config.point == ("optimal", 48)
+    assert plan_at(search, config.point) == plan_at(search, POINT)
 
 
 def test_two_conversions_do_not_write_to_one_folder(search: Run, tmp_path: Path) -> None:
     first = create_conversion(search, point=POINT, folder=tmp_path / "out")
     with pytest.raises(ConversionError, match=f"{first.id} is writing to"):
-        create_conversion(search, point=("gqa", 48), folder=tmp_path / "out")
+        create_conversion(search, point=("gqa", 48 * HEAD), folder=tmp_path / "out")
     first.write_status(RunStatus(state="cancelled"))
-    create_conversion(search, point=("gqa", 48), folder=tmp_path / "out")
+    create_conversion(search, point=("gqa", 48 * HEAD), folder=tmp_path / "out")
 
 
 def test_cancel_leaves_nothing_half_written_and_resume_finishes(
@@ -168,7 +178,7 @@ def test_deleting_a_conversion_leaves_its_checkpoint(search: Run, tmp_path: Path
 
 
 def test_default_folder_is_named_after_the_plan_and_new(search: Run, tmp_path: Path) -> None:
-    plan = plan_of_run(search, 36, method="optimal")
+    plan = plan_of_run(search, 36 * HEAD, method="optimal")
     first = default_folder(search, plan)
     assert first == tmp_path / "home" / "converted" / "demo-optimal-kv37.5"
     first.mkdir(parents=True)

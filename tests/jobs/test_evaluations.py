@@ -25,7 +25,10 @@ from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.packaged import demo_run_folder
 from qcqa.plan.plan import Plan
 
-POINTS = (("gqa", 48), ("optimal", 48))
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
+POINTS = (("gqa", 48 * HEAD), ("optimal", 48 * HEAD))
 BENCHMARK = Benchmark(text="demo", limit=2)
 
 
@@ -101,8 +104,8 @@ def test_a_damaged_evaluation_is_left_out(search: Run) -> None:
     ("changes", "error", "message"),
     [
         ({"points": ()}, EvaluationError, "no plan to measure"),
-        ({"points": (("magic", 48),)}, BudgetError, "method 'magic'; expected one that was"),
-        ({"points": (("optimal", 3),)}, BudgetError, "expected at least 12"),
+        ({"points": (("magic", 48 * HEAD),)}, BudgetError, "method 'magic'; expected one that was"),
+        ({"points": (("optimal", 3 * HEAD),)}, BudgetError, "expected at least 12"),
         (
             {"benchmark": Benchmark(text="./none.txt")},
             EvaluationError,

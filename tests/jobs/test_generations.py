@@ -18,7 +18,10 @@ from qcqa.jobs.status import RunStatus
 from qcqa.jobs.worker import work
 from qcqa.measure.generated import GenerationSettings
 
-POINTS = (("optimal", 48), ("gqa", 24))
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
+POINTS = (("optimal", 48 * HEAD), ("gqa", 24 * HEAD))
 SETTINGS = GenerationSettings("Marco likes eggs. Who likes eggs?", 8)
 
 
@@ -73,9 +76,9 @@ def test_the_source_may_be_alone(search: Run) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"points": (("magic", 48),)}, BudgetError, "method 'magic'; expected one that was"),
-        ({"points": (("optimal", 3),)}, BudgetError, "expected at least 12"),
-        ({"points": (("gqa", 48),) * 4}, EvaluationError, "4 plans .* at most 3"),
+        ({"points": (("magic", 48 * HEAD),)}, BudgetError, "method 'magic'; expected one that was"),
+        ({"points": (("optimal", 3 * HEAD),)}, BudgetError, "expected at least 12"),
+        ({"points": (("gqa", 48 * HEAD),) * 4}, EvaluationError, "4 plans .* at most 3"),
     ],
 )
 def test_what_cannot_be_generated_is_refused_and_leaves_no_folder(

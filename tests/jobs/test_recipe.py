@@ -30,6 +30,9 @@ from qcqa.plan.file import load_plan, plan_to_json
 from qcqa.plan.plan import Plan
 from qcqa.search.strategy.config import SearchSettings
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 SETTINGS: dict[str, Any] = {
     "population_size": 12,
     "generations": 3,
@@ -65,9 +68,9 @@ def _bundled() -> Run:
     return open_run(folder, bundled=True)
 
 
-def _recipe(run: Run, heads: int, method: str) -> Recipe:
-    plan = plan_of_run(run, heads, method=method)
-    return recipe_of(run, plan, heads, run.measured())
+def _recipe(run: Run, kv_bits: int, method: str) -> Recipe:
+    plan = plan_of_run(run, kv_bits, method=method)
+    return recipe_of(run, plan, kv_bits, run.measured())
 
 
 def _do(folder: Path, *command: str) -> None:
@@ -89,13 +92,13 @@ def _content(plan: Plan) -> Mapping[str, Any]:
 
 
 def test_both_make_the_same_plan_and_checkpoint(searched: Run, tmp_path: Path) -> None:
-    recipe = _recipe(searched, 37, "qcqa-ac-wse")
+    recipe = _recipe(searched, 37 * HEAD, "qcqa-ac-wse")
     command = f'set -eu; qcqa() {{ {sys.executable} -m qcqa "$@"; }}\n{shell_recipe(recipe)}'
     _do(tmp_path / "shell", "bash", "-c", command)
     script = tmp_path / "again.py"
     script.write_text(python_recipe(recipe), encoding="utf-8")
     _do(tmp_path / "python", sys.executable, str(script))
-    wanted = plan_of_run(searched, 37, method="qcqa-ac-wse")
+    wanted = plan_of_run(searched, 37 * HEAD, method="qcqa-ac-wse")
     for way in ("shell", "python"):
         file, folder = (tmp_path / way / f"{recipe.out}{suffix}" for suffix in (".json", ""))
         plan = load_plan(file)
@@ -107,7 +110,7 @@ def test_both_make_the_same_plan_and_checkpoint(searched: Run, tmp_path: Path) -
 
 
 def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
-    recipe = _recipe(searched, 48, "optimal")
+    recipe = _recipe(searched, 48 * HEAD, "optimal")
     shell, python = shell_recipe(recipe), python_recipe(recipe)
     assert "--crossover 0.75" in shell
     assert "--method qcqa-ac-wse --method optimal" in shell.replace(" \\\n   ", "")
@@ -120,7 +123,7 @@ def test_only_what_differs_from_the_defaults_is_said(searched: Run) -> None:
 
 
 def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
-    recipe = _recipe(_bundled(), 36, "best")
+    recipe = _recipe(_bundled(), 36 * HEAD, "best")
     assert shell_recipe(recipe).splitlines()[0] == (
         "qcqa search demo --device cpu --preset best --name 'Demo model' --out demo-model"
     )
@@ -135,7 +138,7 @@ def test_preset_of_the_included_run_and_how_it_was_measured() -> None:
 
 
 def test_the_source_itself_is_neither_measured_nor_converted() -> None:
-    recipe = _recipe(_bundled(), 96, "mha")
+    recipe = _recipe(_bundled(), 96 * HEAD, "mha")
     assert [line.split()[1] for line in shell_recipe(recipe).splitlines()] == ["search", "plan"]
     assert "evaluate" not in python_recipe(recipe)
     compile(python_recipe(recipe), "recipe", "exec")
@@ -155,7 +158,7 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
     changes = {"settings": settings, "calibration": "demo", "name": "-name", "revision": None}
     benchmark = Benchmark("demo", ("demo_recall",), 3, 64, DecodeLoad(16, 2, 4))
     recipe = replace(
-        _recipe(searched, 48, "optimal"),
+        _recipe(searched, 48 * HEAD, "optimal"),
         search=searched.search.model_copy(update=changes),
         benchmark=benchmark,
         device="cuda",
@@ -181,7 +184,7 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
     assert (asked[0]["calibration"], asked[0]["name"]) == ("demo", "-name")
     assert asked[1]["benchmark"] == benchmark
     assert (asked[1]["device"], asked[1]["dtype"]) == ("cuda", "float32")
-    assert asked[1]["points"] == (("optimal", 48),)
+    assert asked[1]["points"] == (("optimal", 48 * HEAD),)
     # The Python means the same.
     python = python_recipe(recipe)
     told: dict[str, Any] = {}
@@ -197,7 +200,9 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
 @pytest.mark.parametrize(("layers", "heads"), [(1, 1), (6, 8), (80, 64), (7, 3)])
 def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) -> None:
     spec = ModelSpec("m", None, "llama", layers, heads, heads, 4, 8, False, "float32")
-    for wanted in {1, 2, spec.kv_bits // 3 or 1, spec.kv_bits}:
+    full = spec.num_stored_heads
+    for count in {1, 2, full // 3 or 1, full}:
+        wanted = count * spec.head_bits
         text = _ratio_text(spec, wanted)
         assert bits_within_ratio(spec, float(text)) == wanted
         assert bits_within_ratio(spec, parse_ratio(budget_text(float(text)))) == wanted
@@ -205,7 +210,7 @@ def test_the_ratio_is_a_budget_of_just_so_many_heads(layers: int, heads: int) ->
 
 
 def test_a_limit_of_documents_is_not_said_to_be_one_of_windows(searched: Run) -> None:
-    recipe = _recipe(searched, 48, "optimal")
+    recipe = _recipe(searched, 48 * HEAD, "optimal")
     old = Benchmark("wiki.txt", ("piqa",), limit=5, limit_of="documents")
     by_documents = replace(recipe, benchmark=old)
     assert "--text wiki.txt" in shell_recipe(by_documents)

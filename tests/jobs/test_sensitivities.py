@@ -29,8 +29,11 @@ from qcqa.packaged import demo_model_folder
 from qcqa.pick.plan import plan_of_result
 from qcqa.progress import Progress
 
+#: Bits per token of one head of the demo model: 32 elements of 16 bits.
+HEAD = 512
+
 FEW = SensitivitySettings("demo", num_windows=8, window_tokens=32)
-POINT = ("gqa", 48)
+POINT = ("gqa", 48 * HEAD)
 
 
 def create(run: Run, **changes: Any) -> Run:
@@ -49,7 +52,7 @@ def test_a_measurement_is_a_job_of_its_search(search: Run) -> None:
     work(made)
 
     assert made.status().state == "finished"
-    plan = plan_of_result(search.result(), 48, method="gqa")
+    plan = plan_of_result(search.result(), 48 * HEAD, method="gqa")
     found = found_of(made)
     assert found.plan_digest == plan.digest
     assert (found.num_windows, len(found.layers), found.dtype) == (8, 6, "float32")
@@ -58,21 +61,21 @@ def test_a_measurement_is_a_job_of_its_search(search: Run) -> None:
 
 
 def test_what_was_found_before_is_found_by_what_was_asked(search: Run) -> None:
-    plan = plan_of_result(search.result(), 48, method="gqa")
+    plan = plan_of_result(search.result(), 48 * HEAD, method="gqa")
     made = create(search)
     assert found_before(search, plan, FEW) is None
     work(made)
     before = found_before(search, plan, FEW)
     assert before is not None
     assert before.id == made.id
-    other = plan_of_result(search.result(), 12, method="gqa")
+    other = plan_of_result(search.result(), 12 * HEAD, method="gqa")
     assert found_before(search, other, FEW) is None
     assert found_before(search, plan, FEW, dtype="float32") is None
     assert found_before(search, plan, SensitivitySettings("demo")) is None
 
 
 def test_a_text_that_was_edited_is_measured_again(search: Run, tmp_path: Path) -> None:
-    plan = plan_of_result(search.result(), 48, method="gqa")
+    plan = plan_of_result(search.result(), 48 * HEAD, method="gqa")
     text = tmp_path / "own.txt"
     old = "The cat sat by the door and looked at the dog. " * 30
     new = "The dog ran to the tree and barked at the bird. " * 30
@@ -95,7 +98,7 @@ def test_a_text_that_was_edited_is_measured_again(search: Run, tmp_path: Path) -
 def test_figures_of_an_earlier_release_are_shown_and_not_taken_for_what_the_text_says(
     search: Run,
 ) -> None:
-    plan = plan_of_result(search.result(), 48, method="gqa")
+    plan = plan_of_result(search.result(), 48 * HEAD, method="gqa")
     made = create(search)
     work(made)
     found, path = found_of(made), made.folder / FOUND
@@ -123,9 +126,9 @@ def test_what_it_takes_is_known_from_a_measurement_in_the_same_type(search: Run)
 
 def test_what_cannot_be_measured_leaves_no_folder(search: Run) -> None:
     for changes, error, message in (
-        ({"point": ("magic", 48)}, BudgetError, "method 'magic'"),
-        ({"point": ("gqa", 3)}, BudgetError, "expected at least 12"),
-        ({"point": ("mha", 96)}, EvaluationError, "no heads share"),
+        ({"point": ("magic", 48 * HEAD)}, BudgetError, "method 'magic'"),
+        ({"point": ("gqa", 3 * HEAD)}, BudgetError, "expected at least 12"),
+        ({"point": ("mha", 96 * HEAD)}, EvaluationError, "no heads share"),
         ({"settings": SensitivitySettings("./none.txt")}, EvaluationError, "there is no file"),
     ):
         with pytest.raises(error, match=message):
@@ -194,7 +197,7 @@ def test_a_damaged_file_is_one_line(search: Run, content: str) -> None:
     with pytest.raises(QCQAError) as caught:
         found_of(made)
     assert FOUND in caught.value.one_line()
-    plan = plan_of_result(search.result(), 48, method="gqa")
+    plan = plan_of_result(search.result(), 48 * HEAD, method="gqa")
     assert found_before(search, plan, FEW) is None
 
 
@@ -206,5 +209,5 @@ def test_other_jobs_and_searches_are_no_measurements(search: Run) -> None:
 def test_the_calibration_text_is_refused() -> None:
     included, text = find_run("demo"), str(demo_model_folder() / "calibration.txt")
     with pytest.raises(EvaluationError, match="is the calibration text of a plan"):
-        create(included, point=("best", 48), settings=SensitivitySettings(text))
+        create(included, point=("best", 48 * HEAD), settings=SensitivitySettings(text))
     assert sensitivities_of(included) == []

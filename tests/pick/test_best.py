@@ -18,8 +18,11 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
 from qcqa.search.strategy.problem import wse_problem
 
+#: Bits per token of one head of 4 elements of 16 bits.
+HEAD = 64
 #: Half of the cache of 3 layers of 8 heads.
-HALF = 24
+HALF = 24 * HEAD
+#: Heads that the plans within it keep.
 SIZES = {"optimal": 24, "gqa": 24, "mqa": 6, "best": 24, "qcqa-ac": 24}
 
 
@@ -60,7 +63,7 @@ def _row(
     return Evaluated(
         method=method,
         merge="mean",
-        kv_bits=SIZES[method],
+        kv_bits=SIZES[method] * HEAD,
         kv_ratio=SIZES[method] / 48,
         kv_bytes_per_token=8 * SIZES[method],
         wse=0.0,
@@ -262,7 +265,7 @@ def test_what_is_no_number_is_no_figure(result: SearchResult, value: float) -> N
 
 
 def test_another_size_of_the_same_method_is_another_plan(result: SearchResult) -> None:
-    smaller = replace(_row("gqa", 0.9), kv_bits=12)
+    smaller = replace(_row("gqa", 0.9), kv_bits=12 * HEAD)
     best = best_method(result, HALF, [smaller, _row("optimal", 0.3)])
     assert (best.method, best.unmeasured) == ("optimal", ("gqa", "mqa"))
 
@@ -278,8 +281,8 @@ def test_the_ground_is_in_the_plan_unless_its_method_was_named(result: SearchRes
 
 
 def test_without_a_plan_it_is_refused(result: SearchResult) -> None:
-    with pytest.raises(BudgetError, match=r"a budget of 5 cached heads .* expected at least 6"):
-        best_method(result, 5)
+    with pytest.raises(BudgetError, match=r"a budget of 10\.42 % .* expected at least 12\.5 %"):
+        best_method(result, 5 * HEAD)
     with pytest.raises(BudgetError, match="no plan of any method is there yet"):
         best_method(replace(result, fronts={}), HALF)
 

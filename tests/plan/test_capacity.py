@@ -26,7 +26,8 @@ def test_known_model_on_a_known_gpu():
     # Half a MiB per token: 32 layers, K and V, 4096 numbers of 2 bytes.
     assert source.longest_context_tokens == (int(72 * GIB) - 2 * PARAMETERS) // (8 * 2**19)
     assert source.longest_context_tokens == 15_218
-    half = capacity_of(LLAMA, _server(), load, kv_bits=1024)
+    bits = 1024 * LLAMA.head_bits
+    half = capacity_of(LLAMA, _server(), load, kv_bits=bits, num_stored_heads=1024)
     # 1024 heads less of 128 rows of 4096 weights.
     assert source.weight_bytes - half.weight_bytes == 2 * 1024 * 128 * 4096
     assert half.longest_context_tokens > 2 * source.longest_context_tokens
@@ -38,16 +39,26 @@ def test_known_model_on_a_known_gpu():
 def test_memory_is_filled_and_never_overflows(heads, dtype, weight_dtype):
     server = _server(weight_dtype=weight_dtype)
     load = CacheLoad(context_tokens=10_000, batch_size=3, dtype=dtype)
-    found = capacity_of(LLAMA, server, load, kv_bits=heads)
+    kv_bits = heads * LLAMA.head_bits
+    found = capacity_of(LLAMA, server, load, kv_bits=kv_bits, num_stored_heads=heads)
+    assert found.kv_bits == kv_bits
     most = 0.9 * 80 * GIB
 
     def needed(context, batch):
-        return found.weight_bytes + CacheLoad(context, batch, dtype).cache_bytes(LLAMA, heads)
+        return found.weight_bytes + CacheLoad(context, batch, dtype).cache_bytes(LLAMA, kv_bits)
 
     assert needed(found.longest_context_tokens, 3) <= most
     assert needed(found.longest_context_tokens + 1, 3) > most
     assert needed(10_000, found.largest_batch) <= most
     assert needed(10_000, found.largest_batch + 1) > most
+
+
+def test_bits_of_elements_leave_the_weights_as_they_are():
+    load = CacheLoad(context_tokens=4096, batch_size=8, dtype="bfloat16")
+    source = capacity_of(LLAMA, _server(), load)
+    quarter = capacity_of(LLAMA, _server(), load, kv_bits=LLAMA.kv_bits // 4)
+    assert quarter.weight_bytes == source.weight_bytes
+    assert quarter.longest_context_tokens // 4 == source.longest_context_tokens
 
 
 def test_weights_that_do_not_fit_leave_nothing():

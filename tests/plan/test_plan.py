@@ -4,30 +4,12 @@ import pytest
 
 from qcqa.errors import PlanError
 from qcqa.plan.file import load_plan, plan_from_json, plan_schema, plan_to_json, save_plan
-from qcqa.plan.plan import Measurement, Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 
-@pytest.fixture
-def plan(random_grams):
-    return Plan(
-        model=random_grams.spec,
-        fingerprint=random_grams.fingerprint,
-        method="gqa",
-        merge="mean",
-        layers=(
-            LayerGrouping.shared(Grouping.contiguous(8, 2)),
-            LayerGrouping(Grouping.from_labels([0, 1, 1, 0, 2, 3, 3, 3]), Grouping.singletons(8)),
-            LayerGrouping.shared(Grouping.singletons(8)),
-        ),
-        predicted=Prediction(wse=12.5, relative_wse=0.25, wse_lower_bound=11.0),
-        measured=(Measurement("perplexity, some text", 12.3, 0.4, 100), Measurement("speed", 7.0)),
-        provenance={"seed": 3, "settings": {"generations": 5}},
-    )
-
-
 def test_what_a_plan_costs(plan):
-    assert plan.kv_bits == 4 + 12 + 16
+    assert plan.num_stored_heads == 4 + 12 + 16
+    assert plan.kv_bits == 32 * plan.model.head_bits
     assert plan.kv_ratio == 32 / 48
     # heads of 4 elements in bfloat16
     assert plan.kv_bytes_per_token == 32 * 4 * 2
@@ -36,7 +18,7 @@ def test_what_a_plan_costs(plan):
 def test_a_plan_must_fit_its_model(plan):
     with pytest.raises(PlanError, match="2 layers"):
         dataclasses.replace(plan, layers=plan.layers[:2])
-    other = LayerGrouping.shared(Grouping.singletons(4))
+    other = LayerGrouping.shared(Grouping.contiguous(4, 2)).choice
     with pytest.raises(PlanError, match="4 heads in layer 1"):
         dataclasses.replace(plan, layers=(plan.layers[0], other, plan.layers[2]))
 
@@ -67,17 +49,22 @@ def _broken(plan, change):
     return content
 
 
+def _groups(*groups):
+    return [{"kind": "groups", "groups": list(groups)}]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda c: c.update(format="other"), "no plan"),
-        (lambda c: c.update(version=2), "version 2"),
+        (lambda c: c.update(version=3), "version 3"),
         (lambda c: c.update(surprise=1), "surprise"),
         (lambda c: c.update(merge="median"), "merge"),
         (lambda c: c["layers"].pop(), "2 layers"),
-        (lambda c: c["layers"][0].update(key=[[0, 1]]), "in no group"),
-        (lambda c: c["layers"][0].update(key=[[0, 0, 1, 2, 3, 4, 5, 6, 7]]), "two groups"),
-        (lambda c: c["layers"][0].update(key=[["a"]]), "layers"),
+        (lambda c: c["layers"][0].update(key=_groups([0, 1])), "in no group"),
+        (lambda c: c["layers"][0].update(key=_groups([0, 0, 1, 2, 3, 4, 5, 6, 7])), "two groups"),
+        (lambda c: c["layers"][0].update(key=_groups(["a"])), "damaged parameters"),
+        (lambda c: c["layers"][0].update(key=[[0, 1]]), "layers"),
         (lambda c: c.update(kv_ratio=0.5), "KV ratio of 0.5"),
         (lambda c: c["predicted"].update(wse=-1), "predicted.wse"),
         (lambda c: c["model"].update(num_layers=0), "num_layers"),

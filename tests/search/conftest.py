@@ -7,6 +7,33 @@ import pytest
 
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.search.front import LayerCandidates
+
+
+@pytest.fixture(scope="session")
+def layer_of() -> Callable[..., LayerCandidates]:
+    """Return a function that makes a layer's candidates from labels of keys and of values."""
+
+    def make(
+        key: list[list[int]],
+        value: list[list[int]],
+        error: list[float],
+        *,
+        head_bits: int = 64,
+    ) -> LayerCandidates:
+        groupings = [
+            LayerGrouping(Grouping.from_labels(one), Grouping.from_labels(other))
+            for one, other in zip(key, value, strict=True)
+        ]
+        return LayerCandidates(
+            num_heads=len(key[0]),
+            choices=tuple(grouping.choice for grouping in groupings),
+            cost=np.array([head_bits * grouping.num_stored_heads for grouping in groupings]),
+            error=np.array(error, dtype=float),
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -90,13 +90,18 @@ def searched(model_folder, text, tmp_path_factory):
     return result, folder
 
 
+def _half(result):
+    """Return the best plan within half of the source's cache."""
+    return plan_of_result(result, result.spec.kv_bits // 2)
+
+
 def test_the_best_plan_rests_on_the_text(searched, text):
     result, folder = searched
-    plan = plan_of_result(result, 8)
+    plan = _half(result)
     assert (plan.method, plan.merge, plan.refit) == ("best", "svd", True)
     assert plan.calibration is not None
     assert plan.calibration.text == str(text)
-    assert plan.kv_bits <= 8
+    assert plan.kv_bits <= plan.model.kv_bits // 2
     errors = result.front("best").error
     assert errors[-1] == 0
     assert (np.diff(errors) < 0).all()
@@ -138,7 +143,7 @@ def test_a_search_by_output_error_reads_what_the_calibration_kept(
 @pytest.mark.parametrize(
     ("methods", "fitness", "tables"),
     [
-        (("best",), "wse", "Best: tables for stage 1"),
+        (("best",), "wse", "Best heads: tables for stage 1"),
         (("optimal", "qcqa-ac"), "output-error", "lower bound"),
         (("optimal", "qcqa-ac"), "loss", "Optimal: tables for stage 1"),
     ],
@@ -167,7 +172,7 @@ def test_progress_never_goes_back_and_moves_while_tables_are_made(
 
 
 def test_a_generation_tells_that_it_reads_the_calibration(searched, model_folder, tmp_path):
-    plan = plan_of_result(searched[0], 8)
+    plan = _half(searched[0])
     seen = []
     generate_side_by_side(
         str(model_folder),
@@ -208,7 +213,7 @@ def test_grams_that_are_missing_or_of_another_text_are_made(searched, model_fold
 
 def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_path):
     result, folder = searched
-    plan, out = plan_of_result(result, 8), tmp_path / "out"
+    plan, out = _half(result), tmp_path / "out"
     stages = []
     convert_by_plan(
         str(model_folder), plan, out, on_progress=lambda progress: stages.append(progress.fraction)
@@ -234,7 +239,7 @@ def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_
 
 def test_a_refitted_plan_is_evaluated_in_the_type_that_was_asked(searched, model_folder, tmp_path):
     result, _ = searched
-    plan = plan_of_result(result, 8)
+    plan = _half(result)
     heldout = tmp_path / "other.txt"
     heldout.write_text("\n".join(demo_documents()[14:18]), encoding="utf-8")
     rows = {
@@ -253,7 +258,7 @@ def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
     searched, model_folder, tmp_path, monkeypatch, dtype
 ):
     result, folder = searched
-    plan, settings = plan_of_result(result, 8), GenerationSettings("Marco likes eggs.", 6)
+    plan, settings = _half(result), GenerationSettings("Marco likes eggs.", 6)
     kept = FittedFolder(tmp_path / "fitted")
     where = {"calibrations": folder, "fitted": kept, "dtype": dtype}
     stages = []
@@ -264,7 +269,7 @@ def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
         **where,
         on_progress=lambda progress: stages.append((progress.stage, progress.step, progress.total)),
     )
-    assert ("Best at 50 %, 2 of 2: converting", 2, 2) in stages
+    assert ("Best heads at 50 %, 2 of 2: converting", 2, 2) in stages
     assert kept.holds(plan)
     monkeypatch.setattr(
         plan_models, "merged_model", lambda *_, **__: pytest.fail("this was fitted before")
@@ -278,7 +283,7 @@ def test_a_plan_is_refitted_once_and_then_taken_as_it_was_kept(
 
 def test_a_conversion_takes_what_was_refitted_before(searched, model_folder, tmp_path, monkeypatch):
     result, folder = searched
-    plan, kept = plan_of_result(result, 8), FittedFolder(tmp_path / "fitted")
+    plan, kept = _half(result), FittedFolder(tmp_path / "fitted")
     stages = []
     for place in ("first", "again"):
         convert_by_plan(
@@ -299,7 +304,7 @@ def test_a_conversion_takes_what_was_refitted_before(searched, model_folder, tmp
 
 def test_a_text_that_has_changed_or_gone_is_refused(searched, model_folder, text, tmp_path):
     result, _ = searched
-    plan = plan_of_result(result, 8)
+    plan = _half(result)
     other = tmp_path / "other.txt"
     other.write_text(text.read_text(encoding="utf-8")[:-500], encoding="utf-8")
     for place, says in ((str(other), "other tokens"), (str(tmp_path / "no.txt"), "no calibration")):
@@ -318,7 +323,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_computed(
     with pytest.raises(ConversionError, match="is not empty"):
         convert_by_plan(
             str(model_folder),
-            plan_of_result(result, 8),
+            _half(result),
             tmp_path,
             on_progress=lambda _: pytest.fail("work began"),
         )
@@ -327,7 +332,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_computed(
 def test_a_kept_calibration_serves_in_place_of_its_text(searched, model_folder, tmp_path):
     result, folder = searched
     again = calibrate_model(str(model_folder), str(folder), tmp_path / "copy")
-    wanted = plan_of_result(result, 8).calibration
+    wanted = _half(result).calibration
     assert again.digest == wanted.digest
     copy = CalibrationFolder(tmp_path / "copy")
     torch.testing.assert_close(copy.moment(1), CalibrationFolder(folder).moment(1))
@@ -352,7 +357,7 @@ def test_the_text_of_the_evaluation_is_no_calibration_text(model_folder, tmp_pat
 @torch.no_grad()
 def test_a_plan_by_svd_without_a_text_looks_at_the_weights(searched, model_folder, tmp_path):
     result, _ = searched
-    plan = replace(plan_of_result(result, 8), refit=False, calibration=None)
+    plan = replace(_half(result), refit=False, calibration=None)
     convert_by_plan(str(model_folder), plan, tmp_path / "out")
     source = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.bfloat16)
     ids = torch.arange(3, 40)[None]

@@ -24,8 +24,8 @@ SETTINGS = SearchSettings(
     workers=1,
     seed=1,
 )
-#: Best is never by WSE; test_loss.py has it.
-BY_WSE = [name for name in METHODS if name != "best"]
+#: The others are never by WSE; test_loss.py has them.
+BY_WSE = [name for name, one in METHODS.items() if one.settings(SETTINGS).judged_by == "wse"]
 SHAPES = {"8 heads": (3, 8), "16 heads": (4, 16)}
 
 
@@ -45,8 +45,10 @@ def _volume(front, grams):
 
 
 def test_the_registry_describes_its_methods():
-    searched = ["qcqa-ac", "qcqa-ec", "qcqa-ac-wse", "qcqa-ec-wse", "optimal", "best"]
-    assert list(METHODS) == ["mha", "gqa", "mqa", *searched]
+    groups = ["qcqa-ac", "qcqa-ec", "qcqa-ac-wse", "qcqa-ec-wse", "optimal", "best"]
+    bits = ["bits-8", "bits-4", "bits-2", "staircase", "bits", "heads-bits"]
+    assert list(METHODS) == ["mha", "gqa", "mqa", *groups, *bits]
+    searched = [*groups, "bits", "heads-bits"]
     assert [name for name, method in METHODS.items() if method.needs_search] == searched
     for name, method in METHODS.items():
         assert method.name == name
@@ -68,7 +70,8 @@ def test_a_front_is_sorted_and_its_errors_are_those_of_its_groupings(name, front
     assert (np.diff(front.error) < 0).all()
     for index in {0, len(front) // 2, len(front) - 1}:
         groupings = front.groupings(index)
-        assert sum(layer.kv_bits for layer in groupings) == front.cost[index]
+        heads = sum(layer.num_stored_heads for layer in groupings)
+        assert heads * grams.spec.head_bits == front.cost[index]
         error = sum(
             grouping_wse(gram.total, layer.key)
             for gram, layer in zip(grams, groupings, strict=True)
@@ -85,10 +88,11 @@ def test_fronts_end_at_the_source_itself(name, fronts, grams):
 
 def test_the_baselines_are_what_they_are_called(fronts, grams):
     num_layers, num_heads = grams.spec.num_layers, grams.spec.num_kv_heads
+    per_count = 2 * num_layers * grams.spec.head_bits
     assert len(fronts["mha"]) == len(fronts["mqa"]) == 1
-    assert fronts["mqa"].cost.tolist() == [2 * num_layers]
+    assert fronts["mqa"].cost.tolist() == [per_count]
     counts = [count for count in range(1, num_heads + 1) if num_heads % count == 0]
-    assert fronts["gqa"].cost.tolist() == [2 * num_layers * count for count in counts]
+    assert fronts["gqa"].cost.tolist() == [per_count * count for count in counts]
     for index, count in enumerate(counts):
         for layer in fronts["gqa"].groupings(index):
             assert layer.key == Grouping.contiguous(num_heads, count)
@@ -139,7 +143,7 @@ def test_few_heads_are_proven_optimal(make_grams):
     assert len(partitions) == 15
     best: dict[int, float] = {}
     for pair in itertools.product(partitions, repeat=2):
-        cost = 2 * sum(grouping.num_groups for grouping in pair)
+        cost = 2 * grams.spec.head_bits * sum(grouping.num_groups for grouping in pair)
         error = sum(grouping_wse(x.total, g) for x, g in zip(grams, pair, strict=True))
         best[cost] = min(best.get(cost, np.inf), error)
     for cost, error in best.items():
@@ -156,10 +160,11 @@ def test_planted_clusters_are_found_and_gqa_misses_them(name, make_grams):
     planted = Grouping.from_labels([head % 3 for head in range(12)])
     settings = SETTINGS.model_copy(update={"population_size": 60, "generations": 80})
     front = run_method(name, wse_problem(grams), settings)
-    index = front.within(2 * 2 * 3)
+    budget = 2 * 2 * 3 * grams.spec.head_bits
+    index = front.within(budget)
     assert all(layer.key == planted for layer in front.groupings(index))
     gqa = run_method("gqa", wse_problem(grams), SETTINGS)
-    assert front.error[index] < 0.05 * gqa.error[gqa.within(2 * 2 * 3)]
+    assert front.error[index] < 0.05 * gqa.error[gqa.within(budget)]
 
 
 @pytest.mark.parametrize("name", BY_WSE)

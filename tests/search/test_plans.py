@@ -34,7 +34,8 @@ def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path
         provenance={"run": "some-run"},
     )
     assert plan.kv_bits == front.cost[3]
-    assert plan.layers == front.groupings(3)
+    assert plan.layers == front.plan_layers(3)
+    assert plan.groupings == front.groupings(3)
     assert plan.predicted.wse == front.error[3]
     assert plan.predicted.relative_wse == pytest.approx(front.error[3] / grams.trace)
     assert plan.predicted.wse_lower_bound == bound.at(int(front.cost[3]))
@@ -48,20 +49,21 @@ def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path
 
 
 def test_the_best_plan_uses_the_budget(front, grams):
-    for budget in range(4, 33):
+    for heads in range(4, 33):
+        budget = heads * grams.spec.head_bits
         plan = best_plan(front, grams, budget)
         assert plan.kv_bits <= budget
         assert plan.predicted.wse == min(
             error for cost, error in zip(front.cost, front.error, strict=True) if cost <= budget
         )
-    assert best_plan(front, grams, 999).predicted.wse == 0
-    assert best_plan(front, grams, 999).predicted.wse_lower_bound is None
+    assert best_plan(front, grams, 2 * grams.spec.kv_bits).predicted.wse == 0
+    assert best_plan(front, grams, 2 * grams.spec.kv_bits).predicted.wse_lower_bound is None
 
 
 def test_a_budget_that_nothing_fits_says_what_would(front, grams):
-    with pytest.raises(BudgetError, match=r"at least 4 .*smallest plan of optimal") as refusal:
-        best_plan(front, grams, 3)
+    with pytest.raises(BudgetError, match=r"12\.5 %: the smallest plan of optimal") as refusal:
+        best_plan(front, grams, 4 * grams.spec.head_bits - 1)
     assert "\n" not in str(refusal.value)
     mha = run_method("mha", wse_problem(grams), SETTINGS)
-    with pytest.raises(BudgetError, match=r"at least 32 \(KV ratio 1\)"):
-        best_plan(mha, grams, 31)
+    with pytest.raises(BudgetError, match="at least 100 %: the smallest plan of mha"):
+        best_plan(mha, grams, grams.spec.kv_bits - 1)

@@ -6,7 +6,9 @@ import pytest
 from qcqa.errors import SettingsError
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import CalibrationText
-from qcqa.search.method_sets import calibration_of, with_baselines
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.search.method_sets import BITS_METHODS, calibration_of, with_baselines
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS, preset_named
 from qcqa.search.result import ResultFolder
@@ -34,8 +36,13 @@ class _Calibrated:
     def problem(self, grams, settings):
         self.asked.append((settings.judged_by, settings.merge))
 
-        def rescore(layer, groupings):
-            return np.array([24.0 - g.kv_bits + layer for g in groupings])
+        def rise(layer, choice):
+            lost = 24.0 - LayerGrouping.of(choice, 12).num_stored_heads
+            bits = [one for site in choice.sites for one in site if isinstance(one, Bits)]
+            return lost + layer + sum(1 / one.rungs[0][0] for one in bits)
+
+        def rescore(layer, choices):
+            return np.array([rise(layer, choice) for choice in choices])
 
         return Problem(
             grams,
@@ -57,7 +64,7 @@ def test_presets_are_what_they_are_called():
         assert settings == SearchSettings(seed=3)
         assert without[:3] == ("optimal", "qcqa-ac-wse", "qcqa-ec-wse")
     assert "best" not in PRESETS["paper"].methods
-    assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best")
+    assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best", *BITS_METHODS)
     with pytest.raises(SettingsError, match="'quick'; expected one of paper, best"):
         preset_named("quick")
 
@@ -72,7 +79,8 @@ def test_a_fitness_that_no_method_heeds_is_refused_in_the_library():
 @pytest.mark.parametrize(
     ("methods", "fitness", "says"),
     [
-        (["best"], "wse", "Best by loss"),
+        (["best"], "wse", "Best heads by loss"),
+        (["bits-4"], "wse", "4 bits by loss"),
         (["optimal"], "output-error", "MHA by output-error"),
         (["qcqa-ac"], "loss", "MHA by loss"),
     ],
@@ -105,16 +113,18 @@ def test_the_preset_best_shows_both_fronts_and_its_plan_is_the_best_one(tiny_lla
         folder=tmp_path,
         calibrated=calibrated,
     )
-    assert calibrated.asked == [("loss", "mean"), ("loss", "svd")]
+    # As published, heads that share subspaces, and bits.
+    assert calibrated.asked == [("loss", "mean"), ("loss", "svd"), ("loss", "mean")]
     assert {name: front.fitness for name, front in result.fronts.items()} == {
         name: "wse" if name == "optimal" else "loss" for name in ("mha", "gqa", "mqa", *methods)
     }
-    plan = plan_of_result(result, 48, method="best")
+    half = result.spec.kv_bits // 2
+    plan = plan_of_result(result, half, method="best")
     assert (plan.merge, plan.refit) == ("svd", True)
     assert plan.calibration == calibrated.text
-    assert plan_of_result(result, 48, method="gqa").calibration is None
+    assert plan_of_result(result, half, method="gqa").calibration is None
     assert plan.predicted.wse_lower_bound is None  # it is of plans that group alike
-    assert plan_of_result(result, 48, method="gqa").predicted.wse_lower_bound is not None
+    assert plan_of_result(result, half, method="gqa").predicted.wse_lower_bound is not None
 
     kept = ResultFolder(tmp_path).result()
     assert kept.calibration == calibrated.text
@@ -134,7 +144,7 @@ def test_output_error_has_a_bound_of_its_own_beside_that_of_wse(tiny_llama, tmp_
         calibrated=_Calibrated(),
     )
     assert (result.bound.fitness, result.error_bound.fitness) == ("wse", "output-error")
-    said = plan_of_result(result, 48, method="optimal").predicted
+    said = plan_of_result(result, result.spec.kv_bits // 2, method="optimal").predicted
     assert said.error == pytest.approx(said.error_lower_bound)
     assert said.relative_error == pytest.approx(said.relative_wse)
     kept = ResultFolder(tmp_path).result()
@@ -150,7 +160,8 @@ def test_keys_and_values_apart_by_weights_alone(tiny_llama):
         )
         for apart in (False, True)
     )
-    for budget in (12, 33, 48):
+    for heads in (12, 33, 48):
+        budget = heads * alike.spec.head_bits
         plans = [plan_of_result(result, budget, method="optimal") for result in (alike, apart)]
         assert plans[1].predicted.wse <= plans[0].predicted.wse + 1e-9
         assert plans[1].predicted.wse == pytest.approx(plans[1].predicted.wse_lower_bound)

@@ -55,11 +55,12 @@ def ladder_front(
 
 
 def _shares(rungs: Rungs) -> dict[int, float]:
-    """Return the share of a long context's tokens at every width; the window counts as none."""
+    """Return the share of a long context's blocks at every width; the window is not counted."""
     bits = Bits(rungs)
-    blocks, shares = (COST_CONTEXT - bits.window) // bits.block, {}
+    num_blocks = remaining = (COST_CONTEXT - bits.window) // bits.block
+    shares = {}
     for width, most in rungs:
-        here = blocks if most is None else min(blocks, most)
-        shares[width] = here * bits.block / COST_CONTEXT
-        blocks -= here
+        here = remaining if most is None else min(remaining, most)
+        shares[width] = here / num_blocks
+        remaining -= here
     return shares

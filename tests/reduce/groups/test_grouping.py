@@ -49,7 +49,7 @@ def test_what_is_no_partition_is_refused(make):
         make()
 
 
-def test_a_layer_counts_its_cached_heads():
+def test_a_layer_counts_its_stored_heads():
     key, value = Grouping.contiguous(4, 2), Grouping.contiguous(4, 1)
-    assert LayerGrouping(key, value).kv_bits == 3
-    assert LayerGrouping.shared(key).kv_bits == 4
+    assert LayerGrouping(key, value).num_stored_heads == 3
+    assert LayerGrouping.shared(key).num_stored_heads == 4

@@ -29,16 +29,15 @@ def make_gram() -> MakeGram:
 
 
 @pytest.fixture(scope="session")
-def make_problem() -> Callable[..., Problem]:
-    """Return a function that makes a problem of a Gram per layer, by default of WSE."""
+def make_spec() -> Callable[[int, int], ModelSpec]:
+    """Return a function that makes the geometry of a model of so many layers and heads."""
 
-    def make(grams: Sequence[np.ndarray], objective=WseObjective, **terms) -> Problem:
-        num_heads = len(grams[0])
-        spec = ModelSpec(
+    def make(num_layers: int, num_heads: int) -> ModelSpec:
+        return ModelSpec(
             source="random",
             revision=None,
             model_type="llama",
-            num_layers=len(grams),
+            num_layers=num_layers,
             num_query_heads=num_heads,
             num_kv_heads=num_heads,
             head_dim=4,
@@ -46,6 +45,16 @@ def make_problem() -> Callable[..., Problem]:
             has_kv_bias=False,
             dtype="bfloat16",
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_problem(make_spec) -> Callable[..., Problem]:
+    """Return a function that makes a problem of a Gram per layer, by default of WSE."""
+
+    def make(grams: Sequence[np.ndarray], objective=WseObjective, **terms) -> Problem:
+        spec = make_spec(len(grams), len(grams[0]))
         layers = tuple(HeadGram(key=gram / 2, value=gram / 2) for gram in grams)
         model = ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
         return Problem(model, lambda layer, _kind: objective(grams[layer]), **terms)

@@ -47,19 +47,20 @@ def test_the_choices_cost_what_they_promise(seed):
     np.testing.assert_allclose(sum(errors[layer][choices[:, layer]] for layer in picked), error)
 
 
-def test_fronts_are_sorted_and_none_of_their_plans_is_dominated():
+def test_fronts_are_sorted_and_none_of_their_plans_is_dominated(make_spec):
+    spec = make_spec(2, 4)
     labels = np.array([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 3]])
     layers = [
-        GroupCandidates(Slot(layer), labels, np.array(errors), total=None)
+        GroupCandidates(Slot(layer), labels, np.array(errors), total=None).candidates(spec)
         for layer, errors in enumerate(([9, 4, 0.0], [3, 2.5, 0.0]))
     ]
     every = np.array(list(itertools.product(range(3), range(3))))
-    front = front_of("some", layers, every, SearchSettings())
-    best = best_front("some", layers, SearchSettings())
+    front = front_of("some", layers, every, SearchSettings(), 4)
+    best = best_front("some", layers, SearchSettings(), 4)
     assert front.cost.tolist() == best.cost.tolist()
     assert front.error.tolist() == best.error.tolist()
-    assert front.cost[0] == 4
-    assert front.cost[-1] == 16
+    assert front.cost[0] == 4 * spec.head_bits
+    assert front.cost[-1] == spec.kv_bits
     assert front.error[-1] == 0
     assert (np.diff(front.cost) > 0).all()
     assert (np.diff(front.error) < 0).all()

@@ -144,7 +144,7 @@ def test_wse_and_many_heads_are_not_tabulated(make_gram, make_problem):
 
 def test_the_bound_of_few_heads_is_their_optimum(make_gram, make_problem):
     problem = make_problem([make_gram(6, seed) for seed in range(2)], Diameters)
-    bound = lower_bound(problem, SETTINGS)
+    bound, head = lower_bound(problem, SETTINGS), problem.spec.head_bits
     best = [TabulatedObjective.of(Diameters(make_gram(6, seed))).bound() for seed in range(2)]
-    assert bound.at(4) == pytest.approx(best[0][0] + best[1][0])
-    assert bound.at(24) == 0
+    assert bound.at(4 * head) == pytest.approx(best[0][0] + best[1][0])
+    assert bound.at(24 * head) == 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.strategy.rescoring import measured, measured_choice, worth_measuring
 from qcqa.search.strategy.slots import GroupCandidates, Slot
 
@@ -41,15 +42,16 @@ def test_of_several_groupings_of_a_count_the_best_is_measured_and_of_few_all():
 def test_the_source_is_not_measured_and_costs_nothing():
     asked = []
 
-    def rescore(layer, groupings):
-        asked.append((layer, groupings))
+    def rescore(layer, choices):
+        asked.append((layer, choices))
         return np.array([0.5, -0.1, 0.2])
 
     found = measured(_candidates(4, "key"), rescore)
     assert found.error.tolist() == pytest.approx([0.5, 1e-6, 0.2, 0])
     assert found.total is None
-    ((layer, groupings),) = asked
+    ((layer, choices),) = asked
     assert layer == 2
+    groupings = [LayerGrouping.of(choice, 4) for choice in choices]
     assert [grouping.key.num_groups for grouping in groupings] == [1, 2, 3]
     assert all(grouping.value.num_groups == 4 for grouping in groupings)
 
@@ -57,7 +59,8 @@ def test_the_source_is_not_measured_and_costs_nothing():
 def test_more_groups_never_cost_more():
     rises = {1: 0.9, 2: 0.3, 3: 0.35, 4: 0.1, 5: -0.01, 6: 0.02, 7: 0.0}
 
-    def rescore(_layer, groupings):
+    def rescore(_layer, choices):
+        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
         return np.array([rises[grouping.key.num_groups] for grouping in groupings])
 
     told = []

@@ -116,10 +116,8 @@ def test_stage_one_never_beats_the_optimal_table_and_comes_close(make_gram):
     excess = (found.error - best.error[found.num_groups - 1]) / np.trace(gram)
     assert excess.min() > -1e-12
     assert excess.max() < 0.03
-    volumes = [
-        hypervolume(layer.cost, layer.error, max_cost=64, max_error=float(np.trace(gram)))
-        for layer in (found, best)
-    ]
+    box = {"max_cost": 64, "max_error": float(np.trace(gram))}
+    volumes = [hypervolume(layer.num_stored_heads, layer.error, **box) for layer in (found, best)]
     assert 1 - volumes[0] / volumes[1] < 0.03
 
 
@@ -135,18 +133,18 @@ def test_equal_cardinality_yields_groups_of_one_size_no_worse_than_gqa(make_gram
     assert (found.error <= population_wse(gram, blocks) + 1e-9).all()
 
 
-def test_stage_two_comes_close_to_the_exact_allocation_of_its_candidates(make_gram):
+def test_stage_two_comes_close_to_the_exact_allocation_of_its_candidates(make_gram, make_spec):
     """Distance that is stated: 1% of the hypervolume for 16 layers of 16 heads."""
-    settings = SearchSettings(stage2_generations=200)
+    settings, spec = SearchSettings(stage2_generations=200), make_spec(16, 16)
     slots = [
         optimal_candidates(
             WseObjective(make_gram(16, layer, centres=layer / 15)), settings, Slot(layer)
-        )
+        ).candidates(spec)
         for layer in range(16)
     ]
-    found = front_of("found", slots, two_stage.over_slots(slots, settings), settings)
-    best = best_front("best", slots, settings)
-    box = {"max_cost": 512, "max_error": float(best.error[0])}
+    found = front_of("found", slots, two_stage.over_slots(slots, settings), settings, 16)
+    best = best_front("best", slots, settings, 16)
+    box = {"max_cost": spec.kv_bits, "max_error": float(best.error[0])}
     volume = hypervolume(found.cost, found.error, **box)
     optimum = hypervolume(best.cost, best.error, **box)
     assert optimum * 0.99 < volume <= optimum * (1 + 1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qcqa.progress import silent
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse, population_wse
@@ -39,24 +40,29 @@ def test_a_layer_has_one_slot_or_two():
     assert slots_of(1, apart=True) == (Slot(0, "key"), Slot(0, "value"))
 
 
-def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own():
+def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own(make_spec):
     labels, pair = np.array([[0, 0, 1], [0, 1, 2]]), Grouping.from_labels([0, 0, 1])
-    rest = Grouping.singletons(3)
+    spec = make_spec(1, 3)
     for kind, unit in (("shared", 2), ("key", 1), ("value", 1)):
         candidates = GroupCandidates(Slot(0, kind), labels, np.array([1.0, 0.0]), 2.0)
-        assert candidates.cost.tolist() == [2 * unit, 3 * unit]
-    assert Slot(0, "key").alone(pair).value == rest
-    assert Slot(0, "value").alone(pair).key == rest
-    assert Slot(0).alone(pair).key == Slot(0).alone(pair).value == pair
+        assert candidates.num_stored_heads.tolist() == [2 * unit, 3 * unit]
+        cost = candidates.candidates(spec).cost
+        assert cost.tolist() == [2 * unit * spec.head_bits, 3 * unit * spec.head_bits]
+    assert Slot(0, "key").choice(pair) == LayerChoice(key=(pair,))
+    assert Slot(0, "value").choice(pair) == LayerChoice(value=(pair,))
+    assert Slot(0).choice(pair) == LayerChoice(key=(pair,), value=(pair,))
+    assert Slot(0).choice(Grouping.singletons(3)) == LayerChoice()
 
 
-def test_a_layers_candidates_are_the_pairs_that_plans_use():
+def test_a_layers_candidates_are_the_pairs_that_plans_use(make_spec):
     labels = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 2]])
     key = GroupCandidates(Slot(0, "key"), labels, np.array([5.0, 2, 0]), 9.0)
     value = GroupCandidates(Slot(0, "value"), labels, np.array([1.0, 0.5, 0]), 3.0)
     plans = np.array([[2, 2], [1, 0], [0, 0], [1, 0]])
-    front = front_of("some", [key, value], plans, APART)
-    assert front.cost.tolist() == [2, 3, 6]
+    spec = make_spec(1, 3)
+    slots = [one.candidates(spec) for one in (key, value)]
+    front = front_of("some", slots, plans, APART, 3)
+    assert front.cost.tolist() == [2 * spec.head_bits, 3 * spec.head_bits, spec.kv_bits]
     assert front.error.tolist() == [6, 3, 0]
     assert front.total == 12
     assert front.apart
@@ -69,8 +75,9 @@ def test_apart_is_never_worse_than_alike_and_reaches_odd_costs(problem):
     alike, apart = _optimal(problem, ALIKE), _optimal(problem, APART)
     for cost, error in zip(alike.cost.tolist(), alike.error, strict=True):
         assert apart.error[apart.within(cost)] <= error + 1e-9
-    assert apart.error[apart.within(20)] < 0.95 * alike.error[alike.within(20)]
-    assert any(cost % 2 for cost in apart.cost.tolist())
+    head = problem.spec.head_bits
+    assert apart.error[apart.within(20 * head)] < 0.95 * alike.error[alike.within(20 * head)]
+    assert any(cost // head % 2 for cost in apart.cost.tolist())
     bound = lower_bound(problem, APART)
     assert bound.apart
     assert all(e >= bound.at(int(c)) - 1e-9 for c, e in zip(apart.cost, apart.error, strict=True))
@@ -109,6 +116,6 @@ def test_a_few_heads_apart_are_optimal(make_gram, make_problem, all_partitions):
     cost = every.max(axis=1)[:, None] + every.max(axis=1) + 2
     error = key[:, None] + value
     for total in range(2, 9):
-        assert front.error[front.within(total)] == pytest.approx(
+        assert front.error[front.within(total * spec.head_bits)] == pytest.approx(
             error[cost <= total].min(), abs=1e-9
         )
