@@ -191,6 +191,10 @@ def facts(
     if point.fitness != "wse":
         name, unit = ERROR_NAMES[point.fitness]
         aim[name.capitalize()] = f"{significant(point.error)} {unit}".strip()
+    wse = {}
+    if not isnan(point.wse):
+        relative = "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}"
+        wse = {"WSE": significant(point.wse), "Relative WSE": relative}
     return {
         "Method": method_style(point.method, spec).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
@@ -199,8 +203,7 @@ def facts(
         "Cached heads": f"{point.num_stored_heads:,} of {spec.num_stored_heads:,}",
         "Merge": merge,
         **aim,
-        "WSE": significant(point.wse),
-        "Relative WSE": "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}",
+        **wse,
         **bound,
         **measured,
     }

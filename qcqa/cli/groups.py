@@ -36,6 +36,7 @@ from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.store import find_run
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
+from qcqa.reduce.choice import packing_of
 
 
 def groups(
@@ -58,7 +59,7 @@ def groups(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which heads share in the plan for a budget, layer by layer, and what that costs.
+    """Show which heads share in the plan for a budget and in how many bits, and what that costs.
 
     Examples
     --------
@@ -115,9 +116,19 @@ def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
             "layer": range(plan.model.num_layers),
             "K heads": [layer.key.num_groups for layer in plan.groupings],
             "V heads": [layer.value.num_groups for layer in plan.groupings],
+            **(_packing(plan) if plan.has_codecs else {}),
             errors.label: errors.per_layer,
         }
     )
+
+
+def _packing(plan: Plan) -> dict[str, list[str]]:
+    """Return how the keys and the values of each layer are packed."""
+    keys, values = zip(*(layer.sites for layer in plan.layers), strict=True)
+    return {
+        name: [choice.label if (choice := packing_of(site)) else "full" for site in sites]
+        for name, sites in (("K in", keys), ("V in", values))
+    }
 
 
 def _print(table: pd.DataFrame) -> None:
@@ -145,6 +156,8 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
                 "layer": number,
                 "key": plan.groupings[number].key.groups,
                 "value": plan.groupings[number].value.groups,
+                "key_codec": plan.layers[number].codecs()[0],
+                "value_codec": plan.layers[number].codecs()[1],
                 "error": float(errors.per_layer[number]),
             }
             for number in layers

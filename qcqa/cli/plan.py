@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from qcqa.charts.common.wording import kept_words
 from qcqa.cli.budget_options import (
     BatchOption,
     BudgetGibOption,
@@ -77,14 +78,15 @@ def plan(
     if out:
         save_plan(chosen, out)
     tell_origin(found, chosen)
+    wse = chosen.predicted.relative_wse
     if as_json:
         print_json(plan_to_json(chosen))
     elif out:
         console.print(
-            f"{out}: {chosen.method}, KV ratio {chosen.kv_ratio:.4g}, "
-            f"{chosen.kv_bytes_per_token / 1024:g} KiB per token, "
-            f"relative WSE {chosen.predicted.relative_wse:.4g}, "
-            f"{len(chosen.measured) or 'no'} measured figures"
+            f"{out}: {chosen.method}, {kept_words(chosen)}, KV ratio {chosen.kv_ratio:.4g}, "
+            f"{chosen.kv_bytes_per_token / 1024:.4g} KiB per token, "
+            + (f"relative WSE {wse:.4g}, " if chosen.shares_heads else "")
+            + f"{len(chosen.measured) or 'no'} measured figures"
         )
     else:
         print(plan_text(chosen), end="")

@@ -9,7 +9,10 @@ from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
 from qcqa.plan.budget import GIB
 from qcqa.plan.metric import figure_label
 from qcqa.plan.plan import Plan
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.choice import Site, packing_of, stored_at
+from qcqa.reduce.groups.grouping import Grouping, grouping_at
+from qcqa.reduce.registry import packing_words
+from qcqa.reduce.stored import COST_CONTEXT
 
 #: Tokens for which the card says the size of the cache.
 _CONTEXT = 32768
@@ -25,17 +28,16 @@ pipeline_tag: text-generation
 
 # {name} at a KV ratio of {ratio}
 
-{source} with attention heads that share keys and values, chosen by **{method}** and merged by
-**{merge}**{calibrated}. Weights and KV cache hold the shared heads only. Made with QCQA Explorer
-(QCQA: arXiv 2406.10247).
+{source} {what}, chosen by **{method}**. {how}
+Made with QCQA Explorer (QCQA: arXiv 2406.10247).
 
 | | this model | source |
 |---|---|---|
 | K and V heads, over all layers | {heads} | {source_heads} |
-| KV cache per token ({dtype}) | {bytes} bytes | {source_bytes} bytes |
+| KV cache per token ({dtype}{at}) | {bytes:g} bytes | {source_bytes} bytes |
 | KV cache of {context} tokens | {gib:.3g} GiB | {source_gib:.3g} GiB |
 | KV ratio | {ratio} | 1 |
-
+{packing}
 ## Quality
 
 {quality}
@@ -60,7 +62,7 @@ the source applies.
 
 `qcqa convert {name} --plan plan.json{option}`, with the `plan.json` that lies beside this card.
 
-| layer | key heads kept: heads that share one | value heads kept: heads that share one |
+| layer | {of_keys} | {of_values} |
 |---|---|---|
 {layers}
 
@@ -71,10 +73,15 @@ Where the plan came from:
 ```
 """
 
-_NOT_MEASURED = """\
-Nothing was measured on this plan. WSE is a distance between weights, not an accuracy: evaluate
-the model before you use it."""
+_NOT_MEASURED = "Nothing was measured on this plan: evaluate the model before you use it."
 
+_PACKING = """
+## What is cached
+
+Keys and values are packed as integers, with scales for groups of them that the bytes above count:
+
+{ways}
+"""
 
 _NO_CODE = "Nothing else here is code."
 _WITH_CODE = """\
@@ -97,9 +104,12 @@ def model_card(plan: Plan, companions: Companions | None = None) -> str:
     # A local folder's path means nothing to others.
     name = spec.source if is_hub_id else Path(spec.source).name
     layers = [
-        f"| {number} | {_groups(layer.key)} | {_groups(layer.value)} |"
-        for number, layer in enumerate(plan.groupings)
+        f"| {number} | {_kept(choice.key, plan)} | {_kept(choice.value, plan)} |"
+        for number, choice in enumerate(plan.layers)
     ]
+    ends = [] if not plan.shares_heads else ["heads kept: heads that share one"]
+    ends += ["packing"] if plan.has_codecs else []
+    of_keys, of_values = (f"{site} {', '.join(ends)}".strip() for site in ("key", "value"))
     source_bytes = spec.kv_bytes_per_token()
     return _CARD.format(
         base_model=f"base_model: {name}\n" if is_hub_id else "",
@@ -107,15 +117,19 @@ def model_card(plan: Plan, companions: Companions | None = None) -> str:
         name=name,
         source=f"{name} (revision {spec.revision})" if is_hub_id else name,
         method=plan.method,
-        merge=plan.merge,
-        calibrated=_calibrated(plan),
+        what=_what(plan),
+        how=_how(plan),
+        at=f", at {COST_CONTEXT} tokens" if plan.has_codecs else "",
+        packing=_packing(plan),
+        of_keys=of_keys,
+        of_values=of_values,
         heads=plan.num_stored_heads,
         source_heads=spec.num_stored_heads,
         dtype=spec.dtype,
         bytes=plan.kv_bytes_per_token,
         source_bytes=source_bytes,
         context=_CONTEXT,
-        gib=plan.kv_bytes_per_token * _CONTEXT / GIB,
+        gib=plan.cache_bytes(_CONTEXT, dtype=spec.dtype) / GIB,
         source_gib=source_bytes * _CONTEXT / GIB,
         ratio=f"{plan.kv_ratio:.4g}",
         quality=_quality(plan),
@@ -134,12 +148,55 @@ def _source_code(files: Sequence[str]) -> str:
     return _WITH_CODE.format(files=names) if files else _NO_CODE
 
 
+def _what(plan: Plan) -> str:
+    """Return what the plan makes of the source, for people."""
+    parts = ["with attention heads that share keys and values"] if plan.shares_heads else []
+    if plan.has_codecs:
+        packing = [packing_of(site) for layer in plan.layers for site in layer.sites]
+        parts.append(f"with a KV cache in {packing_words(packing)}")
+    return " and ".join(parts) or "as it is"
+
+
+def _how(plan: Plan) -> str:
+    """Return what that changes, for people."""
+    if not plan.shares_heads:
+        return "The weights are the source's, unchanged."
+    merged = f"Heads are merged by **{plan.merge}**{_calibrated(plan)}"
+    return f"{merged}; weights and KV cache hold the shared heads only."
+
+
+def _packing(plan: Plan) -> str:
+    """Return how tokens are packed, a line for each way; nothing where they are not."""
+    ways = {
+        (role, packing): stored_at((packing,), plan.model)
+        for layer in plan.layers
+        for role, site in zip(("keys", "values"), layer.sites, strict=True)
+        if (packing := packing_of(site))
+    }
+    lines = []
+    for (role, choice), stored in ways.items():
+        settings = (f"{name} {json.dumps(value)}" for name, value in choice.to_json().items())
+        lines.append(
+            f"- {role} in **{choice.label}**: the newest {stored.window} tokens, and what is no "
+            f"whole block of {stored.block} yet, stay in full (`{', '.join(settings)}`)"
+        )
+    return _PACKING.format(ways="\n".join(lines)) if lines else ""
+
+
 def _calibrated(plan: Plan) -> str:
     """Return what a merge rests on beside the weights, for people."""
     if plan.calibration is None:
         return ""
     text = f"{plan.calibration.num_tokens:,} tokens of calibration text"
     return f" on {text}, and refitted on it" if plan.refit else f" on {text}"
+
+
+def _kept(site: Site, plan: Plan) -> str:
+    """Return what is kept of a site: its groups where any heads share, and how it is packed."""
+    parts = [_groups(grouping_at(site, plan.model.num_kv_heads))] if plan.shares_heads else []
+    if packing := packing_of(site):
+        parts.append(packing.label)
+    return "; ".join(parts) or "as in the source"
 
 
 def _groups(grouping: Grouping) -> str:
@@ -151,20 +208,26 @@ def _groups(grouping: Grouping) -> str:
 
 
 def _quality(plan: Plan) -> str:
-    """Return the measured figures as a table, or that there are none; then the WSE."""
+    """Return the measured figures, or that there are none; then the WSE where heads share."""
     predicted = plan.predicted
+    if not plan.shares_heads:
+        return _figures(plan) or _NOT_MEASURED
     wse = f"WSE {predicted.wse:.6g}, {predicted.relative_wse:.4g} of the weights' squared norm"
     if predicted.wse_lower_bound is not None:
         wse += f"; no plan of this size has less than {predicted.wse_lower_bound:.6g}"
-    if not plan.measured:
-        return f"{_NOT_MEASURED}\n\n{wse}."
+    figures = _figures(plan) or _NOT_MEASURED
+    return f"{figures}\n\n{wse} (a distance between weights, not an accuracy)."
+
+
+def _figures(plan: Plan) -> str:
+    """Return the measured figures as a table; nothing where there are none."""
     rows = [
         f"| {figure_label(figure)} | {figure.value:.6g} | {_or_dash(figure.standard_error)} | "
         f"{_or_dash(figure.sample_count)} |"
         for figure in plan.measured
     ]
     table = ["| measured | value | standard error | samples |", "|---|---|---|---|", *rows]
-    return "\n".join(table) + f"\n\n{wse} (a distance between weights, not an accuracy)."
+    return "\n".join(table) if rows else ""
 
 
 def _or_dash(number: float | None) -> str:

@@ -46,6 +46,18 @@ REDUCTIONS: dict[str, Reduction] = {
 }
 
 
+def packing_words(packing: Sequence[Choice | None]) -> str:
+    """Return how sites are packed, each way once: ``8 or 4 bits or all``, where some are not."""
+    by_kind: dict[str, set[str]] = {}
+    for choice in filter(None, packing):
+        by_kind.setdefault(choice.kind, set()).add(choice.short)
+    words = [
+        f"{' or '.join(sorted(shorts, reverse=True))} {REDUCTIONS[kind].label}"
+        for kind, shorts in by_kind.items()
+    ]
+    return " or ".join(words if all(packing) else [*words, "all"])
+
+
 def site_to_json(site: Site) -> list[dict[str, Any]]:
     """Return the choices of a site as a plan's file holds them."""
     return [{"kind": choice.kind, **choice.to_json()} for choice in site]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +153,13 @@ class _Rises:
     of_bits: BitsMeter
 
     def __call__(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
-        """Return the rise of each choice where it alone is made in a layer."""
+        """Return the rise of each choice where it alone is made in a layer; inf if it cannot be."""
         return np.array([self._rise(layer, choice) for choice in choices])
 
     def _rise(self, layer: int, choice: LayerChoice) -> float:
         key, value = choice.codecs()
+        if (key or value) and not self.of_bits.can_pack(layer):
+            return inf
         if key is not None:
             return float(self.of_bits(layer, "key", [Ladder.of(key)])[0])
         if value is not None:

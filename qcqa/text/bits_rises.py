@@ -82,6 +82,14 @@ class BitsMeter:
         with self._reading.at(0), frozen(read):
             return self._reading.divergence(predict)
 
+    def can_pack(self, layer: int) -> bool:
+        """Return whether the cache of a layer sees all tokens, so that older ones can be packed."""
+        try:
+            require_packable(self._reading.source.config, layer)
+        except ValueError:
+            return False
+        return True
+
     def _rise(self, layer: int, ladders: Mapping[Site, Ladder]) -> float:
         self._require({layer})
         decoder = self._reading.decoder

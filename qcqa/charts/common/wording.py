@@ -1,12 +1,12 @@
 """Phrases that several texts for people share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from qcqa.charts.common.kv_axis import significant
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import Choice, packing_of
-from qcqa.reduce.registry import REDUCTIONS
+from qcqa.reduce.choice import packing_of
+from qcqa.reduce.registry import packing_words
 from qcqa.reduce.terms import Fitness, MergeName
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
@@ -48,20 +48,7 @@ def kept_words(plan: Plan) -> str:
     heads = f"{plan.num_stored_heads:,} of {plan.model.num_stored_heads:,} K and V heads"
     sites = [site for layer in plan.layers for site in layer.sites]
     packing = [packing_of(site) for site in sites]
-    if not any(packing):
-        return heads
-    return f"{heads}, in {packing_words(packing)}{'' if all(packing) else ' or all'}"
-
-
-def packing_words(packing: Iterable[Choice | None]) -> str:
-    """Return how states are packed, each way once: ``8 or 4 bits``."""
-    by_kind: dict[str, set[str]] = {}
-    for choice in filter(None, packing):
-        by_kind.setdefault(choice.kind, set()).add(choice.short)
-    return " or ".join(
-        f"{' or '.join(sorted(shorts, reverse=True))} {REDUCTIONS[kind].label}"
-        for kind, shorts in by_kind.items()
-    )
+    return f"{heads}, in {packing_words(packing)}" if any(packing) else heads
 
 
 def wse_note(plan: Plan) -> str:

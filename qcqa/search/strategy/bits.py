@@ -3,6 +3,7 @@
 import numpy as np
 
 from qcqa.reduce.bits.choice import Bits, Rungs
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress
@@ -20,7 +21,7 @@ def ladder_front(
     rungs: Rungs,
     on_progress: OnSearchProgress,
 ) -> Front:
-    """Return the one plan that keeps all keys and values alike.
+    """Return the one plan that keeps all keys and values alike, where layers can have it.
 
     The rise of a staircase is taken to be that of its rungs, by the tokens that are on each.
 
@@ -45,6 +46,8 @@ def ladder_front(
         alone = [Bits.uniform(width, kind, problem.spec) for width in shares]
         rises = rises_at(problem, slot, alone)
         error = sum(share * rise for share, rise in zip(shares.values(), rises, strict=True))
+        if not np.isfinite(error):  # a layer that does not see all tokens stays as it is
+            choices, error = (LayerChoice(),), 0.0
         found.append(Candidates(slot, choices, cost_at(problem, choices), np.array([error])))
         tell(on_progress, slot, len(found), len(slots))
     plan = np.zeros((1, len(slots)), dtype=np.int64)

@@ -68,7 +68,8 @@ def _offered(problem: Problem, slot: Slot, offer: Offer) -> Candidates:
     offered = offer(site_kind(slot), problem.spec)
     choices = (LayerChoice(), *(choice_at(slot, one) for one in offered))
     error = np.array([0.0, *rises_at(problem, slot, offered)])
-    return _worth_a_choice(Candidates(slot, choices, cost_at(problem, choices), error))
+    candidates = Candidates(slot, choices, cost_at(problem, choices), error)
+    return _worth_a_choice(candidates.pick(np.flatnonzero(np.isfinite(error))))
 
 
 def _crossed(problem: Problem, first: Candidates, then: Candidates) -> Candidates:

@@ -14,7 +14,8 @@ from qcqa.reduce.terms import Fitness, Kind
 from qcqa.search.strategy.slots import Slot
 
 #: Measured rise of the calibration loss when one layer alone is reduced like this: number of the
-#: layer, some choices for it, and the rise for each. Asked again, it should know the answer.
+#: layer, some choices for it, and the rise for each, infinite where the layer cannot have it. Asked
+#: again, it should know the answer.
 Rescore = Callable[[int, Sequence[LayerChoice]], NDArray[np.float64]]
 #: The objective of one layer's keys and values alike, of its keys or of its values.
 MakeObjective = Callable[[int, Kind], Objective]
