@@ -12,6 +12,9 @@ _SHAPES = {
     "triangle-up": '<path d="M8 2l6.5 12h-13z"/>',
     "triangle-down": '<path d="M8 14L1.5 2h13z"/>',
     "diamond": '<path d="M8 1l6.5 7L8 15 1.5 8z"/>',
+    "diamond-tall": '<path d="M8 .5l4 7.5-4 7.5L4 8z"/>',
+    "pentagon": '<path d="M8 1.2l6.8 5-2.6 8H3.8l-2.6-8z"/>',
+    "star-triangle-up": '<path d="M8 1l2.2 7.2L15 14l-7-1.6L1 14l4.8-5.8z"/>',
     "x": '<path d="M2 4.5L4.5 2 8 5.5 11.5 2 14 4.5 10.5 8 14 11.5 11.5 14 '
     '8 10.5 4.5 14 2 11.5 5.5 8z"/>',
     "cross": '<path d="M6 2h4v4h4v4h-4v4H6v-4H2V6h4z"/>',
@@ -20,7 +23,8 @@ _SHAPES = {
 
 def glyph(style: MethodStyle) -> str:
     """Return the marker as an image that needs no file."""
-    shape = _SHAPES.get(style.symbol, _SHAPES["cross"])
+    # What is crossed through on the chart is too small for that here.
+    shape = _SHAPES.get(style.symbol.removesuffix("-cross"), _SHAPES["cross"])
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="13" height="13" viewBox="0 0 16 16" '
         f'fill="{style.colour}">{shape}</svg>'

@@ -99,11 +99,11 @@ def recipe_of(run: Run, plan: Plan, max_kv_bits: int, rows: Iterable[Evaluated] 
 
 
 def _ratio_text(spec: ModelSpec, max_kv_bits: int) -> str:
-    """Return a KV ratio that is a budget of exactly so many heads, with few digits."""
+    """Return a KV ratio that is a budget of exactly so many bits, with few digits."""
     ratio = max_kv_bits / spec.kv_bits
     if float(f"{ratio:.4g}") == ratio:
         return f"{ratio:.4g}"
-    # Rounded up: a budget that is rounded down may have one head less.
+    # Rounded up: a budget that is rounded down may have a few bits less.
     texts = (f"{ceil(ratio * 10**digits) / 10**digits:.{digits}f}" for digits in range(1, 16))
     fitting = (
         text

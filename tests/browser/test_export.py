@@ -50,7 +50,7 @@ def test_what_was_selected_is_what_is_downloaded(open_page: OpenPage, tmp_path: 
     expect(page.locator(".st-key-export_plan").first).to_contain_text("QCQA-EC: 36 of 96 heads")
     expect(page).to_have_url(re.compile("/export.*method=qcqa-ec"))
     plan = load_plan(_download(page, "plan", tmp_path))
-    assert (plan.method, plan.kv_bits) == ("qcqa-ec", 36)
+    assert (plan.method, plan.kv_bits) == ("qcqa-ec", 36 * plan.model.head_bits)
     assert plan.measured
 
     methods = pd.read_csv(_download(page, "methods", tmp_path), index_col="name")

@@ -59,10 +59,11 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
     download.value.save_as(file)
     plan = load_plan(file)
     demo = next(run for run in list_runs() if run.id == "demo")
-    point = points_at_budget(demo.result(), 46)["qcqa-ec"]
+    within = 46 * demo.result().spec.head_bits
+    point = points_at_budget(demo.result(), within)["qcqa-ec"]
     assert point is not None
     assert plan.method == "qcqa-ec"
-    assert plan.kv_bits == point.kv_bits <= 46
+    assert plan.kv_bits == point.kv_bits <= within
     assert plan.predicted.wse == pytest.approx(point.wse)
     facts = page.locator("[data-testid=stTable]").last
     expect(facts).to_contain_text(f"{plan.predicted.relative_wse:.4f}")
@@ -74,7 +75,7 @@ def test_demo_is_on_screen_and_follows_the_slider_to_a_plan(
 
 
 #: Where a trace's point is in the window, by its bits per token.
-POINT = """([chart, method, heads]) => {
+POINT = """([chart, method, kv_bits]) => {
     const plot = document.querySelector(`.st-key-${chart} .js-plotly-plot`);
     const {left, top} = plot.getBoundingClientRect();
     const {xaxis, yaxis} = plot._fullLayout;
@@ -88,12 +89,12 @@ POINT = """([chart, method, heads]) => {
 }"""
 
 
-def _point_at(page: Page, chart: str, method: str, heads: int, *, says: str) -> None:
+def _point_at(page: Page, chart: str, method: str, kv_bits: int, *, says: str) -> None:
     """Move the mouse to a trace's point until the chart names it: fronts have close neighbours."""
     said = page.locator(f".st-key-{chart} .hoverlayer").first
     for _ in range(40):
         # A chart may still be finding its size.
-        x, y = page.evaluate(POINT, [chart, method, heads])
+        x, y = page.evaluate(POINT, [chart, method, kv_bits])
         page.mouse.move(x + 20, y + 20)
         page.mouse.move(x, y, steps=4)
         page.wait_for_timeout(500)
@@ -118,7 +119,7 @@ def test_click_on_a_point_selects_its_plan_everywhere(
     page.wait_for_selector(f".st-key-{chart} .main-svg")
     page.wait_for_selector(GROUPS)
     before = page.locator(GROUPS).first.text_content()
-    _point_at(page, chart, method, 24, says="KV cache 25")
+    _point_at(page, chart, method, 24 * 512, says="KV cache 25")
     page.mouse.down()
     page.mouse.up()
     expect(page).to_have_url(re.compile(f"budget=25%25&.*method={method}"))

@@ -51,7 +51,7 @@ def front_chart(
     metrics = metrics_of(rows)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         scale = vertical_axis(result, metrics)
-        log = _log_switch(rows, scale, is_measured=scale in metrics)
+        log = _log_switch(result, rows, scale, is_measured=scale in metrics)
     others = compared_runs(runs)
     budget = choices().budget / 100
     plan = (selected.method, selected.kv_bits) if selected else None
@@ -96,9 +96,14 @@ def front_chart(
     st.caption(pareto_caption(result, error, log=log))
 
 
-def _log_switch(rows: tuple[Evaluated, ...], scale: str, *, is_measured: bool) -> bool:
+def _log_switch(
+    result: SearchResult, rows: tuple[Evaluated, ...], scale: str, *, is_measured: bool
+) -> bool:
     """Draw the switch to a logarithmic axis where that makes sense; return whether it is one."""
     log = choices().log
+    if log is None and scale == "loss":
+        # Fewer bits lose thousands of times less than heads.
+        log = any(front.has_codecs for front in result.fronts.values())
     if is_measured:
         compared = rows_under(rows, scale)
         if not can_be_log(compared, scale):

@@ -37,7 +37,7 @@ def plan_panel(
     point = selected_point(points, result, max_kv_bits, rows)
     if point is None:
         return
-    plan_choice(points, result, max_kv_bits, rows, heading="Which heads share")
+    plan_choice(points, result, max_kv_bits, rows, heading="The plan, layer by layer")
     method = point.method
     plan = chosen_plan(run, result, points, max_kv_bits, rows)
     left, right = st.columns([7, 3], gap="medium")

@@ -36,7 +36,7 @@ def groupings(run: Run, result: SearchResult) -> None:
         axis, max_kv_bits = budget_controls(result.spec)
         rows = measured_of(run)
         points = points_at_budget(result, max_kv_bits)
-        method = plan_choice(points, result, max_kv_bits, rows, heading="Which heads share")
+        method = plan_choice(points, result, max_kv_bits, rows, heading="The plan, layer by layer")
         if method is None:
             headline(points, result, axis, max_kv_bits, rows)
             return
