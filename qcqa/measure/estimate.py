@@ -41,10 +41,11 @@ _QUESTIONS, _QUESTION_TOKENS = 1000, 250
 #: Of the demo's tokenizer on its own stories.
 _CHARACTERS_PER_TOKEN = 4.5
 #: Read in pieces of 16 tokens, a text takes longer by a share that grows with its windows, as every
-#: piece looks at all before it: 1.2 times for the demo's stories, 1.4 to 1.7 for 512 tokens, 1.8 to
-#: 2.1 for 1024 and 2.6 to 3.0 for 2048, on four models of up to 135 million weights. Questions are
+#: piece unpacks and looks at all before it: on the demo, with 4 bits, 1.3 to 1.9 times for stories
+#: and 1.8 to 2.7 for 512 tokens. A cache that is not packed took 1.2 and 1.4 to 1.7, and on others
+#: of up to 135 million weights 1.8 to 2.1 for 1024 tokens and 2.6 to 3.0 for 2048. Questions are
 #: too short to count.
-_TOKENS_OF_TWICE, _STORY_TOKENS, _WINDOW_TOKENS = 1024, 150, 2048
+_PIECES_SHARE, _TOKENS_OF_TWICE, _STORY_TOKENS, _WINDOW_TOKENS = 0.3, 800, 150, 2048
 #: Right to such a factor, either way: by count of operations, and judging by earlier jobs.
 _SPREAD, _TIMED_SPREAD = 2.5, 1.4
 
@@ -210,7 +211,7 @@ def estimate_evaluation(work: Workload, benchmark: Benchmark, *, tokens: int) ->
     words = _WORD_SECONDS * (work.model.vocab_size or 0)
     seconds = readings * (work.read_seconds(tokens) + words * tokens)
     seconds += work.num_models * (work.read_seconds(asked) + words * questions)
-    longer = _window_tokens(benchmark) / _TOKENS_OF_TWICE
+    longer = _PIECES_SHARE + _window_tokens(benchmark) / _TOKENS_OF_TWICE
     seconds += work.num_in_pieces * longer * work.read_seconds(tokens)
     load = benchmark.speed
     timed = 0
