@@ -69,6 +69,7 @@ class CalibratedModel:
         self._revision = revision
         self._device = device
         self._read: CalibrationText | None = None
+        self._rises: dict[str, KnownRises] = {}
 
     def read(self, on_layer: OnLayer | None = None) -> CalibrationText:
         """Read the text unless that was done before; return which it was.
@@ -125,12 +126,10 @@ class CalibratedModel:
                         copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
                     ),
                     _SHORT_REFIT if settings.refit else None,
-                    KnownRises(self._folder / _rises_file(settings, text)),
+                    self._known(_rises_file(settings, text)),
                 ),
                 # However heads are merged.
-                of_bits=BitsMeter(
-                    reading, KnownRises(self._folder / f"rises-bits-{text.digest}.jsonl")
-                ),
+                of_bits=BitsMeter(reading, self._known(f"rises-bits-{text.digest}.jsonl")),
             )
         return Problem(
             grams=grams,
@@ -138,6 +137,12 @@ class CalibratedModel:
             fitness=settings.judged_by,
             rescore=rescore,
         )
+
+    def _known(self, name: str) -> KnownRises:
+        """Return the rises of a file, which several problems of a search may share."""
+        if name not in self._rises:
+            self._rises[name] = KnownRises(self._folder / name)
+        return self._rises[name]
 
     @cached_property
     def _source(self) -> PreTrainedModel:
