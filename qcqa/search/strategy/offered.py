@@ -18,6 +18,10 @@ from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING
 from qcqa.search.strategy.slots import Candidates, Slot, slots_of
 
+#: Rise, in nats per token, below which a float32 difference is noise. What loses something is never
+#: thought free, so that the source alone is without error.
+_LEAST_RISE = 1e-8
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -89,7 +93,8 @@ def rises_at(problem: Problem, slot: Slot, choices: Sequence[Choice]) -> FloatAr
     """Return the measured rise of each choice at one slot alone, nats per token."""
     if problem.rescore is None:
         raise AssertionError("what is offered is measured: weights alone say nothing of it")
-    return problem.rescore(slot.layer, [choice_at(slot, one) for one in choices])
+    rises = problem.rescore(slot.layer, [choice_at(slot, one) for one in choices])
+    return np.maximum(rises, _LEAST_RISE)
 
 
 def cost_at(problem: Problem, choices: Sequence[LayerChoice]) -> IntArray:
