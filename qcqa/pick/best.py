@@ -78,19 +78,24 @@ def best_method(
     plans = _plans_within(result, max_kv_bits)
     predicted, *alike = _best_predicted(plans)
     every = tuple(rows)
-    comparison = _comparison(plans, every, max_kv_bits)
+    # What was measured in a larger cache says nothing of this budget: short texts fill windows.
+    within = tuple(row for row in every if row.bits_measured <= max_kv_bits)
+    larger = _measured_methods(plans, (row for row in every if row.bits_measured > max_kv_bits))
+    comparison = _comparison(plans, within)
     if comparison is None:
         return BestMethod(
             predicted,
             plans[predicted].fitness,
             equals=tuple(alike),
             unmeasured=tuple(plans),
+            in_larger_caches=larger,
             has_other_figures=bool(every),
         )
     close = comparison.best(plans)
     (best, *equals), parted_by = comparison.parted(close, plans)
     measured = tuple(name for name in plans if name in comparison.figures)
     unmeasured = tuple(name for name in plans if name not in comparison.figures)
+    in_larger_caches = tuple(name for name in larger if name in unmeasured)
     if (
         predicted in unmeasured
         and plans[predicted].is_before(plans[best])
@@ -106,6 +111,7 @@ def best_method(
             equals=tuple(alike),
             measured=measured,
             unmeasured=unmeasured,
+            in_larger_caches=in_larger_caches,
         )
     return BestMethod(
         best,
@@ -118,6 +124,7 @@ def best_method(
         parted_from=tuple(name for name in close if name not in (best, *equals)),
         measured=measured,
         unmeasured=unmeasured,
+        in_larger_caches=in_larger_caches,
     )
 
 
@@ -239,6 +246,12 @@ def _plans_within(result: SearchResult, max_kv_bits: int) -> dict[str, _Plan]:
     return plans
 
 
+def _measured_methods(plans: Mapping[str, _Plan], rows: Iterable[Evaluated]) -> tuple[str, ...]:
+    """Return the methods whose plans some rows are of."""
+    known = {(row.method, row.kv_bits) for row in rows}
+    return tuple(name for name, plan in plans.items() if (name, plan.kv_bits) in known)
+
+
 def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     """Return the method that is predicted best and those that are as good, smaller caches first."""
     equals = [
@@ -247,17 +260,10 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     return sorted(equals, key=lambda name: plans[name].kv_bits)
 
 
-def _comparison(
-    plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...], max_kv_bits: int
-) -> _Comparison | None:
+def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
     sizes = {name: plan.kv_bits for name, plan in plans.items()}
-    # What was measured in a larger cache says nothing of this budget: short texts fill windows.
-    own = [
-        row
-        for row in rows
-        if sizes.get(row.method) == row.kv_bits and row.bits_measured <= max_kv_bits
-    ]
+    own = [row for row in rows if sizes.get(row.method) == row.kv_bits]
     # Of several merges it is the method's own: the last counts.
     own.sort(key=lambda row: row.merge == plans[row.method].merge)
     names = dict.fromkeys(figure.metric for row in own for figure in row.measured)

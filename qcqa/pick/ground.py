@@ -14,6 +14,8 @@ _PREDICTIONS: Mapping[Fitness, str] = {
     "wse": "estimated by WSE alone",
 }
 
+_TOO_SHORT = "measured on texts so short that its cache was larger there than this budget"
+
 
 @dataclass(frozen=True, slots=True)
 class BestMethod:
@@ -40,6 +42,9 @@ class BestMethod:
         Methods whose plans are worse by that.
     measured, unmeasured : tuple of str
         Methods with a plan within the budget that have a figure to compare, and those without.
+    in_larger_caches : tuple of str
+        Of those without, the methods whose plans were measured on texts so short that their caches
+        were larger there than the budget.
     has_other_figures : bool
         Whether something was measured, if only of other plans or on too little.
     """
@@ -54,6 +59,7 @@ class BestMethod:
     parted_from: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
+    in_larger_caches: tuple[str, ...] = ()
     has_other_figures: bool = False
 
     @property
@@ -68,8 +74,11 @@ class BestMethod:
             parts.append(f"not clearly apart by it, but worse by {by}: {_labels(self.parted_from)}")
         if self.equals:
             parts.append(f"not clearly worse: {_labels(self.equals)}")
-        if self.unmeasured:
-            parts.append(f"not measured: {_labels(self.unmeasured)}")
+        never = [name for name in self.unmeasured if name not in self.in_larger_caches]
+        if never:
+            parts.append(f"not measured: {_labels(never)}")
+        if self.in_larger_caches:
+            parts.append(f"{_TOO_SHORT}: {_labels(self.in_larger_caches)}")
         return "; ".join(parts)
 
     @property
@@ -79,14 +88,16 @@ class BestMethod:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value, with the sentence as ``why``."""
-        names = ("equals", "parted_from", "measured", "unmeasured")
+        names = ("equals", "parted_from", "measured", "unmeasured", "in_larger_caches")
         lists = {name: list(getattr(self, name)) for name in names}
         return asdict(self) | lists | {"why": self.sentence}
 
     def _prediction(self) -> str:
         assert self.by != "measured"
         told = f"{_PREDICTIONS[self.by]}: "
-        if self.measured:
+        if self.method in self.in_larger_caches:
+            told += f"it was {_TOO_SHORT}"
+        elif self.measured:
             told += f"this plan was not measured, only {_labels(self.measured)}"
         elif self.has_other_figures:
             told += "no plan for this budget was measured on enough"
