@@ -13,8 +13,7 @@ from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import delete_run
 from qcqa.measure.generated import GeneratedText, GenerationEvent, GenerationSettings, texts_of
 from qcqa.model.inspect import inspect_model
-from qcqa.pick.plan import plan_of_result
-from qcqa.pick.points import Points
+from qcqa.pick.points import Points, plan_of_point
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
@@ -110,7 +109,7 @@ def plans_side_by_side(result: SearchResult, points: Points) -> list[Plan]:
     BudgetError
         If a method was not searched, or has no plan within its budget.
     """
-    return [plan_of_result(result, kv_bits, method=method) for method, kv_bits in points]
+    return [plan_of_point(result, point) for point in points]
 
 
 def generations_of(run: Run) -> list[Run]:

@@ -10,6 +10,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.unfinished import unfinished
 from qcqa.measure.evaluated import Evaluated, figures_of_plan
 from qcqa.pick.plan import plan_of_result
+from qcqa.plan.budget import bits_of_point
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
@@ -71,8 +72,8 @@ def plan_of_run(
 
 def plan_at(run: Run, point: tuple[str, int]) -> Plan:
     """Return the best plan of a method within so many bits per token; see :func:`plan_of_run`."""
-    method, max_kv_bits = point
-    return plan_of_run(run, max_kv_bits, method=method)
+    (method, budget), result = point, run.result()
+    return plan_of_run(run, bits_of_point(result.spec, budget), method=method, result=result)
 
 
 def origin_of(plan: Plan) -> dict[str, Any]:

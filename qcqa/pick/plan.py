@@ -5,7 +5,6 @@ from typing import Any
 
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.best import best_method
-from qcqa.plan.budget import bits_of_point
 from qcqa.plan.plan import Plan
 from qcqa.search.plans import best_plan
 from qcqa.search.result import SearchResult
@@ -42,7 +41,6 @@ def plan_of_result(
     BudgetError
         If no plan fits, or the method was not searched.
     """
-    max_kv_bits = bits_of_point(result.spec, max_kv_bits)
     provenance: dict[str, Any] = {"run": run} if run else {}
     if method is None:
         best = best_method(result, max_kv_bits, rows)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from qcqa.pick.plan import plan_of_result
-from qcqa.plan.budget import bits_within_ratio
+from qcqa.plan.budget import bits_of_point, bits_within_ratio
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
@@ -86,6 +86,18 @@ def points_to_compare(result: SearchResult, max_kv_bits: int, recommended: str) 
     return points_at(result, max_kv_bits, methods=known)
 
 
+def plan_of_point(result: SearchResult, point: tuple[str, int]) -> Plan:
+    """Return the plan of a point, whose budget may be that of an older release.
+
+    Raises
+    ------
+    BudgetError
+        If the method was not searched, or has no plan within its budget.
+    """
+    method, budget = point
+    return plan_of_result(result, bits_of_point(result.spec, budget), method=method)
+
+
 def plans_of_points(result: SearchResult, points: Points) -> list[Plan]:
     """Return the plans of points, each once, from the largest cache down; none for MHA.
 
@@ -101,10 +113,6 @@ def plans_of_points(result: SearchResult, points: Points) -> list[Plan]:
     BudgetError
         If a method was not searched, or has no plan within its budget.
     """
-    plans = [
-        plan_of_result(result, kv_bits, method=method)
-        for method, kv_bits in points
-        if method != "mha"
-    ]
+    plans = [plan_of_point(result, point) for point in points if point[0] != "mha"]
     unique = {(plan.method, plan.digest): plan for plan in plans}
     return sorted(unique.values(), key=lambda plan: (-plan.kv_ratio, plan.predicted.wse))

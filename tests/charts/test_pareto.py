@@ -166,7 +166,7 @@ def test_axis_of_measured_loss_is_for_those_who_searched_by_it(
     assert np.allclose(traces["Best heads"].y, front.error)
     assert list(figure.data[-1].y) == [front.error[front.within(24 * HEAD)]]
     assert "nats per token (lower is better)" in figure.layout.yaxis.title.text
-    assert "one layer merged at a time" in pareto_caption(with_best, "loss")
+    assert "one layer reduced at a time" in pareto_caption(with_best, "loss")
 
 
 def test_front_by_loss_stays_in_the_background_of_wse(

@@ -33,7 +33,7 @@ from qcqa.measure.sensitivity import (
     TextAmount,
     reduced_layers,
 )
-from qcqa.pick.plan import plan_of_result
+from qcqa.pick.points import plan_of_point
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from qcqa.text.fitted import needs_text
@@ -113,8 +113,7 @@ def _is_of(measurement: Run, result: SearchResult, plan: Plan) -> bool:
     config = measurement.config
     if not isinstance(config, SensitivityConfig):
         return False
-    method, max_kv_bits = config.point
-    return plan_of_result(result, max_kv_bits, method=method).digest == plan.digest
+    return plan_of_point(result, config.point).digest == plan.digest
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
