@@ -82,7 +82,7 @@ def test_a_refused_search_leaves_no_run(
         ),
         (
             ("-m", "best", "--merge", "mean"),
-            "--merge mean with Best, which would not heed it; "
+            "--merge mean with Best heads, which would not heed it; "
             "expected a method that does, as -m optimal, or no --merge",
         ),
     ],
@@ -150,7 +150,7 @@ def test_plan_fits_a_budget_in_gib(qcqa: Qcqa, run_folder: Path) -> None:
     [
         (("--budget", "0"), "KV ratio 0; expected a number above 0"),
         (("--budget", "lots"), "budget 'lots'; expected a share"),
-        (("--budget", "0.01"), "at least 8 (KV ratio 0.08333)"),
+        (("--budget", "0.01"), "expected at least 8.333 %"),
         (("--budget-gib", "1"), "--budget-gib without --context"),
         ((), "no budget; expected either"),
         (("--budget", "1", "--budget-gib", "1"), "two budgets; expected either"),
