@@ -140,8 +140,10 @@ def _models(
 
 def _of_size(run: Run, rows: list[Evaluated], budget: str) -> list[Evaluated]:
     ratio = parse_ratio(budget)
-    kv_bits = bits_within_ratio(run.result().spec, ratio)
-    own = [row for row in rows if row.kv_bits == kv_bits]
+    spec = run.result().spec
+    kv_bits = bits_within_ratio(spec, ratio)
+    # A budget is that of the plans into which it has not room for one more head.
+    own = [row for row in rows if 0 <= kv_bits - row.kv_bits < spec.head_bits]
     # Or a share as tables show it, which may be rounded below a head: 33.3 % of a third.
     own = own or [row for row in rows if f"{row.kv_ratio:.3f}" == f"{ratio:.3f}"]
     if not own:

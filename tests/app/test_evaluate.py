@@ -17,6 +17,9 @@ from qcqa.jobs.status import State
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.plan.plan import Measurement
 
+#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
+HEAD = 1024
+
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Measure = Callable[..., None]
@@ -71,7 +74,7 @@ def test_all_methods_at_a_budget_are_started(
     assert not app.exception
     (evaluation,) = started
     assert [one.id for one in evaluations_of(run)] == [evaluation.id]
-    assert dict(evaluation.config.points) == {"gqa": 12, "mqa": 12, "optimal": 12}
+    assert dict(evaluation.config.points) == dict.fromkeys(("gqa", "mqa", "optimal"), 12 * HEAD)
     assert evaluation.config.benchmark.text == "demo"
     assert evaluation.config.benchmark.limit == 7
     assert evaluation.config.benchmark.tasks == ("demo_minimal_pairs", "demo_recall")
@@ -86,7 +89,7 @@ def test_one_plan_is_that_of_the_address(
     assert app.selectbox(key="measure_method").value == "gqa"
     app.button_group(key="measure_text").set_value("No text").run()
     app.button(key="start_evaluation").click().run()
-    assert started[0].config.points == (("gqa", 24),)
+    assert started[0].config.points == (("gqa", 24 * HEAD),)
     assert started[0].config.benchmark.text is None
 
 
@@ -100,7 +103,7 @@ def test_whole_front_goes_down_to_the_smallest_cache(
     assert not app.exception
     points = started[0].config.points
     assert "mqa" in dict(points)
-    assert {heads for method, heads in points if method == "optimal"} == {36, 24, 18, 12, 6}
+    assert {bits // HEAD for method, bits in points if method == "optimal"} == {36, 24, 18, 12, 6}
 
 
 @pytest.mark.parametrize("typed", ["much", "0", "101", "nan"])
@@ -132,7 +135,7 @@ def test_own_budget_may_be_typed(make_run: MakeRun, open_app: OpenApp, started: 
     app.button_group(key="measure_which").set_value("Whole front").run()
     app.multiselect(key="measure_ratios").set_value(["62.5 %"]).run()
     app.button(key="start_evaluation").click().run()
-    assert ("optimal", 30) in started[0].config.points
+    assert ("optimal", 30 * HEAD) in started[0].config.points
 
 
 def test_text_file_must_be_there(

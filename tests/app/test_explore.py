@@ -12,6 +12,9 @@ from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.fronts.comparison import percent_text, points_at_budget
 from qcqa.jobs.run import Run
 
+#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
+HEAD = 1024
+
 GRAY = Metric.MetricColor.GRAY
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -21,8 +24,8 @@ def _cards(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def _expected_cards(run: Run, max_kv_bits: int) -> dict[str, str]:
-    points = points_at_budget(run.result(), max_kv_bits)
+def _expected_cards(run: Run, heads: int) -> dict[str, str]:
+    points = points_at_budget(run.result(), heads * HEAD)
     labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA"}
     cards = {name: points[name] for name in labels}
     return {
@@ -65,7 +68,7 @@ def test_address_brings_everything_back(make_run: MakeRun, open_app: OpenApp) ->
         run=run.id, budget="37.5", unit="gib", method="gqa", context="1000", batch="2", scale="gap"
     )
     # The cards say of each plan what the chart shows of it.
-    at_its_size = points_at_budget(run.result(), 12)["gqa"]
+    at_its_size = points_at_budget(run.result(), 12 * HEAD)["gqa"]
     assert at_its_size is not None
     assert _cards(app)["GQA"] == percent_text(at_its_size.over_bound)
     (slider,) = app.slider
@@ -169,7 +172,7 @@ def test_budget_can_be_typed(make_run: MakeRun, open_app: OpenApp, unit: str) ->
 def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenApp) -> None:
     run = make_run(with_best=True)
     app = open_app()
-    point = points_at_budget(run.result(), 24)["best"]
+    point = points_at_budget(run.result(), 24 * HEAD)["best"]
     assert point is not None
     headline = app.subheader[0].value
     assert headline.startswith("Estimated, within 50.0 % of the source's KV cache: ")

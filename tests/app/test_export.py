@@ -20,6 +20,9 @@ from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.search.strategy.config import SearchSettings
 
+#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
+HEAD = 1024
+
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Measure = Callable[..., None]
@@ -59,7 +62,7 @@ def convert(tmp_path: Path) -> Callable[..., Run]:
         state: State,
         *,
         error: str | None = None,
-        point: tuple[str, int] = ("gqa", 24),
+        point: tuple[str, int] = ("gqa", 24 * HEAD),
         day: int = 1,
     ) -> Run:
         name = "out" if day == 1 else f"out-{day}"
@@ -221,7 +224,7 @@ def test_conversion_is_looked_at_and_started(
     assert not app.exception
     (conversion,) = started
     assert [one.id for one in conversions_of(demo)] == [conversion.id]
-    assert conversion.config.point == ("optimal", 36)
+    assert conversion.config.point == ("optimal", 36 * HEAD)
     assert conversion.config.folder == str(tmp_path / "mine")
 
 
@@ -260,7 +263,7 @@ def test_conversion_that_stopped_can_be_resumed(
     said: str,
 ) -> None:
     conversion = convert(
-        demo, state, error="disk full" if state == "failed" else None, point=("gqa", 48)
+        demo, state, error="disk full" if state == "failed" else None, point=("gqa", 48 * HEAD)
     )
     resumed: list[str] = []
     monkeypatch.setattr("ui.workers.start_again", lambda run: resumed.append(run.id))
@@ -315,7 +318,7 @@ def test_earlier_conversions_are_listed_newest_first(
     (tmp_path / "out").mkdir()
     convert(run, "finished", day=2)
     # The best plan of GQA within 20 heads has 12: a quarter of the source's.
-    convert(run, "cancelled", day=3, point=("gqa", 20))
+    convert(run, "cancelled", day=3, point=("gqa", 20 * HEAD))
     (convert(run, "finished", day=4).folder / "status.json").write_text("{")
     convert(run, "failed", day=5, error="disk full")
     app = open_app("export")

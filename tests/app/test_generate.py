@@ -14,6 +14,9 @@ from qcqa.jobs.status import RunStatus, State
 from qcqa.measure.generated import GenerationSettings
 from qcqa.packaged import demo_run_folder
 
+#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
+HEAD = 1024
+
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Generate = Callable[..., Run]
@@ -51,7 +54,7 @@ def generate() -> Generate:
         error: str | None = None,
     ) -> Run:
         settings = GenerationSettings(prompt, 7, temperature=0.5, seed=3)
-        made = create_generation(run, points=(("gqa", 24),), settings=settings)
+        made = create_generation(run, points=(("gqa", 24 * HEAD),), settings=settings)
         made.write_status(
             RunStatus(state=state, error=error, fraction=0.25, stage="GQA at 50 %: generating")
         )
@@ -108,7 +111,7 @@ def test_nothing_said_yet_offers_the_recommended_plan_and_gqa(
     assert [one.id for one in generations_of(run)] == [generation.id]
     config = generation.config
     assert isinstance(config, GenerationConfig)
-    assert config.points == (("optimal", 24), ("gqa", 24))
+    assert config.points == (("optimal", 24 * HEAD), ("gqa", 24 * HEAD))
     assert config.settings.prompt.startswith("Marco likes eggs.")
     assert (config.settings.temperature, config.settings.seed) == (0.0, 0)
 
@@ -129,7 +132,7 @@ def test_what_is_asked_is_what_is_started(
     assert not app.exception
     config = started[0].config
     assert isinstance(config, GenerationConfig)
-    assert config.points == (("mqa", 12),)
+    assert config.points == (("mqa", 12 * HEAD),)
     assert config.settings == GenerationSettings("", 9, 0.7, 5)
 
 

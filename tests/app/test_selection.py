@@ -97,11 +97,12 @@ def _click(customdata: list[object]) -> None:
 
 @pytest.mark.parametrize("heads", [6, 7, 14, 41, 42])
 def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, heads: int) -> None:
-    app = AppTest.from_function(_click, args=(["gqa", heads, 1.5, "text"],)).run()
-    assert not app.exception
     spec = make_run(num_heads=7).result().spec
+    kv_bits = heads * spec.head_bits
+    app = AppTest.from_function(_click, args=(["gqa", kv_bits, 1.5, "text"],)).run()
+    assert not app.exception
     shown = app.query_params.get("budget", "50%")
-    assert bits_within_ratio(spec, parse_ratio(shown)) == heads
+    assert bits_within_ratio(spec, parse_ratio(shown)) == kv_bits
     assert app.query_params["method"] == "gqa"
 
 

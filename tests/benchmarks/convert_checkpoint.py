@@ -61,7 +61,7 @@ plan = Plan(
     fingerprint=checkpoint.fingerprint(),
     method="random",
     merge="mean",
-    layers=layers,
+    layers=tuple(layer.choice for layer in layers),
     predicted=Prediction(wse=1.0, relative_wse=0.5),
 )
 convert_checkpoint(source, plan, Path(out))

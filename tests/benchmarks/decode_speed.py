@@ -63,7 +63,7 @@ def random_plan(model: PreTrainedModel, kv_ratio: float) -> Plan:
         fingerprint=fingerprint,
         method="random",
         merge="mean",
-        layers=tuple(LayerGrouping(grouping(), grouping()) for _ in range(spec.num_layers)),
+        layers=tuple(LayerGrouping(grouping(), grouping()).choice for _ in range(spec.num_layers)),
         predicted=Prediction(wse=0.0, relative_wse=0.0),
     )
 

@@ -84,7 +84,7 @@ def test_convert_in_the_background_is_a_job_of_the_run(
     promised = came["promised_bytes_per_token"]
     assert came["measured_bytes_per_token"] == promised
     assert promised == json.loads((folder / "plan.json").read_text())["kv_bytes_per_token"]
-    assert str(promised) in qcqa("runs", "show", job).out
+    assert f"{promised:g}" in qcqa("runs", "show", job).out
     of_search = json.loads(qcqa("runs", "show", run, "--json").out)
     assert [one["run"] for one in of_search["conversions"]] == [shown["run"]]
     assert of_search["evaluations"] == []

@@ -12,6 +12,7 @@ from gpu_checks.parts import Row, checked
 from gpu_checks.sizes import Sizes
 from qcqa.conversion.live import converted_copy
 from qcqa.packaged import demo_model_folder
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.text.batches import TokenBatch, make_batches
 from qcqa.text.calibration_windows import calibration_windows
@@ -90,9 +91,10 @@ def _fits(
         plan = plan_for(source, layers, merge=merge)
         return converted_copy(source, plan, moments=moments.__getitem__)
 
-    def merge_layer(layer: int, one: LayerGrouping) -> PreTrainedModel:
-        layers = [alone(source.config.num_key_value_heads)] * num_layers
-        layers[layer] = one
+    def merge_layer(layer: int, choice: LayerChoice) -> PreTrainedModel:
+        num_heads = source.config.num_key_value_heads
+        layers = [alone(num_heads)] * num_layers
+        layers[layer] = LayerGrouping.of(choice, num_heads)
         return merged(layers)
 
     rises = []
@@ -100,7 +102,7 @@ def _fits(
         reading = SourceReading(source, batches, is_fitted_to=settings is not None)
         meter = RiseMeter(reading, merge_layer, settings)
         started = perf_counter()
-        rises.append(float(meter(_LAYER, [grouping])[0]))
+        rises.append(float(meter(_LAYER, [grouping.choice])[0]))
     yield _fell("a rise", rises, perf_counter() - started, most)
 
     model = merged([grouping] * num_layers)

@@ -69,7 +69,7 @@ def plan_for(
         fingerprint=fingerprint(_heads(model, layer) for layer in range(config.num_hidden_layers)),
         method="by hand",
         merge=merge,
-        layers=tuple(layers),
+        layers=tuple(layer.choice for layer in layers),
         predicted=Prediction(wse=0.0, relative_wse=0.0),
     )
 
@@ -121,7 +121,7 @@ def mixed_layers(shape: Shape) -> list[LayerGrouping]:
 def dense_twin(source: PreTrainedModel, plan: Plan) -> PreTrainedModel:
     """Return a copy of a model in which every head of a group is the group's mean."""
     twin = deepcopy(source)
-    for layer, grouping in zip(twin.model.layers, plan.layers, strict=True):
+    for layer, grouping in zip(twin.model.layers, plan.groupings, strict=True):
         for projection, of_role in (
             (layer.self_attn.k_proj, grouping.key),
             (layer.self_attn.v_proj, grouping.value),
