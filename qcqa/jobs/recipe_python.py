@@ -10,6 +10,8 @@ from qcqa.jobs.run import CALIBRATION
 from qcqa.measure.benchmark import Benchmark
 from qcqa.search.methods import wants_calibration
 
+#: Beside the argument's name there is no room for more on a line.
+_LONGEST_TUPLE = 80
 _CALIBRATION = f'run / "{CALIBRATION}"'
 
 
@@ -42,12 +44,12 @@ def python_recipe(recipe: Recipe) -> str:
             folder="run",
             calibrated="calibrated" if needs_text else None,
         ),
-        f"heads = qcqa.bits_within_ratio(result.spec, {recipe.ratio})",
+        f"kv_bits = qcqa.bits_within_ratio(result.spec, {recipe.ratio})",
         "plan = "
         + _call(
             "qcqa.plan_of_result",
             "result",
-            "heads",
+            "kv_bits",
             method=_source(recipe.method),
             settings="settings",
         ),
@@ -121,5 +123,8 @@ def _source(value: object) -> str | None:
         return json.dumps(value)
     if isinstance(value, tuple):
         inner = ", ".join(str(_source(one)) for one in value)
+        if len(inner) > _LONGEST_TUPLE:
+            # One below the other, within a call of three indents.
+            return "(" + "".join(f"\n            {_source(one)}," for one in value) + "\n        )"
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     return None if value is None else repr(value)
