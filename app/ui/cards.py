@@ -68,7 +68,7 @@ def headline(
         equals,
         axis,
         choices().budget / 100,
-        rows=[row for row in rows if row.bits_measured <= max_kv_bits],
+        rows=[row for row in rows if row.is_at_size],
         metric=metric,
         label=metrics.get(metric or "", ""),
         scale=shown_scale(result, metrics),

@@ -14,6 +14,9 @@ from qcqa.plan.plan import Measurement, Plan
 #: whose figures bear other names than theirs, so that nobody can tell them apart.
 PartName = str
 
+#: A cache that was larger by more where it was measured says little of the plan.
+MOST_INFLATION = 1.25
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -143,6 +146,14 @@ class Evaluated:
     def bits_measured(self) -> int:
         """Bits of the cache per token where it was measured."""
         return self.read_bits or self.kv_bits
+
+    @property
+    def is_at_size(self) -> bool:
+        """Whether its cache, where it was measured, was about as large as the plan says.
+
+        Of short texts most is in the window that stays as it is, and figures flatter the plan.
+        """
+        return self.bits_measured <= MOST_INFLATION * self.kv_bits
 
     @property
     def is_comparable(self) -> bool:

@@ -78,10 +78,8 @@ def best_method(
     plans = _plans_within(result, max_kv_bits)
     predicted, *alike = _best_predicted(plans)
     every = tuple(rows)
-    # What was measured in a larger cache says nothing of this budget: short texts fill windows.
-    within = tuple(row for row in every if row.bits_measured <= max_kv_bits)
-    larger = _measured_methods(plans, (row for row in every if row.bits_measured > max_kv_bits))
-    comparison = _comparison(plans, within)
+    larger = _measured_methods(plans, (row for row in every if not row.is_at_size))
+    comparison = _comparison(plans, tuple(row for row in every if row.is_at_size))
     if comparison is None:
         return BestMethod(
             predicted,

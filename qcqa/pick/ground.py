@@ -14,7 +14,7 @@ _PREDICTIONS: Mapping[Fitness, str] = {
     "wse": "estimated by WSE alone",
 }
 
-_TOO_SHORT = "measured on texts so short that its cache was larger there than this budget"
+_TOO_SHORT = "measured on texts so short that its cache was far larger there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BestMethod:
         Methods with a plan within the budget that have a figure to compare, and those without.
     in_larger_caches : tuple of str
         Of those without, the methods whose plans were measured on texts so short that their caches
-        were larger there than the budget.
+        were far larger there than they are at the budget.
     has_other_figures : bool
         Whether something was measured, if only of other plans or on too little.
     """
