@@ -134,9 +134,13 @@ def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[
             merges[row.method].append(row.merge)
     series = []
     for method in in_order(merges):
+        # A plan in which no heads share is like any other of its method.
+        if len(merges[method]) > 1 and "none" in merges[method]:
+            merges[method].remove("none")
         # The mean is the merge of the paper and of GQA: it comes first, in the method's own looks.
         for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
-            own = [row for row in rows if (row.method, row.merge) == (method, merge)]
+            ways = (merge, "none") if place == 0 else (merge,)
+            own = [row for row in rows if row.method == method and row.merge in ways]
             own.sort(key=lambda row: row.bits_measured)
             style = _style(method_style(method, spec), merge, place, len(merges[method]))
             series.append(Series(method, merge, style, tuple(own)))
