@@ -76,6 +76,8 @@ def plan_card(
     for known in ERROR_SCALES:
         if known == scale:
             return _estimated(result, point, axis, known, size, figure, comparison)
+    if figure is not None and figure.read_bits:
+        size.append(f"measured on short texts, at {axis.text(figure.read_bits)}")
     difference = comparison.difference if comparison else None
     return PlanCard(
         value=_NONE if figure is None else figure.bare,

@@ -29,6 +29,8 @@ class PlanFigure:
     from_source : Measurement or None
         This figure less the source's, paired, or a perplexity over the source's; None where the
         source was not measured.
+    read_bits : int or None
+        Bits of the cache per token where it was measured, if that depends on the context.
     """
 
     label: str
@@ -37,6 +39,7 @@ class PlanFigure:
     bare: str
     error: str
     from_source: Measurement | None = None
+    read_bits: int | None = None
 
 
 def figures_at(
@@ -56,6 +59,7 @@ def figures_at(
     rows = tuple(rows)
     measured = figures_of_plans(rows, metric)
     from_source = differences_from_source(points, rows, metric, as_ratio=True)
+    read = {(row.method, row.kv_bits): row.read_bits for row in rows}
     figures = {}
     for method, point in points.items():
         figure = of_plan(measured, (method, point.kv_bits)) if point else None
@@ -70,5 +74,6 @@ def figures_at(
                 # Of a percentage it is in points.
                 error=value_text(metric, error).replace("%", "points") if error else "",
                 from_source=from_source.get(method),
+                read_bits=read.get((method, point.kv_bits)) if point else None,
             )
     return figures
