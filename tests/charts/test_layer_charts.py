@@ -1,12 +1,21 @@
 """Bars of a plan's layers and the similarity of one layer's heads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from qcqa.charts.layers.groups import grouping_figure
-from qcqa.charts.layers.layer_bars import layer_bars_caption, layer_bars_figure, layer_errors
+from qcqa.charts.layers.layer_bars import (
+    LayerErrors,
+    layer_bars_caption,
+    layer_bars_figure,
+    layer_errors,
+)
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
 from qcqa.pick.plan import plan_of_result
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import head_similarity
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.wse import grouping_wse
@@ -86,3 +95,13 @@ def test_colours_can_end_at_the_largest_similarity(result: SearchResult) -> None
 def test_similarity_of_any_number_of_heads(num_heads: int) -> None:
     figure = similarity_figure(np.eye(num_heads), Grouping.contiguous(num_heads, 1))
     assert np.shape(figure.data[0].z) == (num_heads, num_heads)
+
+
+def test_bars_of_fewer_bits_are_shorter(result: SearchResult) -> None:
+    plan = plan_of_result(result, result.spec.kv_bits, method="mha")
+    bits = Bits.uniform(4, "key", result.spec), Bits.uniform(4, "value", result.spec)
+    packed = replace(plan, layers=tuple(LayerChoice((bits[0],), (bits[1],)) for _ in plan.layers))
+    errors = LayerErrors("loss", np.zeros(len(plan.layers)))
+    shown = sum(layer_bars_figure(packed, errors).data[0].x) / len(plan.layers)
+    assert shown == pytest.approx(100 * packed.kv_ratio)
+    assert shown < 50

@@ -87,7 +87,8 @@ def layer_bars_figure(plan: Plan, errors: LayerErrors) -> go.Figure:
     """
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
     kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.groupings]
-    percent = [50 * (k + v) / num_heads for k, v in kept]
+    full = 2 * num_heads * plan.model.head_bits
+    percent = [100 * layer.bits_per_token(plan.model) / full for layer in plan.layers]
     values = errors.per_layer.tolist()
     whole = sum(values)
     room = ROOM_FOR_NUMBERS if num_layers <= MOST_LAYERS_WITH_NUMBERS else 1.0
