@@ -104,4 +104,4 @@ def test_bars_of_fewer_bits_are_shorter(result: SearchResult) -> None:
     errors = LayerErrors("loss", np.zeros(len(plan.layers)))
     shown = sum(layer_bars_figure(packed, errors).data[0].x) / len(plan.layers)
     assert shown == pytest.approx(100 * packed.kv_ratio)
-    assert shown < 50
+    assert shown < 60  # of heads so small scales are a third
