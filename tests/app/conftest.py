@@ -22,6 +22,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.packaged import app_folder
 from qcqa.pick.points import plans_of_points, points_along, points_at
 from qcqa.plan.plan import Measurement
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
@@ -98,6 +99,12 @@ def open_app() -> Callable[..., AppTest]:
     return open_at
 
 
+@pytest.fixture
+def head_bits() -> int:
+    """Return the bits per token of one K or V head of the made-up model."""
+    return _made_up_grams(1, 1).spec.head_bits
+
+
 @cache
 def _result_folder(num_layers: int, num_heads: int) -> Path:
     """Return a folder with the fronts of a made-up model; made once per size."""
@@ -116,7 +123,8 @@ def _result_folder(num_layers: int, num_heads: int) -> Path:
 def _save_best(kept: ResultFolder) -> None:
     """Add a front by measured loss: a made-up one, quick to measure."""
 
-    def rescore(layer: int, groupings: Sequence[LayerGrouping]) -> NDArray[np.float64]:
+    def rescore(layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
+        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
         merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
         return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
 

@@ -19,9 +19,10 @@ MakeRun = Callable[..., Run]
 
 def _measure(run: Run, samples: int = 2000, **accuracies: float) -> None:
     run.measured_folder.make()
+    half = run.result().spec.kv_bits // 2
     for method, accuracy in accuracies.items():
         figures = (Measurement("heldout/accuracy", accuracy, 0.001, samples),)
-        plan = plan_of_run(run, 24, method=method)
+        plan = plan_of_run(run, half, method=method)
         row = Evaluated.of_plan(plan, Benchmark(text="demo"), figures, device="cpu", dtype="auto")
         run.measured_folder.save(method, row)
 
