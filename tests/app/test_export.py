@@ -66,7 +66,7 @@ def convert(tmp_path: Path) -> Callable[..., Run]:
         config = ConversionConfig(
             name=name,
             created=f"2026-01-{day:02}T00:00:00+00:00",
-            point=point,
+            point=(point[0], point[1] * run.result().spec.head_bits),
             folder=str(tmp_path / name),
         )
         conversion = write_new_run(run.additions / "conversions" / f"day-{day}", config)
@@ -117,7 +117,7 @@ def test_plan_of_the_address_is_offered(make_run: MakeRun, open_app: OpenApp) ->
     app = open_app("export", method="gqa", budget="50")
     assert app.button_group(key="plan_method").value == "gqa"
     assert _headings(app) == ["Plan", "Tables", "Charts", "Converted checkpoint", "As code"]
-    assert "**GQA**: 24 of 48 heads" in _text(app)
+    assert "**GQA**: 24 of 48 K and V heads, 3 KiB of KV cache per token" in _text(app)
     assert "--method gqa --budget 50%" in app.code[0].value
     compile(app.code[1].value, "copied", "exec")
     # The choice goes along to the other pages.
@@ -221,7 +221,7 @@ def test_conversion_is_looked_at_and_started(
     assert not app.exception
     (conversion,) = started
     assert [one.id for one in conversions_of(demo)] == [conversion.id]
-    assert conversion.config.point == ("optimal", 36)
+    assert conversion.config.point == ("optimal", 36 * demo.result().spec.head_bits)
     assert conversion.config.folder == str(tmp_path / "mine")
 
 
