@@ -252,7 +252,7 @@ def test_a_plan_that_has_to_be_fitted_says_that_it_takes_long(
     monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = _open(open_app, budget="37.5")
     assert app.multiselect(key="generate_methods").value == ["heads-bits", "gqa"]
-    assert "**Heads × bits** must first be fitted" in _text(app)
+    assert "**Heads \N{MULTIPLICATION SIGN} bits** must first be fitted" in _text(app)
     app.multiselect(key="generate_methods").set_value(["gqa"]).run()
     assert "must first be fitted" not in _text(app)
     # The plan at half the cache comes fitted with the run.
