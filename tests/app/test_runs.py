@@ -334,7 +334,7 @@ def test_the_included_run_stays_as_it_came(
     assert [row["run"] for row in _table(app)] == ["Demo model · included"]
     assert app.button(key="open_label").disabled
     assert app.button(key="open_delete").disabled
-    # Recommended by prediction: stories are short, and most of their cache is not yet in fewer bits.
+    # Recommended by prediction: of short texts hardly anything is cached in fewer bits yet.
     best = str(_table(app)[0]["best at 50 % KV"])
     assert best.startswith("Heads \N{MULTIPLICATION SIGN} bits: summed rise of the loss")
 
