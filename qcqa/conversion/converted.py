@@ -16,7 +16,7 @@ class Converted:
         Absolute path of the checkpoint.
     source_bytes, weight_bytes : int
         Of all weights, before and after.
-    promised_bytes_per_token : int
+    promised_bytes_per_token : float
         Of the KV cache, by the plan.
     measured_bytes_per_token : float or None
         Of the live KV cache of the opened checkpoint; None where there was not enough memory to

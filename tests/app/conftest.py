@@ -99,6 +99,12 @@ def open_app() -> Callable[..., AppTest]:
     return open_at
 
 
+@pytest.fixture
+def head_bits() -> int:
+    """Return the bits per token of one K or V head of the made-up model."""
+    return _made_up_grams(1, 1).spec.head_bits
+
+
 @cache
 def _result_folder(num_layers: int, num_heads: int) -> Path:
     """Return a folder with the fronts of a made-up model; made once per size."""

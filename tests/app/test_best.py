@@ -13,18 +13,16 @@ from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.plan import Measurement
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 
 
 def _measure(run: Run, samples: int = 2000, **accuracies: float) -> None:
     run.measured_folder.make()
+    half = run.result().spec.kv_bits // 2
     for method, accuracy in accuracies.items():
         figures = (Measurement("heldout/accuracy", accuracy, 0.001, samples),)
-        plan = plan_of_run(run, 24 * HEAD, method=method)
+        plan = plan_of_run(run, half, method=method)
         row = Evaluated.of_plan(plan, Benchmark(text="demo"), figures, device="cpu", dtype="auto")
         run.measured_folder.save(method, row)
 

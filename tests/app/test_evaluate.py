@@ -17,9 +17,6 @@ from qcqa.jobs.status import State
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.plan.plan import Measurement
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Measure = Callable[..., None]
@@ -63,7 +60,7 @@ def test_no_run_and_no_fronts_say_what_is_missing(make_run: MakeRun, open_app: O
 
 
 def test_all_methods_at_a_budget_are_started(
-    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
 ) -> None:
     run = make_run()
     app = open_app("evaluate")
@@ -74,14 +71,16 @@ def test_all_methods_at_a_budget_are_started(
     assert not app.exception
     (evaluation,) = started
     assert [one.id for one in evaluations_of(run)] == [evaluation.id]
-    assert dict(evaluation.config.points) == dict.fromkeys(("gqa", "mqa", "optimal"), 12 * HEAD)
+    assert dict(evaluation.config.points) == dict.fromkeys(
+        ("gqa", "mqa", "optimal"), 12 * head_bits
+    )
     assert evaluation.config.benchmark.text == "demo"
     assert evaluation.config.benchmark.limit == 7
     assert evaluation.config.benchmark.tasks == ("demo_minimal_pairs", "demo_recall")
 
 
 def test_one_plan_is_that_of_the_address(
-    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
 ) -> None:
     make_run()
     app = open_app("evaluate", method="gqa", budget="50")
@@ -89,12 +88,12 @@ def test_one_plan_is_that_of_the_address(
     assert app.selectbox(key="measure_method").value == "gqa"
     app.button_group(key="measure_text").set_value("No text").run()
     app.button(key="start_evaluation").click().run()
-    assert started[0].config.points == (("gqa", 24 * HEAD),)
+    assert started[0].config.points == (("gqa", 24 * head_bits),)
     assert started[0].config.benchmark.text is None
 
 
 def test_whole_front_goes_down_to_the_smallest_cache(
-    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
 ) -> None:
     make_run()
     app = open_app("evaluate")
@@ -103,7 +102,10 @@ def test_whole_front_goes_down_to_the_smallest_cache(
     assert not app.exception
     points = started[0].config.points
     assert "mqa" in dict(points)
-    assert {bits // HEAD for method, bits in points if method == "optimal"} == {36, 24, 18, 12, 6}
+    heads = [36, 24, 18, 12, 6]
+    assert {bits for method, bits in points if method == "optimal"} == {
+        n * head_bits for n in heads
+    }
 
 
 @pytest.mark.parametrize("typed", ["much", "0", "101", "nan"])
@@ -129,13 +131,15 @@ def test_budget_that_no_plan_fits_is_said(make_run: MakeRun, open_app: OpenApp) 
     assert "start_evaluation" not in [button.key for button in app.button]
 
 
-def test_own_budget_may_be_typed(make_run: MakeRun, open_app: OpenApp, started: list[Run]) -> None:
+def test_own_budget_may_be_typed(
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
+) -> None:
     make_run()
     app = open_app("evaluate")
     app.button_group(key="measure_which").set_value("Whole front").run()
     app.multiselect(key="measure_ratios").set_value(["62.5 %"]).run()
     app.button(key="start_evaluation").click().run()
-    assert ("optimal", 30 * HEAD) in started[0].config.points
+    assert ("optimal", 30 * head_bits) in started[0].config.points
 
 
 def test_text_file_must_be_there(

@@ -12,9 +12,6 @@ from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.fronts.comparison import percent_text, points_at_budget
 from qcqa.jobs.run import Run
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 GRAY = Metric.MetricColor.GRAY
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -24,8 +21,9 @@ def _cards(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def _expected_cards(run: Run, heads: int) -> dict[str, str]:
-    points = points_at_budget(run.result(), heads * HEAD)
+def _expected_cards(run: Run, num_heads: int) -> dict[str, str]:
+    result = run.result()
+    points = points_at_budget(result, num_heads * result.spec.head_bits)
     labels = {"optimal": "Optimal", "gqa": "GQA", "mqa": "MQA"}
     cards = {name: points[name] for name in labels}
     return {
@@ -68,7 +66,8 @@ def test_address_brings_everything_back(make_run: MakeRun, open_app: OpenApp) ->
         run=run.id, budget="37.5", unit="gib", method="gqa", context="1000", batch="2", scale="gap"
     )
     # The cards say of each plan what the chart shows of it.
-    at_its_size = points_at_budget(run.result(), 12 * HEAD)["gqa"]
+    quarter = run.result().spec.kv_bits // 4
+    at_its_size = points_at_budget(run.result(), quarter)["gqa"]
     assert at_its_size is not None
     assert _cards(app)["GQA"] == percent_text(at_its_size.over_bound)
     (slider,) = app.slider
@@ -172,17 +171,17 @@ def test_budget_can_be_typed(make_run: MakeRun, open_app: OpenApp, unit: str) ->
 def test_plan_by_measured_loss_is_recommended(make_run: MakeRun, open_app: OpenApp) -> None:
     run = make_run(with_best=True)
     app = open_app()
-    point = points_at_budget(run.result(), 24 * HEAD)["best"]
+    point = points_at_budget(run.result(), run.result().spec.kv_bits // 2)["best"]
     assert point is not None
     headline = app.subheader[0].value
     assert headline.startswith("Estimated, within 50.0 % of the source's KV cache: ")
     assert "**Optimal** has the lowest relative WSE" in headline
     # Which plan is taken goes by what is closer to quality.
-    assert "**Best** has the lowest summed rise of the loss" in headline
+    assert "**Best heads** has the lowest summed rise of the loss" in headline
     # The axis is relative WSE: so are all cards, and the loss is a line of Best's.
-    assert _cards(app)["Best"] == f"{point.relative_wse:.3f}"
+    assert _cards(app)["Best heads"] == f"{point.relative_wse:.3f}"
     assert f"summed rise of the loss {significant(point.error)} nats per token" in _text(app)
-    assert "Best chooses layers by measured loss, not by WSE" in _text(app)
+    assert "Best heads chooses layers by measured loss, not by WSE" in _text(app)
     assert app.button_group(key="plan_method").value == "best"
     titles = [note["text"] for note in _chart(app, 1)["layout"]["annotations"]]
     assert titles == ["Keys", "Values"]
@@ -256,7 +255,7 @@ def test_cards_and_headline_say_what_was_measured(
     assert {metric.proto.color for metric in app.metric if metric.delta} == {GRAY}
     # No plan of 75 % was measured: no card shows a figure of another kind.
     app.slider(key="budget").set_value(75.0).run()
-    assert _cards(app)["Best"] == "\N{EM DASH}"
+    assert _cards(app)["Best heads"] == "\N{EM DASH}"
     assert "GQA has no plan of this size" in _text(app)
     assert app.subheader[0].value.startswith("Estimated, ")
 

@@ -20,9 +20,6 @@ from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.search.strategy.config import SearchSettings
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Measure = Callable[..., None]
@@ -62,14 +59,14 @@ def convert(tmp_path: Path) -> Callable[..., Run]:
         state: State,
         *,
         error: str | None = None,
-        point: tuple[str, int] = ("gqa", 24 * HEAD),
+        point: tuple[str, int] = ("gqa", 24),
         day: int = 1,
     ) -> Run:
         name = "out" if day == 1 else f"out-{day}"
         config = ConversionConfig(
             name=name,
             created=f"2026-01-{day:02}T00:00:00+00:00",
-            point=point,
+            point=(point[0], point[1] * run.result().spec.head_bits),
             folder=str(tmp_path / name),
         )
         conversion = write_new_run(run.additions / "conversions" / f"day-{day}", config)
@@ -120,7 +117,7 @@ def test_plan_of_the_address_is_offered(make_run: MakeRun, open_app: OpenApp) ->
     app = open_app("export", method="gqa", budget="50")
     assert app.button_group(key="plan_method").value == "gqa"
     assert _headings(app) == ["Plan", "Tables", "Charts", "Converted checkpoint", "As code"]
-    assert "**GQA**: 24 of 48 heads" in _text(app)
+    assert "**GQA**: 24 of 48 K and V heads, 3 KiB of KV cache per token" in _text(app)
     assert "--method gqa --budget 50%" in app.code[0].value
     compile(app.code[1].value, "copied", "exec")
     # The choice goes along to the other pages.
@@ -224,7 +221,7 @@ def test_conversion_is_looked_at_and_started(
     assert not app.exception
     (conversion,) = started
     assert [one.id for one in conversions_of(demo)] == [conversion.id]
-    assert conversion.config.point == ("optimal", 36 * HEAD)
+    assert conversion.config.point == ("optimal", 36 * demo.result().spec.head_bits)
     assert conversion.config.folder == str(tmp_path / "mine")
 
 
@@ -263,7 +260,7 @@ def test_conversion_that_stopped_can_be_resumed(
     said: str,
 ) -> None:
     conversion = convert(
-        demo, state, error="disk full" if state == "failed" else None, point=("gqa", 48 * HEAD)
+        demo, state, error="disk full" if state == "failed" else None, point=("gqa", 48)
     )
     resumed: list[str] = []
     monkeypatch.setattr("ui.workers.start_again", lambda run: resumed.append(run.id))
@@ -318,7 +315,7 @@ def test_earlier_conversions_are_listed_newest_first(
     (tmp_path / "out").mkdir()
     convert(run, "finished", day=2)
     # The best plan of GQA within 20 heads has 12: a quarter of the source's.
-    convert(run, "cancelled", day=3, point=("gqa", 20 * HEAD))
+    convert(run, "cancelled", day=3, point=("gqa", 20))
     (convert(run, "finished", day=4).folder / "status.json").write_text("{")
     convert(run, "failed", day=5, error="disk full")
     app = open_app("export")

@@ -14,9 +14,6 @@ from qcqa.jobs.status import RunStatus, State
 from qcqa.measure.generated import GenerationSettings
 from qcqa.packaged import demo_run_folder
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 Generate = Callable[..., Run]
@@ -54,7 +51,8 @@ def generate() -> Generate:
         error: str | None = None,
     ) -> Run:
         settings = GenerationSettings(prompt, 7, temperature=0.5, seed=3)
-        made = create_generation(run, points=(("gqa", 24 * HEAD),), settings=settings)
+        half = run.result().spec.kv_bits // 2
+        made = create_generation(run, points=(("gqa", half),), settings=settings)
         made.write_status(
             RunStatus(state=state, error=error, fraction=0.25, stage="GQA at 50 %: generating")
         )
@@ -100,7 +98,7 @@ def _open(open_app: OpenApp, **address: str) -> AppTest:
 
 
 def test_nothing_said_yet_offers_the_recommended_plan_and_gqa(
-    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
 ) -> None:
     run = make_run()
     app = _open(open_app)
@@ -111,13 +109,13 @@ def test_nothing_said_yet_offers_the_recommended_plan_and_gqa(
     assert [one.id for one in generations_of(run)] == [generation.id]
     config = generation.config
     assert isinstance(config, GenerationConfig)
-    assert config.points == (("optimal", 24 * HEAD), ("gqa", 24 * HEAD))
+    assert config.points == (("optimal", 24 * head_bits), ("gqa", 24 * head_bits))
     assert config.settings.prompt.startswith("Marco likes eggs.")
     assert (config.settings.temperature, config.settings.seed) == (0.0, 0)
 
 
 def test_what_is_asked_is_what_is_started(
-    make_run: MakeRun, open_app: OpenApp, started: list[Run]
+    make_run: MakeRun, open_app: OpenApp, started: list[Run], head_bits: int
 ) -> None:
     make_run()
     app = _open(open_app)
@@ -132,7 +130,7 @@ def test_what_is_asked_is_what_is_started(
     assert not app.exception
     config = started[0].config
     assert isinstance(config, GenerationConfig)
-    assert config.points == (("mqa", 12 * HEAD),)
+    assert config.points == (("mqa", 12 * head_bits),)
     assert config.settings == GenerationSettings("", 9, 0.7, 5)
 
 
@@ -253,13 +251,13 @@ def test_a_plan_that_has_to_be_fitted_says_that_it_takes_long(
 ) -> None:
     monkeypatch.setattr("qcqa.jobs.store.demo_run_folder", demo_run_folder)
     app = _open(open_app, budget="37.5")
-    assert app.multiselect(key="generate_methods").value == ["best", "gqa"]
-    assert "**Best** must first be fitted" in _text(app)
+    assert app.multiselect(key="generate_methods").value == ["heads-bits", "gqa"]
+    assert "**Heads \N{MULTIPLICATION SIGN} bits** must first be fitted" in _text(app)
     app.multiselect(key="generate_methods").set_value(["gqa"]).run()
     assert "must first be fitted" not in _text(app)
     # The plan at half the cache comes fitted with the run.
     app = _open(open_app, budget="50")
-    assert app.multiselect(key="generate_methods").value == ["best", "gqa"]
+    assert app.multiselect(key="generate_methods").value == ["heads-bits", "gqa"]
     assert "must first be fitted" not in _text(app)
 
 

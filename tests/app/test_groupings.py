@@ -16,9 +16,6 @@ from qcqa.jobs.status import State
 from qcqa.pick.plan import plan_of_result
 from qcqa.reduce.groups.gram import head_similarity
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 
@@ -34,10 +31,12 @@ def _text(app: AppTest) -> str:
     return " ".join(element.value for element in (*app.subheader, *app.markdown, *app.caption))
 
 
-def test_plan_is_the_one_of_the_address(make_run: MakeRun, open_app: OpenApp) -> None:
+def test_plan_is_the_one_of_the_address(
+    make_run: MakeRun, open_app: OpenApp, head_bits: int
+) -> None:
     run = make_run()
     app = open_app("groupings", budget="37.5", method="optimal")
-    plan = plan_of_result(run.result(), 18 * HEAD, method="optimal")
+    plan = plan_of_result(run.result(), 18 * head_bits, method="optimal")
     chart = _charts(app)["grouping_chart"]
     numbers = [
         [str(n) if layer.key.labels.count(n) > 1 else "" for n in layer.key.labels]
@@ -63,12 +62,14 @@ def test_slider_and_method_move_everything(make_run: MakeRun, open_app: OpenApp)
     assert {*_charts(app)["grouping_chart"]["data"][0]["text"][0]} == {"0"}
 
 
-def test_plans_stand_side_by_side(make_run: MakeRun, open_app: OpenApp) -> None:
+def test_plans_stand_side_by_side(make_run: MakeRun, open_app: OpenApp, head_bits: int) -> None:
     run = make_run(with_best=True)
     app = open_app("groupings", compare="best,gqa")
     shown = {key for key in _charts(app) if key.startswith("groups_of_")}
     assert shown == {"groups_of_best", "groups_of_gqa"}
-    best, gqa = (plan_of_result(run.result(), 24 * HEAD, method=name) for name in ("best", "gqa"))
+    best, gqa = (
+        plan_of_result(run.result(), 24 * head_bits, method=name) for name in ("best", "gqa")
+    )
     assert plan_difference(best, gqa).sentence in _text(app)
     # No more than four: the first makes room.
     app.button_group(key="compare").set_value(["best", "optimal", "gqa", "mqa"]).run()
@@ -79,10 +80,14 @@ def test_plans_stand_side_by_side(make_run: MakeRun, open_app: OpenApp) -> None:
     assert "difference_chart" not in _charts(app)
 
 
-def test_two_plans_are_chosen_and_swapped(make_run: MakeRun, open_app: OpenApp) -> None:
+def test_two_plans_are_chosen_and_swapped(
+    make_run: MakeRun, open_app: OpenApp, head_bits: int
+) -> None:
     run = make_run()
     app = open_app("groupings", compare="optimal,gqa,mqa", pair="gqa,mqa")
-    gqa, mqa = (plan_of_result(run.result(), 24 * HEAD, method=name) for name in ("gqa", "mqa"))
+    gqa, mqa = (
+        plan_of_result(run.result(), 24 * head_bits, method=name) for name in ("gqa", "mqa")
+    )
     assert plan_difference(gqa, mqa).sentence in _text(app)
     app.selectbox(key="pair_one").set_value("mqa").run()
     assert not app.exception
@@ -92,13 +97,15 @@ def test_two_plans_are_chosen_and_swapped(make_run: MakeRun, open_app: OpenApp) 
     assert app.query_params["pair"] == "mqa,optimal"
 
 
-def test_layer_shows_similarity_and_costs(make_run: MakeRun, open_app: OpenApp) -> None:
+def test_layer_shows_similarity_and_costs(
+    make_run: MakeRun, open_app: OpenApp, head_bits: int
+) -> None:
     run = make_run()
     app = open_app("groupings", method="optimal")
     app.slider(key="layer").set_value(2).run()
     assert app.query_params["layer"] == "2"
     result = run.result()
-    plan = plan_of_result(result, 24 * HEAD, method="optimal")
+    plan = plan_of_result(result, 24 * head_bits, method="optimal")
     chart = _charts(app)["similarity_shared"]
     order = [int(text) for text in chart["layout"]["xaxis"]["ticktext"]]
     similarity = head_similarity(result.grams.layers[2].total)[np.ix_(order, order)]

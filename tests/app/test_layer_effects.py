@@ -25,9 +25,6 @@ from qcqa.measure.sensitivity import (
 from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.pick.plan import plan_of_result
 
-#: Bits per token of one head of the made-up model: 64 elements of 16 bits.
-HEAD = 1024
-
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
 SETTINGS = SensitivitySettings("demo")
@@ -46,13 +43,14 @@ def measure() -> Callable[..., Run]:
     """Return a maker of measurements in any state, as their worker leaves them."""
 
     def make(run: Run, state: State, *, method: str = "gqa", kl: float = 0.1) -> Run:
-        made = create_sensitivity(run, point=(method, 24 * HEAD), settings=SETTINGS)
+        half = run.result().spec.kv_bits // 2
+        made = create_sensitivity(run, point=(method, half), settings=SETTINGS)
         made.write_status(
             RunStatus(state=state, fraction=0.3, step=3, total=16, stage="layer 1 alone")
         )
         if state != "finished":
             return made
-        plan = plan_of_result(run.result(), 24 * HEAD, method=method)
+        plan = plan_of_result(run.result(), half, method=method)
         layers = [
             LayerEffect(
                 is_measured=True,
@@ -121,7 +119,7 @@ def test_what_is_asked_is_what_is_started(
     assert [one.id for one in sensitivities_of(run)] == [job.id]
     config = job.config
     assert isinstance(config, SensitivityConfig)
-    assert config.point == ("gqa", 24 * HEAD)
+    assert config.point == ("gqa", run.result().spec.kv_bits // 2)
     assert config.settings == replace(SETTINGS, num_windows=4)
 
 

@@ -113,7 +113,8 @@ def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: lis
     app.button_group(key="new_methods").set_value(["qcqa-ac"]).run()
     app.button(key="start_search").click().run()
     (run,) = started
-    assert run.config.methods == ("qcqa-ac", "best")
+    bits = ("bits-8", "bits-4", "bits-2", "staircase", "bits", "heads-bits")
+    assert run.config.methods == ("qcqa-ac", "best", *bits)
     assert run.config.calibration == "demo"
 
 

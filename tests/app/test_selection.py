@@ -89,24 +89,25 @@ def _click(customdata: list[object]) -> None:
 
     from qcqa.model.spec import ModelSpec
 
-    spec = ModelSpec("x", None, "llama", 3, 7, 7, 4, 28, False, "bfloat16")
+    spec = ModelSpec("x", None, "llama", 3, 7, 7, 64, 448, False, "bfloat16")
     points = [{"customdata": customdata}] if customdata else []
     st.session_state["chart"] = {"selection": {"points": points}}
     chart_selection("chart", spec)["on_select"]()
 
 
-@pytest.mark.parametrize("heads", [6, 7, 14, 41, 42])
-def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, heads: int) -> None:
-    spec = make_run(num_heads=7).result().spec
-    kv_bits = heads * spec.head_bits
-    app = AppTest.from_function(_click, args=(["gqa", kv_bits, 1.5, "text"],)).run()
+@pytest.mark.parametrize("bits", [6144, 7168, 14336, 41984, 41985, 43008])
+def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, bits: int) -> None:
+    app = AppTest.from_function(_click, args=(["gqa", bits, 1.5, "text"],)).run()
     assert not app.exception
+    spec = make_run(num_heads=7).result().spec
     shown = app.query_params.get("budget", "50%")
-    assert bits_within_ratio(spec, parse_ratio(shown)) == kv_bits
+    assert bits_within_ratio(spec, parse_ratio(shown)) == bits
     assert app.query_params["method"] == "gqa"
 
 
-@pytest.mark.parametrize("customdata", [[], ["gqa"], ["gqa", 43], ["gqa", "6"], [6, "gqa"]])
+@pytest.mark.parametrize(
+    "customdata", [[], ["gqa"], ["gqa", 43009], ["gqa", "6144"], [6144, "gqa"]]
+)
 def test_click_on_nothing_selects_nothing(customdata: list[object]) -> None:
     app = AppTest.from_function(_click, args=(customdata,)).run()
     assert not app.exception

@@ -47,7 +47,9 @@ def test_what_was_selected_is_what_is_downloaded(open_page: OpenPage, tmp_path: 
     expect(page).to_have_url(re.compile("method=qcqa-ec"))
 
     _page_link(page, "Export")
-    expect(page.locator(".st-key-export_plan").first).to_contain_text("QCQA-EC: 36 of 96 heads")
+    expect(page.locator(".st-key-export_plan").first).to_contain_text(
+        "QCQA-EC: 36 of 96 K and V heads"
+    )
     expect(page).to_have_url(re.compile("/export.*method=qcqa-ec"))
     plan = load_plan(_download(page, "plan", tmp_path))
     assert (plan.method, plan.kv_bits) == ("qcqa-ec", 36 * plan.model.head_bits)

@@ -81,7 +81,7 @@ POINT = """([chart, method, kv_bits]) => {
     const {xaxis, yaxis} = plot._fullLayout;
     for (const {customdata, x, y} of plot._fullData) {
         const place = Array.from(customdata || []).findIndex(
-            one => one[0] === method && one[1] === heads);
+            one => one[0] === method && one[1] === kv_bits);
         if (place >= 0)
             return [left + xaxis._offset + xaxis.d2p(x[place]),
                     top + yaxis._offset + yaxis.d2p(y[place])];

@@ -11,7 +11,7 @@ from qcqa.plan.budget import ratio_of_bits
 
 
 def select_plan(spec: ModelSpec, method: str, kv_bits: int) -> None:
-    """Select the plan of a method that caches so many heads: its own size becomes the budget."""
+    """Select the plan of a method that caches so many bits per token: its size is the budget."""
     choose(budget=100 * ratio_of_bits(spec, kv_bits), method=method)
 
 

@@ -204,7 +204,7 @@ def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
     return {
         "Method": method_style(config.point[0]).label,
         "Weights": f"{_size(converted.weight_bytes)}, source {_size(converted.source_bytes)}",
-        "KV cache promised": f"{promised:,} bytes per token",
+        "KV cache promised": f"{promised:,.0f} bytes per token",
         "KV cache measured": (
             "not opened: too little memory" if held is None else f"{held:,.0f} bytes per token"
         ),
