@@ -78,7 +78,7 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
 
 
 def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:
-    cells = {"method": method_style(row.method).label, "KV ratio": f"{row.kv_ratio:.3f}"}
+    cells = {"method": method_style(row.method).label, "KV\nratio": f"{row.kv_ratio:.3f}"}
     for name in names:
         metric = metric_of(name)
         cells[metric.heading] = _figure(row.figure(name), is_whole=metric.unit == "bytes")

@@ -65,7 +65,7 @@ def print_comparison(
     # What another fitness says takes the place of the plain WSE: a terminal is 80 wide.
     others = sorted({front.fitness for front in result.fronts.values()} - {"wse"})
     own = "WSE" if not others else _OWN[others[0]] if len(others) == 1 else "own\nerror"
-    for name in ("KV ratio", "GiB", own, "relative\nWSE", "vs GQA", "above\nbound"):
+    for name in ("KV\nratio", "GiB", own, "relative\nWSE", "vs GQA", "above\nbound"):
         table.add_column(name, justify="right", no_wrap=True)
     for ratio, kv_bits in max_kv_bits.items():
         points = points_at_budget(result, kv_bits)
@@ -117,7 +117,7 @@ def _above_bound(point: BudgetPoint) -> str:
 
 def _own_error(point: BudgetPoint) -> str:
     """Return the error that the method's search minimised, where it was not WSE."""
-    return "" if point.fitness == "wse" else f"{point.error:.4g}"
+    return "" if point.fitness == "wse" else f"{point.error:.3g}"
 
 
 def comparison_json(

@@ -149,6 +149,13 @@ def require_sensitivity(
 
 
 def _require_shared(plan: Plan) -> None:
+    if plan.has_codecs:
+        # Layers are read in one call, without a cache.
+        raise EvaluationError(
+            "layers of a plan in fewer bits, one at a time",
+            expected="a plan of heads alone",
+            remedy="see what each adds to the error, which was measured in the search",
+        )
     if not reduced_layers(plan):
         raise EvaluationError(
             "a plan in which no heads share", expected="a plan that reduces at least one layer"

@@ -135,8 +135,8 @@ def test_a_row_per_run_says_what_it_is(result: SearchResult) -> None:
         assert table.loc[run.folder.name, "best"] is None
         assert table.loc[run.folder.name, "state"] == "damaged"
         assert "is damaged" in str(table.loc[run.folder.name, "problem"])
-    assert table.loc["demo", "best"].is_measured
-    assert table.loc["demo", "measured plans"] == 20
+    assert table.loc["demo", "best"].method == "heads-bits"
+    assert table.loc["demo", "measured plans"] == 34
 
 
 def test_a_table_of_no_runs_has_its_columns() -> None:

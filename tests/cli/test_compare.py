@@ -85,7 +85,7 @@ def test_people_read_which_figures_came_through_a_quantized_cache(
 ) -> None:
     run = open_run(demo_run)
     run.measured_folder.make()
-    plan = plan_of_run(run, 48, method="gqa")
+    plan = plan_of_run(run, 48 * HEAD, method="gqa")
     figures = (Measurement("heldout/accuracy", 0.6, 0.04, 5000),)
     for piece_tokens in (None, 16):
         row = Evaluated.of_plan(
@@ -107,7 +107,7 @@ def test_a_few_tokens_and_smaller_plans_are_said_to_be_such(
     names = ("t/nll", "t/accuracy")
     figures = tuple(Measurement(name, 0.6, 0.04, count) for name in names)
     for method in ("gqa", "optimal"):
-        plan = plan_of_run(run, 72, method=method)
+        plan = plan_of_run(run, 72 * HEAD, method=method)
         row = Evaluated.of_plan(plan, how, figures, device="cuda", dtype="float16")
         run.measured_folder.save(method, row)
     printed = qcqa("compare", "--run", demo_run, "--budgets", "0.75").out

@@ -137,7 +137,7 @@ def test_card_says_what_it_is_and_costs(llama: Any, tmp_path: Path) -> None:
         "**random**",
         "**mean**",
         f"| KV ratio | {llama.plan.kv_ratio:.4g} |",
-        f"{llama.plan.kv_bytes_per_token} bytes | {llama.plan.model.kv_bytes_per_token()} bytes",
+        f"{llama.plan.kv_bytes_per_token:g} bytes | {llama.plan.model.kv_bytes_per_token()} bytes",
         "WSE 1, 0.5",
         "less than 0.9",
         "Nothing was measured",

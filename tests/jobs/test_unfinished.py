@@ -28,7 +28,7 @@ def _stop(run: Run, state: State, *, without: str | None = None) -> None:
 
 def test_a_finished_search_lacks_nothing(run: Run) -> None:
     assert unfinished(run) is None
-    assert origin_of(plan_of_run(run, 48, method="gqa")) == {}
+    assert origin_of(plan_of_run(run, 48 * run.result().spec.head_bits, method="gqa")) == {}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_state_that_cannot_be_read_is_not_taken_for_finished(run: Run) -> None
 def test_a_method_that_is_missing_is_refused_with_the_remedy(run: Run) -> None:
     _stop(run, "cancelled", without="optimal")
     with pytest.raises(BudgetError, match=r"no plan of 'optimal' yet; .* qcqa runs resume run$"):
-        plan_of_run(run, 48, method="optimal")
+        plan_of_run(run, 48 * run.result().spec.head_bits, method="optimal")
 
 
 def test_its_plans_carry_it_along_whoever_asks_for_them(run: Run) -> None:
@@ -77,7 +77,7 @@ def test_its_plans_carry_it_along_whoever_asks_for_them(run: Run) -> None:
     lacks = unfinished(run)
     assert lacks is not None
     for method in (None, "gqa"):
-        plan = plan_of_run(run, 48, method=method)
+        plan = plan_of_run(run, 48 * run.result().spec.head_bits, method=method)
         assert plan.provenance["search"] == lacks.to_json()
         assert plan.provenance["search"]["missing"] == ["optimal"]
         assert ("chosen" in plan.provenance) is (method is None)

@@ -142,7 +142,9 @@ def test_a_cache_that_breaks_its_promise_fails_the_evaluation(
 ) -> None:
     monkeypatch.setattr(PlanModels, "model_of", lambda self, *_: deepcopy(self.source))
     folder = MeasuredFolder(tmp_path / "measured")
-    with pytest.raises(EvaluationError, match="bytes per token in bfloat16; expected 3072"):
+    with pytest.raises(
+        EvaluationError, match="49,152 bytes after 8 tokens in bfloat16; expected 24,576"
+    ):
         evaluate_plans("demo", [half], TEXT, folder=folder)
     assert [row.method for row in folder.rows()] == ["mha"]
 

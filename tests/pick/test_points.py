@@ -28,6 +28,11 @@ def test_all_methods_at_a_budget_without_the_source(result: SearchResult) -> Non
         "qcqa-ac",
         "qcqa-ec",
         "best",
+        "bits",
+        "bits-2",
+        "bits-4",
+        "heads-bits",
+        "staircase",
     }
     assert {bits for _, bits in points} == {48 * HEAD}
     assert points_at(result, 12 * HEAD, methods=["optimal"]) == (("optimal", 12 * HEAD),)

@@ -78,6 +78,8 @@ def effects_panel(
                 return
             if status.state != "finished" and _is_of(newest, result, plan):
                 stopped(newest, status, kind="measurement", kept="What was read is kept.")
+    if plan.has_codecs:
+        return
     label = "Measure what each layer does alone" if found is None else "Measure the layers again"
     form = st.expander(label, icon=":material/add:", key="measure_layers", on_change="rerun")
     if form.open:

@@ -244,7 +244,7 @@ def test_codecs_that_cannot_be_are_refused(
     case = make_case("llama-gqa")
     model = convert(case.model, case.plan)
     with pytest.raises(ValueError, match=problem):
-        with_codecs(model, (stairs | change, None))
+        with_codecs(model, (None, stairs | change))
 
 
 @torch.no_grad()
