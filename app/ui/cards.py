@@ -11,7 +11,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES
 from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
 from qcqa.charts.fronts.equal_bytes import Comparison
-from qcqa.charts.fronts.headline import budget_headline, shown_names
+from qcqa.charts.fronts.headline import budget_headline
 from qcqa.charts.fronts.plan_card import PlanCard, plan_card
 from qcqa.charts.fronts.plan_figures import PlanFigure
 from qcqa.charts.quality.series import metrics_of
@@ -88,6 +88,8 @@ def method_cards(
     label: str,
     figures: Mapping[str, PlanFigure],
     comparisons: Mapping[str, Comparison],
+    names: Mapping[str, str],
+    columns: int,
 ) -> None:
     """Draw a card per method: what the chart shows of its plan, and the rest in small.
 
@@ -104,11 +106,13 @@ def method_cards(
         What the chart shows, and what it is called where it was measured.
     figures, comparisons
         What was measured of the plans, and of them beside GQA's.
+    names : mapping from str to str
+        Methods to draw, with their names.
+    columns : int
+        Cards beside each other, where there is room.
     """
-    shown = shown_names(result, points)
-    # As high as the chart beside them, about.
-    with st.grid(2 if len(shown) > 3 else 1, min_column_width=150, gap="small"):
-        for method, name in shown.items():
+    with st.grid(columns, min_column_width=150, gap="small"):
+        for method, name in names.items():
             point = points[method]
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 _name(method, name, point, is_selected=point is not None and point is selected)

@@ -16,7 +16,7 @@ OpenPage = Callable[..., Page]
 #: Pages, and what is drawn last on each of them.
 PAGES = {
     "": ".st-key-all_figures",
-    "groupings": ".st-key-similarity_key .main-svg",
+    "groupings": "[class*=st-key-similarity_] .main-svg",
     "search": ".st-key-start_search",
     "evaluate": ".st-key-download_measured",
     "evaluate?section=texts": ".st-key-start_generation",

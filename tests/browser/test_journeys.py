@@ -233,9 +233,9 @@ def test_chart_and_gpu_end_about_where_many_cards_do(open_page: OpenPage) -> Non
     page.wait_for_selector(ACCURACY)
     page.wait_for_selector(".st-key-gpu_box table")
     ends = {}
-    for key in ("accuracy_chart", "card_mqa", "gpu_box"):
+    for key in ("accuracy_chart", "card_optimal", "gpu_box"):
         box = page.locator(f".st-key-{key}").first.bounding_box()
         assert box is not None
         ends[key] = box["y"] + box["height"]
     assert ends["accuracy_chart"] < ends["gpu_box"]
-    assert abs(ends["gpu_box"] - ends["card_mqa"]) < 150
+    assert abs(ends["gpu_box"] - ends["card_optimal"]) < 150

@@ -1,6 +1,7 @@
 """Explore: the fronts of all methods, and the best plan of each within a KV-cache budget."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 from ui import workers
@@ -24,6 +25,7 @@ from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.wording import geometry_text
 from qcqa.charts.fronts.comparison import comparison_table, points_at_budget
 from qcqa.charts.fronts.equal_bytes import compare_methods
+from qcqa.charts.fronts.headline import shown_names
 from qcqa.charts.fronts.plan_figures import figures_at
 from qcqa.charts.quality.series import metrics_of
 from qcqa.charts.quality.wse_verdict import wse_verdict
@@ -31,6 +33,9 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
 from qcqa.search.result import SearchResult
+
+#: Cards beside the chart and what fits on a GPU: all where there are so many at most, else so many.
+_MOST_CARDS_BESIDE, _CARDS_BESIDE = 8, 6
 
 #: Cards of the source and of so many methods end about where the chart does.
 _METHODS_AS_HIGH_AS_THE_CHART = 5
@@ -57,22 +62,29 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             front_chart(result, axis, rows, selected, others)
+        draw_cards = partial(
+            method_cards,
+            points,
+            result,
+            axis,
+            max_kv_bits,
+            selected,
+            scale=shown_scale(result, metrics),
+            label=label,
+            figures=figures,
+            comparisons=compare_methods(result, points, rows, metric),
+        )
+        shown = list(shown_names(result, points).items())
+        # As high as what is beside them, about; the rest goes below.
+        beside = _CARDS_BESIDE if len(shown) > _MOST_CARDS_BESIDE else len(shown)
         with right:
-            method_cards(
-                points,
-                result,
-                axis,
-                max_kv_bits,
-                selected,
-                scale=shown_scale(result, metrics),
-                label=label,
-                figures=figures,
-                comparisons=compare_methods(result, points, rows, metric),
-            )
+            draw_cards(names=dict(shown[:beside]), columns=2 if len(shown) > 3 else 1)
         if selected:
             # Below the chart there is room where the cards of many methods go further down.
             with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
                 gpu_panel(result.spec, axis.load, selected)
+        if shown[beside:]:
+            draw_cards(names=dict(shown[beside:]), columns=4)
         plan_panel(run, result, points, axis, max_kv_bits, figures, rows)
         details = st.expander(
             "All figures at this budget",
