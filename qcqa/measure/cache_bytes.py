@@ -114,5 +114,5 @@ def _tensors(cache: Cache) -> Iterable[Tensor]:
         held: Any = (getattr(layer, "keys", None), getattr(layer, "values", None))
         # A packed layer has more; a model that brings its code along has a class of it for itself.
         if callable(getattr(layer, "tensors", None)):
-            held = layer.tensors()  # type: ignore[union-attr]
+            held = layer.tensors()  # type: ignore[union-attr]  # asked just above
         yield from (one for one in held if isinstance(one, Tensor) and one.numel())

@@ -125,7 +125,7 @@ class PackedTokens:
         unpack(blocks, _in_blocks(out, self._ladder.block), rotation)
 
 
-class PackedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+class PackedLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers does not type it
     """A layer of a cache whose keys, values or both are packed, but for the newest tokens.
 
     A call gets the tokens of earlier calls as they are stored, and its own in full precision.
@@ -140,7 +140,7 @@ class PackedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     answers_with_stored = False
 
     def __init__(self, key: Ladder | None, value: Ladder | None):
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers does not type it
         self.ladders = (key, value)
         self._forget()
 
@@ -191,7 +191,7 @@ class PackedLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         if not held:
             return
         # What zero and more say is another thing in every release.
-        plain = DynamicLayer()  # type: ignore[no-untyped-call]
+        plain = DynamicLayer()  # type: ignore[no-untyped-call]  # transformers does not type it
         plain.keys = plain.values = torch.empty((1, 1, held, 1), device="meta")
         plain.is_initialized = True
         plain.crop(tokens)
