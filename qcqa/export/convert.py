@@ -1,6 +1,6 @@
 """Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import Plan
-from qcqa.progress import OnLayer, OnProgress, Progress, silent
+from qcqa.progress import OnLayer, OnProgress, Progress, silent, within
 from qcqa.text.calibrate import calibration_of_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.fitted import FittedFolder
@@ -140,9 +140,6 @@ def convert_and_measure(
     """
     report = on_progress or silent
 
-    def on_part(progress: Progress) -> None:
-        report(replace(progress, fraction=_WRITTEN * progress.fraction))
-
     remove_leftovers(folder)
     if not is_made_by(plan, folder):
         convert_by_plan(
@@ -152,7 +149,7 @@ def convert_and_measure(
             calibrations=calibrations,
             fitted=fitted,
             revision=revision,
-            on_progress=on_part,
+            on_progress=within(report, 0.0, _WRITTEN),
         )
     report(Progress("measuring the KV cache", 0, 1, _WRITTEN))
     weight_bytes = sum(
