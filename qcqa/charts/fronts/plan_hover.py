@@ -115,8 +115,7 @@ def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
     if row.read_bits:
         here = 100 * row.read_bits / axis.spec.kv_bits
         lines.append(f"{here:.1f} % at the lengths of the texts that were read")
-    # Weights say nothing of fewer bits; merged heads are never without error.
-    if row.wse:
+    if row.is_of_weights_alone and row.wse:
         wse, relative = significant(row.wse), significant(row.relative_wse)
         lines.append(f"WSE {wse}, relative WSE {relative}")
     return lines

@@ -257,11 +257,10 @@ def _scale(metric: str) -> int:
 
 def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
     compared = rows_under(rows, metric)
-    # What is lost in a cache is in no weight.
     return [
         row
         for row in compared
-        if not row.is_source and {*row.reductions} <= {"groups"} and isfinite(_loss(row, metric))
+        if not row.is_source and row.is_of_weights_alone and isfinite(_loss(row, metric))
     ]
 
 
