@@ -10,8 +10,9 @@ from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, Site, SiteKind
 from qcqa.reduce.groups.grouping import Grouping
 
-#: What a search may choose at the keys, or the values, of a model's layer.
-Offer = Callable[[SiteKind, ModelSpec], Sequence[Choice]]
+#: What a search may choose at the keys, or the values, of a model's layer. First come the options
+#: that a search's settings hold under the reduction's name; None where they hold none.
+Offer = Callable[[Any, SiteKind, ModelSpec], Sequence[Choice]]
 
 
 @dataclass(frozen=True, slots=True)

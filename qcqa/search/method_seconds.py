@@ -141,9 +141,10 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
     heads, method = spec.num_kv_heads, METHODS[name]
     if method.strategy == "two-stage":
         stage_one = equal_seconds if method.group_counts else arbitrary_seconds
-        per_slot, after = stage_one(heads, settings), choice_seconds(settings)
+        options = settings.two_stage
+        per_slot, after = stage_one(heads, options), choice_seconds(options)
     else:
-        per_slot, after = optimal_seconds(heads, settings), 0.0
+        per_slot, after = optimal_seconds(heads, settings.exact), 0.0
     workers = min(settings.workers or os.cpu_count() or 1, slots)
     together = per_slot * slots
     if workers > 1 and together >= WORTH_PROCESSES_SECONDS:

@@ -10,7 +10,7 @@ from qcqa.model.inspect import ModelReport
 from qcqa.model.language_head import require_head
 from qcqa.search.estimate import TimeEstimate, estimate_time
 from qcqa.search.method_seconds import tokens_of
-from qcqa.search.method_sets import with_baselines
+from qcqa.search.method_sets import refuse_bits, with_baselines
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
 
@@ -71,12 +71,13 @@ def preflight(
     Raises
     ------
     SettingsError
-        If a method is unknown.
+        If a method is unknown; as :func:`~qcqa.search.method_sets.refuse_bits`.
     UnsupportedModelError
         If the search needs a language model, and this is none.
     """
     # In the order in which they are searched.
     searched = [name for name in with_baselines(methods) if METHODS[name].needs_search]
+    refuse_bits(methods, settings, model.spec)
     with_text = wants_calibration(searched, settings)
     if with_text:
         require_head(model.missing_head, model.spec.source)

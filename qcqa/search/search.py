@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import CalibrationText
 from qcqa.progress import OnLayer, silent
@@ -15,6 +16,7 @@ from qcqa.reduce.groups.read_grams import read_grams
 from qcqa.search.estimate import bound_seconds, searched_seconds, text_seconds
 from qcqa.search.front import Front
 from qcqa.search.method_sets import (
+    refuse_bits,
     refuse_other_names,
     refuse_unused,
     refuse_without_calibration,
@@ -98,6 +100,8 @@ def search_model(
         If the model cannot be read.
     SettingsError
         If a method is unknown, or needs a calibration text that there is none of.
+    ReductionError
+        If the model cannot have bits in the groups that were asked for.
     """
     report = on_progress or silent
     has_text = calibrated is not None
@@ -116,7 +120,9 @@ def search_model(
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
     if grams is None:
-        grams = _read(model, revision, report)
+        checkpoint = open_checkpoint(model, revision=revision)
+        refuse_bits(wanted, settings, checkpoint.spec)
+        grams = _read(checkpoint, report)
         if kept:
             kept.save_grams(grams)
     shares = _Shares(
@@ -175,11 +181,11 @@ def search_model(
     )
 
 
-def _read(model: str, revision: str | None, report: OnSearchProgress) -> ModelGrams:
+def _read(checkpoint: Checkpoint, report: OnSearchProgress) -> ModelGrams:
     def on_layer(layer: int, total: int) -> None:
         report(SearchProgress(READING, layer, total, _READ_SHARE * layer / total))
 
-    return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
+    return read_grams(checkpoint, on_layer=on_layer)
 
 
 class _Problems:

@@ -29,6 +29,7 @@ from qcqa.search.methods import run_method
 from qcqa.search.result import ResultFolder
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 
@@ -112,7 +113,7 @@ def _result_folder(num_layers: int, num_heads: int) -> Path:
     grams = _made_up_grams(num_layers, num_heads)
     kept = ResultFolder(folder)
     kept.save_grams(grams)
-    settings = SearchSettings(restarts=0, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=0), workers=1)
     problem = wse_problem(grams)
     kept.save_bound(lower_bound(problem, settings))
     for method in ("mha", "gqa", "mqa", "optimal"):
@@ -131,7 +132,9 @@ def _save_best(kept: ResultFolder) -> None:
     grams = kept.result().grams
     make_objective = wse_problem(grams).make_objective
     problem = Problem(grams, make_objective, fitness="loss", rescore=rescore)
-    kept.save_front(run_method("best", problem, SearchSettings(restarts=0, workers=1)))
+    kept.save_front(
+        run_method("best", problem, SearchSettings(exact=ExactOptions(restarts=0), workers=1))
+    )
 
 
 def _made_up_grams(num_layers: int, num_heads: int) -> ModelGrams:

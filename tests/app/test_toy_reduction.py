@@ -33,6 +33,7 @@ from qcqa.reduce.stored import Rung, Stored
 from qcqa.search import method_sets
 from qcqa.search.methods import METHODS, Method
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.text.documents import demo_documents
 
 #: Tokens that are packed together, and channels or tokens that share a scale.
@@ -59,7 +60,7 @@ class Blur:
         return self.steps.bit_length() - 1
 
     @classmethod
-    def offered(cls, _kind: SiteKind, _spec: ModelSpec) -> tuple[Self, ...]:
+    def offered(cls, _options: None, _kind: SiteKind, _spec: ModelSpec) -> tuple[Self, ...]:
         return cls(256), cls(16)
 
     def stored(self, before: Stored) -> Stored:
@@ -119,7 +120,7 @@ def run(source: Path, tmp_path: Path) -> Run:
     """Return a finished search of the method, judged by what was measured on a text."""
     text = tmp_path / "calibration.txt"
     text.write_text("\n".join(demo_documents()[:14]), encoding="utf-8")
-    settings = SearchSettings(restarts=1, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=1), workers=1)
     made = create_run(
         model=str(source), methods=("blur",), settings=settings, calibration=str(text)
     )

@@ -18,6 +18,7 @@ from qcqa.search.methods import run_method
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 #: Bits per token of one head of :func:`result`'s model: 4 elements of 16 bits.
@@ -27,7 +28,7 @@ HEAD_BITS = 64
 @pytest.fixture
 def result(random_grams: ModelGrams) -> SearchResult:
     """Return the fronts of 3 layers of 8 heads: all baselines and the optimal front."""
-    settings = SearchSettings(restarts=1, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=1), workers=1)
     problem = wse_problem(random_grams)
     methods = ("mha", "gqa", "mqa", "optimal")
     return SearchResult(
@@ -48,7 +49,7 @@ def with_best(result: SearchResult) -> SearchResult:
 
     make_objective = wse_problem(result.grams).make_objective
     problem = Problem(result.grams, make_objective, fitness="loss", rescore=rescore)
-    best = run_method("best", problem, SearchSettings(restarts=1, workers=1))
+    best = run_method("best", problem, SearchSettings(exact=ExactOptions(restarts=1), workers=1))
     return replace(result, fronts={**result.fronts, "best": best})
 
 

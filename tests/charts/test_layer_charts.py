@@ -15,6 +15,7 @@ from qcqa.charts.layers.layer_bars import (
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
 from qcqa.pick.plan import plan_of_result
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import head_similarity
 from qcqa.reduce.groups.grouping import Grouping
@@ -99,7 +100,7 @@ def test_similarity_of_any_number_of_heads(num_heads: int) -> None:
 
 def test_bars_of_fewer_bits_are_shorter(result: SearchResult) -> None:
     plan = plan_of_result(result, result.spec.kv_bits, method="mha")
-    bits = Bits.uniform(4, "key", result.spec), Bits.uniform(4, "value", result.spec)
+    bits = [Bits.uniform(4, BitsOptions(), kind, result.spec) for kind in ("key", "value")]
     packed = replace(plan, layers=tuple(LayerChoice((bits[0],), (bits[1],)) for _ in plan.layers))
     errors = LayerErrors("loss", np.zeros(len(plan.layers)))
     shown = sum(layer_bars_figure(packed, errors).data[0].x) / len(plan.layers)

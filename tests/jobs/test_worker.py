@@ -20,11 +20,14 @@ from qcqa.progress import Progress
 from qcqa.search.front import Front
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import TwoStageOptions
 
 METHODS = ("optimal", "qcqa-ac-wse")
 #: Long enough to be interrupted on any machine, short enough to be finished by a test.
 SETTINGS = SearchSettings(
-    population_size=40, generations=150, stage2_generations=20, seed=3, workers=1
+    two_stage=TwoStageOptions(population_size=40, generations=150, stage2_generations=20),
+    seed=3,
+    workers=1,
 )
 
 
@@ -139,7 +142,7 @@ def test_cancel_stops_the_worker_and_keeps_what_is_finished(run: Run) -> None:
 
 
 def test_two_workers_cannot_have_one_run(tiny_llama: Path) -> None:
-    endless = SETTINGS.model_copy(update={"generations": 100_000})
+    endless = SearchSettings(two_stage=TwoStageOptions(generations=100_000), workers=1)
     run = create_run(model=str(tiny_llama), methods=METHODS, settings=endless)
     with start_worker(run) as process:
         _wait(lambda: run.status().state == "running")

@@ -9,6 +9,7 @@ import pytest
 from qcqa.model.inspect import inspect_model
 from qcqa.packaged import demo_run_folder
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import LayerChoice
 from qcqa.search.front import Front, LayerCandidates, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
@@ -47,8 +48,8 @@ def test_a_front_comes_back_with_all_that_it_knows(front, spec, tmp_path):
 
 
 def test_bits_come_back_with_the_heads_that_share(front, spec, tmp_path):
-    bits = LayerChoice(key=(Bits.uniform(4, "key", spec),))
-    stairs = Bits.staircase(((8, 4), (2, None)), "value", spec)
+    bits = LayerChoice(key=(Bits.uniform(4, BitsOptions(), "key", spec),))
+    stairs = Bits.staircase(((8, 128), (2, None)), BitsOptions(), "value", spec)
     both = LayerChoice(key=front.layers[0].choices[0].key + bits.key, value=(stairs,))
     layer = LayerCandidates(3, (bits, both), np.array([300, 90]), np.array([0.5, 2.0]))
     written = replace(front, layers=(layer, layer), choices=np.array([[1, 1], [0, 1]]))

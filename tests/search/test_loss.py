@@ -1,5 +1,7 @@
 """Fitness by measured loss: here a made-up loss that is quick and always the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,19 +9,19 @@ from qcqa.errors import SettingsError
 from qcqa.plan.file import plan_from_json, plan_to_json
 from qcqa.plan.plan import CalibrationText
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.front_wse import front_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.plans import best_plan
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=40,
-    generations=30,
-    stage2_generations=60,
-    restarts=1,
+    two_stage=TwoStageOptions(population_size=40, generations=30, stage2_generations=60),
+    exact=ExactOptions(restarts=1),
     workers=1,
     fitness="loss",
     merge="svd",
@@ -85,6 +87,23 @@ def test_a_staircase_loses_what_its_rungs_do_by_the_tokens_on_each(problem):
         for width, blocks in rungs.items()
     ]
     assert front.error[0] == pytest.approx(sum(losses))
+
+
+@pytest.mark.parametrize("name", ["bits-4", "staircase", "bits", "heads-bits"])
+def test_bits_are_measured_and_kept_as_they_were_asked_for(name, problem):
+    settings = SETTINGS.model_copy(update={"bits": BitsOptions(group=64, rotate=True)})
+    asked = []
+
+    def rescore(layer, choices):
+        asked.extend(choices)
+        return problem.rescore(layer, choices)
+
+    front = run_method(name, replace(problem, rescore=rescore), settings)
+    every = [*asked, *(one for layer in front.layers for one in layer.choices)]
+    packed = [one for choice in every for one in choice.key if isinstance(one, Bits)]
+    assert {(one.group, one.block, one.is_rotated) for one in packed} == {(64, 64, True)}
+    usual = run_method(name, problem, SETTINGS)
+    assert front.cost[0] < usual.cost[0]
 
 
 def test_a_front_of_bits_has_the_plans_of_one_number_of_bits_and_never_loses_to_them(problem):

@@ -12,21 +12,26 @@ from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=40,
-    generations=40,
-    stage2_population_size=60,
-    stage2_generations=80,
-    restarts=6,
+    two_stage=TwoStageOptions(
+        population_size=40, generations=40, stage2_population_size=60, stage2_generations=80
+    ),
+    exact=ExactOptions(restarts=6),
     workers=1,
     seed=1,
 )
 #: The others are never by WSE; test_loss.py has them.
 BY_WSE = [name for name, one in METHODS.items() if one.settings(SETTINGS).judged_by == "wse"]
 SHAPES = {"8 heads": (3, 8), "16 heads": (4, 16)}
+
+
+def _with_stages(**changes):
+    two_stage = SETTINGS.two_stage.model_copy(update=changes)
+    return SETTINGS.model_copy(update={"two_stage": two_stage})
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -158,7 +163,7 @@ def test_planted_clusters_are_found_and_gqa_misses_them(name, make_grams):
     """Twelve heads in three clusters of four, neighbours in different ones."""
     grams = make_grams(2, 12, noise=0.02)
     planted = Grouping.from_labels([head % 3 for head in range(12)])
-    settings = SETTINGS.model_copy(update={"population_size": 60, "generations": 80})
+    settings = _with_stages(population_size=60, generations=80)
     front = run_method(name, wse_problem(grams), settings)
     budget = 2 * 2 * 3 * grams.spec.head_bits
     index = front.within(budget)
@@ -176,7 +181,7 @@ def test_the_same_seed_gives_the_same_front_again(name, grams, fronts):
 
 def test_another_seed_gives_another_search(make_grams):
     grams = make_grams(3, 16)
-    few = SETTINGS.model_copy(update={"generations": 5, "stage2_generations": 5})
+    few = _with_stages(generations=5, stage2_generations=5)
     other = few.model_copy(update={"seed": 2})
     one, two = (run_method("qcqa-ac", wse_problem(grams), settings) for settings in (few, other))
     assert one.error.tolist() != two.error.tolist()
@@ -195,9 +200,9 @@ def test_another_seed_gives_another_search(make_grams):
 )
 def test_settings_reach_the_search(change, make_grams):
     grams = make_grams(3, 16)
-    few = SETTINGS.model_copy(update={"generations": 6, "stage2_generations": 6})
-    one = run_method("qcqa-ac", wse_problem(grams), few)
-    two = run_method("qcqa-ac", wse_problem(grams), few.model_copy(update=change))
+    few = {"generations": 6, "stage2_generations": 6}
+    one = run_method("qcqa-ac", wse_problem(grams), _with_stages(**few))
+    two = run_method("qcqa-ac", wse_problem(grams), _with_stages(**few | change))
     assert one.error.tolist() != two.error.tolist()
 
 

@@ -14,10 +14,13 @@ from qcqa.search.presets import PRESETS, preset_named
 from qcqa.search.result import ResultFolder
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+    two_stage=TwoStageOptions(population_size=16, generations=5, stage2_generations=10),
+    exact=ExactOptions(restarts=1),
+    workers=1,
 )
 
 

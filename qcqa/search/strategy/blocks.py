@@ -7,7 +7,7 @@ import numpy as np
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured
@@ -17,7 +17,7 @@ from qcqa.search.strategy.slots import GroupCandidates, Slot
 def block_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
     group_counts: Sequence[int],
     on_progress: OnSearchProgress,
 ) -> Front:
@@ -29,7 +29,7 @@ def block_front(
         Name of the method.
     problem : Problem
         The model, and what sharing costs.
-    settings : SearchSettings
+    settings : CommonSettings
         Say how the heads of a group are merged.
     group_counts : sequence of int
         Divisors of the number of heads, one plan each.

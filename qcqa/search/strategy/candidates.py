@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured_choice
 from qcqa.search.strategy.slots import GroupCandidates, slots_of
-from qcqa.search.strategy.stage_one import SlotSearch, search_slots
+from qcqa.search.strategy.stage_one import OptionsT, SlotSearch, search_slots
 
 #: A guess: of the time until the candidates are there, where their loss is measured.
 _MEASURING_SHARE = 0.8
@@ -17,9 +17,10 @@ _TABLES_SHARE = 0.8
 
 
 def find_candidates(
-    search: SlotSearch,
+    search: SlotSearch[OptionsT],
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: OptionsT,
     *,
     seconds_per_slot: float,
     share: float,
@@ -34,8 +35,10 @@ def find_candidates(
         Stage 1 of one slot.
     problem : Problem
         The model, and what sharing costs.
-    settings : SearchSettings
-        Whether keys and values are apart, and what ``search`` reads.
+    settings : CommonSettings
+        Whether keys and values are apart, seed and number of workers.
+    options : Options
+        What ``search`` reads.
     seconds_per_slot : float
         A guess at what ``search`` takes.
     share : float
@@ -78,6 +81,7 @@ def find_candidates(
         problem,
         slots,
         settings,
+        options,
         seconds_per_slot=seconds_per_slot,
         on_slot=on_slot,
         on_table=on_table,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from qcqa.files import write_text_atomically
+from qcqa.options import Options
 from qcqa.reduce.groups.objective import Objective
-from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: Raised when a search changes, so that slots of an older release are searched anew.
@@ -18,7 +18,7 @@ _FORMAT = 2
 
 
 def fingerprint(
-    search: Callable[..., Any], objective: Objective, settings: SearchSettings, slot: Slot
+    search: Callable[..., Any], objective: Objective, options: Options, slot: Slot, seed: int
 ) -> str:
     """Return a hash of all that a slot's result depends on.
 
@@ -26,7 +26,7 @@ def fingerprint(
     or another calibration text.
     """
     names = [f"{thing.__module__}.{thing.__qualname__}" for thing in (search, type(objective))]
-    told = settings.model_dump_json(exclude={"workers"})
+    told = f"{options.model_dump_json()} {seed}"
     digest = hashlib.sha256(f"{_FORMAT} {names} {slot} {objective.total} {told} ".encode())
     digest.update(np.ascontiguousarray(objective.gram).tobytes())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qcqa.search.front import Front
 from qcqa.search.strategy.allocation import allocate
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.slots import Candidates, combined
 
@@ -17,7 +17,7 @@ def front_of(
     method: str,
     slots: Sequence[Candidates],
     choices: NDArray[np.integer],
-    settings: SearchSettings,
+    settings: CommonSettings,
     num_heads: int,
 ) -> Front:
     """Return the front among some plans: sorted by cost, none dominated.
@@ -30,7 +30,7 @@ def front_of(
         What the plans choose from.
     choices : array, shape (N, S)
         The candidate that each plan takes in each slot.
-    settings : SearchSettings
+    settings : CommonSettings
         Say what the errors are, and how the heads of a group are merged.
     num_heads : int
         KV heads of the source.
@@ -51,7 +51,7 @@ def front_of(
 
 
 def best_front(
-    method: str, slots: Sequence[Candidates], settings: SearchSettings, num_heads: int
+    method: str, slots: Sequence[Candidates], settings: CommonSettings, num_heads: int
 ) -> Front:
     """Return the front that no choice of one candidate per slot can beat."""
     _, _, choices = allocate([slot.cost for slot in slots], [slot.error for slot in slots])

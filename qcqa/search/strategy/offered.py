@@ -1,17 +1,18 @@
 """What reductions offer for every site: measured there alone, then spread exactly over sites."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import Choice, LayerChoice, SiteKind
-from qcqa.reduce.registry import REDUCTIONS, Offer
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings, SearchSettings
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.problem import Problem
@@ -24,19 +25,24 @@ _LEAST_RISE = 1e-8
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+#: What a reduction offers for a site, its options settled.
+Offered = Callable[[SiteKind, ModelSpec], Sequence[Choice]]
 
 
-def offers_of(reductions: Sequence[str]) -> list[Offer]:
+def offers_of(reductions: Sequence[str], settings: SearchSettings) -> list[Offered]:
     """Return what some reductions offer for a site, in the order in which they take effect."""
-    rows = [row for name, row in REDUCTIONS.items() if name in reductions]
-    return [row.offer for row in rows if row.offer is not None]
+    return [
+        partial(row.offer, getattr(settings, name, None))
+        for name, row in REDUCTIONS.items()
+        if name in reductions and row.offer is not None
+    ]
 
 
 def offered_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
-    offers: Sequence[Offer],
+    settings: CommonSettings,
+    offers: Sequence[Offered],
     on_progress: OnSearchProgress,
     groups: Sequence[Candidates] = (),
 ) -> Front:
@@ -48,7 +54,7 @@ def offered_front(
         Name of the method.
     problem : Problem
         The model, and what choices cost, measured.
-    settings : SearchSettings
+    settings : CommonSettings
         Of the search.
     offers : sequence of callable
         Of reductions, as :func:`offers_of` returns them; all are crossed with each other.
@@ -67,7 +73,7 @@ def offered_front(
     return best_front(method, found, settings, problem.spec.num_kv_heads)
 
 
-def _offered(problem: Problem, slot: Slot, offer: Offer) -> Candidates:
+def _offered(problem: Problem, slot: Slot, offer: Offered) -> Candidates:
     """Return the source's own site and all that is offered and worth a choice."""
     offered = offer(site_kind(slot), problem.spec)
     choices = (LayerChoice(), *(choice_at(slot, one) for one in offered))

@@ -10,13 +10,14 @@ from qcqa.search.front import Front, LowerBound
 from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.candidates import find_candidates
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import optimal_seconds
 from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot, slots_of
-from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
+from qcqa.search.strategy.stage_one import OnTable, tabulate
 from qcqa.search.strategy.table import best_table
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +26,8 @@ FloatArray = NDArray[np.float64]
 def optimal_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: ExactOptions,
     *,
     on_progress: OnSearchProgress,
     scratch: Path | None,
@@ -34,13 +36,16 @@ def optimal_front(
 
     Proven optimal where every slot can be solved exactly and errors are not measured.
     """
-    slots = optimal_slots(problem, settings, share=1.0, on_progress=on_progress, scratch=scratch)
+    slots = optimal_slots(
+        problem, settings, options, share=1.0, on_progress=on_progress, scratch=scratch
+    )
     return best_front(method, slots, settings, problem.spec.num_kv_heads)
 
 
 def optimal_slots(
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: ExactOptions,
     *,
     share: float,
     on_progress: OnSearchProgress,
@@ -51,7 +56,10 @@ def optimal_slots(
         optimal_candidates,
         problem,
         settings,
-        seconds_per_slot=optimal_seconds(problem.spec.num_kv_heads, settings),
+        options,
+        seconds_per_slot=optimal_seconds(
+            problem.spec.num_kv_heads, options, fitness=settings.fitness
+        ),
         share=share,
         on_progress=on_progress,
         scratch=scratch,
@@ -60,11 +68,10 @@ def optimal_slots(
 
 
 def optimal_candidates(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: ExactOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
-    rng = slot_rng(settings, slot)
-    table = best_table(objective, restarts=settings.restarts, rng=rng)
+    table = best_table(objective, restarts=options.restarts, rng=rng)
     return GroupCandidates(slot, table.labels, table.error, objective.total)
 
 
@@ -79,7 +86,7 @@ def slot_bound(objective: Objective) -> FloatArray:
 
 
 def lower_bound(
-    problem: Problem, settings: SearchSettings, *, on_table: OnTable | None = None
+    problem: Problem, settings: CommonSettings, *, on_table: OnTable | None = None
 ) -> LowerBound:
     """Return what no plan can beat; errors that are measured have no bound.
 

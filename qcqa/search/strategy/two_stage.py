@@ -12,12 +12,13 @@ from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.candidates import find_candidates
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import arbitrary_seconds, choice_seconds, equal_seconds
 from qcqa.search.strategy.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
 from qcqa.search.strategy.exact import EXACT_HEADS
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
+from qcqa.search.strategy.options import TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot
@@ -31,24 +32,25 @@ _REPORT_EVERY = 10
 
 
 def arbitrary_cardinality(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: TwoStageOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's candidates for QCQA-AC; pure and picklable."""
-    return _stage_one(LabelGenes(objective.num_heads), objective, settings, slot)
+    return _stage_one(LabelGenes(objective.num_heads), objective, options, slot, rng)
 
 
 def equal_cardinality(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: TwoStageOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's candidates for QCQA-EC; pure and picklable."""
-    return _stage_one(BlockGenes(objective.num_heads), objective, settings, slot)
+    return _stage_one(BlockGenes(objective.num_heads), objective, options, slot, rng)
 
 
 def two_stage(
     method: str,
-    search: SlotSearch,
+    search: SlotSearch[TwoStageOptions],
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: TwoStageOptions,
     *,
     on_progress: OnSearchProgress,
     scratch: Path | None,
@@ -63,7 +65,9 @@ def two_stage(
         Stage 1 of one slot: :func:`arbitrary_cardinality` or :func:`equal_cardinality`.
     problem : Problem
         A model of ``L`` layers, and what sharing costs.
-    settings : SearchSettings
+    settings : CommonSettings
+        Of the search.
+    options : TwoStageOptions
         Of both stages.
     on_progress : callable
         Called after each slot of stage 1 and some generations of stage 2.
@@ -72,12 +76,13 @@ def two_stage(
     """
     num_slots = problem.spec.num_layers * (2 if settings.apart else 1)
     seconds = equal_seconds if search is equal_cardinality else arbitrary_seconds
-    per_slot = seconds(problem.spec.num_kv_heads, settings)
-    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(settings))
+    per_slot = seconds(problem.spec.num_kv_heads, options)
+    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(options))
     slots = find_candidates(
         search,
         problem,
         settings,
+        options,
         seconds_per_slot=per_slot,
         share=share,
         on_progress=on_progress,
@@ -87,7 +92,7 @@ def two_stage(
     max_error = sum(float(slot.error.max()) if slot.total is None else slot.total for slot in slots)
 
     def on_generation(generation: int, archive: Archive) -> None:
-        last = settings.stage2_generations
+        last = options.stage2_generations
         if generation % _REPORT_EVERY and generation != last:
             return
         volume = hypervolume(
@@ -107,13 +112,15 @@ def two_stage(
         )
 
     candidates = [slot.candidates(problem.spec) for slot in slots]
-    choices = over_slots(candidates, settings, on_generation=on_generation)
+    rng = slot_rng(settings.seed, Slot(0), stage=2)
+    choices = over_slots(candidates, options, rng, on_generation=on_generation)
     return front_of(method, candidates, choices, settings, problem.spec.num_kv_heads)
 
 
 def over_slots(
     slots: Sequence[Candidates],
-    settings: SearchSettings,
+    options: TwoStageOptions,
+    rng: np.random.Generator,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
 ) -> IntArray:
@@ -123,8 +130,10 @@ def over_slots(
     ----------
     slots : sequence of S Candidates
         Sorted by cost, the source's own heads last.
-    settings : SearchSettings
+    options : TwoStageOptions
         Those of stage 2 count.
+    rng : Generator
+        The only source of randomness.
     on_generation : callable, optional
         Called after each generation.
     """
@@ -139,18 +148,22 @@ def over_slots(
         ChoiceGenes([slot.cost for slot in slots]),
         evaluate,
         max_cost=int(cost.max(axis=1).sum()),
-        population_size=settings.stage2_population_size,
-        generations=settings.stage2_generations,
-        crossover_probability=settings.crossover_probability,
-        mutation_probability=settings.mutation_probability,
-        rng=slot_rng(settings, Slot(0), stage=2),
+        population_size=options.stage2_population_size,
+        generations=options.stage2_generations,
+        crossover_probability=options.crossover_probability,
+        mutation_probability=options.mutation_probability,
+        rng=rng,
         on_generation=on_generation,
     )
     return archive.genes
 
 
 def _stage_one(
-    encoding: LabelGenes | BlockGenes, objective: Objective, settings: SearchSettings, slot: Slot
+    encoding: LabelGenes | BlockGenes,
+    objective: Objective,
+    options: TwoStageOptions,
+    slot: Slot,
+    rng: np.random.Generator,
 ) -> GroupCandidates:
     """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
     # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
@@ -165,11 +178,11 @@ def _stage_one(
         encoding,
         evaluate,
         max_cost=objective.num_heads,
-        population_size=settings.population_size,
-        generations=settings.generations,
-        crossover_probability=settings.crossover_probability,
-        mutation_probability=settings.mutation_probability,
-        rng=slot_rng(settings, slot),
+        population_size=options.population_size,
+        generations=options.generations,
+        crossover_probability=options.crossover_probability,
+        mutation_probability=options.mutation_probability,
+        rng=rng,
     )
     labels, error = encoding.labels(archive.genes), archive.error
     if not is_quick:

@@ -11,12 +11,15 @@ from qcqa.reduce.groups.wse import grouping_wse, population_wse
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.optimal import lower_bound, optimal_front
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, two_stage
 
 ALIKE = SearchSettings(
-    population_size=40, generations=40, stage2_generations=200, restarts=2, workers=1
+    two_stage=TwoStageOptions(population_size=40, generations=40, stage2_generations=200),
+    exact=ExactOptions(restarts=2),
+    workers=1,
 )
 APART = ALIKE.model_copy(update={"apart": True})
 
@@ -32,7 +35,8 @@ def problem(request, make_gram, make_problem):
 
 
 def _optimal(problem, settings):
-    return optimal_front("optimal", problem, settings, on_progress=silent, scratch=None)
+    options = settings.exact
+    return optimal_front("optimal", problem, settings, options, on_progress=silent, scratch=None)
 
 
 def test_a_layer_has_one_slot_or_two():
@@ -87,7 +91,13 @@ def test_apart_is_never_worse_than_alike_and_reaches_odd_costs(problem):
 def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(problem, settings):
     best = _optimal(problem, settings)
     found = two_stage(
-        "qcqa-ac", arbitrary_cardinality, problem, settings, on_progress=silent, scratch=None
+        "qcqa-ac",
+        arbitrary_cardinality,
+        problem,
+        settings,
+        settings.two_stage,
+        on_progress=silent,
+        scratch=None,
     )
     for front in (best, found):
         assert (np.diff(front.cost) > 0).all()
