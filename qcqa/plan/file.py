@@ -11,8 +11,7 @@ from qcqa.errors import PlanError, QCQAError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText, Measurement, Plan, Prediction
-from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.user_path import existing_file
@@ -186,11 +185,8 @@ def plan_from_json(content: Any, *, name: str = "plan") -> Plan:
                 CalibrationText(**file.calibration.model_dump()) if file.calibration else None
             ),
             layers=tuple(
-                _canonical(
-                    LayerChoice(
-                        key=site_from_json(layer.key, spec),
-                        value=site_from_json(layer.value, spec),
-                    )
+                LayerChoice(
+                    key=site_from_json(layer.key, spec), value=site_from_json(layer.value, spec)
                 )
                 for layer in file.layers
             ),
@@ -227,21 +223,12 @@ def _with_choices(content: dict[str, Any]) -> dict[str, Any]:
     layers = content.get("layers")
     if isinstance(layers, list):
         layers = [
-            {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
+            {site: [{"kind": "groups", "groups": groups}] for site, groups in layer.items()}
             if isinstance(layer, dict)
             else layer
             for layer in layers
         ]
     return {**content, "version": VERSION, "layers": layers}
-
-
-def _canonical(layer: LayerChoice) -> LayerChoice:
-    """Return the choices of a layer without groupings in which every head is alone."""
-
-    def kept(site: Site) -> Site:
-        return tuple(one for one in site if not isinstance(one, Grouping) or site_of(one))
-
-    return LayerChoice(key=kept(layer.key), value=kept(layer.value))
 
 
 if __name__ == "__main__":

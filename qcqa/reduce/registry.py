@@ -65,7 +65,7 @@ def site_to_json(site: Site) -> list[dict[str, Any]]:
 
 
 def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Site:
-    """Return the choices of a site of a plan's file.
+    """Return the choices of a site of a plan's file, but those that leave every head alone.
 
     Raises
     ------
@@ -87,9 +87,10 @@ def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Sit
             expected=f"each once, in the order {', '.join(REDUCTIONS)}",
         )
     try:
-        return tuple(
+        choices = [
             REDUCTIONS[kind].choice.from_json(one, spec)
             for kind, one in zip(kinds, content, strict=True)
-        )
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise ReductionError(f"a choice with damaged parameters ({error!r})") from error
+    return tuple(one for one in choices if one.reads() != tuple(range(spec.num_kv_heads)))

@@ -14,7 +14,7 @@ from qcqa.errors import RunError
 from qcqa.files import temporary_beside
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.search.front import Front, IntArray, LayerCandidates, LowerBound
 
@@ -92,7 +92,7 @@ def _choices(rows: pd.DataFrame, spec: ModelSpec) -> tuple[LayerChoice, ...]:
     """Return the choices of a layer's candidates."""
     if "key_labels" in rows:  # of releases that knew groups of heads alone
         return tuple(
-            LayerGrouping(Grouping.from_labels(key), Grouping.from_labels(value)).choice
+            LayerChoice(site_of_labels(key), site_of_labels(value))
             for key, value in zip(rows["key_labels"], rows["value_labels"], strict=True)
         )
     # Few sites differ: each is read once.

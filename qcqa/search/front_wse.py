@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.front import Front
 
 FloatArray = NDArray[np.float64]
@@ -16,7 +16,5 @@ def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
         return front.error
     wse = np.zeros(len(front))
     for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
-        of_candidate = population_wse(gram.key, layer.key_labels)
-        of_candidate += population_wse(gram.value, layer.value_labels)
-        wse += of_candidate[choice]
+        wse += choices_wse(gram, layer.choices)[choice]
     return wse

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_to_json
 
 #: What a layer was changed to, as JSON: the choices at its keys and at its values, or which of them
@@ -73,7 +73,7 @@ class KnownRises:
 def _today(part: Any) -> Any:
     """Return a part of a change; earlier releases wrote the labels of heads that share."""
     is_labels = isinstance(part, list) and part and all(isinstance(one, int) for one in part)
-    return site_to_json(site_of(Grouping.from_labels(part))) if is_labels else part
+    return site_to_json(site_of_labels(part)) if is_labels else part
 
 
 def _name(layer: int, change: Sequence[Any]) -> str:

@@ -24,7 +24,6 @@ from qcqa.pick.points import plans_of_points, points_along, points_at
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
 from qcqa.search.result import ResultFolder
 from qcqa.search.strategy.config import SearchSettings
@@ -125,8 +124,8 @@ def _save_best(kept: ResultFolder) -> None:
     """Add a front by measured loss: a made-up one, quick to measure."""
 
     def rescore(layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
-        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
-        merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
+        layers = [choice.picture(8) for choice in choices]
+        merged = [(8 - one.key.num_stored, 8 - one.value.num_stored) for one in layers]
         return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
 
     grams = kept.result().grams

@@ -78,6 +78,9 @@ class Blur:
         if spec.head_dim % BLOCK:
             raise ReductionError(f"heads of {spec.head_dim}", expected=f"a multiple of {BLOCK}")
 
+    def reads(self) -> None:
+        return None
+
     def codec(self) -> Mapping[str, Any]:
         sizes = {"block": BLOCK, "group": BLOCK, "window": BLOCK, "rotated": False}
         return {"kind": "bits", "rungs": [[self.bits, None]], **sizes}

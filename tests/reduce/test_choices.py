@@ -14,6 +14,7 @@ from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.registry import REDUCTIONS, site_from_json, site_to_json
 
 PAIRS = Grouping.contiguous(8, 4)
@@ -42,6 +43,20 @@ def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label
     assert REDUCTIONS[choice.kind].choice is type(choice)
     assert choice.label == label
     assert len({choice, replace(choice)}) == 1  # type: ignore[type-var]  # all are dataclasses
+
+
+def test_a_picture_tells_who_reads_which_head_and_how_it_is_stored() -> None:
+    picture = LayerChoice(key=(PAIRS, FOUR)).picture(8)
+    assert picture.key == SitePicture((0, 0, 1, 1, 2, 2, 3, 3), "4 bits")
+    assert picture.key.readers == ((0, 1), (2, 3), (4, 5), (6, 7))
+    assert picture.value == SitePicture(tuple(range(8)))
+    assert (picture.num_stored_heads, picture.shares) == (12, True)
+    assert not LayerChoice(value=(FOUR,)).picture(8).shares
+
+
+def test_a_choice_that_leaves_every_head_alone_is_none(spec: ModelSpec) -> None:
+    alone = Grouping.singletons(8)
+    assert site_from_json(site_to_json((alone, FOUR)), spec) == (FOUR,)
 
 
 def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:

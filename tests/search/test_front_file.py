@@ -57,7 +57,7 @@ def test_bits_come_back_with_the_heads_that_share(front, spec, tmp_path):
     again = load_front(tmp_path, "best", spec)
     assert again.plan_layers(1) == (bits, both)
     assert again.cost.tolist() == [180, 390]
-    assert again.layers[0].key_heads.tolist() == [3, 1]
+    assert again.key_heads.tolist() == [[1, 1], [3, 1]]
 
 
 def test_a_front_without_terms_is_of_the_first_release(front, spec, tmp_path):
@@ -115,9 +115,9 @@ def earlier(front, spec, tmp_path):
         table = pd.read_parquet(path)
         table["num_cached_heads"] = table.pop("bits_per_token") // spec.head_bits
         if "key" in table:
-            layers = [layer for one in front.layers for layer in one.groupings]
-            table["key_labels"] = [list(layer.key.labels) for layer in layers]
-            table["value_labels"] = [list(layer.value.labels) for layer in layers]
+            layers = [layer for one in front.layers for layer in one.pictures]
+            table["key_labels"] = [list(layer.key.reads) for layer in layers]
+            table["value_labels"] = [list(layer.value.reads) for layer in layers]
             table = table.drop(columns=["key", "value"])
         table.to_parquet(path, index=False)
     return tmp_path

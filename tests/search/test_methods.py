@@ -7,7 +7,7 @@ import pytest
 
 from qcqa.errors import SettingsError
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.strategy.config import SearchSettings
@@ -44,6 +44,11 @@ def fronts(grams):
     return {name: run_method(name, wse_problem(grams), SETTINGS) for name in BY_WSE}
 
 
+def _groupings(front, plan):
+    num_heads = front.layers[0].num_heads
+    return [LayerGrouping.of(layer, num_heads) for layer in front.plan_layers(plan)]
+
+
 def _volume(front, grams):
     source = grams.spec.kv_bits
     return hypervolume(front.cost, front.error, max_cost=source, max_error=grams.trace)
@@ -74,8 +79,8 @@ def test_a_front_is_sorted_and_its_errors_are_those_of_its_groupings(name, front
     assert (np.diff(front.cost) > 0).all()
     assert (np.diff(front.error) < 0).all()
     for index in {0, len(front) // 2, len(front) - 1}:
-        groupings = front.groupings(index)
-        heads = sum(layer.num_stored_heads for layer in groupings)
+        groupings = _groupings(front, index)
+        heads = sum(layer.key.num_groups + layer.value.num_groups for layer in groupings)
         assert heads * grams.spec.head_bits == front.cost[index]
         error = sum(
             grouping_wse(gram.total, layer.key)
@@ -99,7 +104,7 @@ def test_the_baselines_are_what_they_are_called(fronts, grams):
     counts = [count for count in range(1, num_heads + 1) if num_heads % count == 0]
     assert fronts["gqa"].cost.tolist() == [per_count * count for count in counts]
     for index, count in enumerate(counts):
-        for layer in fronts["gqa"].groupings(index):
+        for layer in _groupings(fronts["gqa"], index):
             assert layer.key == Grouping.contiguous(num_heads, count)
 
 
@@ -134,7 +139,7 @@ def test_nsga2_comes_close_to_the_optimal_front(fronts, grams):
 def test_groups_of_equal_cardinality_have_it(fronts):
     front = fronts["qcqa-ec"]
     for index in range(0, len(front), 7):
-        assert all(layer.key.has_equal_cardinality for layer in front.groupings(index))
+        assert all(layer.key.has_equal_cardinality for layer in _groupings(front, index))
 
 
 def test_few_heads_are_proven_optimal(make_grams):
@@ -167,7 +172,7 @@ def test_planted_clusters_are_found_and_gqa_misses_them(name, make_grams):
     front = run_method(name, wse_problem(grams), settings)
     budget = 2 * 2 * 3 * grams.spec.head_bits
     index = front.within(budget)
-    assert all(layer.key == planted for layer in front.groupings(index))
+    assert all(layer.key == planted for layer in _groupings(front, index))
     gqa = run_method("gqa", wse_problem(grams), SETTINGS)
     assert front.error[index] < 0.05 * gqa.error[gqa.within(budget)]
 

@@ -7,7 +7,6 @@ from qcqa.errors import SettingsError
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import CalibrationText
 from qcqa.reduce.bits.choice import Bits
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.method_sets import BITS_METHODS, calibration_of, with_baselines
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS, preset_named
@@ -40,7 +39,7 @@ class _Calibrated:
         self.asked.append((settings.judged_by, settings.merge))
 
         def rise(layer, choice):
-            lost = 24.0 - LayerGrouping.of(choice, 12).num_stored_heads
+            lost = 24.0 - choice.picture(12).num_stored_heads
             bits = [one for site in choice.sites for one in site if isinstance(one, Bits)]
             return lost + layer + sum(1 / one.rungs[0][0] for one in bits)
 

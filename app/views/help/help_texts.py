@@ -1,32 +1,36 @@
 """The words of the page Help."""
 
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.picture import SitePicture
+
+_MHA, _GQA, _MQA = (
+    SitePicture(reads) for reads in (tuple(range(8)), (0, 0, 1, 1, 2, 2, 3, 3), (0,) * 8)
+)
 
 #: Name, how 8 heads share in two layers, what that is, and what it is about.
-PICTURES: tuple[tuple[str, tuple[Grouping, Grouping], str], ...] = (
+PICTURES: tuple[tuple[str, tuple[SitePicture, SitePicture], str], ...] = (
     (
         "MHA",
-        (Grouping.singletons(8), Grouping.singletons(8)),
+        (_MHA, _MHA),
         "**MHA: multi-head attention.** Every query head has a K/V head of its own. "
         "The largest cache: KV ratio 1.",
     ),
     (
         "GQA",
-        (Grouping.contiguous(8, 4), Grouping.contiguous(8, 4)),
+        (_GQA, _GQA),
         "**GQA: grouped-query attention.** Neighbours share, equally many in every layer. "
         "Here KV ratio ½. [Paper](https://arxiv.org/abs/2305.13245)",
     ),
     (
         "MQA",
-        (Grouping.contiguous(8, 1), Grouping.contiguous(8, 1)),
+        (_MQA, _MQA),
         "**MQA: multi-query attention.** All heads of a layer share one. "
         "The smallest cache: here KV ratio ⅛. [Paper](https://arxiv.org/abs/1911.02150)",
     ),
     (
         "QCQA",
         (
-            Grouping.from_groups([(0, 4), (1, 5, 6), (2,), (3,), (7,)], num_heads=8),
-            Grouping.from_groups([(0, 2, 3, 6, 7), (1, 5), (4,)], num_heads=8),
+            SitePicture((0, 1, 2, 3, 0, 1, 1, 4)),
+            SitePicture((0, 1, 0, 0, 2, 1, 0, 0)),
         ),
         "**QCQA: quality and capacity-aware grouping.** A search decides which heads share, and "
         "gives more heads to layers that were measured to need them. KV ratio ½ again. "

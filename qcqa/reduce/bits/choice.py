@@ -180,6 +180,9 @@ class Bits:
                 expected=f"a number that divides the {spec.head_dim} dimensions of a head",
             )
 
+    def reads(self) -> None:
+        """Return None: every head is packed by itself."""
+
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""
         return {"kind": self.kind, **self.to_json()}

@@ -158,6 +158,10 @@ class Grouping:
                 expected=f"{spec.num_kv_heads}, as {spec.source} has",
             )
 
+    def reads(self) -> tuple[int, ...]:
+        """Return the label of each head's group."""
+        return self.labels
+
     def codec(self) -> None:
         """Return None: the heads of the cache are as the projections make them."""
 
@@ -194,16 +198,6 @@ class LayerGrouping:
         )
 
     @property
-    def num_stored_heads(self) -> int:
-        """Shared K heads plus shared V heads."""
-        return self.key.num_groups + self.value.num_groups
-
-    @property
-    def shares(self) -> bool:
-        """Whether any heads share."""
-        return self.num_stored_heads < 2 * self.key.num_heads
-
-    @property
     def choice(self) -> LayerChoice:
         """What is chosen at the sites of the layer."""
         return LayerChoice(key=site_of(self.key), value=site_of(self.value))
@@ -218,29 +212,6 @@ def grouping_at(site: Site, num_heads: int) -> Grouping:
     """Return how heads share at a site."""
     found = (choice for choice in site if isinstance(choice, Grouping))
     return next(found, Grouping.singletons(num_heads))
-
-
-def differing_heads(one: Grouping, other: Grouping) -> NDArray[np.bool_]:
-    """Return which heads share with other heads in one grouping than in the other, shape (H,).
-
-    A head's partners are the other heads of its group; a head that keeps its own has none. A head
-    differs where its two sets of partners do, whatever number its group has. So a head that joins
-    or leaves a group makes every head of that group differ.
-
-    Raises
-    ------
-    GroupingError
-        If the groupings are of different numbers of heads.
-    """
-    if one.num_heads != other.num_heads:
-        raise GroupingError(
-            f"groupings of {one.num_heads} and of {other.num_heads} heads",
-            expected="two groupings of the same heads",
-        )
-    a, b = np.array(one.labels), np.array(other.labels)
-    with_one, with_other = a[:, None] == a, b[:, None] == b  # (H, H)
-    differs: NDArray[np.bool_] = (with_one != with_other).any(axis=1)
-    return differs
 
 
 def block_labels(num_heads: int) -> NDArray[np.int64]:

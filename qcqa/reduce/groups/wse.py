@@ -1,9 +1,13 @@
 """Weight-sharing error of groupings, from Gram matrices alone (arXiv 2406.10247, section 3)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.gram import HeadGram
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 FloatArray = NDArray[np.float64]
 
@@ -42,6 +46,13 @@ def population_wse(gram: FloatArray, labels: NDArray[np.integer]) -> FloatArray:
 def grouping_wse(gram: FloatArray, grouping: Grouping) -> float:
     """Return the weight-sharing error of one grouping; see :func:`population_wse`."""
     return float(population_wse(gram, np.asarray([grouping.labels]))[0])
+
+
+def choices_wse(gram: HeadGram, choices: Sequence[LayerChoice]) -> FloatArray:
+    """Return the weight-sharing error of some choices of a layer, shape (C,)."""
+    layers = [LayerGrouping.of(choice, gram.num_heads) for choice in choices]
+    wse = population_wse(gram.key, np.array([one.key.labels for one in layers]))
+    return wse + population_wse(gram.value, np.array([one.value.labels for one in layers]))
 
 
 def dense_wse(heads: NDArray[np.floating], grouping: Grouping) -> float:

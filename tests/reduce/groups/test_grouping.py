@@ -47,9 +47,3 @@ def test_contiguous_groups_are_gqa_mqa_and_mha():
 def test_what_is_no_partition_is_refused(make):
     with pytest.raises(GroupingError):
         make()
-
-
-def test_a_layer_counts_its_stored_heads():
-    key, value = Grouping.contiguous(4, 2), Grouping.contiguous(4, 1)
-    assert LayerGrouping(key, value).num_stored_heads == 3
-    assert LayerGrouping.shared(key).num_stored_heads == 4

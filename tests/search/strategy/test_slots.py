@@ -7,7 +7,7 @@ from qcqa.progress import silent
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams
 from qcqa.reduce.groups.grouping import Grouping
-from qcqa.reduce.groups.wse import grouping_wse, population_wse
+from qcqa.reduce.groups.wse import choices_wse, population_wse
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.optimal import lower_bound, optimal_front
@@ -71,8 +71,8 @@ def test_a_layers_candidates_are_the_pairs_that_plans_use(make_spec):
     assert front.total == 12
     assert front.apart
     assert len(front.layers[0].error) == 3
-    layer = front.groupings(1)[0]
-    assert (layer.key.labels, layer.value.labels) == ((0, 0, 1), (0, 0, 0))
+    layer = front.plan_layers(1)[0].picture(3)
+    assert (layer.key.reads, layer.value.reads) == ((0, 0, 1), (0, 0, 0))
 
 
 def test_apart_is_never_worse_than_alike_and_reaches_odd_costs(problem):
@@ -105,8 +105,8 @@ def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(pr
         assert front.cost[-1] == problem.spec.kv_bits
         for index in {0, len(front) // 3, len(front) - 1}:
             error = sum(
-                grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)
-                for gram, layer in zip(problem.grams, front.groupings(index), strict=True)
+                choices_wse(gram, [layer])[0]
+                for gram, layer in zip(problem.grams, front.plan_layers(index), strict=True)
             )
             assert error == pytest.approx(front.error[index], rel=1e-9, abs=1e-9)
     for cost, error in zip(found.cost.tolist(), found.error, strict=True):
