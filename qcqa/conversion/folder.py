@@ -27,11 +27,13 @@ from qcqa.conversion.travelling import (
 from qcqa.conversion.travelling.section_qcqa import Section
 from qcqa.errors import CheckpointError, ConversionError
 from qcqa.files import require_empty, require_room, temporary_beside
-from qcqa.model.checkpoint import Checkpoint, read_json
+from qcqa.model.checkpoint import Checkpoint
+from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
+from qcqa.reading.json_file import read_object
 from qcqa.reduce.groups.merge import merge_named
 
 #: The code that runs a converted model.
@@ -169,4 +171,4 @@ def _config_of(checkpoint: Checkpoint) -> dict[str, Any]:
     path = checkpoint.storage.find("config.json")
     if path is None:
         raise CheckpointError(f"{checkpoint.spec.source} has no config.json any more")
-    return read_json(path)
+    return read_object(path, CONFIG_FILE)

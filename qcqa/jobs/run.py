@@ -1,16 +1,16 @@
 """One run directory: what it was asked, how far it is, what came out."""
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from qcqa.errors import QCQAError, RunError
+from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
 from qcqa.jobs.clock import seconds_since
 from qcqa.jobs.config import (
@@ -21,11 +21,14 @@ from qcqa.jobs.config import (
     RunConfig,
     SearchConfig,
 )
+from qcqa.jobs.events import read_events
 from qcqa.jobs.home import additions_folder
 from qcqa.jobs.label import Label, read_label
 from qcqa.jobs.status import LIVE_STATES, RunStatus
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, read_json, read_record
 from qcqa.search.method_sets import names_today
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.text.fitted import FittedFolder
@@ -40,6 +43,10 @@ CALIBRATION = "calibration"
 
 #: Folder of the attention that was merged or refitted by it.
 FITTED = "fitted"
+
+_CONFIG_FILE = FileKind("what a run was asked", RunError)
+_STATUS_FILE = FileKind("the status of a run", RunError, most_bytes=2**20)
+_STATUS = TypeAdapter(RunStatus)
 
 _Asked = TypeVar("_Asked", bound=BaseModel)
 
@@ -184,18 +191,14 @@ class Run:
         write_text_atomically(self.folder / "status.json", status.model_dump_json(indent=2) + "\n")
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the progress so far, oldest first; a line that is still being written is left."""
-        path = self.folder / "events.jsonl"
-        if not path.exists():
-            return []
-        events = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                # Half a line: the worker is writing it now, or died while it did.
-                continue
-        return events
+        """Return the progress so far, oldest first; a line that is still being written is left.
+
+        Raises
+        ------
+        RunError
+            If the file cannot be read.
+        """
+        return read_events(self.folder / "events.jsonl")
 
     def result(self) -> SearchResult:
         """Return the fronts that are there: all of them when the search has finished.
@@ -222,13 +225,7 @@ class Run:
         )
 
     def _written_status(self) -> RunStatus:
-        path = self.folder / "status.json"
-        try:
-            return RunStatus.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"{self.folder} has no readable status.json ({error})") from error
-        except ValidationError as error:
-            raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
+        return read_record(self.folder / "status.json", _STATUS, _STATUS_FILE)
 
     def _worker_lives(self) -> bool:
         return not self.bundled and is_held(self.lock)
@@ -260,14 +257,9 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
         If it is none, is damaged, or was written in a newer format.
     """
     path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(
-            f"{folder} is no run directory", expected="a folder with a config.json"
-        ) from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error})") from error
+    if not lexists(path):
+        raise RunError(f"{folder} is no run directory", expected="a folder with a config.json")
+    content = read_json(path, _CONFIG_FILE)
     if not isinstance(content, dict) or content.get("format") != RUN_FORMAT:
         raise RunError(f"{folder} is no run directory", expected=f'"format": "{RUN_FORMAT}"')
     if content.get("version") != RUN_VERSION:
@@ -276,12 +268,7 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             expected=f"version {RUN_VERSION}",
             remedy="open it with the release of QCQA Explorer that wrote it",
         )
-    try:
-        config = RUN_CONFIG.validate_python(content)
-    except ValidationError as error:
-        raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
-    except QCQAError as error:
-        raise RunError(f"{path} is damaged ({error.one_line()})") from error
+    config = as_record(content, RUN_CONFIG, path, _CONFIG_FILE)
     among = JOB_FOLDERS.get(config.kind)
     if among is not None and folder.resolve().parent.name != among:
         raise RunError(
@@ -289,9 +276,3 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             expected=f"a folder below {among}/ in the run whose plans it works on",
         )
     return Run(folder=folder, config=config, bundled=bundled, label=read_label(folder))
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    # A text that is no JSON at all has no place in it that is wrong.
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

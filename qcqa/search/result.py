@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from qcqa.errors import BudgetError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_record
 from qcqa.reduce.groups.gram import ModelGrams, load_grams, save_grams
 from qcqa.reduce.terms import name_today
 from qcqa.search.front import Front, LowerBound
@@ -20,6 +23,9 @@ from qcqa.search.front_file import load_bound, load_front, save_bound, save_fron
 from qcqa.search.front_wse import front_wse
 
 FloatArray = NDArray[np.float64]
+
+_CALIBRATION_FILE = FileKind("the calibration text of a search", RunError, most_bytes=2**20)
+_CALIBRATION = TypeAdapter(CalibrationText)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +164,7 @@ class ResultFolder:
         """
         if not self._calibration.exists():
             return None
-        try:
-            return CalibrationText(**json.loads(self._calibration.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{self._calibration} is damaged ({error})") from error
+        return read_record(self._calibration, _CALIBRATION, _CALIBRATION_FILE)
 
     def _spec(self) -> ModelSpec:
         """Return the geometry of the model, which comes before all else."""

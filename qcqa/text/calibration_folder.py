@@ -4,22 +4,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
 from qcqa.errors import CalibrationError
 from qcqa.files import write_bytes_atomically
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 
 IntArray = NDArray[np.int32]
 
 _FORMAT = "qcqa-calibration-1"
 _TOKENS = "tokens.safetensors"
+
+_FILE = FileKind("a calibration", CalibrationError, "calibrate the model again", most_bytes=None)
 
 
 def digest_of(windows: Sequence[IntArray]) -> str:
@@ -120,14 +124,10 @@ class CalibrationFolder:
             If it is missing or damaged.
         """
         path = self._layer(layer)
-        try:
-            with safe_open(path, framework="numpy") as file:
-                triangle = file.get_tensor("upper_triangle")
-        except (OSError, SafetensorError) as error:
-            raise CalibrationError(
-                f"{path} cannot be read ({error})", remedy="calibrate the model again"
-            ) from error
-        size = int((np.sqrt(8 * len(triangle) + 1) - 1) / 2)
+        triangle = ArraysFile(path, _FILE).array("upper_triangle", np.floating, (None,))
+        size = (isqrt(8 * len(triangle) + 1) - 1) // 2
+        if size * (size + 1) // 2 != len(triangle) or not np.isfinite(triangle).all():
+            raise _FILE.damaged(path, f"its {len(triangle)} numbers are no triangle")
         moment = np.zeros((size, size))
         moment[np.triu_indices(size)] = triangle
         return torch.from_numpy(moment + np.triu(moment, 1).T)
@@ -136,16 +136,15 @@ class CalibrationFolder:
         return self.path / f"moment-{layer:03d}.safetensors"
 
     def _read(self) -> tuple[tuple[IntArray, ...], str]:
-        path = self.path / _TOKENS
-        try:
-            with safe_open(path, framework="numpy") as file:
-                about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
-                token_ids, lengths = file.get_tensor("token_ids"), file.get_tensor("lengths")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise CalibrationError(
-                f"{path} cannot be read ({error})", remedy="calibrate the model again"
-            ) from error
+        file = ArraysFile(self.path / _TOKENS, _FILE)
+        about = file.about()
         if about.get("format") != _FORMAT:
-            raise CalibrationError(f"{path} holds no calibration", expected=f"format {_FORMAT}")
-        pieces = np.split(token_ids.astype(np.int32), np.cumsum(lengths)[:-1])
+            raise _FILE.damaged(file.path, f"its format is not {_FORMAT}")
+        token_ids = file.array("token_ids", np.signedinteger, (None,)).astype(np.int32)
+        lengths = file.array("lengths", np.signedinteger, (None,))
+        if not len(lengths) or lengths.min() < 1 or lengths.sum() != len(token_ids):
+            raise _FILE.damaged(file.path, f"its {len(token_ids)} tokens are not cut into windows")
+        if token_ids.min() < 0:
+            raise _FILE.damaged(file.path, f"it holds the token {token_ids.min()}")
+        pieces = np.split(token_ids, np.cumsum(lengths)[:-1])
         return tuple(pieces), str(about.get("fingerprint"))

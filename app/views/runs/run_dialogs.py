@@ -4,7 +4,6 @@ Which one is open is kept, as a page that follows a run at work draws itself ane
 """
 
 import streamlit as st
-from ui.run_picker import run_id
 from ui.state import choices, choose
 from ui.wording import plain
 
@@ -15,7 +14,14 @@ from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
 from qcqa.jobs.loading import load_run
 from qcqa.jobs.run import Run
-from qcqa.jobs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
+from qcqa.jobs.store import (
+    DamagedRun,
+    annotate_run,
+    delete_run,
+    find_any_run,
+    find_run,
+    rename_run,
+)
 from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"
@@ -101,7 +107,7 @@ def _label(name: str) -> None:
 @st.dialog("Delete for good?", icon=":material/delete:", on_dismiss=_close)
 def _delete(ids: tuple[str, ...]) -> None:
     try:
-        runs = [_find(name) for name in ids]
+        runs = [find_any_run(name) for name in ids]
         for run in runs:
             _tell_what_goes(run)
         if st.button(
@@ -119,12 +125,6 @@ def _delete(ids: tuple[str, ...]) -> None:
             st.rerun()
     except QCQAError as error:
         st.error(error.one_line(), icon=":material/error:")
-
-
-def _find(name: str) -> Run | DamagedRun:
-    """Return a run, whether it can be opened or not, or a job of one."""
-    damaged = [run for run in list_runs() if isinstance(run, DamagedRun) and run_id(run) == name]
-    return damaged[0] if damaged else find_run(name)
 
 
 def _tell_what_goes(run: Run | DamagedRun) -> None:
