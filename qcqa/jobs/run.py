@@ -30,6 +30,7 @@ from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_json, read_record
 from qcqa.search.method_sets import names_today
+from qcqa.search.methods import METHODS
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.text.fitted import FittedFolder
 
@@ -215,13 +216,14 @@ class Run:
     def measured(self) -> tuple[Evaluated, ...]:
         """Return all figures of a search's plans and their source, the largest cache first.
 
-        Rows that cannot be read are left out.
+        Rows that cannot be read are left out, and those of methods that this release does not have.
         """
         rows, settings = self.measured_folder.rows(), self.search.settings
         named = (names_today([row.method], settings)[0] for row in rows)
         return tuple(
             row if name == row.method else replace(row, method=name)
             for row, name in zip(rows, named, strict=True)
+            if name in METHODS
         )
 
     def _written_status(self) -> RunStatus:

@@ -21,6 +21,7 @@ from qcqa.reduce.terms import name_today
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.search.front_wse import front_wse
+from qcqa.search.methods import METHODS
 
 FloatArray = NDArray[np.float64]
 
@@ -203,11 +204,14 @@ class ResultFolder:
         )
 
     def _all_fronts(self) -> dict[str, Front]:
-        """Return the fronts that are there, by what their methods are called today."""
+        """Return the fronts that are there, by what their methods are called today.
+
+        Those of methods that this release does not have are left out.
+        """
         names = saved_methods(self._fronts)
         saved = (load_front(self._fronts, name, self._spec()) for name in names)
         named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
-        return {front.method: front for front in named}
+        return {front.method: front for front in named if front.method in METHODS}
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""

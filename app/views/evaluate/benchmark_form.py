@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import streamlit as st
+from ui.errors import show_error
 from ui.looks import look_at_text
 
 from qcqa.errors import EvaluationError, QCQAError
@@ -109,7 +110,8 @@ def ask_quality(run: Run) -> Benchmark | None:
     try:
         return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
     except QCQAError as error:
-        middle.error(error.one_line(), icon=":material/error:")
+        with middle:
+            show_error(error)
         return None
 
 
@@ -125,7 +127,7 @@ def _file(run: Run, limit: int | None) -> str:
         path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
         look_at_text(run, str(path.resolve()), limit)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
         return ""
     return str(path.resolve())
 

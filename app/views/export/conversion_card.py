@@ -6,12 +6,13 @@ from pathlib import Path
 import streamlit as st
 from pandas import isna
 from ui import workers
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import result_of
 from ui.state import redrawn_alone
-from ui.wording import plain, when
+from ui.wording import when
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted
 from qcqa.charts.jobs.conversions_table import conversions_table
@@ -82,7 +83,9 @@ def _earlier(run: Run, conversions: list[Run]) -> None:
             ratio = "" if isna(row["KV ratio"]) else f", KV ratio {row['KV ratio']:.4g}"
             with st.container(gap=None):
                 st.markdown(plain(row["folder"]))
-                st.caption(f"{row['method']}{ratio} · {row['state']} · {when(row['created'])}")
+                st.caption(
+                    f"{plain(row['method'])}{ratio} · {row['state']} · {when(row['created'])}"
+                )
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -94,7 +97,7 @@ def _live(conversion: Run) -> None:
         status = conversion.status()
         if status.state not in LIVE_STATES:
             st.rerun()
-        st.caption(f"Writes to `{_config(conversion).folder}`")
+        st.caption(f"Writes to {plain(_config(conversion).folder)}")
         with st.container(key="live"):
             progress_row(conversion, status)
 
@@ -121,7 +124,7 @@ def _form(run: Run, plan: Plan, max_kv_bits: int) -> None:
         require_text_there(plan, run.fitted_folder)
         needs = preflight_conversion(_source(run.search.model, run.search.revision), plan, folder)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
     else:
         st.caption(_needs_text(needs, plan))
     is_asked = right.button(
@@ -178,9 +181,12 @@ def _finished(conversion: Run) -> None:
     converted = converted_of(conversion)
     folder = Path(converted.folder)
     if not folder.is_dir():
-        st.info(f"`{folder}` was written, but is no longer there.", icon=":material/folder_off:")
+        st.info(
+            f"{plain(str(folder))} was written, but is no longer there.",
+            icon=":material/folder_off:",
+        )
         return
-    st.success(f"Written to `{folder}`", icon=":material/check_circle:")
+    st.success(f"Written to {plain(str(folder))}", icon=":material/check_circle:")
     left, right = st.columns([5, 7], gap="medium")
     with left:
         st.table(_came_of(converted, _config(conversion)), border="horizontal")
@@ -202,7 +208,7 @@ def _finished(conversion: Run) -> None:
 def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
     held, promised = converted.measured_bytes_per_token, converted.promised_bytes_per_token
     return {
-        "Method": method_style(config.point[0]).label,
+        "Method": plain(method_style(config.point[0]).label),
         "Weights": f"{_size(converted.weight_bytes)}, source {_size(converted.source_bytes)}",
         "KV cache promised": f"{promised:,.0f} bytes per token",
         "KV cache measured": (

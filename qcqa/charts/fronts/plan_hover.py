@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.kv_axis import KvAxis, load_text, significant
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.fronts.heads_kept import kept_texts
 from qcqa.charts.quality.series import metrics_of, value_text
 from qcqa.measure.comparable import PlanId, figures_of_plans
@@ -141,5 +142,7 @@ def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
     lines: dict[PlanId, list[str]] = {}
     for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:
         for plan, figure in figures_of_plans(rows, metric).items():
-            lines.setdefault(plan, []).append(f"<br>{label}: {value_text(metric, figure.value)}")
+            lines.setdefault(plan, []).append(
+                f"<br>{in_chart(label)}: {value_text(metric, figure.value)}"
+            )
     return {plan: "".join(told) for plan, told in lines.items()}
