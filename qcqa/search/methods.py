@@ -4,13 +4,13 @@ A method is what its plans may use, a strategy over it, and what it insists on w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
-from qcqa.progress import silent
+from qcqa.progress import silent, within
 from qcqa.reduce.bits.choice import Steps
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
@@ -303,15 +303,10 @@ def _front_of_offers(
         problem,
         settings,
         settings.exact,
-        share=_HEADS_SHARE,
-        on_progress=on_progress,
+        on_progress=within(on_progress, 0.0, _HEADS_SHARE),
         scratch=scratch,
     )
-
-    def after_heads(progress: SearchProgress) -> None:
-        fraction = _HEADS_SHARE + (1 - _HEADS_SHARE) * progress.fraction
-        on_progress(replace(progress, fraction=fraction))
-
+    after_heads = within(on_progress, _HEADS_SHARE, 1.0)
     return offered_front(method.name, problem, settings, offers, after_heads, groups)
 
 

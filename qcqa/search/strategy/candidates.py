@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qcqa.progress import within
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.pareto import hypervolume
@@ -23,7 +24,6 @@ def find_candidates(
     options: OptionsT,
     *,
     seconds_per_slot: float,
-    share: float,
     on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> tuple[GroupCandidates, ...]:
@@ -41,22 +41,20 @@ def find_candidates(
         What ``search`` reads.
     seconds_per_slot : float
         A guess at what ``search`` takes.
-    share : float
-        Of the method's whole work that is done when this returns.
     on_progress : callable
         Called after each table and each slot.
     scratch : Path or None
         Folder in which finished slots are kept.
     """
     slots = slots_of(problem.spec.num_layers, apart=settings.apart)
-    search_share = share * (1 - _MEASURING_SHARE) if problem.rescore else share
-
+    share = 1 - _MEASURING_SHARE if problem.rescore else 1.0
+    on_search, on_measuring = within(on_progress, 0.0, share), within(on_progress, share, 1.0)
     tables_done = 0.0
 
     def on_table(finished: int, total: int) -> None:
         nonlocal tables_done
-        tables_done = search_share * _TABLES_SHARE * finished / total
-        on_progress(SearchProgress("tables for stage 1", finished, total, tables_done))
+        tables_done = _TABLES_SHARE * finished / total
+        on_search(SearchProgress("tables for stage 1", finished, total, tables_done))
 
     def on_slot(candidates: GroupCandidates, finished: int) -> None:
         volume = hypervolume(
@@ -65,12 +63,12 @@ def find_candidates(
             max_cost=candidates.slot.heads_per_group * candidates.num_heads,
             max_error=candidates.total or 0.0,
         )
-        on_progress(
+        on_search(
             SearchProgress(
                 stage="stage 1",
                 step=finished,
                 total=len(slots),
-                fraction=tables_done + (search_share - tables_done) * finished / len(slots),
+                fraction=tables_done + (1 - tables_done) * finished / len(slots),
                 layer=candidates.slot.layer,
                 hypervolume=volume,
             )
@@ -91,14 +89,9 @@ def find_candidates(
         return found
 
     def on_measured(finished: int) -> None:
-        on_progress(
-            SearchProgress(
-                stage=MEASURING,
-                step=finished,
-                total=len(slots),
-                fraction=search_share + (share - search_share) * finished / len(slots),
-                layer=slots[finished - 1].layer,
-            )
+        layer = slots[finished - 1].layer
+        on_measuring(
+            SearchProgress(MEASURING, finished, len(slots), finished / len(slots), layer=layer)
         )
 
     return measured_choice(found, problem.rescore, on_measured)

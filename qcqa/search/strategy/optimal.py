@@ -36,9 +36,7 @@ def optimal_front(
 
     Proven optimal where every slot can be solved exactly and errors are not measured.
     """
-    slots = optimal_slots(
-        problem, settings, options, share=1.0, on_progress=on_progress, scratch=scratch
-    )
+    slots = optimal_slots(problem, settings, options, on_progress=on_progress, scratch=scratch)
     return best_front(method, slots, settings, problem.spec.num_kv_heads)
 
 
@@ -47,11 +45,10 @@ def optimal_slots(
     settings: CommonSettings,
     options: ExactOptions,
     *,
-    share: float,
     on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> tuple[Candidates, ...]:
-    """Return the best candidates of every slot; ``share`` is of the method's whole work."""
+    """Return the best candidates of every slot."""
     slots = find_candidates(
         optimal_candidates,
         problem,
@@ -60,7 +57,6 @@ def optimal_slots(
         seconds_per_slot=optimal_seconds(
             problem.spec.num_kv_heads, options, fitness=settings.fitness
         ),
-        share=share,
         on_progress=on_progress,
         scratch=scratch,
     )

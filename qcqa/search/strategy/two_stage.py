@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.progress import within
 from qcqa.reduce.groups.grouping import block_labels
 from qcqa.reduce.groups.objective import Objective
 from qcqa.reduce.groups.wse import population_wse
@@ -84,12 +85,13 @@ def two_stage(
         settings,
         options,
         seconds_per_slot=per_slot,
-        share=share,
-        on_progress=on_progress,
+        on_progress=within(on_progress, 0.0, share),
         scratch=scratch,
     )
     # Where the fitness has no total of its own, merging as much as possible stands for it.
     max_error = sum(float(slot.error.max()) if slot.total is None else slot.total for slot in slots)
+
+    on_choosing = within(on_progress, share, 1.0)
 
     def on_generation(generation: int, archive: Archive) -> None:
         last = options.stage2_generations
@@ -101,14 +103,8 @@ def two_stage(
             max_cost=problem.spec.kv_bits,
             max_error=max_error,
         )
-        on_progress(
-            SearchProgress(
-                stage="stage 2",
-                step=generation,
-                total=last,
-                fraction=share + (1 - share) * generation / last,
-                hypervolume=volume,
-            )
+        on_choosing(
+            SearchProgress("stage 2", generation, last, generation / last, hypervolume=volume)
         )
 
     candidates = [slot.candidates(problem.spec) for slot in slots]
