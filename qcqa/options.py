@@ -1,20 +1,40 @@
 """What a part of the work may be told: typed, checked, and each option described once."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from qcqa.errors import SettingsError
 
+#: Of a docstring: some names, and what is said of them.
+_ENTRY = re.compile(r"^(\S.*)\n((?: +\S.*\n?)+)", re.MULTILINE)
 #: Ends of names that a command line does without.
 _UNSAID = ("_size", "_probability")
 
 
-class Options(BaseModel):
-    """Options with bounds and descriptions, which the command line and forms show as they are.
+def described(kind: type, name: str) -> str:
+    """Return what a parameter of a class is, for people: as its docstring says, without a stop."""
+    found = (_parameters(one) for one in kind.__mro__)
+    return next((texts[name] for texts in found if name in texts), name)
 
-    The same after a round trip through JSON.
+
+@cache
+def _parameters(kind: type) -> Mapping[str, str]:
+    """Return what the docstring of a class says of each of its parameters."""
+    _, _, section = cleandoc(kind.__doc__ or "").partition("Parameters\n----------\n")
+    return {
+        name: " ".join(text.split()).removesuffix(".")
+        for names, text in _ENTRY.findall(section.partition("\n\n")[0])
+        for name in names.partition(" : ")[0].split(", ")
+    }
+
+
+class Options(BaseModel):
+    """Options with bounds, the same after a round trip through JSON.
 
     Raises
     ------
@@ -23,11 +43,6 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def description(cls, name: str) -> str:
-        """Return what an option is, as people read it."""
-        return cls.model_fields[name].description or name
 
     @classmethod
     def least(cls, name: str) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.field_options import help_of
 from qcqa.cli.jobs import print_estimate, start_or_carry_out
 from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.model_options import (
@@ -69,7 +70,7 @@ def evaluate(
             "--text",
             parser=as_meant,
             metavar="FILE",
-            help="Text file for perplexity and next-token accuracy, or 'demo'.",
+            help=help_of(Benchmark, "text"),
         ),
     ] = None,
     tasks: Annotated[
@@ -82,22 +83,22 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit", min=1, help="At most so many windows of the text, and questions per task."
-        ),
+        typer.Option("--limit", min=1, help=help_of(Benchmark, "limit")),
     ] = None,
     window: Annotated[
-        int | None, typer.Option("--window", min=2, help="Tokens that the model reads at once.")
+        int | None, typer.Option("--window", min=2, help=help_of(Benchmark, "window_tokens"))
     ] = None,
     speed: Annotated[
         bool, typer.Option("--speed", help="Time generation, source and plan in turns.")
     ] = False,
     context: Annotated[
-        int, typer.Option("--context", min=1, help="Tokens of the prompts of --speed.")
+        int, typer.Option("--context", min=1, help=help_of(DecodeLoad, "context_tokens"))
     ] = 512,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Prompts at a time.")] = 1,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help=help_of(DecodeLoad, "batch_size"))
+    ] = 1,
     new_tokens: Annotated[
-        int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
+        int, typer.Option("--new-tokens", min=1, help=help_of(DecodeLoad, "new_tokens"))
     ] = 32,
     device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",

@@ -7,12 +7,17 @@ from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
-from qcqa.options import Options
+from qcqa.options import Options, described
 
 
 def field_option(kind: type[Options], name: str, *, more: str = "") -> Any:
-    """Return the option of a field; ``more`` follows on its description."""
-    return typer.Option(kind.flag(name), help=f"{kind.description(name)}{more}.")
+    """Return the option of a field; ``more`` follows on what its docstring says."""
+    return typer.Option(kind.flag(name), help=f"{described(kind, name)}{more}.")
+
+
+def help_of(kind: type, name: str) -> str:
+    """Return the help of an option that is a parameter of a class."""
+    return f"{described(kind, name)}."
 
 
 def with_fields(command: Callable[..., None]) -> Callable[..., None]:

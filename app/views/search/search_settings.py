@@ -10,7 +10,7 @@ from ui.draft import EFFORTS, FITNESSES, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
-from qcqa.options import Options
+from qcqa.options import Options, described
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import MergeName
@@ -131,7 +131,7 @@ def _kind(asked: Draft) -> Mapping[str, object]:
     with st.container(border=True, key="own_kind"):
         left, right = st.columns(2)
         left.selectbox(
-            CommonSettings.description("fitness"),
+            described(CommonSettings, "fitness"),
             list(FITNESSES),
             format_func=FITNESSES.__getitem__,
             **controlled(
@@ -141,7 +141,7 @@ def _kind(asked: Draft) -> Mapping[str, object]:
             ),
         )
         right.selectbox(
-            CommonSettings.description("merge"),
+            described(CommonSettings, "merge"),
             list(MERGES),
             format_func=MERGES.__getitem__,
             **controlled(
@@ -152,7 +152,7 @@ def _kind(asked: Draft) -> Mapping[str, object]:
         )
         left, right = st.columns(2)
         for column, name in ((left, "apart"), (right, "refit")):
-            column.toggle(CommonSettings.description(name), **field(name, getattr(asked, name)))
+            column.toggle(described(CommonSettings, name), **field(name, getattr(asked, name)))
     return {"fitness": asked.fitness, "merge": merge, "apart": asked.apart, "refit": asked.refit}
 
 
@@ -181,7 +181,7 @@ def _with_numbers(usual: _OptionsT, names: Iterable[str]) -> _OptionsT:
         typed: int | None = getattr(draft(), name)
         chosen[name] = getattr(usual, name) if typed is None else typed
         st.number_input(
-            usual.description(name),
+            described(type(usual), name),
             min_value=usual.least(name),
             max_value=_MOST,
             step=1,
@@ -196,12 +196,12 @@ def _bits(asked: Draft) -> BitsOptions:
     group = asked.bits_group or usual.group
     left, right = st.columns(2, vertical_alignment="bottom")
     left.segmented_control(
-        usual.description("group"),
+        described(BitsOptions, "group"),
         get_args(BitsOptions.model_fields["group"].annotation),
         required=True,
         **controlled("new_bits_group", group, partial(_change, "bits_group", usual.group)),
     )
-    right.toggle(usual.description("rotate"), **field("bits_rotate", asked.bits_rotate))
+    right.toggle(described(BitsOptions, "rotate"), **field("bits_rotate", asked.bits_rotate))
     return BitsOptions.model_validate({"group": group, "rotate": asked.bits_rotate})
 
 

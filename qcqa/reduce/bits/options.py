@@ -3,8 +3,6 @@
 from math import gcd
 from typing import Final, Literal
 
-from pydantic import Field
-
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
 from qcqa.options import Options
@@ -15,14 +13,18 @@ DEFAULT_GROUP: Final = 32
 
 
 class BitsOptions(Options):
-    """Of all choices of bits in a search."""
+    """Of all choices of bits in a search.
 
-    group: Literal[32, 64] = Field(
-        default=DEFAULT_GROUP, description="Cached numbers with one scale: 32 or 64"
-    )
-    rotate: bool = Field(
-        default=False, description="Rotate keys and values by a Hadamard matrix first"
-    )
+    Parameters
+    ----------
+    group : int
+        Cached numbers with one scale: 32 or 64.
+    rotate : bool
+        Rotate keys and values by a Hadamard matrix first.
+    """
+
+    group: Literal[32, 64] = DEFAULT_GROUP
+    rotate: bool = False
 
     @classmethod
     def flag(cls, name: str) -> str:

@@ -12,21 +12,34 @@ from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 
 class CommonSettings(Options):
-    """What every strategy may read; the same seed always gives the same result."""
+    """What every strategy may read.
 
-    seed: int = Field(default=0, ge=0, description="Seed: the same seed gives the same result")
-    workers: int | None = Field(
-        default=None, ge=1, description="Processes, which change no result; one per core if unset"
-    )
-    fitness: Fitness = Field(default="wse", description="What the search minimises")
-    # The paper's is the model's accuracy (arXiv 2406.10247, section 3); the baselines are judged
-    # by it, too.
-    stage2_fitness: Literal["loss"] | None = Field(
-        default=None, description="What QCQA's second stage minimises, if not the fitness"
-    )
-    apart: bool = Field(default=False, description="Group keys and values apart")
-    merge: MergeName = Field(default="mean", description="How heads of a group become one")
-    refit: bool = Field(default=False, description="Refit merged attention on the calibration text")
+    Parameters
+    ----------
+    seed : int
+        Seed: the same seed gives the same result.
+    workers : int or None
+        Processes, which change no result; one per core if unset.
+    fitness : Fitness
+        What the search minimises.
+    stage2_fitness : "loss" or None
+        What QCQA's second stage, over layers, minimises, and by what the baselines are judged, if
+        not ``fitness``. The paper's is the model's accuracy (arXiv 2406.10247, section 3).
+    apart : bool
+        Group keys and values apart.
+    merge : MergeName
+        How heads of a group become one.
+    refit : bool
+        Refit merged attention on the calibration text.
+    """
+
+    seed: int = Field(default=0, ge=0)
+    workers: int | None = Field(default=None, ge=1)
+    fitness: Fitness = "wse"
+    stage2_fitness: Literal["loss"] | None = None
+    apart: bool = False
+    merge: MergeName = "mean"
+    refit: bool = False
 
     @property
     def judged_by(self) -> Fitness:
@@ -35,7 +48,17 @@ class CommonSettings(Options):
 
 
 class SearchSettings(CommonSettings):
-    """What a search may be told: what is for all, and beside it what only some methods read."""
+    """What a search may be told: what is for all, and beside it what only some methods read.
+
+    Parameters
+    ----------
+    two_stage : TwoStageOptions
+        Of QCQA.
+    exact : ExactOptions
+        Of ``optimal``, and wherever else heads are grouped by exact allocation.
+    bits : BitsOptions
+        Of whatever keeps keys and values in fewer bits.
+    """
 
     two_stage: TwoStageOptions = TwoStageOptions()
     exact: ExactOptions = ExactOptions()

@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from qcqa.errors import SettingsError
+from qcqa.options import described
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.search.strategy.config import SearchSettings, nested
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
@@ -70,6 +71,6 @@ def test_settings_of_older_files_go_to_those_who_read_them():
 def test_every_option_is_described(kind):
     usual = kind()
     names = [name for name, value in usual if not isinstance(value, BaseModel)]
-    assert all(kind.description(name) != name for name in names)
+    assert all(described(kind, name) != name for name in names)
     assert len({kind.flag(name) for name in names}) == len(names)
     assert not usual.changed()
