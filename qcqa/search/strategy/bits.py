@@ -3,15 +3,15 @@
 import numpy as np
 
 from qcqa.reduce.bits.choice import Bits, Rungs
+from qcqa.reduce.candidates import Candidates, slots_of
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
-from qcqa.search.strategy.offered import choice_at, cost_at, rises_at, site_kind, tell
+from qcqa.search.strategy.offered import cost_at, rises_at, site_kind, tell
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, slots_of
 
 
 def ladder_front(
@@ -42,7 +42,7 @@ def ladder_front(
     found = []
     for slot in slots:
         kind = site_kind(slot)
-        choices = (choice_at(slot, Bits.staircase(rungs, kind, problem.spec)),)
+        choices = (slot.choice((Bits.staircase(rungs, kind, problem.spec),)),)
         alone = [Bits.uniform(width, kind, problem.spec) for width in shares]
         rises = rises_at(problem, slot, alone)
         error = sum(share * rise for share, rise in zip(shares.values(), rises, strict=True))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from qcqa.files import write_text_atomically
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: Raised when a search changes, so that slots of an older release are searched anew.
 _FORMAT = 2
@@ -35,12 +36,7 @@ def fingerprint(
 def save_finished(folder: Path, candidates: GroupCandidates, mark: str) -> None:
     """Keep one slot's candidates in ``folder``, marked by their :func:`fingerprint`."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "of": mark,
-        "labels": candidates.labels.tolist(),
-        "error": candidates.error.tolist(),
-        "total": candidates.total,
-    }
+    content = {"of": mark, **candidates.to_json()}
     write_text_atomically(_path(folder, candidates.slot), json.dumps(content))
 
 
@@ -50,9 +46,7 @@ def load_finished(folder: Path, slot: Slot, mark: str) -> GroupCandidates | None
         content = json.loads(_path(folder, slot).read_text(encoding="utf-8"))
         if content["of"] != mark:
             return None
-        labels = np.array(content["labels"], dtype=np.int64)
-        error = np.array(content["error"], dtype=np.float64)
-        return GroupCandidates(slot, labels, error, content["total"])
+        return GroupCandidates.from_json(slot, content)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is searched again
 

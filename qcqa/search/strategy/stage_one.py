@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import EXACT_HEADS, TabulatedObjective
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.exact import EXACT_HEADS, TabulatedObjective
 from qcqa.search.strategy.finished import fingerprint, load_finished, save_finished
 from qcqa.search.strategy.parallel import in_parallel
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: Searches one slot: a pure function of its objective, the settings and the slot, at the top level
 #: of a module so that another process can find it.
