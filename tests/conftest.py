@@ -108,6 +108,34 @@ def random_grams() -> ModelGrams:
     return ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
 
 
+@pytest.fixture(scope="session")
+def make_gram() -> Callable[..., np.ndarray]:
+    """Return a function that makes the Gram of random heads, round centres if any are asked."""
+
+    def make(num_heads: int, seed: int = 0, *, centres: float = 0.6) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        count = max(2, num_heads // 3)
+        centre = rng.normal(size=(count, 6, 40))[rng.integers(0, count, num_heads)]
+        noise = rng.normal(size=(num_heads, 6, 40))
+        size = rng.lognormal(0, 0.2, size=(num_heads, 1, 1))
+        return gram_of_heads(((centres * centre + noise) * size).astype(np.float32))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def all_partitions() -> Callable[[int], np.ndarray]:
+    """Return a function that lists the labels of every partition, shape (Bell(H), H)."""
+
+    def partitions(num_heads: int) -> np.ndarray:
+        rows = [[0]]
+        for _ in range(num_heads - 1):
+            rows = [[*row, label] for row in rows for label in range(max(row) + 2)]
+        return np.array(rows)
+
+    return partitions
+
+
 #: Each makes a path that cannot be read, below a folder, without ever opening it.
 _UNREADABLE: dict[str, Callable[[Path], str]] = {
     "too long": lambda folder: str(folder / ("x" * 300)),

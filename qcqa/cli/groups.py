@@ -106,24 +106,18 @@ def groups(
 
 
 def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
+    keys, values = zip(*(layer.sites for layer in plan.pictures), strict=True)
+    sites = {"K": keys, "V": values}
+    heads = {f"{name} heads": [one.num_stored for one in sites[name]] for name in sites}
+    how = {f"{name} in": [one.words or "full" for one in sites[name]] for name in sites}
     return pd.DataFrame(
         {
             "layer": range(plan.model.num_layers),
-            "K heads": [layer.key.num_stored for layer in plan.pictures],
-            "V heads": [layer.value.num_stored for layer in plan.pictures],
-            **(_packing(plan) if plan.has_codecs else {}),
+            **heads,
+            **(how if plan.has_codecs else {}),
             errors.label: errors.per_layer,
         }
     )
-
-
-def _packing(plan: Plan) -> dict[str, list[str]]:
-    """Return how the keys and the values of each layer are packed."""
-    keys, values = zip(*(layer.sites for layer in plan.pictures), strict=True)
-    return {
-        name: [site.words or "full" for site in sites]
-        for name, sites in (("K in", keys), ("V in", values))
-    }
 
 
 def _print(table: pd.DataFrame) -> None:
@@ -140,6 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
+    pictures = plan.pictures
     return {
         "method": plan.method,
         "merge": plan.merge,
@@ -149,8 +144,8 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
         "layers": [
             {
                 "layer": number,
-                "key": plan.pictures[number].key.readers,
-                "value": plan.pictures[number].value.readers,
+                "key": pictures[number].key.readers,
+                "value": pictures[number].value.readers,
                 "key_codec": plan.layers[number].codecs()[0],
                 "value_codec": plan.layers[number].codecs()[1],
                 "error": float(errors.per_layer[number]),

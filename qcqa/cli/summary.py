@@ -188,9 +188,9 @@ def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
     is_of_heads = plan.shares_heads or not plan.has_codecs
     how = "heads in one bracket share a key/value head" if is_of_heads else "no heads share"
     console.print(f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: {how}")
-    for number in range(len(plan.layers)) if layers is None else layers:
-        sites = plan.pictures[number].sites
-        key, value = (_kept(site, is_of_heads=is_of_heads) for site in sites)
+    pictures = plan.pictures
+    for number in range(len(pictures)) if layers is None else layers:
+        key, value = (_kept(site, is_of_heads=is_of_heads) for site in pictures[number].sites)
         text = key if key == value else f"K {key}  V {value}"
         console.print(f"  layer {number:>2}  {text}", highlight=False)
 

@@ -21,7 +21,7 @@ _HEADS, _HEAD_DIM = 6, 8
 #: Groups of unequal sizes, other ones for keys than for values and in each layer.
 _LAYERS = (
     ([[0, 1, 2], [3, 5], [4]], [[0, 5], [1, 2, 3, 4]]),
-    ([[0, 2, 3, 4, 5], [1]], [[0, 2, 3, 4, 5], [1]]),
+    ([[0, 2, 3, 4, 5], [1]],) * 2,
 )
 _SETTINGS = GenerationSettings("Once upon a time", max_new_tokens=16)
 
@@ -56,19 +56,16 @@ class TinyProof:
         )
         LlamaForCausalLM(config).save_pretrained(self._source)
         checkpoint = open_checkpoint(str(self._source))
-        sites = (
-            [
-                site_from_json([{"kind": "groups", "groups": groups}], checkpoint.spec)
-                for groups in layer
-            ]
+        sites = [
+            [site_from_json([{"kind": "groups", "groups": one}], checkpoint.spec) for one in layer]
             for layer in _LAYERS
-        )
+        ]
         self._plan = Plan(
             model=checkpoint.spec,
             fingerprint=checkpoint.fingerprint(),
             method="optimal",
             merge="mean",
-            layers=tuple(LayerChoice(key, value) for key, value in sites),
+            layers=tuple(LayerChoice(*layer) for layer in sites),
             predicted=Prediction(wse=0.0, relative_wse=0.0),
         )
         convert_checkpoint(str(self._source), self._plan, self._converted)

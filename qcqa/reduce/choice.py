@@ -125,7 +125,7 @@ class LayerChoice:
 
     def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """Return how keys and values enter and leave the cache; None if as they are."""
-        key, value = (codec_of(site) for site in self.sites)
+        key, value = (one.codec() if one else None for one in map(packing_of, self.sites))
         return key, value
 
 
@@ -157,12 +157,6 @@ def picture_of(site: Site, num_heads: int) -> SitePicture:
         else:
             stored = tuple(reads[head] for head in stored)
     return SitePicture(stored, ", ".join(words))
-
-
-def codec_of(site: Site) -> Mapping[str, Any] | None:
-    """Return the codec of a site; None if its tensors are cached as they are."""
-    packing = packing_of(site)
-    return None if packing is None else packing.codec()
 
 
 def packing_of(site: Site) -> Choice | None:

@@ -14,7 +14,6 @@ def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
     """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
     if front.fitness == "wse":
         return front.error
-    wse = np.zeros(len(front))
-    for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
-        wse += choices_wse(gram, layer.choices)[choice]
-    return wse
+    layers = zip(front.layers, grams, front.choices.T, strict=True)
+    of_layers = (choices_wse(gram, layer.choices)[chosen] for layer, gram, chosen in layers)
+    return np.asarray(sum(of_layers))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import WIDTHS
+from qcqa.reduce.groups.search.exact import EXACT_HEADS
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -21,7 +22,6 @@ from qcqa.search.strategy.cost import (
     exact_seconds,
     optimal_seconds,
 )
-from qcqa.search.strategy.exact import EXACT_HEADS
 from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.search.strategy.rescoring import most_measured
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from qcqa.errors import SettingsError
 from qcqa.progress import silent, within
 from qcqa.reduce.bits.choice import Steps
+from qcqa.reduce.groups.search.genes import divisors
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.bits import ladder_front
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.encodings import divisors
 from qcqa.search.strategy.offered import offered_front, offers_of
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem

@@ -23,6 +23,7 @@ from search_speed import synthetic_grams
 from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.model.inspect import inspect_model
+from qcqa.reduce.candidates import Slot
 from qcqa.search.preflight import preflight
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -34,7 +35,6 @@ from qcqa.search.strategy.cost import (
 from qcqa.search.strategy.optimal import optimal_candidates
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
-from qcqa.search.strategy.slots import Slot
 from qcqa.search.strategy.stage_one import slot_rng
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, equal_cardinality, over_slots
 

@@ -10,7 +10,7 @@ from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.costs import layer_cost, layer_costs
 from qcqa.reduce.groups.gram import HeadGram, gram_of_heads, head_similarity
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
-from qcqa.reduce.groups.wse import dense_wse
+from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.reduce.terms import Kind
 
 NUM_HEADS = 6
@@ -46,18 +46,16 @@ def test_groups_cost_what_their_heads_are_from_their_mean(
     assert cost.relative_wse == pytest.approx(cost.wse / (weights.astype(np.float64) ** 2).sum())
 
 
-def test_neighbours_are_blocks_as_even_as_can_be(
-    heads: dict[str, np.ndarray], gram: HeadGram
-) -> None:
+def test_neighbours_are_blocks_as_even_as_can_be(gram: HeadGram) -> None:
     even = Grouping.from_groups([[0, 5], [1, 4], [2, 3]], NUM_HEADS)
     cost = layer_cost(gram, even, "key")
     blocks = Grouping.contiguous(NUM_HEADS, 3)
-    assert cost.neighbours_wse == pytest.approx(dense_wse(heads["key"], blocks))
+    assert cost.neighbours_wse == pytest.approx(grouping_wse(gram.key, blocks))
     assert cost.lower_bound <= cost.wse
     four = Grouping.from_groups([[0, 5, 1], [4], [2], [3]], NUM_HEADS)
     blocks = Grouping.from_groups([[0, 1], [2], [3, 4], [5]], NUM_HEADS)
     assert layer_cost(gram, four, "key").neighbours_wse == pytest.approx(
-        dense_wse(heads["key"], blocks)
+        grouping_wse(gram.key, blocks)
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qcqa.model.inspect import ModelReport, inspect_model
+from qcqa.reduce.candidates import Slot
 from qcqa.search import calibrated_model as problem
 from qcqa.search import estimate, method_seconds
 from qcqa.search.estimate import TimeEstimate, estimate_time, searched_seconds
@@ -22,7 +23,6 @@ from qcqa.search.strategy.optimal import optimal_candidates
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 from qcqa.search.strategy.rescoring import most_measured, worth_measuring
-from qcqa.search.strategy.slots import Slot
 from qcqa.text import source_reading
 from qcqa.text.calibration_windows import DEFAULT_TOKENS
 from qcqa.text.merged import BATCH_TOKENS

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qcqa.errors import GroupingError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice, Site, SiteKind
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.stored import Stored
 
 
@@ -110,10 +111,7 @@ class Grouping:
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Head numbers of each group, in the order of the labels."""
-        groups: list[list[int]] = [[] for _ in range(self.num_groups)]
-        for head, label in enumerate(self.labels):
-            groups[label].append(head)
-        return tuple(map(tuple, groups))
+        return SitePicture(self.labels).readers
 
     @property
     def label(self) -> str:
@@ -165,11 +163,6 @@ class Grouping:
     def codec(self) -> None:
         """Return None: the heads of the cache are as the projections make them."""
 
-    @property
-    def has_equal_cardinality(self) -> bool:
-        """Whether all groups have one size (EC)."""
-        return len({len(group) for group in self.groups}) == 1
-
 
 @dataclass(frozen=True, slots=True)
 class LayerGrouping:
@@ -193,9 +186,7 @@ class LayerGrouping:
     @classmethod
     def of(cls, choice: LayerChoice, num_heads: int) -> "LayerGrouping":
         """Return how the heads of a layer share, whatever else is chosen there."""
-        return cls(
-            key=grouping_at(choice.key, num_heads), value=grouping_at(choice.value, num_heads)
-        )
+        return cls(*(Grouping(site.reads) for site in choice.picture(num_heads).sites))
 
     @property
     def choice(self) -> LayerChoice:
@@ -206,12 +197,6 @@ class LayerGrouping:
 def site_of(grouping: Grouping) -> Site:
     """Return the choices of a site whose heads share like this; none if every one is alone."""
     return () if grouping.num_groups == grouping.num_heads else (grouping,)
-
-
-def grouping_at(site: Site, num_heads: int) -> Grouping:
-    """Return how heads share at a site."""
-    found = (choice for choice in site if isinstance(choice, Grouping))
-    return next(found, Grouping.singletons(num_heads))
 
 
 def block_labels(num_heads: int) -> NDArray[np.int64]:

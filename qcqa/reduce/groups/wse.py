@@ -55,23 +55,6 @@ def choices_wse(gram: HeadGram, choices: Sequence[LayerChoice]) -> FloatArray:
     return wse + population_wse(gram.value, np.array([one.value.labels for one in layers]))
 
 
-def dense_wse(heads: NDArray[np.floating], grouping: Grouping) -> float:
-    """Return the weight-sharing error from the weights themselves: the definition, slow.
-
-    Parameters
-    ----------
-    heads : array, shape (H, ...)
-        Weights of each head.
-    grouping : Grouping
-        Of ``H`` heads.
-    """
-    error = 0.0
-    for group in grouping.groups:
-        members = heads[list(group)].astype(np.float64)  # (|g|, ...)
-        error += float(((members - members.mean(axis=0)) ** 2).sum())
-    return error
-
-
 def spectral_bound(gram: FloatArray) -> FloatArray:
     """Return the WSE below which no grouping of a layer comes, for every group count.
 

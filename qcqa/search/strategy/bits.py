@@ -4,15 +4,15 @@ import numpy as np
 
 from qcqa.reduce.bits.choice import Bits, Steps
 from qcqa.reduce.bits.options import BitsOptions
+from qcqa.reduce.candidates import Candidates, slots_of
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.fronts import front_of
-from qcqa.search.strategy.offered import choice_at, cost_at, rises_at, site_kind, tell
+from qcqa.search.strategy.offered import cost_at, rises_at, site_kind, tell
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, slots_of
 
 
 def ladder_front(
@@ -46,7 +46,7 @@ def ladder_front(
     for slot in slots:
         kind = site_kind(slot)
         bits = Bits.staircase(steps, options, kind, problem.spec)
-        choices, shares = (choice_at(slot, bits),), _shares(bits)
+        choices, shares = (slot.choice((bits,)),), _shares(bits)
         alone = [Bits.uniform(width, options, kind, problem.spec) for width in shares]
         rises = rises_at(problem, slot, alone)
         error = sum(share * rise for share, rise in zip(shares.values(), rises, strict=True))

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from qcqa.progress import within
+from qcqa.reduce.candidates import slots_of
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured_choice
-from qcqa.search.strategy.slots import GroupCandidates, slots_of
 from qcqa.search.strategy.stage_one import OptionsT, SlotSearch, search_slots
 
 #: A guess: of the time until the candidates are there, where their loss is measured.
@@ -60,7 +61,7 @@ def find_candidates(
         volume = hypervolume(
             candidates.num_stored_heads,
             candidates.error,
-            max_cost=candidates.slot.heads_per_group * candidates.num_heads,
+            max_cost=candidates.slot.num_sites * candidates.num_heads,
             max_error=candidates.total or 0.0,
         )
         on_search(

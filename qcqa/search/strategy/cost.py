@@ -8,9 +8,9 @@ nothing else is at work.
 
 from math import factorial
 
+from qcqa.reduce.groups.search.exact import EXACT_HEADS
+from qcqa.reduce.groups.search.genes import divisors
 from qcqa.reduce.terms import Fitness
-from qcqa.search.strategy.encodings import divisors
-from qcqa.search.strategy.exact import EXACT_HEADS
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 #: A generation of NSGA-II costs so much whatever it holds: pymoo's own work.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.candidates import Candidates, Slot, slots_of
 from qcqa.reduce.choice import Choice, LayerChoice, SiteKind
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.search.front import Front
@@ -17,7 +18,6 @@ from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING
-from qcqa.search.strategy.slots import Candidates, Slot, slots_of
 
 #: Rise, in nats per token, below which a float32 difference is noise. What loses something is never
 #: thought free, so that the source alone is without error.
@@ -76,7 +76,7 @@ def offered_front(
 def _offered(problem: Problem, slot: Slot, offer: Offered) -> Candidates:
     """Return the source's own site and all that is offered and worth a choice."""
     offered = offer(site_kind(slot), problem.spec)
-    choices = (LayerChoice(), *(choice_at(slot, one) for one in offered))
+    choices = (LayerChoice(), *(slot.choice((one,)) for one in offered))
     error = np.array([0.0, *rises_at(problem, slot, offered)])
     candidates = Candidates(slot, choices, cost_at(problem, choices), error)
     return _worth_a_choice(candidates.pick(np.flatnonzero(np.isfinite(error))))
@@ -99,7 +99,7 @@ def rises_at(problem: Problem, slot: Slot, choices: Sequence[Choice]) -> FloatAr
     """Return the measured rise of each choice at one slot alone, nats per token."""
     if problem.rescore is None:
         raise AssertionError("what is offered is measured: weights alone say nothing of it")
-    rises = problem.rescore(slot.layer, [choice_at(slot, one) for one in choices])
+    rises = problem.rescore(slot.layer, [slot.choice((one,)) for one in choices])
     return np.maximum(rises, _LEAST_RISE)
 
 
@@ -114,11 +114,6 @@ def site_kind(slot: Slot) -> SiteKind:
     if slot.kind == "shared":
         raise AssertionError("keys and values have choices of their own")
     return slot.kind
-
-
-def choice_at(slot: Slot, choice: Choice) -> LayerChoice:
-    """Return the choice of a layer that is made at one slot alone."""
-    return LayerChoice(key=(choice,)) if slot.kind == "key" else LayerChoice(value=(choice,))
 
 
 def tell(on_progress: OnSearchProgress, slot: Slot, done: int, total: int) -> None:

@@ -5,20 +5,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.reduce.candidates import Candidates, Slot, slots_of
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import slot_bound
+from qcqa.reduce.groups.search.table import best_table
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.candidates import find_candidates
 from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import optimal_seconds
-from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.stage_one import OnTable, tabulate
-from qcqa.search.strategy.table import best_table
 
 FloatArray = NDArray[np.float64]
 
@@ -68,17 +69,7 @@ def optimal_candidates(
 ) -> GroupCandidates:
     """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
     table = best_table(objective, restarts=options.restarts, rng=rng)
-    return GroupCandidates(slot, table.labels, table.error, objective.total)
-
-
-def slot_bound(objective: Objective) -> FloatArray:
-    """Return the error below which no grouping of a slot comes, for every group count, shape (H,).
-
-    For as many heads as can be solved exactly it is the optimum itself.
-    """
-    if objective.num_heads <= EXACT_HEADS:
-        return objective.error(exact_labels(errors_of_groups(objective)))
-    return objective.bound()
+    return table.candidates(slot, objective.total)
 
 
 def lower_bound(
@@ -95,7 +86,7 @@ def lower_bound(
     tabulate(problem, slots, settings, on_table=on_table)
     bounds = [slot_bound(problem.objective(slot)) for slot in slots]
     costs = [
-        slot.heads_per_group * problem.spec.head_bits * np.arange(1, len(bound) + 1)
+        slot.num_sites * problem.spec.head_bits * np.arange(1, len(bound) + 1)
         for slot, bound in zip(slots, bounds, strict=True)
     ]
     cost, error, _ = allocate(costs, bounds)

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qcqa.options import Options
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import EXACT_HEADS, TabulatedObjective
 from qcqa.search.strategy.config import CommonSettings
-from qcqa.search.strategy.exact import EXACT_HEADS, TabulatedObjective
 from qcqa.search.strategy.finished import fingerprint, load_finished, save_finished
 from qcqa.search.strategy.parallel import in_parallel
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 #: What a strategy reads.
 OptionsT = TypeVar("OptionsT", bound=Options)

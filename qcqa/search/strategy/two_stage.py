@@ -7,22 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.progress import within
-from qcqa.reduce.groups.grouping import block_labels
+from qcqa.reduce.candidates import Candidates, Slot
 from qcqa.reduce.groups.objective import Objective
-from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import guide_of
+from qcqa.reduce.groups.search.genes import BlockGenes, LabelGenes, candidates_of, divisors
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.candidates import find_candidates
 from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import arbitrary_seconds, choice_seconds, equal_seconds
-from qcqa.search.strategy.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
-from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.search.strategy.encodings import ChoiceGenes
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
 from qcqa.search.strategy.options import TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot
 from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
 
 FloatArray = NDArray[np.float64]
@@ -162,13 +162,11 @@ def _stage_one(
     rng: np.random.Generator,
 ) -> GroupCandidates:
     """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
-    # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
-    is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
+    guide = guide_of(objective)
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
-        labels = encoding.labels(genes)
-        error = objective.error(labels) if is_quick else population_wse(objective.gram, labels)
-        return labels.max(axis=1) + 1, error
+        found = candidates_of(genes, encoding, slot).judged(guide)
+        return found.num_groups, found.error
 
     archive = nsga2(
         encoding,
@@ -180,14 +178,13 @@ def _stage_one(
         mutation_probability=options.mutation_probability,
         rng=rng,
     )
-    labels, error = encoding.labels(archive.genes), archive.error
-    if not is_quick:
+    found = candidates_of(archive.genes, encoding, slot)
+    if guide is not objective:
         # GQA's groupings, which no search should lose to.
-        counts = np.array(divisors(objective.num_heads))
-        labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
-        error = objective.error(labels)
-    keep = nondominated(labels.max(axis=1), error)
-    return GroupCandidates(slot, labels[keep], error[keep], objective.total)
+        num_heads = objective.num_heads
+        found = found.joined(GroupCandidates.blocks(slot, num_heads, divisors(num_heads)))
+    found = found.judged(objective)
+    return found.pick(nondominated(found.num_groups, found.error))
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import Slot, slots_of
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
+from qcqa.reduce.groups.search.exact import TabulatedObjective, errors_of_groups, exact_labels
+from qcqa.reduce.groups.search.table import searched_table
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.exact import TabulatedObjective, errors_of_groups, exact_labels
 from qcqa.search.strategy.optimal import lower_bound, optimal_candidates
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
-from qcqa.search.strategy.slots import Slot, slots_of
 from qcqa.search.strategy.stage_one import slot_rng, tabulate
-from qcqa.search.strategy.table import searched_table
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, equal_cardinality
 
 SETTINGS = SearchSettings(

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from qcqa.progress import silent
+from qcqa.reduce.candidates import Slot, slots_of
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams
 from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.reduce.groups.wse import choices_wse, population_wse
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.optimal import lower_bound, optimal_front
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, two_stage
 
 ALIKE = SearchSettings(
@@ -52,10 +53,9 @@ def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own(make_spe
         assert candidates.num_stored_heads.tolist() == [2 * unit, 3 * unit]
         cost = candidates.candidates(spec).cost
         assert cost.tolist() == [2 * unit * spec.head_bits, 3 * unit * spec.head_bits]
-    assert Slot(0, "key").choice(pair) == LayerChoice(key=(pair,))
-    assert Slot(0, "value").choice(pair) == LayerChoice(value=(pair,))
-    assert Slot(0).choice(pair) == LayerChoice(key=(pair,), value=(pair,))
-    assert Slot(0).choice(Grouping.singletons(3)) == LayerChoice()
+    assert Slot(0, "key").choice((pair,)) == LayerChoice(key=(pair,))
+    assert Slot(0, "value").choice((pair,)) == LayerChoice(value=(pair,))
+    assert Slot(0).choice((pair,)) == LayerChoice(key=(pair,), value=(pair,))
 
 
 def test_a_layers_candidates_are_the_pairs_that_plans_use(make_spec):

@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import slots_of
 from qcqa.search.strategy import parallel
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import optimal_candidates
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
-from qcqa.search.strategy.slots import slots_of
 from qcqa.search.strategy.stage_one import search_slots, slot_rng
 from qcqa.search.strategy.two_stage import arbitrary_cardinality
 

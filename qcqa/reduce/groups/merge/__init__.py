@@ -12,7 +12,7 @@ from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.aligned import AlignedMerge
 from qcqa.reduce.groups.merge.context import LayerContext
-from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge, Role
+from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge
 from qcqa.reduce.groups.merge.mean import MeanMerge
 from qcqa.reduce.groups.merge.mean_norm import MeanNormMerge
 from qcqa.reduce.groups.merge.svd import SvdMerge
@@ -43,6 +43,3 @@ def merged_layer(
 ) -> LayerWeights:
     """Return a layer in which heads share as is chosen there; see :class:`Merge`."""
     return merge(weights, LayerGrouping.of(choice, len(weights.key)), context)
-
-
-__all__ = ["MERGES", "LayerContext", "LayerWeights", "Merge", "Role", "merge_named", "merged_layer"]
