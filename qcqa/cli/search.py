@@ -18,7 +18,7 @@ from qcqa.jobs.store import create_run, list_runs
 from qcqa.model.inspect import inspect_model
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
-    ALL_SEARCHED,
+    all_searched,
     calibration_of,
     reductions_named,
     refuse_unused,
@@ -43,7 +43,7 @@ def search(
         typer.Option(
             "--method",
             "-m",
-            help=f"{', '.join(ALL_SEARCHED)}; may be repeated. By default "
+            help=f"{', '.join(all_searched())}; may be repeated. By default "
             "optimal and QCQA as published, or by weights alone (-wse) without a text.",
             show_default=False,
         ),
