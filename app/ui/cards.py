@@ -118,7 +118,7 @@ def method_cards(
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 _name(method, name, point, is_selected=point is not None and point is selected)
                 if point is None:
-                    least = axis.text(int(result.fronts[method].cost[0]))
+                    least = axis.text(int(result.fronts[method].size.min()))
                     _no_card(name, least)
                     continue
                 card = plan_card(
@@ -203,8 +203,8 @@ def facts(
     return {
         "Method": method_style(point.method, spec).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
-        "KV cache": KvAxis(spec, load, "gib").text(point.kv_bits),
-        "Per token": KvAxis(spec, load, "kib").text(point.kv_bits),
+        "KV cache": KvAxis(spec, load, "gib").text(point.size),
+        "Per token": KvAxis(spec, load, "kib").text(point.size),
         "Cached heads": f"{point.num_stored_heads:,} of {spec.num_stored_heads:,}",
         "Merge": merge,
         **aim,

@@ -104,7 +104,7 @@ class Draft:
     merge: Annotated[MergeName | None, one_of(MERGES)] = None
     apart: Annotated[bool, switch] = False
     refit: Annotated[bool, switch] = False
-    reduce: Annotated[tuple[str, ...] | None, some_of(tuple(REDUCTIONS))] = None
+    reduce: Annotated[tuple[str, ...] | None, some_of(REDUCTIONS)] = None
     effort: Annotated[str, one_of(EFFORTS)] = "Standard"
     methods: Annotated[tuple[str, ...] | None, some_of(SEARCHED_METHODS)] = None
     population_size: Annotated[int | None, _of_stages("population_size")] = None

@@ -72,6 +72,7 @@ def compare(
         found = "neither" if model is None else "both"
         raise SettingsError(f"{found} a model and a run", expected="one of them")
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
+    result = result.at(load)
     kv_bits = {ratio: bits_within_ratio(result.spec, ratio) for ratio in ratios}
     if run is not None:
         tell_unfinished(find_run(run))

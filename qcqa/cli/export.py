@@ -90,7 +90,7 @@ def chart(
     if show == "fronts":
         load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
         figure = front_chart(
-            result,
+            result.at(load),
             KvAxis(result.spec, load, unit),
             name=found.config.name,
             vertical=vertical,
@@ -140,10 +140,10 @@ def table(
             )
         text = accuracy_table(rows, metrics_of(rows)).to_csv(index=False)
     elif show == "front":
-        text = front_table(result, load).to_csv(index=False)
+        text = front_table(result.at(load), load).to_csv(index=False)
     else:
         kv_bits = bits_within_ratio(result.spec, parse_ratio(budget))
-        text = comparison_table(result, kv_bits, load).to_csv()
+        text = comparison_table(result.at(load), kv_bits, load).to_csv()
     _write(out, text)
     _tell(found, out, as_json=as_json)
 

@@ -20,7 +20,7 @@ from qcqa.cli.budget_options import (
     BudgetOption,
     ContextOption,
     DtypeOption,
-    bits_within_budget,
+    at_budget,
 )
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin
@@ -65,9 +65,8 @@ def groups(
         qcqa groups demo --budget 50% --method optimal --against gqa --json
     """
     found = find_run(run)
-    result = found.result()
-    kv_bits = bits_within_budget(
-        result.spec,
+    result, kv_bits = at_budget(
+        found.result(),
         budget=budget,
         budget_gib=budget_gib,
         context=context,

@@ -20,7 +20,7 @@ from qcqa.model.inspect import inspect_model
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
-    ALL_SEARCHED,
+    all_searched,
     calibration_of,
     reductions_named,
     refuse_unused,
@@ -46,7 +46,7 @@ def search(
         typer.Option(
             "--method",
             "-m",
-            help=f"{', '.join(ALL_SEARCHED)}; may be repeated. By default "
+            help=f"{', '.join(all_searched())}; may be repeated. By default "
             "optimal and QCQA as published, or by weights alone (-wse) without a text.",
             show_default=False,
         ),

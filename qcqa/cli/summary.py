@@ -43,7 +43,7 @@ def print_result(result: SearchResult, rows: Iterable[Evaluated] = ()) -> None:
     """Print a search's methods side by side at a few budgets, for one sequence of 4096 tokens."""
     load = CacheLoad(context_tokens=4096, batch_size=1, dtype=result.spec.dtype)
     budgets = {ratio: bits_within_ratio(result.spec, ratio) for ratio in _RATIOS}
-    print_comparison(result, budgets, load, rows)
+    print_comparison(result.at(load), budgets, load, rows)
 
 
 def print_comparison(
@@ -76,7 +76,7 @@ def print_comparison(
                 f"{ratio:.4g}" if point is fitting[0] else "",
                 names[point.method],
                 f"{point.kv_ratio:.3f}",
-                f"{load.cache_gib(result.spec, point.kv_bits):.3g}",
+                f"{load.cache_gib(result.spec, point.size):.3g}",
                 _own_error(point) if others else f"{point.wse:.5g}",
                 "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}",
                 _beside_gqa(point, beside.get(point.method)),

@@ -8,8 +8,9 @@ from math import ceil
 from typing import Any
 
 from qcqa.errors import PlanError, QCQAError
-from qcqa.model.spec import ModelSpec, dtype_bytes
-from qcqa.reduce.choice import LayerChoice, stored_at
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.cache_size import CacheSize
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.picture import LayerPicture
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
@@ -208,10 +209,7 @@ class Plan:
         dtype : str
             Type of what is kept at full precision.
         """
-        element_bits = 8 * dtype_bytes(dtype)
-        sites = (site for layer in self.layers for site in layer.sites)
-        bits = (stored_at(site, self.model, element_bits).bits(tokens) for site in sites)
-        return sum(one // 8 for one in bits)
+        return CacheSize.of(self.layers, self.model, dtype).at(tokens)
 
     @property
     def digest(self) -> str:

@@ -67,6 +67,9 @@ class Front:
         Whether a conversion refits the merged attention on calibration text.
     apart : bool
         Whether keys and values were grouped apart from each other.
+    sizes : array, shape (N,), or None
+        What the plans take at the load that is looked at, where that differs from their costs;
+        see :mod:`qcqa.search.sizes`.
     """
 
     method: str
@@ -77,6 +80,7 @@ class Front:
     merge: MergeName = "mean"
     refit: bool = False
     apart: bool = False
+    sizes: IntArray | None = None
 
     @cached_property
     def key_heads(self) -> IntArray:
@@ -126,10 +130,39 @@ class Front:
     def __len__(self) -> int:
         return len(self.choices)
 
+    @property
+    def size(self) -> IntArray:
+        """Bits of the cache per token of each plan at the load that is looked at, shape (N,)."""
+        return self.cost if self.sizes is None else self.sizes
+
+    @cached_property
+    def unbeaten(self) -> IntArray:
+        """Plans that no other beats at the load that is looked at: increasing in size as well."""
+        least = np.minimum.accumulate(self.size[::-1])[::-1]
+        return np.flatnonzero(self.size < np.append(least[1:], np.inf))
+
     def within(self, kv_bits: int) -> int | None:
         """Return the best plan of at most so many bits per token, or None if there is none."""
-        fitting = int(np.searchsorted(self.cost, kv_bits, side="right"))
-        return fitting - 1 if fitting else None
+        fitting = np.flatnonzero(self.size <= kv_bits)
+        return int(fitting[-1]) if len(fitting) else None
+
+    def point(self, kv_bits: int) -> tuple[str, int]:
+        """Return the method, and the budget at any load within which the same plan is the best.
+
+        Parameters
+        ----------
+        kv_bits : int
+            Budget at the load that is looked at; some plan must fit.
+        """
+        place = self.within(kv_bits)
+        assert place is not None
+        return self.method, kv_bits if self.sizes is None else int(self.cost[place])
+
+    def size_of(self, kv_bits: int) -> int:
+        """Return the size of the plan of this cost; where there is none, the cost."""
+        place = int(np.searchsorted(self.cost, kv_bits))
+        is_there = place < len(self) and self.cost[place] == kv_bits
+        return int(self.size[place]) if is_there else kv_bits
 
     def plan_layers(self, plan: int) -> tuple[LayerChoice, ...]:
         """Return what one plan chooses in every layer, ``L`` of them."""

@@ -30,8 +30,9 @@ from qcqa.plan.file import load_plan
 from qcqa.reduce.choice import SiteKind
 from qcqa.reduce.registry import REDUCTIONS, Reduction
 from qcqa.reduce.stored import Rung, Stored
-from qcqa.search import method_sets
+from qcqa.search.method_sets import all_searched, that_reduce
 from qcqa.search.methods import METHODS, Method
+from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.options import ExactOptions
 from qcqa.text.documents import demo_documents
@@ -93,7 +94,6 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     insists = METHODS["bits"].insists
     row = Method("blur", "Best blur", "Few steps.", "exact", insists=insists, reductions=("blur",))
     monkeypatch.setitem(METHODS, "blur", row)
-    monkeypatch.setattr(method_sets, "ALL_SEARCHED", (*method_sets.ALL_SEARCHED, "blur"))
 
 
 @pytest.fixture
@@ -134,6 +134,8 @@ def run(source: Path, tmp_path: Path) -> Run:
 def test_all_that_a_reduction_needs(
     run: Run, source: Path, tmp_path: Path, open_app: Callable[..., AppTest]
 ) -> None:
+    for known in (all_searched(), that_reduce((), ("blur",)), PRESETS["best"].methods):
+        assert known[-1] == "blur"
     front = run.result().fronts["blur"]
     assert len(front) > 3
     assert front.error[0] > 0

@@ -1,15 +1,19 @@
 """How long searches take is foretold in the right proportion; the benchmark checks the seconds."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from qcqa.model.inspect import ModelReport, inspect_model
+from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.candidates import Slot
+from qcqa.reduce.registry import REDUCTIONS, Reduction
 from qcqa.search import calibrated_model as problem
 from qcqa.search import estimate, method_seconds
 from qcqa.search.estimate import TimeEstimate, estimate_time, searched_seconds
+from qcqa.search.methods import METHODS
 from qcqa.search.preflight import machine_memory_bytes, preflight
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
@@ -72,8 +76,11 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
         "qcqa-ac",
         "qcqa-ec",
         "best",
-        # The other methods of bits have nothing to measure that is not known by then.
+        # A staircase has nothing to measure that is not known by then.
         "bits-8",
+        "bits-4",
+        "bits-2",
+        "bits",
         "heads-bits",
     ]
     assert time.low < time.seconds < time.high
@@ -81,6 +88,29 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
     assert _of(time)["best"] > 0.5 * time.seconds
     by_weights = estimate_time(demo, methods=PRESETS["paper"].methods, settings=SearchSettings())
     assert time.high / time.low > by_weights.high / by_weights.low
+
+
+def test_what_any_reduction_measures_is_counted_once(demo, monkeypatch):
+    monkeypatch.setitem(
+        REDUCTIONS,
+        "new",
+        Reduction("new", "new", Bits, lambda *_: [Bits(((8, None),), group=64, block=64)]),
+    )
+    monkeypatch.setitem(METHODS, "new", replace(METHODS["bits"], name="new", reductions=("new",)))
+
+    def seconds(*methods: str) -> dict[str, float]:
+        return _of(estimate_time(demo, methods=methods, settings=SearchSettings()))
+
+    one = seconds("bits-4")["bits-4"]
+    assert one > 0
+    assert seconds("new")["new"] == pytest.approx(one)
+    # Its three rungs; then only the oldest is new, and of four widths the last.
+    assert seconds("staircase")["staircase"] == pytest.approx(3 * one)
+    several = seconds("bits-8", "bits-4", "staircase", "bits", "new")
+    for name in ("bits-8", "bits-4", "staircase", "bits", "new"):
+        assert several[name] == pytest.approx(one)
+    heads = seconds("best", "heads-bits")["heads-bits"]
+    assert heads - seconds("best", "bits", "heads-bits")["heads-bits"] == pytest.approx(4 * one)
 
 
 def test_a_short_text_makes_a_short_search(demo, tmp_path):

@@ -89,7 +89,7 @@ def _begin_with(run: Run, last: Run | None) -> None:
 
 def _points(run: Run, result: SearchResult) -> Points:
     """Ask which plans stand beside the source."""
-    kv_bits = budget_field(result.spec, key="generate_budget")
+    result, kv_bits = budget_field(result, key="generate_budget")
     fitting = [method for method, _ in points_at(result, kv_bits)]
     if not fitting:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
@@ -109,7 +109,7 @@ def _points(run: Run, result: SearchResult) -> Points:
         placeholder="none: the source alone",
         key="generate_methods",
     )
-    return tuple((method, kv_bits) for method in chosen)
+    return tuple(result.front(method).point(kv_bits) for method in chosen)
 
 
 def _require_possible(run: Run, result: SearchResult, points: Points, prompt: str) -> None:

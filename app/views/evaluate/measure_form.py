@@ -84,11 +84,12 @@ def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
         points = points_along(result, ratios)
     else:
         with middle:
-            kv_bits = budget_field(result.spec, key="measure_budget")
+            result, kv_bits = budget_field(result, key="measure_budget")
         points = points_at(result, kv_bits)
         if which == ONE and points:
             with right:
-                points = ((_method(result, points, kv_bits, rows), kv_bits),)
+                method = _method(result, points, kv_bits, rows)
+                points = (result.front(method).point(kv_bits),)
     if not points:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return None

@@ -48,7 +48,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         tell_unfinished(run, is_state_known=True)
-        axis, max_kv_bits = budget_controls(result.spec)
+        result, axis, max_kv_bits = budget_controls(result)
         points = points_at_budget(result, max_kv_bits)
         rows = measured_of(run)
         metrics = metrics_of(rows)
@@ -83,7 +83,7 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
         if selected:
             # Below the chart there is room where the cards of many methods go further down.
             with left if len(result.fronts) > _METHODS_AS_HIGH_AS_THE_CHART else st.container():
-                gpu_panel(result.spec, axis.load, selected)
+                gpu_panel(result, axis.load, selected)
         if shown[beside:]:
             draw_cards(names=dict(shown[beside:]), columns=4)
         plan_panel(run, result, points, axis, max_kv_bits, figures, rows)

@@ -25,7 +25,7 @@ def export(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_kv_bits = budget_controls(result.spec)
+        result, axis, max_kv_bits = budget_controls(result)
         points = points_at_budget(result, max_kv_bits)
         rows = measured_of(run)
         plan = None
@@ -35,12 +35,14 @@ def export(run: Run, result: SearchResult) -> None:
             plan = chosen_plan(run, result, points, max_kv_bits, rows)
         with st.grid(3, min_column_width=280, gap="small"):
             if plan is not None:
-                plan_card(run, plan)
+                plan_card(run, plan, axis.load)
             tables_card(run, result, axis, max_kv_bits, rows)
             charts_card(run, result, axis, rows, plan)
         if plan is not None:
-            conversion_card(run, plan, max_kv_bits)
-            code_card(run, plan, max_kv_bits, rows)
+            # Jobs and commands know a plan by what it costs, whatever load is looked at.
+            _, kv_bits = result.front(plan.method).point(max_kv_bits)
+            conversion_card(run, plan, kv_bits)
+            code_card(run, plan, kv_bits, rows)
 
 
 workers.reap()

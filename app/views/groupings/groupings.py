@@ -33,7 +33,7 @@ def groupings(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget and the chosen method."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_kv_bits = budget_controls(result.spec)
+        result, axis, max_kv_bits = budget_controls(result)
         rows = measured_of(run)
         points = points_at_budget(result, max_kv_bits)
         method = plan_choice(points, result, max_kv_bits, rows, heading="The plan, layer by layer")
@@ -44,7 +44,7 @@ def groupings(run: Run, result: SearchResult) -> None:
         errors = layer_errors(result.front(method), plan)
         st.markdown(
             f"**{method_style(method).label}** keeps {kept_words(plan)} "
-            f"({axis.text(plan.kv_bits)}). "
+            f"({axis.text(result.front(method).size_of(plan.kv_bits))}). "
             f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )

@@ -157,8 +157,8 @@ def compare_methods(
 
     def compared(method: str) -> Comparison:
         point = points[method]
-        kv_bits = None if point is None else point.kv_bits
-        others = None if other is None else other.kv_bits
+        kv_bits = None if point is None else point.size
+        others = None if other is None else other.size
 
         def told(outcome: Outcome, difference: Measurement | None = None) -> Comparison:
             return Comparison(method, against, metric, outcome, kv_bits, others, difference)

@@ -59,7 +59,7 @@ def budget_headline(
     whole = "the source's KV cache" if axis.unit == "percent" else "KV cache"
     within = f"within {size_text(budget * axis.full, axis.unit)} of {whole}"
     if not equals:
-        least = min(int(front.cost[0]) for front in result.fronts.values())
+        least = min(int(front.size.min()) for front in result.fronts.values())
         return (
             f"No plan fits {within.removeprefix('within ')}: "
             f"one K and one V head per layer already need {axis.text(least)}."

@@ -72,8 +72,8 @@ def plan_card(
         The plan beside GQA's, by that figure; None for GQA itself and where there is no GQA.
     """
     size = []
-    if point.kv_bits != max_kv_bits:
-        size = [f"{axis.text(point.kv_bits)} of KV cache"]
+    if point.size != max_kv_bits:
+        size = [f"{axis.text(point.size)} of KV cache"]
     for known in ERROR_SCALES:
         if known == scale:
             return _estimated(result, point, axis, known, size, figure, comparison)
