@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import clusters_of
 from qcqa.measure.sensitivity import LayerEffect
 from qcqa.measure.statistics import clustered_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.text.windows import Window
 
 
@@ -90,7 +89,7 @@ class LayerScores:
         """Keep the scores, atomically; ``key`` says what they are of."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         about = {"key": key, "seconds": f"{self.seconds:.6f}"}
-        write_bytes_atomically(path, save(arrays, metadata=about))
+        write_tensors(path, arrays, about)
 
 
 _ARRAYS = ("kl", "is_same", "document", "window")

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import Samples
 from qcqa.measure.samples import Stratum as Sums
 from qcqa.measure.statistics import Mean, sample_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
 
@@ -128,7 +127,7 @@ def save_task_scores(scores: Mapping[str, TaskScores], path: Path) -> None:
         others = [asdict(figure) for figure in one.others]
         tasks.append({"task": task, "digest": one.digest, "means": means, "others": others})
     about = {"format": _FORMAT, "tasks": tasks}
-    write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+    write_tensors(path, arrays, {"qcqa": json.dumps(about)})
 
 
 def load_task_scores(path: Path) -> dict[str, TaskScores]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from qcqa.errors import RunError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice, Site
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
@@ -147,9 +147,8 @@ def load_bound(path: Path, spec: ModelSpec) -> LowerBound:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = temporary_beside(path)
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replacing(path) as new:
+        table.to_parquet(new, index=False)
 
 
 def _read(path: Path) -> pd.DataFrame:

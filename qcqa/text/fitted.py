@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.plan.plan import Plan
 
 #: Of the files' names; another one whenever merging or refitting comes to other weights.
@@ -68,16 +68,11 @@ class FittedFolder:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _MOST_BYTES:
             return
-        file = self.path / _name(plan)
-        temporary = temporary_beside(file)
-        try:
+        with suppress(OSError, SafetensorError):
             self.path.mkdir(parents=True, exist_ok=True)
             self._make_room(size)
-            save_file(tensors, temporary)
-            temporary.replace(file)
-        except (OSError, SafetensorError):
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            with replacing(self.path / _name(plan)) as new:
+                save_file(tensors, new)
 
     def _make_room(self, size: int) -> None:
         files = sorted(

@@ -9,13 +9,13 @@ from ui.state import choices, choose
 from ui.wording import plain
 
 from qcqa.charts.common.wording import counted
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import QCQAError, RunError
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
 from qcqa.jobs.loading import load_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from qcqa.errors import CheckpointError
-from qcqa.files import write_bytes_atomically
 from qcqa.model.spec import ModelSpec
+from qcqa.model.tensor_file import write_tensors
 from qcqa.reduce.terms import Kind
 
 FloatArray = NDArray[np.float64]
@@ -137,7 +136,7 @@ def save_grams(grams: ModelGrams, path: Path) -> None:
         "value": np.stack([layer.value for layer in grams.layers]),  # (L, H, H)
     }
     metadata = {"spec": dumps(asdict(grams.spec)), "fingerprint": grams.fingerprint}
-    write_bytes_atomically(path, save(tensors, metadata))
+    write_tensors(path, tensors, metadata)
 
 
 def load_grams(path: Path) -> ModelGrams:
