@@ -86,6 +86,8 @@ def stopped(
         st.error(plain(status.error or "no reason was given"), title=f"This {kind} failed")
     elif status.state == "cancelled":
         st.warning(kept, title=f"This {kind} was cancelled")
+    elif status.state == "queued":
+        st.warning("No worker process has taken it up.", title=f"This {kind} has not begun")
     else:
         st.warning(
             f"Its worker process ended without a word. {kept}",

@@ -13,7 +13,6 @@ from qcqa.conversion.converted import Converted
 from qcqa.conversion.folder import convert_checkpoint
 from qcqa.conversion.loading import load
 from qcqa.export.preflight import free_memory_bytes, is_made_by, opening_bytes
-from qcqa.files import remove_leftovers
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
@@ -124,7 +123,7 @@ def convert_and_measure(
     """Write the checkpoint that a plan makes of a model, open it, and measure its live KV cache.
 
     A folder that holds this very model already, from an earlier call that was stopped in the
-    end, is only measured; what a killed process has left half-written beside it is removed.
+    end, is only measured.
 
     Parameters
     ----------
@@ -140,7 +139,6 @@ def convert_and_measure(
     """
     report = on_progress or silent
 
-    remove_leftovers(folder)
     if not is_made_by(plan, folder):
         convert_by_plan(
             model,

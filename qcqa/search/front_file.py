@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.model.spec import ModelSpec
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, parse_json
@@ -211,6 +211,5 @@ def load_bound(path: Path, spec: ModelSpec) -> LowerBound:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = temporary_beside(path)
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replacing(path) as new:
+        table.to_parquet(new, index=False)

@@ -12,6 +12,7 @@ from qcqa.jobs.home import runs_folder
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import DamagedRun, create_run, delete_run, find_run, list_runs
+from qcqa.locks import hold
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
@@ -117,9 +118,8 @@ def test_a_run_is_found_by_id_beginning_and_folder() -> None:
 
 def test_only_runs_at_rest_are_deleted() -> None:
     run = _create()
-    with pytest.raises(RunError, match="still at work; first: qcqa runs cancel"):
+    with hold(run.lock), pytest.raises(RunError, match="at work; first: qcqa runs cancel"):
         delete_run(run)
-    run.write_status(RunStatus(state="cancelled"))
     delete_run(run)
     assert not run.folder.exists()
 

@@ -30,15 +30,13 @@ from qcqa.jobs.conversions import conversions_of, converted_of, create_conversio
 from qcqa.jobs.plans import origin_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
-from qcqa.plan.budget import GIB
 from qcqa.plan.plan import Plan
+from qcqa.sizes import bytes_text
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import user_path
 
 #: Larger checkpoints are not sent through the browser.
 _MOST_ZIPPED_BYTES = 200 * 2**20
-
-_MIB = 2**20
 
 
 def conversion_card(run: Run, plan: Plan, max_kv_bits: int) -> None:
@@ -155,7 +153,9 @@ def _source(model: str, revision: str | None) -> ConversionSource:
 
 def _needs_text(needs: ConversionPreflight, plan: Plan) -> str:
     """Say what a conversion reads, writes and takes, as Markdown."""
-    free = "" if needs.memory_free_bytes is None else f" ({_size(needs.memory_free_bytes)} free)"
+    free = (
+        "" if needs.memory_free_bytes is None else f" ({bytes_text(needs.memory_free_bytes)} free)"
+    )
     how = (
         "the model is refitted in float32"
         if plan.refit
@@ -164,14 +164,15 @@ def _needs_text(needs: ConversionPreflight, plan: Plan) -> str:
         else "a layer at a time"
     )
     lines = [
-        f":material/check_circle: Writes {_size(needs.weight_bytes)} of weights (source "
-        f"{_size(needs.source_bytes)}); {_size(needs.disk_free_bytes)} free on this disk.",
-        f":material/memory: Takes {_size(needs.memory_bytes)} of memory{free}: {how}.",
+        f":material/check_circle: Writes {bytes_text(needs.weight_bytes)} of weights (source "
+        f"{bytes_text(needs.source_bytes)}); "
+        f"{bytes_text(needs.disk_free_bytes)} free on this disk.",
+        f":material/memory: Takes {bytes_text(needs.memory_bytes)} of memory{free}: {how}.",
     ]
     if not needs.can_be_opened:
         lines.append(
-            f":material/info: Opening it would take {_size(needs.opening_bytes)} of memory: its "
-            "cache is not measured on this machine."
+            f":material/info: Opening it would take {bytes_text(needs.opening_bytes)} of memory: "
+            "its cache is not measured on this machine."
         )
     return "  \n".join(lines)
 
@@ -209,7 +210,8 @@ def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
     held, promised = converted.measured_bytes_per_token, converted.promised_bytes_per_token
     return {
         "Method": plain(method_style(config.point[0]).label),
-        "Weights": f"{_size(converted.weight_bytes)}, source {_size(converted.source_bytes)}",
+        "Weights": f"{bytes_text(converted.weight_bytes)}, "
+        f"source {bytes_text(converted.source_bytes)}",
         "KV cache promised": f"{promised:,.0f} bytes per token",
         "KV cache measured": (
             "not opened: too little memory" if held is None else f"{held:,.0f} bytes per token"
@@ -232,8 +234,3 @@ def _config(conversion: Run) -> ConversionConfig:
     config = conversion.config
     assert isinstance(config, ConversionConfig)
     return config
-
-
-def _size(num_bytes: int) -> str:
-    unit, scale = ("GiB", GIB) if num_bytes >= GIB else ("MiB", _MIB)
-    return f"{num_bytes / scale:,.1f} {unit}"

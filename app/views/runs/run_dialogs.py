@@ -9,7 +9,6 @@ from ui.state import choices, choose
 
 from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import counted
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import QCQAError, RunError
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
@@ -23,6 +22,7 @@ from qcqa.jobs.store import (
     find_run,
     rename_run,
 )
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"

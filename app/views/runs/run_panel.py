@@ -15,13 +15,13 @@ from views.runs.runs_list import outcome_of_run
 
 from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import in_order, method_style
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import RunError
 from qcqa.jobs.archive import packed_files, write_archive
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
+from qcqa.sizes import bytes_text
 
 
 def run_panel(run: Run | DamagedRun) -> None:
@@ -63,7 +63,7 @@ def _work(run: Run) -> None:
     if at_work:
         _live(run, at_work)
     status = run.status()
-    if status.state not in LIVE_STATES and status.state != "finished":
+    if run.id not in at_work and status.state != "finished":
         stopped(run, status)
 
 
