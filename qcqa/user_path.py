@@ -32,7 +32,8 @@ def as_meant(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> str
     Raises
     ------
     QCQAError
-        If nothing is left, it is an address of another machine, or holds a null byte.
+        If nothing is left, it is an address of another machine, or holds a null byte or what is
+        no UTF-8.
     """
     text = str(typed).strip()
     while len(text) > 1 and text[0] + text[-1] in _QUOTES:
@@ -46,7 +47,24 @@ def as_meant(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> str
         raise refusal("an empty path", expected="the path of a file or folder")
     if "\0" in text:
         raise refusal(f"{shown(text)!r} holds a null byte", expected="a path")
-    return text
+    return require_utf8(text, refusal)
+
+
+def require_utf8(path: str, refusal: type[QCQAError] = SettingsError) -> str:
+    """Return a path that can be kept in files; the system allows more.
+
+    Raises
+    ------
+    QCQAError
+        If it holds bytes that are no UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise refusal(
+            f"{shown(path)!r} is no UTF-8", expected="a path in UTF-8", remedy="rename it"
+        ) from error
+    return path
 
 
 def user_path(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> Path:

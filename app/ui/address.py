@@ -11,6 +11,7 @@ from qcqa.errors import BudgetError
 from qcqa.model.spec import DTYPE_BYTES
 from qcqa.plan.budget import budget_text, parse_ratio
 from qcqa.plan.capacity import WEIGHT_BYTES
+from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.reduce.terms import Kind
 
 _T = TypeVar("_T")
@@ -149,7 +150,7 @@ class Choices:
     method: Annotated[str | None, str] = None
     section: Annotated[Section, one_of(SECTIONS)] = "quality"
     generation: Annotated[str | None, str] = None
-    context: Annotated[int, _positive] = 32768
+    context: Annotated[int, _positive] = COST_CONTEXT
     batch: Annotated[int, _positive] = 8
     dtype: Annotated[str | None, one_of(DTYPE_BYTES)] = None
     compare: Annotated[tuple[str, ...] | None, _names] = None

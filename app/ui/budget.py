@@ -5,14 +5,15 @@ import streamlit as st
 from qcqa.charts.common.kv_axis import KV_UNITS, KvAxis, load_text, size_text
 from qcqa.model.spec import DTYPE_BYTES, ModelSpec
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
+from qcqa.search.result import SearchResult
 from ui.state import choices, choose, controlled, widget
 
 #: Steps of the slider over the source's whole cache.
 _STEPS = 1000
 
 
-def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
-    """Draw slider, unit and load; return the chosen axis and the budget in bits per token.
+def budget_controls(result: SearchResult) -> tuple[SearchResult, KvAxis, int]:
+    """Draw slider, unit and load; return the result at it, the axis, and the budget in bits.
 
     Raises
     ------
@@ -29,8 +30,8 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
                 required=True,
                 **widget("unit", choices().unit),
             )
-            load = chosen_load(spec)
-            axis = KvAxis(spec, load, choices().unit)
+            load = chosen_load(result.spec)
+            axis = KvAxis(result.spec, load, choices().unit)
             details = st.popover(
                 load_text(load), icon=":material/memory:", key="load", on_change="rerun"
             )
@@ -41,16 +42,16 @@ def budget_controls(spec: ModelSpec) -> tuple[KvAxis, int]:
                     _load(load)
         with left:
             _slider(axis)
-    return axis, bits_within_ratio(spec, choices().budget / 100)
+    return result.at(load), axis, bits_within_ratio(result.spec, choices().budget / 100)
 
 
-def budget_field(spec: ModelSpec, *, key: str) -> int:
-    """Draw the budget as a number of percent to type; return it in bits per token.
+def budget_field(result: SearchResult, *, key: str) -> tuple[SearchResult, int]:
+    """Draw the budget in percent to type; return the result at the chosen load, and it in bits.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The source model.
+    result : SearchResult
+        Whose plans are to fit.
     key : str
         The widget's key: a page may have several of these.
     """
@@ -62,7 +63,8 @@ def budget_field(spec: ModelSpec, *, key: str) -> int:
         format="%.4g",
         **widget("budget", choices().budget, key=key),
     )
-    return bits_within_ratio(spec, choices().budget / 100)
+    budget = bits_within_ratio(result.spec, choices().budget / 100)
+    return result.at(chosen_load(result.spec)), budget
 
 
 def _slider(axis: KvAxis) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES
 from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
@@ -117,7 +118,7 @@ def method_cards(
             with st.container(border=True, gap=None, height="stretch", key=f"card_{method}"):
                 _name(method, name, point, is_selected=point is not None and point is selected)
                 if point is None:
-                    least = axis.text(int(result.fronts[method].cost[0]))
+                    least = axis.text(int(result.fronts[method].size.min()))
                     _no_card(name, least)
                     continue
                 card = plan_card(
@@ -155,7 +156,7 @@ def _no_card(name: str, least: str) -> None:
 
 
 def _card(name: str, card: PlanCard) -> None:
-    st.caption(card.label)
+    st.caption(plain(card.label))
     st.metric(
         name,
         card.value,
@@ -183,7 +184,7 @@ def facts(
     measured = {}
     if figure is not None:
         known = f"{figure.bare} \N{PLUS-MINUS SIGN} {figure.error}"
-        measured[figure.label] = known if figure.error else figure.value
+        measured[plain(figure.label)] = known if figure.error else figure.value
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (
@@ -202,8 +203,8 @@ def facts(
     return {
         "Method": method_style(point.method, spec).label,
         "KV ratio": f"{point.kv_ratio:.4f}",
-        "KV cache": KvAxis(spec, load, "gib").text(point.kv_bits),
-        "Per token": KvAxis(spec, load, "kib").text(point.kv_bits),
+        "KV cache": KvAxis(spec, load, "gib").text(point.size),
+        "Per token": KvAxis(spec, load, "kib").text(point.size),
         "Cached heads": f"{point.num_stored_heads:,} of {spec.num_stored_heads:,}",
         "Merge": merge,
         **aim,

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from qcqa.errors import BudgetError
-from qcqa.model.spec import ModelSpec
 from qcqa.plan.budget import CacheLoad, bits_within_gib, bits_within_ratio
 from qcqa.plan.budget import parse_ratio as parse_ratio
+from qcqa.reduce.stored import COST_CONTEXT
+from qcqa.search.result import SearchResult
 
 BudgetOption = Annotated[
     str | None, typer.Option("--budget", help="Share of the source's KV cache: 50% or 0.5.")
@@ -25,16 +26,16 @@ DtypeOption = Annotated[
 ]
 
 
-def bits_within_budget(
-    spec: ModelSpec,
+def at_budget(
+    result: SearchResult,
     *,
     budget: str | None,
     budget_gib: float | None,
     context: int | None,
     batch: int,
     dtype: str | None,
-) -> int:
-    """Return how many K plus V heads the cache may hold.
+) -> tuple[SearchResult, int]:
+    """Return the result at the load that was asked for, and the bits per token within the budget.
 
     Raises
     ------
@@ -44,9 +45,12 @@ def bits_within_budget(
     if (budget is None) == (budget_gib is None):
         found = "no budget" if budget is None else "two budgets"
         raise BudgetError(found, expected="either --budget 50% or --budget-gib 8 --context 32768")
-    if budget is not None:
-        return bits_within_ratio(spec, parse_ratio(budget))
-    if context is None:
+    if budget is None and context is None:
         raise BudgetError("--budget-gib without --context", expected="the tokens of a sequence")
-    load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or spec.dtype)
-    return bits_within_gib(spec, budget_gib or 0.0, load)
+    spec = result.spec
+    load = CacheLoad(context or COST_CONTEXT, batch, dtype or spec.dtype)
+    if budget is not None:
+        bits = bits_within_ratio(spec, parse_ratio(budget))
+    else:
+        bits = bits_within_gib(spec, budget_gib or 0.0, load)
+    return result.at(load), bits

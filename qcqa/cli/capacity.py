@@ -20,7 +20,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.plan.gpus import GPUS, gpu_named
-from qcqa.plan.plan import Plan
+from qcqa.search.result import SearchResult
 from qcqa.user_path import as_meant, is_plain_file, user_path
 
 
@@ -90,7 +90,8 @@ def capacity(
         raise SettingsError(found, expected="either --gpu H100 or --memory 80")
     # Before anything is read: a wrong name is found at once.
     chosen = gpu_named(gpu) if gpu else None
-    spec, kv_bits, size, taken = _subject(subject, parse_ratio(budget), method, revision)
+    ratio = parse_ratio(budget)
+    spec, size, searched = _subject(subject, method, revision)
     if parameters is None and size is None:
         raise SettingsError(
             f"the files of {spec.source} are not on this machine",
@@ -105,16 +106,20 @@ def capacity(
     )
     load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or spec.dtype)
     source = capacity_of(spec, server, load)
-    plan = capacity_of(
-        spec,
-        server,
-        load,
-        kv_bits=kv_bits,
-        num_stored_heads=taken[1].num_stored_heads if taken else kv_bits // spec.head_bits,
-    )
+    kv_bits, origin = bits_within_ratio(spec, ratio), {}
+    if searched is None:
+        heads = kv_bits // spec.head_bits
+        plan = capacity_of(spec, server, load, kv_bits=kv_bits, num_stored_heads=heads)
+    else:
+        run, result = searched
+        taken = plan_of_run(run, kv_bits, method=method, result=result.at(load))
+        plan = capacity_of(spec, server, load, layers=taken.layers)
+        ratio = taken.cache_bytes(context, dtype=load.dtype) / (
+            context * spec.kv_bytes_per_token(load.dtype)
+        )
+        origin = origin_of(taken)
+        tell_origin(run, taken)
     most = size.most_tokens if size else None
-    if taken:
-        tell_origin(*taken)
     if as_json:
         print_json(
             {
@@ -124,8 +129,8 @@ def capacity(
                 **asdict(server),
                 **asdict(load),
                 "source": asdict(source),
-                "plan": {"kv_ratio": kv_bits / spec.kv_bits, **asdict(plan)},
-                **(origin_of(taken[1]) if taken else {}),
+                "plan": {"kv_ratio": ratio, **asdict(plan)},
+                **origin,
             }
         )
         return
@@ -141,20 +146,17 @@ def capacity(
 
 
 def _subject(
-    name: str, kv_ratio: float, method: str | None, revision: str | None
-) -> tuple[ModelSpec, int, ModelSize | None, tuple[Run, Plan] | None]:
-    """Return geometry, bits per token, size where the model's files are here, and a run's plan."""
+    name: str, method: str | None, revision: str | None
+) -> tuple[ModelSpec, ModelSize | None, tuple[Run, SearchResult] | None]:
+    """Return geometry, size where the model's files are here, and run and result, if it is one."""
     run = _run_named(name)
     if run is None:
         if method is not None:
             raise SettingsError("--method of a model", expected="a run, which has plans")
         spec = inspect_model(name, revision=revision).spec
-        return spec, bits_within_ratio(spec, kv_ratio), model_size(name, revision=revision), None
+        return spec, model_size(name, revision=revision), None
     result = run.result()
-    budget = bits_within_ratio(result.spec, kv_ratio)
-    plan = plan_of_run(run, budget, method=method, result=result)
-    size = size_on_this_machine(result.spec)
-    return result.spec, plan.kv_bits, size, (run, plan)
+    return result.spec, size_on_this_machine(result.spec), (run, result)
 
 
 def _run_named(name: str) -> Run | None:

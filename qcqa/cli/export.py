@@ -26,6 +26,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.plan import Plan
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)
@@ -90,7 +91,7 @@ def chart(
     if show == "fronts":
         load = CacheLoad(context_tokens=context, batch_size=batch, dtype=dtype or result.spec.dtype)
         figure = front_chart(
-            result,
+            result.at(load),
             KvAxis(result.spec, load, unit),
             name=found.config.name,
             vertical=vertical,
@@ -140,10 +141,10 @@ def table(
             )
         text = accuracy_table(rows, metrics_of(rows)).to_csv(index=False)
     elif show == "front":
-        text = front_table(result, load).to_csv(index=False)
+        text = front_table(result.at(load), load).to_csv(index=False)
     else:
         kv_bits = bits_within_ratio(result.spec, parse_ratio(budget))
-        text = comparison_table(result, kv_bits, load).to_csv()
+        text = comparison_table(result.at(load), kv_bits, load).to_csv()
     _write(out, text)
     _tell(found, out, as_json=as_json)
 
@@ -199,4 +200,4 @@ def _tell(run: Run, path: Path, plan: Plan | None = None, *, as_json: bool) -> N
     if as_json:
         print_json({"file": str(path), "bytes": path.stat().st_size})
     else:
-        console.print(f"{path}: {path.stat().st_size / 1024:,.1f} KiB")
+        console.print(f"{path}: {bytes_text(path.stat().st_size)}")

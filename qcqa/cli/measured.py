@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.charts.common.palette import method_style
-from qcqa.charts.quality.measurements import pieces_text
+from qcqa.charts.quality.measurements import pieces_text, prompt_text
 from qcqa.charts.quality.series import data_title
 from qcqa.cli.output import console, print_table
 from qcqa.measure.benchmark import Benchmark
@@ -73,7 +73,10 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
         title = data_title(of_data[0]) or "measured KV cache"
         console.print(f"\n{title}", style="bold", highlight=False)
         print_table([_shown(row, of_data) for row in rows])
-    if note := pieces_text(rows):
+    notes = [pieces_text(rows)]
+    if "cache_bytes_per_token" in names:
+        notes.append(prompt_text(rows))
+    for note in filter(None, notes):
         console.print(note, style="dim")
 
 

@@ -12,7 +12,7 @@ from qcqa.cli.budget_options import (
     BudgetOption,
     ContextOption,
     DtypeOption,
-    bits_within_budget,
+    at_budget,
 )
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin
@@ -65,9 +65,8 @@ def plan(
         qcqa plan runs/llama --budget-gib 8 --context 32768 --batch 4 --dtype float16 -o plan.json
     """
     found = find_run(run)
-    result = found.result()
-    kv_bits = bits_within_budget(
-        result.spec,
+    result, kv_bits = at_budget(
+        found.result(),
         budget=budget,
         budget_gib=budget_gib,
         context=context,

@@ -12,7 +12,7 @@ from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.pick.points import Points
 from qcqa.search.method_sets import names_today
 from qcqa.search.methods import METHODS
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import SearchSettings, nested
 
 #: Version of the run directory's files; a newer one is refused, not guessed at.
 RUN_FORMAT = "qcqa-run"
@@ -66,6 +66,12 @@ class SearchConfig(_Config):
     calibration: str | None = None
     # Files that do not say it are from before other devices could be asked for.
     device: str = "cpu"
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _nested_today(cls, settings: Any) -> Any:
+        """Give the options of a file of an older release to their strategies."""
+        return nested(settings) if isinstance(settings, dict) else settings
 
     @field_validator("methods")
     @classmethod

@@ -1,18 +1,15 @@
 """One run directory: what it was asked, how far it is, what came out."""
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from hashlib import sha256
 from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, TypeAdapter
 
 from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
-from qcqa.jobs.clock import seconds_since
 from qcqa.jobs.config import (
     JOB_FOLDERS,
     RUN_CONFIG,
@@ -24,17 +21,16 @@ from qcqa.jobs.config import (
 from qcqa.jobs.events import read_events
 from qcqa.jobs.home import additions_folder
 from qcqa.jobs.label import Label, read_label
-from qcqa.jobs.status import LIVE_STATES, RunStatus
+from qcqa.jobs.status import RunStatus
+from qcqa.locks import is_held
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_json, read_record
 from qcqa.search.method_sets import names_today
+from qcqa.search.methods import METHODS
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.text.fitted import FittedFolder
-
-#: A worker that was started but has not yet said a word: interpreters are slow to start.
-_SECONDS_TO_START = 60.0
 
 BUNDLED_ID = "demo"
 
@@ -151,13 +147,15 @@ class Run:
         """Where the calibration is kept that a search's plans rest on."""
         return self.additions / CALIBRATION
 
-    @cached_property
-    def lock(self) -> FileLock:
-        """Held by the worker for as long as it lives: the kernel lets go of it when it dies."""
+    @property
+    def lock(self) -> Path:
+        """What the worker holds for as long as it lives; see :mod:`qcqa.locks`."""
         return worker_lock(self.folder)
 
     def status(self) -> RunStatus:
         """Return state and progress; a worker that is gone shows as ``dead``.
+
+        A run that is queued and held by nobody waits for a worker.
 
         Raises
         ------
@@ -165,30 +163,28 @@ class Run:
             If the file is damaged.
         """
         status = self._written_status()
-        if status.state not in LIVE_STATES or self._worker_lives():
-            return status
-        if (
-            status.state == "queued"
-            and status.queued
-            and seconds_since(status.queued) < _SECONDS_TO_START
-        ):
+        if status.state != "running" or self.is_at_work():
             return status
         # The worker may have finished between the two looks.
         status = self._written_status()
-        return (
-            status.model_copy(update={"state": "dead"}) if status.state in LIVE_STATES else status
-        )
+        is_dead = status.state == "running" and not self.is_at_work()
+        return status.model_copy(update={"state": "dead"}) if is_dead else status
 
     def is_at_work(self) -> bool:
-        """Return whether a worker has the run, or is about to; also where its status is damaged."""
-        try:
-            return self.status().state in LIVE_STATES
-        except RunError:
-            return self._worker_lives()
+        """Return whether a worker has the run, or is being started; also where it is damaged."""
+        return not self.bundled and is_held(self.lock)
 
     def write_status(self, status: RunStatus) -> None:
         """Replace ``status.json``."""
-        write_text_atomically(self.folder / "status.json", status.model_dump_json(indent=2) + "\n")
+        path, text = self.folder / "status.json", status.model_dump_json(indent=2) + "\n"
+        try:
+            write_text_atomically(path, text)
+        except OSError:
+            # A full disk still has the room that the old file takes, and why a run failed is
+            # worth more than that nobody ever reads half of it.
+            with path.open("r+", encoding="utf-8") as file:
+                file.write(text)
+                file.truncate()
 
     def events(self) -> list[dict[str, Any]]:
         """Return the progress so far, oldest first; a line that is still being written is left.
@@ -215,37 +211,23 @@ class Run:
     def measured(self) -> tuple[Evaluated, ...]:
         """Return all figures of a search's plans and their source, the largest cache first.
 
-        Rows that cannot be read are left out.
+        Rows that cannot be read are left out, and those of methods that this release does not have.
         """
         rows, settings = self.measured_folder.rows(), self.search.settings
         named = (names_today([row.method], settings)[0] for row in rows)
         return tuple(
             row if name == row.method else replace(row, method=name)
             for row, name in zip(rows, named, strict=True)
+            if name in METHODS
         )
 
     def _written_status(self) -> RunStatus:
         return read_record(self.folder / "status.json", _STATUS, _STATUS_FILE)
 
-    def _worker_lives(self) -> bool:
-        return not self.bundled and is_held(self.lock)
 
-
-def worker_lock(folder: Path) -> FileLock:
-    """Return the lock that the worker of a run directory holds for as long as it lives."""
-    return FileLock(folder / ".worker.lock")
-
-
-def is_held(lock: FileLock) -> bool:
-    """Return whether another process holds a lock."""
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        # A run that may only be read, such as a colleague's: no worker of ours has it.
-        return False
+def worker_lock(folder: Path) -> Path:
+    """Return the file on which the worker of a run directory has a lock for as long as it lives."""
+    return folder / ".worker.lock"
 
 
 def open_run(folder: Path, *, bundled: bool = False) -> Run:

@@ -1,7 +1,5 @@
 """Making, listing, naming and deleting runs."""
 
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os.path import lexists
@@ -9,16 +7,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from qcqa.errors import RunError
+from qcqa.files import remove_folder
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import SearchConfig
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import checked_name, checked_note, write_label
 from qcqa.jobs.new import new_id, write_new_run
-from qcqa.jobs.run import Run, is_held, open_run, worker_lock
+from qcqa.jobs.run import Run, open_run, worker_lock
+from qcqa.locks import is_held
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.user_path import as_meant, is_folder, is_plain_file, shown, user_path
+from qcqa.user_path import as_meant, is_folder, is_plain_file, require_utf8, shown, user_path
 
 #: Characters of an id that are its time: ``20260131-101500``.
 _TIME_IN_ID = 15
@@ -241,10 +241,7 @@ def delete_run(run: Run | DamagedRun) -> None:
             # What it points to is not among the runs: it stays.
             run.folder.unlink()
             return
-        # Out of sight at once, so that nobody sees half a run.
-        leaving = run.folder.with_name(f".deleted-{secrets.token_hex(4)}")
-        run.folder.rename(leaving)
-        shutil.rmtree(leaving)
+        remove_folder(run.folder)
     except OSError as error:
         raise RunError(f"cannot delete {run.folder} ({error.strerror})") from error
 
@@ -275,4 +272,5 @@ def _from_anywhere(model: str) -> str:
     """Return the path of a local model so that a worker started in another folder finds it."""
     model = as_meant(model)
     path = user_path(model)
-    return str(path.resolve()) if model != "demo" and is_folder(path) else model
+    is_here = model != "demo" and is_folder(path)
+    return require_utf8(str(path.resolve())) if is_here else model

@@ -20,7 +20,7 @@ from qcqa.model.dtype import dtype_to_run, kept_dtype
 from qcqa.model.source_model import tokenizer_of
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
-from qcqa.progress import OnProgress, Progress
+from qcqa.progress import OnProgress, silent, within
 from qcqa.reading.json_file import read_object
 from qcqa.text.through_cache import piece_tokens_of
 from qcqa.user_path import user_path
@@ -41,7 +41,7 @@ def evaluate_converted(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Evaluated:
     """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
 
@@ -74,13 +74,8 @@ def evaluate_converted(
     num_stages = len(parts) + (benchmark.speed is not None)
 
     def reporter(stage: str, place: int) -> OnProgress:
-        def report(progress: Progress) -> None:
-            if on_progress:
-                fraction = (place + progress.fraction) / num_stages
-                name = f"{label}: {stage}"
-                on_progress(Progress(name, progress.step, progress.total, fraction))
-
-        return report
+        begin, end = place / num_stages, (place + 1) / num_stages
+        return within(on_progress, begin, end, name=label, stage=stage)
 
     tokenizer = tokenizer_of(str(folder)) if parts else None
     if tokenizer is not None:

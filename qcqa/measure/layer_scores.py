@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError, QCQAError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import clusters_of
 from qcqa.measure.sensitivity import LayerEffect
 from qcqa.measure.statistics import clustered_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
 from qcqa.text.windows import Window
@@ -94,7 +93,7 @@ class LayerScores:
         """Keep the scores, atomically; ``key`` says what they are of."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         about = {"key": key, "seconds": f"{self.seconds:.6f}"}
-        write_bytes_atomically(path, save(arrays, metadata=about))
+        write_tensors(path, arrays, about)
 
 
 _ARRAYS: dict[str, tuple[type[np.generic], int]] = {

@@ -20,11 +20,12 @@ class SensitivitySettings:
     Parameters
     ----------
     text : str
-        A text file; ``demo`` for the demo's held-out stories.
+        Text file, or ``demo`` for the demo's held-out stories.
     num_windows : int
-        Windows of it, at most, taken evenly from the whole: the samples of the standard error.
+        Windows of the text, at most, taken evenly from all of it: the samples of the standard
+        error.
     window_tokens : int
-        Tokens of a window, unless the model's context is shorter.
+        Tokens of a window, at most.
 
     Raises
     ------

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import Samples
 from qcqa.measure.samples import Stratum as Sums
 from qcqa.measure.statistics import Mean, sample_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
 from qcqa.reading.file import FileKind
@@ -134,7 +133,7 @@ def save_task_scores(scores: Mapping[str, TaskScores], path: Path) -> None:
         others = [asdict(figure) for figure in one.others]
         tasks.append({"task": task, "digest": one.digest, "means": means, "others": others})
     about = {"format": _FORMAT, "tasks": tasks}
-    write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+    write_tensors(path, arrays, {"qcqa": json.dumps(about)})
 
 
 @dataclass(frozen=True, slots=True)

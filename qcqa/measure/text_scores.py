@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import Samples, Stratum, clusters_of
 from qcqa.measure.statistics import Mean, clustered_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
 from qcqa.reading.file import FileKind
@@ -141,7 +140,7 @@ class TextScores:
         """Write the scores as safetensors, so that a source need be measured only once."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         about = {"format": _FORMAT, "data": self.data, "digest": self.digest}
-        write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+        write_tensors(path, arrays, {"qcqa": json.dumps(about)})
 
 
 _ARRAYS: dict[str, type[np.generic]] = {

@@ -131,6 +131,7 @@ class _Plan:
     """One method's plan within the budget, and what its search says of it."""
 
     kv_bits: int
+    size: int
     fitness: Fitness
     error: float
     merge: str
@@ -183,7 +184,7 @@ class _Comparison:
         sign = 1 if metric_of(self.metric).higher_is_better else -1
         own = [name for name in plans if name in self.figures]
         first, *others = sorted(
-            own, key=lambda name: (-sign * self.figures[name].value, plans[name].kv_bits)
+            own, key=lambda name: (-sign * self.figures[name].value, plans[name].size)
         )
         return [first, *(name for name in others if self._is_as_good(first, name))]
 
@@ -232,11 +233,12 @@ def _plans_within(result: SearchResult, max_kv_bits: int) -> dict[str, _Plan]:
         front = result.fronts[name]
         index = front.within(max_kv_bits)
         if index is not None:
-            cost, error = int(front.cost[index]), float(front.error[index])
-            plans[name] = _Plan(cost, front.fitness, error, front.merge)
+            cost, size = int(front.cost[index]), int(front.size[index])
+            error = float(front.error[index])
+            plans[name] = _Plan(cost, size, front.fitness, error, front.merge)
     if not plans:
         source = result.spec.kv_bits
-        smallest = min(int(front.cost[0]) for front in result.fronts.values())
+        smallest = min(int(front.size.min()) for front in result.fronts.values())
         raise BudgetError(
             f"a budget of {100 * max_kv_bits / source:.4g} % of the KV cache",
             expected=f"at least {100 * smallest / source:.4g} %, the smallest plan of all methods",
@@ -255,7 +257,7 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     equals = [
         name for name in plans if not any(plan.is_before(plans[name]) for plan in plans.values())
     ]
-    return sorted(equals, key=lambda name: plans[name].kv_bits)
+    return sorted(equals, key=lambda name: plans[name].size)
 
 
 def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:

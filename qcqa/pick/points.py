@@ -31,10 +31,9 @@ def points_at(
         If one of ``methods`` was not searched.
     """
     wanted = result.fronts if methods is None else methods
+    fronts = [result.front(method) for method in wanted if method != "mha"]
     return tuple(
-        (method, max_kv_bits)
-        for method in wanted
-        if method != "mha" and result.front(method).within(max_kv_bits) is not None
+        front.point(max_kv_bits) for front in fronts if front.within(max_kv_bits) is not None
     )
 
 
@@ -61,10 +60,10 @@ def points_along(
     """
     only = None if methods is None else tuple(methods)
     points = {
-        (method, result.front(method).within(kv_bits)): (method, kv_bits)
+        (point[0], result.front(point[0]).within(kv_bits)): point
         for ratio in sorted(set(kv_ratios), reverse=True)
         for kv_bits in [bits_within_ratio(result.spec, ratio)]
-        for method, _ in points_at(result, kv_bits, methods=only)
+        for point in points_at(result, kv_bits, methods=only)
     }
     return tuple(sorted(points.values(), key=lambda point: -point[1]))
 

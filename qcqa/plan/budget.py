@@ -1,4 +1,8 @@
-"""KV-cache budgets: from a ratio or a size in GiB to the bits per token that may be cached."""
+"""KV-cache budgets: from a ratio or a size in GiB to the bits per token that may be cached.
+
+Bits per token are a share of the source's, in the source's type: what a plan takes of them at a
+load, :meth:`~qcqa.search.result.SearchResult.at` says.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction

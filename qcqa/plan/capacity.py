@@ -6,11 +6,14 @@ the rest an engine keeps its activations, too, so that the numbers are upper lim
 them differ by does not depend on that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qcqa.errors import BudgetError, SettingsError
 from qcqa.model.spec import DTYPE_BYTES, ModelSpec
 from qcqa.plan.budget import GIB, CacheLoad
+from qcqa.plan.cache_size import CacheSize
+from qcqa.reduce.choice import LayerChoice
 
 #: Bytes per weight. Quantized formats keep scales beside the weights, a few percent more.
 WEIGHT_BYTES: dict[str, float] = {**DTYPE_BYTES, "int4": 0.5}
@@ -70,7 +73,7 @@ class Capacity:
     Parameters
     ----------
     kv_bits : int
-        Bits of the KV cache per token.
+        Bits of the KV cache per token, as a plan's costs are counted.
     weight_bytes : int
         Of the model's weights.
     cache_bytes : int
@@ -93,6 +96,7 @@ def capacity_of(
     server: Server,
     load: CacheLoad,
     *,
+    layers: Sequence[LayerChoice] | None = None,
     kv_bits: int | None = None,
     num_stored_heads: int | None = None,
 ) -> Capacity:
@@ -108,21 +112,34 @@ def capacity_of(
         The GPU, and the source's weights.
     load : CacheLoad
         Batch for the longest context, context for the largest batch, and type of the cache.
+    layers : sequence of LayerChoice, optional
+        The plan's; the numbers below are then known.
     kv_bits : int, optional
-        Bits of the plan's KV cache per token; the source's by default.
+        Bits of a KV cache per token that grows evenly; the source's by default.
     num_stored_heads : int, optional
-        K heads plus V heads of the plan over all layers; the source's by default.
+        K heads plus V heads that are kept over all layers; the source's by default.
     """
+    if layers is not None:
+        kv_bits = sum(layer.bits_per_token(spec) for layer in layers)
+        pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
+        num_stored_heads = sum(picture.num_stored_heads for picture in pictures)
     kv_bits = spec.kv_bits if kv_bits is None else kv_bits
     weights = weight_bytes(spec, server, num_stored_heads or spec.num_stored_heads)
     room = max(0, int(server.memory_gib * GIB * server.utilization) - weights)
-    one_token = replace(load, context_tokens=1, batch_size=1).cache_bytes(spec, kv_bits)
+    if layers is not None:
+        size = CacheSize.of(layers, spec, load.dtype)
+        longest = size.most_tokens(room // load.batch_size)
+        batch = room // size.at(load.context_tokens)
+    else:
+        one_token = replace(load, context_tokens=1, batch_size=1).cache_bytes(spec, kv_bits)
+        longest = room // (one_token * load.batch_size)
+        batch = room // (one_token * load.context_tokens)
     return Capacity(
         kv_bits=kv_bits,
         weight_bytes=weights,
         cache_bytes=room,
-        longest_context_tokens=room // (one_token * load.batch_size),
-        largest_batch=room // (one_token * load.context_tokens),
+        longest_context_tokens=longest,
+        largest_batch=batch,
     )
 
 

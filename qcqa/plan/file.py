@@ -13,8 +13,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText, Measurement, Plan, Prediction
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_json
-from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.user_path import existing_file
@@ -200,10 +199,8 @@ def _plan_of(file: PlanFile) -> Plan:
             CalibrationText(**file.calibration.model_dump()) if file.calibration else None
         ),
         layers=tuple(
-            _canonical(
-                LayerChoice(
-                    key=site_from_json(layer.key, spec), value=site_from_json(layer.value, spec)
-                )
+            LayerChoice(
+                key=site_from_json(layer.key, spec), value=site_from_json(layer.value, spec)
             )
             for layer in file.layers
         ),
@@ -224,21 +221,12 @@ def _with_choices(content: dict[str, Any]) -> dict[str, Any]:
     layers = content.get("layers")
     if isinstance(layers, list):
         layers = [
-            {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
+            {site: [{"kind": "groups", "groups": groups}] for site, groups in layer.items()}
             if isinstance(layer, dict)
             else layer
             for layer in layers
         ]
     return {**content, "version": VERSION, "layers": layers}
-
-
-def _canonical(layer: LayerChoice) -> LayerChoice:
-    """Return the choices of a layer without groupings in which every head is alone."""
-
-    def kept(site: Site) -> Site:
-        return tuple(one for one in site if not isinstance(one, Grouping) or site_of(one))
-
-    return LayerChoice(key=kept(layer.key), value=kept(layer.value))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ METRICS = {
             short="tokens per second",
         ),
         _less("cache_bytes", "KV cache", "bytes"),
-        _less("cache_bytes_per_token", "KV cache per token", "bytes"),
+        # Long enough to hold something in every way that a plan has, and no longer.
+        _less("cache_bytes_per_token", "KV cache per token of a short prompt", "bytes"),
         _less("peak_bytes", "peak memory beside the weights", "bytes", short="peak memory, bytes"),
         _more(
             "prefill_speedup",

@@ -8,9 +8,10 @@ from math import ceil
 from typing import Any
 
 from qcqa.errors import PlanError, QCQAError
-from qcqa.model.spec import ModelSpec, dtype_bytes
-from qcqa.reduce.choice import LayerChoice, stored_at
-from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.model.spec import ModelSpec
+from qcqa.plan.cache_size import CacheSize
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.picture import LayerPicture
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 
@@ -147,10 +148,9 @@ class Plan:
                 ) from error
 
     @property
-    def groupings(self) -> tuple[LayerGrouping, ...]:
-        """How the heads of every layer share, ``L`` of them, whatever else is chosen there."""
-        heads = self.model.num_kv_heads
-        return tuple(LayerGrouping.of(layer, heads) for layer in self.layers)
+    def pictures(self) -> tuple[LayerPicture, ...]:
+        """What becomes of the heads of every layer, ``L`` of them."""
+        return tuple(layer.picture(self.model.num_kv_heads) for layer in self.layers)
 
     @property
     def reductions(self) -> tuple[str, ...]:
@@ -160,13 +160,13 @@ class Plan:
 
     @property
     def num_stored_heads(self) -> int:
-        """Shared K heads plus shared V heads, over all layers."""
-        return sum(grouping.num_stored_heads for grouping in self.groupings)
+        """Stored K heads plus stored V heads, over all layers."""
+        return sum(picture.num_stored_heads for picture in self.pictures)
 
     @property
     def shares_heads(self) -> bool:
         """Whether any heads share, so that weights change."""
-        return any(grouping.shares for grouping in self.groupings)
+        return any(picture.shares for picture in self.pictures)
 
     @property
     def has_codecs(self) -> bool:
@@ -209,15 +209,12 @@ class Plan:
         dtype : str
             Type of what is kept at full precision.
         """
-        element_bits = 8 * dtype_bytes(dtype)
-        sites = (site for layer in self.layers for site in layer.sites)
-        bits = (stored_at(site, self.model, element_bits).bits(tokens) for site in sites)
-        return sum(one // 8 for one in bits)
+        return CacheSize.of(self.layers, self.model, dtype).at(tokens)
 
     @property
     def digest(self) -> str:
         """Hash of what decides the model that the plan makes: weights, choices, merge and refit."""
-        layers = [(one.key.labels, one.value.labels) for one in self.groupings]
+        layers = [(one.key.reads, one.value.reads) for one in self.pictures]
         decisive: list[Any] = [self.fingerprint, self.merge, layers]
         if self.calibration is not None:
             decisive += [self.refit, self.calibration.digest]

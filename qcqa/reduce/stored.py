@@ -59,6 +59,10 @@ class Stored:
             remaining -= blocks
         return ceil(self.elements * total)
 
+    def bytes(self, tokens: int) -> int:
+        """Return the whole bytes that so many tokens of one sequence take."""
+        return self.bits(tokens) // 8
+
     @property
     def telling_tokens(self) -> int:
         """Tokens after which each rung holds something, and the window is not just full."""

@@ -13,13 +13,13 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.model.spec import ModelSpec
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, parse_json
 from qcqa.reading.table_file import TableFile, read_table
 from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.front import Front, IntArray, LayerCandidates, LowerBound
@@ -140,7 +140,7 @@ def _choices(table: TableFile, spec: ModelSpec) -> list[LayerChoice]:
     """Return the choices of candidates."""
     if "key_labels" in table:  # of releases that knew groups of heads alone
         return [
-            LayerGrouping(Grouping.from_labels(key), Grouping.from_labels(value)).choice
+            LayerChoice(site_of_labels(key), site_of_labels(value))
             for key, value in zip(
                 table.lists("key_labels"), table.lists("value_labels"), strict=True
             )
@@ -211,6 +211,5 @@ def load_bound(path: Path, spec: ModelSpec) -> LowerBound:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = temporary_beside(path)
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replacing(path) as new:
+        table.to_parquet(new, index=False)

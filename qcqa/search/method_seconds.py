@@ -9,9 +9,12 @@ import os
 from collections.abc import Collection
 from math import comb
 from pathlib import Path
+from typing import get_args
 
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.bits.choice import WIDTHS
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import Choice, SiteKind
+from qcqa.reduce.groups.search.exact import EXACT_HEADS
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -21,7 +24,7 @@ from qcqa.search.strategy.cost import (
     exact_seconds,
     optimal_seconds,
 )
-from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.search.strategy.offered import offers_of
 from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.search.strategy.rescoring import most_measured
 
@@ -93,10 +96,10 @@ def method_seconds(
         if "groups" in method.reductions and not _measures_the_same(name, before):
             groupings = _measured_groupings(name, spec)
             measured = _num_slots(spec, settings) * groupings * operations / model_speed()
-        if "bits" in method.reductions and not any("bits" in METHODS[m].reductions for m in before):
+        if count := _num_offered(name, spec, settings, before):
             without_refit = settings.model_copy(update={"refit": False})
             operations = _rise_operations(spec, without_refit, layer_weights, other_weights, tokens)
-            measured += 2 * spec.num_layers * len(WIDTHS) * operations / model_speed()
+            measured += spec.num_layers * count * operations / model_speed()
     if not method.needs_search or "groups" not in method.reductions:
         return measured
     # What telling other errors takes is counted by itself.
@@ -112,6 +115,27 @@ def _measures_the_same(name: str, before: Collection[str]) -> bool:
     return its.strategy == "exact" and any(
         METHODS[one].insists == its.insists for one in before if "groups" in METHODS[one].reductions
     )
+
+
+def _num_offered(
+    name: str, spec: ModelSpec, settings: SearchSettings, before: Collection[str]
+) -> int:
+    """Return how many choices a method measures at the sites of a layer and no other has before."""
+    known = {one for earlier in before for one in _offered(earlier, spec, settings)}
+    return len(_offered(name, spec, settings) - known)
+
+
+def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[SiteKind, Choice]]:
+    """Return what a method measures at a site, of any reduction but heads that share."""
+    method, kinds = METHODS[name], get_args(SiteKind)
+    if method.steps:
+        return {
+            (kind, Bits.uniform(width, settings.bits, kind, spec))
+            for kind in kinds
+            for width, _ in method.steps
+        }
+    offers = offers_of(method.reductions, settings)
+    return {(kind, one) for kind in kinds for offer in offers for one in offer(kind, spec)}
 
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:
@@ -141,9 +165,10 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
     heads, method = spec.num_kv_heads, METHODS[name]
     if method.strategy == "two-stage":
         stage_one = equal_seconds if method.group_counts else arbitrary_seconds
-        per_slot, after = stage_one(heads, settings), choice_seconds(settings)
+        options = settings.two_stage
+        per_slot, after = stage_one(heads, options), choice_seconds(options)
     else:
-        per_slot, after = optimal_seconds(heads, settings), 0.0
+        per_slot, after = optimal_seconds(heads, settings.exact), 0.0
     workers = min(settings.workers or os.cpu_count() or 1, slots)
     together = per_slot * slots
     if workers > 1 and together >= WORTH_PROCESSES_SECONDS:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
+from qcqa.model.spec import ModelSpec
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import BY_WEIGHTS, name_today
 from qcqa.search.methods import METHODS, wants_calibration
@@ -14,9 +15,17 @@ from qcqa.user_path import existing_path
 BASELINES = ("mha", "gqa", "mqa")
 #: Methods that a search runs unless it is told otherwise, where a text is at hand.
 SEARCHED_METHODS = ("optimal", "qcqa-ac", "qcqa-ec")
-#: Those of bits, alone and with heads that share.
-BITS_METHODS = tuple(name for name, one in METHODS.items() if "bits" in one.reductions)
-ALL_SEARCHED = (*SEARCHED_METHODS, *BY_WEIGHTS.values(), "best", *BITS_METHODS)
+
+
+def all_searched() -> tuple[str, ...]:
+    """Return the methods that may be asked for, in the order in which a search runs them."""
+    first = (*SEARCHED_METHODS, *BY_WEIGHTS.values())
+    return (*first, *(name for name in METHODS if name not in (*BASELINES, *first)))
+
+
+def beyond_heads() -> tuple[str, ...]:
+    """Return the methods that use other reductions than heads that share, alone or with them."""
+    return tuple(name for name, one in METHODS.items() if one.reductions != ("groups",))
 
 
 def by_weights(methods: Iterable[str]) -> tuple[str, ...]:
@@ -53,13 +62,13 @@ def that_reduce(methods: Iterable[str], reductions: Iterable[str]) -> tuple[str,
     methods : iterable of str
         Searched methods; those that use another reduction are left out.
     reductions : iterable of str
-        What may be used. With bits, all methods of bits come along.
+        What may be used. With others than heads, all methods of them come along.
     """
     allowed = set(reductions)
-    wanted = (*methods, *BITS_METHODS)
+    wanted = (*methods, *beyond_heads())
     if allowed.issuperset(_uses("heads-bits")):
         # What both make of a model is seen beside what either does.
-        wanted = (*methods, "best", *BITS_METHODS)
+        wanted = (*methods, "best", *beyond_heads())
     return tuple(dict.fromkeys(name for name in wanted if allowed.issuperset(_uses(name))))
 
 
@@ -109,6 +118,23 @@ def refuse_unused(methods: Iterable[str], asked: Mapping[str, Any]) -> None:
             f"{option} with {labels}, which would not heed it",
             expected=f"a method that does, as -m {published.get(chosen[0].name, 'optimal')}, "
             f"or no --{setting}",
+        )
+
+
+def refuse_bits(methods: Iterable[str], settings: SearchSettings, spec: ModelSpec) -> None:
+    """Raise if bits are asked for in a way that no method heeds, or that a model cannot have.
+
+    Raises
+    ------
+    QCQAError
+        Which says what was asked for.
+    """
+    if any("bits" in METHODS[name].reductions for name in methods):
+        settings.bits.require(spec)
+    elif changed := settings.bits.changed():
+        raise SettingsError(
+            f"{' and '.join(map(settings.bits.flag, changed))} without bits",
+            expected="a search that may reduce bits, as --reduce bits",
         )
 
 
@@ -229,6 +255,6 @@ def with_baselines(methods: Iterable[str]) -> tuple[str, ...]:
     unknown = asked - set(METHODS)
     if unknown:
         raise SettingsError(
-            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(ALL_SEARCHED)}"
+            f"method {sorted(unknown)[0]!r}", expected=f"one of {', '.join(all_searched())}"
         )
-    return (*BASELINES, *(name for name in ALL_SEARCHED if name in asked))
+    return (*BASELINES, *(name for name in all_searched() if name in asked))

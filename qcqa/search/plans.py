@@ -55,7 +55,7 @@ def best_plan(
     """
     index = front.within(max_kv_bits)
     if index is None:
-        source, smallest = grams.spec.kv_bits, int(front.cost[0])
+        source, smallest = grams.spec.kv_bits, int(front.size.min())
         raise BudgetError(
             f"a budget of {100 * max_kv_bits / source:.4g} % of the KV cache",
             expected=f"at least {100 * smallest / source:.4g} %: "

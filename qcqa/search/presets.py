@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from qcqa.errors import SettingsError
-from qcqa.search.method_sets import BITS_METHODS, SEARCHED_METHODS, by_weights
+from qcqa.search.method_sets import SEARCHED_METHODS, beyond_heads, by_weights
 from qcqa.search.strategy.config import SearchSettings
 
 
@@ -20,16 +20,24 @@ class Preset:
         As on the command line.
     description : str
         One sentence for people.
-    methods : tuple of str
-        Searched methods.
+    of_heads : tuple of str
+        Searched methods of heads that share.
     fixed : mapping
         Settings that the preset decides, where a calibration text is at hand.
+    has_all : bool
+        Whether all methods of other reductions come along.
     """
 
     name: str
     description: str
-    methods: tuple[str, ...]
+    of_heads: tuple[str, ...]
     fixed: Mapping[str, Any]
+    has_all: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Searched methods."""
+        return (*self.of_heads, *(beyond_heads() if self.has_all else ()))
 
     def asked(
         self, others: SearchSettings, *, has_text: bool
@@ -61,15 +69,16 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             name="paper",
             description="QCQA as published: weights say which heads share their mean, and what the "
             "model is measured to lose on a calibration text says in which layers.",
-            methods=SEARCHED_METHODS,
+            of_heads=SEARCHED_METHODS,
             fixed=_AS_PUBLISHED,
         ),
         "best": Preset(
             name="best",
             description="QCQA as published, and beside it the plans that lose least: heads that "
             "share subspaces, fewer bits, and both at once.",
-            methods=(*SEARCHED_METHODS, "best", *BITS_METHODS),
+            of_heads=(*SEARCHED_METHODS, "best"),
             fixed=_AS_PUBLISHED,
+            has_all=True,
         ),
     }
 )

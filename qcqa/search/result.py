@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,19 @@ from pydantic import TypeAdapter
 
 from qcqa.errors import BudgetError, RunError
 from qcqa.files import write_text_atomically
-from qcqa.model.spec import ModelSpec
+from qcqa.model.spec import ModelSpec, dtype_bytes
+from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import CalibrationText
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import read_record
 from qcqa.reduce.groups.gram import ModelGrams, load_grams, save_grams
+from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.reduce.terms import name_today
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.search.front_wse import front_wse
+from qcqa.search.methods import METHODS
+from qcqa.search.sizes import sizes_at
 
 FloatArray = NDArray[np.float64]
 
@@ -86,12 +90,31 @@ class SearchResult:
         """
         return self._wse[self.front(method).method]
 
+    def at(self, load: CacheLoad) -> "SearchResult":
+        """Return it with what its plans take at a load; budgets are counted at that load then."""
+        kept = load.context_tokens, 8 * dtype_bytes(load.dtype)
+        is_usual = kept == (COST_CONTEXT, self.spec.element_bits)
+        if is_usual or not any(front.has_codecs for front in self.fronts.values()):
+            return self
+        return _at(self, *kept)
+
     @cached_property
     def _wse(self) -> Mapping[str, FloatArray]:
         return {
             name: np.full(len(front), np.nan) if front.has_codecs else front_wse(front, self.grams)
             for name, front in self.fronts.items()
         }
+
+
+@lru_cache(maxsize=8)
+def _at(result: SearchResult, tokens: int, element_bits: int) -> SearchResult:
+    fronts = {
+        name: replace(front, sizes=sizes_at(front, result.spec, tokens, element_bits))
+        if front.has_codecs
+        else front
+        for name, front in result.fronts.items()
+    }
+    return replace(result, fronts=fronts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +226,14 @@ class ResultFolder:
         )
 
     def _all_fronts(self) -> dict[str, Front]:
-        """Return the fronts that are there, by what their methods are called today."""
+        """Return the fronts that are there, by what their methods are called today.
+
+        Those of methods that this release does not have are left out.
+        """
         names = saved_methods(self._fronts)
         saved = (load_front(self._fronts, name, self._spec()) for name in names)
         named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
-        return {front.method: front for front in named}
+        return {front.method: front for front in named if front.method in METHODS}
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""

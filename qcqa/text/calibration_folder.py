@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save
 from torch import Tensor
 
 from qcqa.errors import CalibrationError
-from qcqa.files import write_bytes_atomically
+from qcqa.model.tensor_file import write_tensors
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
 
@@ -68,9 +67,7 @@ class CalibrationFolder:
             "lengths": np.array([len(window) for window in windows], dtype=np.int64),
         }
         about = {"format": _FORMAT, "fingerprint": fingerprint}
-        write_bytes_atomically(
-            self.path / _TOKENS, save(arrays, metadata={"qcqa": json.dumps(about)})
-        )
+        write_tensors(self.path / _TOKENS, arrays, {"qcqa": json.dumps(about)})
 
     def windows(self) -> tuple[IntArray, ...]:
         """Return the tokens.
@@ -109,7 +106,7 @@ class CalibrationFolder:
         """Keep a layer's second moment, (d, d) or (d + 1, d + 1)."""
         rows, columns = np.triu_indices(len(moment))
         triangle = moment.numpy()[rows, columns]
-        write_bytes_atomically(self._layer(layer), save({"upper_triangle": triangle}))
+        write_tensors(self._layer(layer), {"upper_triangle": triangle})
 
     def has_moment(self, layer: int) -> bool:
         """Return whether a layer's second moment is there."""

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from qcqa.errors import CalibrationError, QCQAError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.plan.plan import Plan
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
@@ -73,16 +73,11 @@ class FittedFolder:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _MOST_BYTES:
             return
-        file = self.path / _name(plan)
-        temporary = temporary_beside(file)
-        try:
+        with suppress(OSError, SafetensorError):
             self.path.mkdir(parents=True, exist_ok=True)
             self._make_room(size)
-            save_file(tensors, temporary)
-            temporary.replace(file)
-        except (OSError, SafetensorError):
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            with replacing(self.path / _name(plan)) as new:
+                save_file(tensors, new)
 
     def _make_room(self, size: int) -> None:
         files = sorted(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcqa.errors import QCQAError, RunError
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import whole_lines
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_to_json
 
 _FILE = FileKind("rises of the loss", RunError, "search again in a new run", most_bytes=2**28)
@@ -78,7 +78,7 @@ class KnownRises:
 def _today(part: Any) -> Any:
     """Return a part of a change; earlier releases wrote the labels of heads that share."""
     is_labels = isinstance(part, list) and part and all(isinstance(one, int) for one in part)
-    return site_to_json(site_of(Grouping.from_labels(part))) if is_labels else part
+    return site_to_json(site_of_labels(part)) if is_labels else part
 
 
 def _name(layer: int, change: Sequence[Any]) -> str:

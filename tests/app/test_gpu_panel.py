@@ -21,7 +21,7 @@ def _text(app: AppTest) -> str:
 def _sentence(run: Run, gpu: str, memory: float, heads: int, *, batch: int = 8) -> str:
     spec = run.result().spec
     server = Server(memory, 7_000_000_000, "bfloat16")
-    load = CacheLoad(32768, batch, "bfloat16")
+    load = CacheLoad(4096, batch, "bfloat16")
     kv_bits = heads * spec.head_bits
     plan = capacity_of(spec, server, load, kv_bits=kv_bits, num_stored_heads=heads)
     return capacity_sentence(gpu, load, capacity_of(spec, server, load), plan)

@@ -87,28 +87,30 @@ def _click(customdata: list[object]) -> None:
     import streamlit as st
     from views.explore.selection import chart_selection
 
-    from qcqa.model.spec import ModelSpec
+    from qcqa.jobs.store import find_run, list_runs
 
-    spec = ModelSpec("x", None, "llama", 3, 7, 7, 64, 448, False, "bfloat16")
+    result = find_run(list_runs()[0].id).result()
     points = [{"customdata": customdata}] if customdata else []
     st.session_state["chart"] = {"selection": {"points": points}}
-    chart_selection("chart", spec)["on_select"]()
+    chart_selection("chart", result)["on_select"]()
 
 
 @pytest.mark.parametrize("bits", [6144, 7168, 14336, 41984, 41985, 43008])
 def test_click_selects_exactly_the_plan_under_it(make_run: MakeRun, bits: int) -> None:
+    spec = make_run(num_heads=7).result().spec
     app = AppTest.from_function(_click, args=(["gqa", bits, 1.5, "text"],)).run()
     assert not app.exception
-    spec = make_run(num_heads=7).result().spec
     shown = app.query_params.get("budget", "50%")
     assert bits_within_ratio(spec, parse_ratio(shown)) == bits
     assert app.query_params["method"] == "gqa"
 
 
 @pytest.mark.parametrize(
-    "customdata", [[], ["gqa"], ["gqa", 43009], ["gqa", "6144"], [6144, "gqa"]]
+    "customdata",
+    [[], ["gqa"], ["gqa", 43009], ["gqa", "6144"], [6144, "gqa"], ["magic", 6144]],
 )
-def test_click_on_nothing_selects_nothing(customdata: list[object]) -> None:
+def test_click_on_nothing_selects_nothing(make_run: MakeRun, customdata: list[object]) -> None:
+    make_run(num_heads=7)
     app = AppTest.from_function(_click, args=(customdata,)).run()
     assert not app.exception
     assert not app.query_params

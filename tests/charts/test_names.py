@@ -81,7 +81,7 @@ def test_no_chart_and_no_table_calls_a_grouped_source_mha(
         ("arc_easy/acc", "arc easy: accuracy"),
         # A file is called by its name.
         ("my_notes/accuracy", "my_notes: next-token accuracy"),
-        ("cache_bytes_per_token", "KV cache per token"),
+        ("cache_bytes_per_token", "KV cache per token of a short prompt"),
     ],
 )
 def test_figures_are_called_by_readable_names(metric: str, label: str) -> None:

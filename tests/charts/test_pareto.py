@@ -166,7 +166,7 @@ def test_axis_of_measured_loss_is_for_those_who_searched_by_it(
     assert np.allclose(traces["Best heads"].y, front.error)
     assert list(figure.data[-1].y) == [front.error[front.within(24 * HEAD)]]
     assert "nats per token (lower is better)" in figure.layout.yaxis.title.text
-    assert "one layer reduced at a time" in pareto_caption(with_best, "loss")
+    assert "one layer reduced at a time" in pareto_caption(with_best, "loss", load)
 
 
 def test_front_by_loss_stays_in_the_background_of_wse(
@@ -177,8 +177,8 @@ def test_front_by_loss_stays_in_the_background_of_wse(
     assert np.allclose(best.y, with_best.wse("best") / with_best.grams.trace)
     assert best.line.width < METHOD_STYLES["best"].width
     assert "Best heads chooses layers by measured loss, not by WSE" in pareto_caption(
-        with_best, "relative"
+        with_best, "relative", load
     )
-    assert "not by WSE" not in pareto_caption(result, "relative")
+    assert "not by WSE" not in pareto_caption(result, "relative", load)
     # The bound is for keys and values alike: it says nothing of plans that group them apart.
     assert "Best heads" not in _traces(pareto_figure(with_best, axis, scale="gap"))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from qcqa.plan.file import load_plan
+
 Qcqa = Callable[..., Any]
 
 
@@ -92,3 +94,27 @@ def test_mistakes_are_one_line(
     assert called.code == 2
     assert said in called.err
     assert called.err.count("\n") == 1
+
+
+def test_plan_of_bits_is_counted_at_its_load(qcqa: Qcqa, tmp_path: Path) -> None:
+    load = ("--context", 131072, "--dtype", "float8_e4m3fn")
+    told = {
+        method: json.loads(
+            qcqa(
+                "capacity", "demo", "--memory", 1, *load, "--budget", 0.9, "-m", method, "--json"
+            ).out
+        )
+        for method in ("bits-4", "staircase")
+    }
+    # 4 bits and their scales beside 8; the staircase ends at 2.
+    assert told["bits-4"]["plan"]["kv_ratio"] == pytest.approx(5 / 8, rel=1e-3)
+    assert told["staircase"]["plan"]["kv_ratio"] == pytest.approx(3 / 8, rel=2e-2)
+    for one in told.values():
+        room, plan, source = one["plan"]["cache_bytes"], one["plan"], one["source"]
+        assert plan["longest_context_tokens"] > 1.5 * source["longest_context_tokens"]
+        assert plan["largest_batch"] >= source["largest_batch"] / plan["kv_ratio"] - 1
+        gib = room / plan["largest_batch"] / 2**30
+        out = tmp_path / "plan.json"
+        code = qcqa("plan", "demo", "--budget-gib", gib, *load, "-m", "heads-bits", "-o", out).code
+        assert code == 0
+        assert load_plan(out).cache_bytes(131072, dtype="float8_e4m3fn") <= 1.0001 * gib * 2**30

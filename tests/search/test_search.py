@@ -1,5 +1,7 @@
 """Whole searches: presets, calibration, fronts of several fitnesses in one result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,17 +9,25 @@ from qcqa.errors import SettingsError
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import CalibrationText
 from qcqa.reduce.bits.choice import Bits
-from qcqa.reduce.groups.grouping import LayerGrouping
-from qcqa.search.method_sets import BITS_METHODS, calibration_of, with_baselines
+from qcqa.search.method_sets import (
+    all_searched,
+    beyond_heads,
+    calibration_of,
+    that_reduce,
+    with_baselines,
+)
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS, preset_named
 from qcqa.search.result import ResultFolder
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+    two_stage=TwoStageOptions(population_size=16, generations=5, stage2_generations=10),
+    exact=ExactOptions(restarts=1),
+    workers=1,
 )
 
 
@@ -37,7 +47,7 @@ class _Calibrated:
         self.asked.append((settings.judged_by, settings.merge))
 
         def rise(layer, choice):
-            lost = 24.0 - LayerGrouping.of(choice, 12).num_stored_heads
+            lost = 24.0 - choice.picture(12).num_stored_heads
             bits = [one for site in choice.sites for one in site if isinstance(one, Bits)]
             return lost + layer + sum(1 / one.rungs[0][0] for one in bits)
 
@@ -52,6 +62,14 @@ class _Calibrated:
         )
 
 
+def test_methods_that_are_added_are_searched_too(monkeypatch):
+    assert set(all_searched()) == METHODS.keys() - {"mha", "gqa", "mqa"}
+    monkeypatch.setitem(METHODS, "new", replace(METHODS["bits"], name="new", reductions=("new",)))
+    assert all_searched()[-1] == beyond_heads()[-1] == PRESETS["best"].methods[-1] == "new"
+    assert with_baselines(["new", "optimal"]) == ("mha", "gqa", "mqa", "optimal", "new")
+    assert that_reduce([], ["new"]) == ("new",)
+
+
 def test_presets_are_what_they_are_called():
     asked = SearchSettings(seed=3, fitness="loss", apart=True, merge="svd", refit=True)
     for name, preset in PRESETS.items():
@@ -64,7 +82,7 @@ def test_presets_are_what_they_are_called():
         assert settings == SearchSettings(seed=3)
         assert without[:3] == ("optimal", "qcqa-ac-wse", "qcqa-ec-wse")
     assert "best" not in PRESETS["paper"].methods
-    assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best", *BITS_METHODS)
+    assert PRESETS["best"].methods == (*PRESETS["paper"].methods, "best", *beyond_heads())
     with pytest.raises(SettingsError, match="'quick'; expected one of paper, best"):
         preset_named("quick")
 

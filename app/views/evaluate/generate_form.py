@@ -16,6 +16,7 @@ from qcqa.jobs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.jobs.generations import create_generation, plans_side_by_side
 from qcqa.jobs.run import Run
 from qcqa.measure.generated import GenerationSettings
+from qcqa.options import described
 from qcqa.pick.best import best_method
 from qcqa.pick.points import Points, points_at, points_to_compare
 from qcqa.search.result import SearchResult
@@ -54,7 +55,7 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
                 "Prompt",
                 height=236,
                 key="generate_prompt",
-                help="All models continue this. Left empty, each begins a text of its own.",
+                help=f"{described(GenerationSettings, 'prompt')}.",
             )
         with right:
             points = _points(run, result)
@@ -88,7 +89,7 @@ def _begin_with(run: Run, last: Run | None) -> None:
 
 def _points(run: Run, result: SearchResult) -> Points:
     """Ask which plans stand beside the source."""
-    kv_bits = budget_field(result.spec, key="generate_budget")
+    result, kv_bits = budget_field(result, key="generate_budget")
     fitting = [method for method, _ in points_at(result, kv_bits)]
     if not fitting:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
@@ -108,7 +109,7 @@ def _points(run: Run, result: SearchResult) -> Points:
         placeholder="none: the source alone",
         key="generate_methods",
     )
-    return tuple((method, kv_bits) for method in chosen)
+    return tuple(result.front(method).point(kv_bits) for method in chosen)
 
 
 def _require_possible(run: Run, result: SearchResult, points: Points, prompt: str) -> None:
@@ -136,14 +137,14 @@ def _settings(result: SearchResult) -> tuple[GenerationSettings, str, str]:
                 min_value=0.0,
                 step=0.1,
                 key="generate_temperature",
-                help="0 takes the likeliest token each time; above it, tokens are drawn.",
+                help=f"{described(GenerationSettings, 'temperature')}.",
             )
             st.number_input(
                 "Seed",
                 min_value=0,
                 step=1,
                 key="generate_seed",
-                help="Of the draws. All models are given the same random numbers.",
+                help=f"{described(GenerationSettings, 'seed')}.",
             )
             device = choose_device("generate_device")
             dtype = choose_dtype(result.spec.dtype, "generate_dtype", device=device)

@@ -9,7 +9,7 @@ from ui.budget import budget_field
 from ui.cards import best_points
 from ui.device import choose_device, choose_dtype, probable_device, probable_dtype
 from ui.duration import evaluation_estimate, tell_estimate
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.looks import require_model
 from ui.state import choices, redrawn_alone, widget
 from views.evaluate.benchmark_form import FORM_COLUMNS
@@ -84,11 +84,12 @@ def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
         points = points_along(result, ratios)
     else:
         with middle:
-            kv_bits = budget_field(result.spec, key="measure_budget")
+            result, kv_bits = budget_field(result, key="measure_budget")
         points = points_at(result, kv_bits)
         if which == ONE and points:
             with right:
-                points = ((_method(result, points, kv_bits, rows), kv_bits),)
+                method = _method(result, points, kv_bits, rows)
+                points = (result.front(method).point(kv_bits),)
     if not points:
         st.warning("No plan fits this budget: choose a larger one.", icon=":material/info:")
         return None
@@ -140,7 +141,7 @@ def _ratios(result: SearchResult) -> list[float]:
     for one in chosen:
         ratio = _share(one) if isinstance(one, str) else one
         if ratio is None:
-            st.error(f"{one!r} is no percentage above 0 and up to 100", icon=":material/error:")
+            show_error(f"{one!r} is no percentage above 0 and up to 100")
             return []
         ratios.append(ratio)
     return ratios

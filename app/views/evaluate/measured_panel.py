@@ -85,7 +85,8 @@ def _front(
     result: SearchResult, rows: tuple[Evaluated, ...], metric: str, conditions: Conditions | None
 ) -> None:
     axis = KvAxis(result.spec, chosen_load(result.spec), choices().unit)
-    figure = accuracy_figure(rows, metric, axis, fronts=result.fronts, conditions=conditions)
+    fronts = result.at(axis.load).fronts
+    figure = accuracy_figure(rows, metric, axis, fronts=fronts, conditions=conditions)
     if not figure.data:
         st.info("No model has a figure for this metric.", icon=":material/info:")
         return

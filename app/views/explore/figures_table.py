@@ -62,7 +62,7 @@ def _selection(
         for row in state["selection"]["rows"]:
             point = points[methods[row]]
             if point is not None:
-                select_plan(result.spec, point.method, point.kv_bits)
+                select_plan(result, point.method, point.kv_bits)
 
     shown = {"selection": {"rows": [methods.index(selected.method)], "columns": [], "cells": []}}
     told = controlled("figures_table", shown, chosen)

@@ -70,7 +70,7 @@ def front_chart(
             legible(figure),
             config=_CONFIG,
             alt="Measured figures against KV-cache size, a line per method",
-            **chart_selection("accuracy_chart", result.spec),
+            **chart_selection("accuracy_chart", result),
         )
         tell_compared(others, lambda other: measured_obstacle(other, rows, axis, scale))
         st.caption(accuracy_caption(figure, rows, scale))
@@ -90,10 +90,10 @@ def front_chart(
         legible(figure),
         config=_CONFIG,
         alt="What the search predicts against KV-cache size, a front per method",
-        **chart_selection("pareto_chart", result.spec),
+        **chart_selection("pareto_chart", result),
     )
     tell_compared(others, lambda other: predicted_obstacle(other, result, axis, error))
-    st.caption(pareto_caption(result, error, log=log))
+    st.caption(pareto_caption(result, error, axis.load, log=log))
 
 
 def _log_switch(

@@ -13,18 +13,19 @@ from qcqa.model.spec import ModelSpec
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.plan.gpus import GPUS, Gpu
+from qcqa.search.result import SearchResult
 
 _FIRST, _OTHER = "H100 80GB", "other"
 _SECONDS_TO_KEEP = 300
 
 
-def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
+def gpu_panel(result: SearchResult, load: CacheLoad, selected: BudgetPoint) -> None:
     """Draw what the chosen GPU has room for, and the choice of it.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The source model.
+    result : SearchResult
+        Whose plan it is.
     load : CacheLoad
         Batch, context and type of the cache, as chosen with the budget.
     selected : BudgetPoint
@@ -35,6 +36,7 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
     QCQAError
         If a number is out of range.
     """
+    spec, front = result.spec, result.fronts[selected.method]
     size = _size_of(spec)
     with st.container(border=True, key="gpu_box"):
         row = st.container(
@@ -59,13 +61,7 @@ def gpu_panel(spec: ModelSpec, load: CacheLoad, selected: BudgetPoint) -> None:
         gpu = _gpu()
         server = Server(gpu.memory_gib, count, _weights(spec))
         source = capacity_of(spec, server, load)
-        plan = capacity_of(
-            spec,
-            server,
-            load,
-            kv_bits=selected.kv_bits,
-            num_stored_heads=selected.num_stored_heads,
-        )
+        plan = capacity_of(spec, server, load, layers=front.plan_layers(selected.index))
         most = size.most_tokens if size else None
         told.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
         table = capacity_table(source, plan, load)

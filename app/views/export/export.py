@@ -3,7 +3,7 @@
 import streamlit as st
 from ui import workers
 from ui.budget import budget_controls
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.plan_choice import chosen_plan, plan_choice
@@ -25,7 +25,7 @@ def export(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget; moving the slider redraws this and nothing else."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_kv_bits = budget_controls(result.spec)
+        result, axis, max_kv_bits = budget_controls(result)
         points = points_at_budget(result, max_kv_bits)
         rows = measured_of(run)
         plan = None
@@ -35,12 +35,14 @@ def export(run: Run, result: SearchResult) -> None:
             plan = chosen_plan(run, result, points, max_kv_bits, rows)
         with st.grid(3, min_column_width=280, gap="small"):
             if plan is not None:
-                plan_card(run, plan)
+                plan_card(run, plan, axis.load)
             tables_card(run, result, axis, max_kv_bits, rows)
             charts_card(run, result, axis, rows, plan)
         if plan is not None:
-            conversion_card(run, plan, max_kv_bits)
-            code_card(run, plan, max_kv_bits, rows)
+            # Jobs and commands know a plan by what it costs, whatever load is looked at.
+            _, kv_bits = result.front(plan.method).point(max_kv_bits)
+            conversion_card(run, plan, kv_bits)
+            code_card(run, plan, kv_bits, rows)
 
 
 workers.reap()
@@ -49,7 +51,7 @@ with shown_in_place():
     if run is None:
         st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
     elif isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     elif (result := result_of(run)) is None:
         st.info("This search has no fronts yet: there is nothing to export.")
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 from ui.axis_choice import vertical_axis
+from ui.errors import show_error
 from ui.state import choices, redrawn_alone
 
 from qcqa.charts.common.figure_file import (
@@ -15,6 +16,7 @@ from qcqa.charts.common.figure_file import (
     find_browser,
 )
 from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import kept_words, merge_text
 from qcqa.charts.fronts.chart import front_chart, grouping_chart
@@ -29,6 +31,7 @@ from qcqa.jobs.recipe_python import python_recipe
 from qcqa.jobs.recipe_shell import shell_recipe
 from qcqa.jobs.run import Run
 from qcqa.measure.evaluated import Evaluated
+from qcqa.plan.budget import CacheLoad
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
@@ -46,14 +49,16 @@ def _file_name(run: Run, what: str) -> str:
     return f"{slug(run.config.name) or 'run'}-{what}"
 
 
-def plan_card(run: Run, plan: Plan) -> None:
-    """Draw the plan's facts and the button for its file."""
+def plan_card(run: Run, plan: Plan, load: CacheLoad) -> None:
+    """Draw the plan's facts, its size at a load, and the button for its file."""
     with _card("Plan", "plan"):
         predicted = plan.predicted
+        per_token = plan.cache_bytes(load.context_tokens, dtype=load.dtype) / load.context_tokens
+        share = per_token / plan.model.kv_bytes_per_token(load.dtype)
         st.markdown(
             f"**{method_style(plan.method, plan.model).label}**: {kept_words(plan)}, "
-            f"{plan.kv_bytes_per_token / 1024:.4g} KiB of KV cache per token, "
-            f"{100 * plan.kv_ratio:.4g} % of the source's."
+            f"{per_token / 1024:.4g} KiB of KV cache per token, "
+            f"{100 * share:.4g} % of the source's."
         )
         measured = f"{len(plan.measured)} measured figures" if plan.measured else "not measured"
         st.caption(
@@ -62,7 +67,7 @@ def plan_card(run: Run, plan: Plan) -> None:
             + f"{measured}."
         )
         if "chosen" in plan.provenance:
-            st.caption(plan.provenance["chosen"]["why"])
+            st.caption(plain(plan.provenance["chosen"]["why"]))
         _download(
             "plan.json",
             plan_text(plan),
@@ -206,7 +211,7 @@ def _drawn(
 def _tell_problems() -> None:
     """Say what stood in the way of drawing a chart."""
     for problem in dict.fromkeys(st.session_state.get(_PROBLEMS, {}).values()):
-        st.error(problem, icon=":material/error:")
+        show_error(problem)
 
 
 def _download(

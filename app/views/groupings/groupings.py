@@ -5,7 +5,7 @@ from ui import workers
 from ui.budget import budget_controls
 from ui.cards import headline
 from ui.chart import legible
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.plan_choice import chosen_plan, plan_choice
@@ -33,7 +33,7 @@ def groupings(run: Run, result: SearchResult) -> None:
     """Draw all that follows the budget and the chosen method."""
     with shown_in_place():
         tell_unfinished(run)
-        axis, max_kv_bits = budget_controls(result.spec)
+        result, axis, max_kv_bits = budget_controls(result)
         rows = measured_of(run)
         points = points_at_budget(result, max_kv_bits)
         method = plan_choice(points, result, max_kv_bits, rows, heading="The plan, layer by layer")
@@ -44,7 +44,7 @@ def groupings(run: Run, result: SearchResult) -> None:
         errors = layer_errors(result.front(method), plan)
         st.markdown(
             f"**{method_style(method).label}** keeps {kept_words(plan)} "
-            f"({axis.text(plan.kv_bits)}). "
+            f"({axis.text(result.front(method).size_of(plan.kv_bits))}). "
             f"Merge: {merge_text(plan)}. "
             f"{errors.sentence}"
         )
@@ -84,7 +84,7 @@ with shown_in_place():
     if run is None:
         st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
     elif isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     elif (result := result_of(run)) is None:
         st.info("This search has no fronts yet: there are no plans to look at.")
     else:

@@ -106,7 +106,8 @@ def _plan(plan: Plan, point: BudgetPoint | None, axis: KvAxis) -> None:
     if point is not None and point.fitness != "wse":
         error = f"{error_text(point.fitness, point.error)}, {error}"
     # Two lines in every card keep the charts below level.
-    st.caption(f"{axis.text(plan.kv_bits)} of KV cache  \n{error}")
+    size = plan.kv_bits if point is None else point.size
+    st.caption(f"{axis.text(size)} of KV cache  \n{error}")
     st.plotly_chart(
         legible(grouping_figure(plan, compact=True)),
         key=f"groups_of_{plan.method}",

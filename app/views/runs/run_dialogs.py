@@ -4,11 +4,11 @@ Which one is open is kept, as a page that follows a run at work draws itself ane
 """
 
 import streamlit as st
+from ui.errors import show_error
 from ui.state import choices, choose
-from ui.wording import plain
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import counted
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import QCQAError, RunError
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
@@ -22,6 +22,7 @@ from qcqa.jobs.store import (
     find_run,
     rename_run,
 )
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"
@@ -76,7 +77,7 @@ def _load() -> None:
         with st.spinner("Checking and copying …"):
             loaded = load_run(file or user_path(path, RunError))
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
         return
     choose(run=loaded.id, method=None)
     _close()
@@ -101,7 +102,7 @@ def _label(name: str) -> None:
             _close()
             st.rerun()
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
 
 
 @st.dialog("Delete for good?", icon=":material/delete:", on_dismiss=_close)
@@ -124,7 +125,7 @@ def _delete(ids: tuple[str, ...]) -> None:
             _close()
             st.rerun()
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
 
 
 def _tell_what_goes(run: Run | DamagedRun) -> None:

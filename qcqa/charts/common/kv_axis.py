@@ -22,6 +22,8 @@ KV_UNITS: dict[KvUnit, str] = {
 class KvAxis:
     """Turns bits per token into percent of the source, GiB under a load, or KiB per token.
 
+    They are a plan's size at that load; see :mod:`qcqa.search.sizes`.
+
     Parameters
     ----------
     spec : ModelSpec

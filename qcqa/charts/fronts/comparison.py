@@ -27,11 +27,14 @@ class BudgetPoint:
     index : int
         Place of the plan in the method's front.
     kv_bits : int
-        What the plan caches per token; at most the budget.
+        What the plan costs: bits per token at :data:`~qcqa.reduce.stored.COST_CONTEXT` tokens.
+    size : int
+        What it takes at the load that is looked at; at most the budget. See
+        :mod:`qcqa.search.sizes`.
     num_stored_heads : int
         K heads plus V heads that it keeps over all layers.
     kv_ratio : float
-        KV-cache bytes over those of the source.
+        KV-cache bytes over those of the source, at that load.
     wse, relative_wse : float
         Predicted error, and over the squared norm of all K and V weights.
     over_gqa : float
@@ -48,6 +51,7 @@ class BudgetPoint:
     method: str
     index: int
     kv_bits: int
+    size: int
     num_stored_heads: int
     kv_ratio: float
     wse: float
@@ -84,13 +88,15 @@ def points_at_budget(result: SearchResult, max_kv_bits: int) -> dict[str, Budget
         if index is None:
             points[method] = None
             continue
-        kv_bits, wse = int(front.cost[index]), float(result.wse(method)[index])
+        kv_bits, size = int(front.cost[index]), int(front.size[index])
+        wse = float(result.wse(method)[index])
         points[method] = BudgetPoint(
             method=method,
             index=index,
             kv_bits=kv_bits,
+            size=size,
             num_stored_heads=int(front.key_heads[index].sum() + front.value_heads[index].sum()),
-            kv_ratio=kv_bits / result.spec.kv_bits,
+            kv_ratio=size / result.spec.kv_bits,
             wse=wse,
             relative_wse=wse / result.grams.trace,
             over_gqa=_excess(wse, float(result.wse("gqa")[place])) if kv_bits == of_gqa else nan,
@@ -109,7 +115,7 @@ def comparison_table(result: SearchResult, max_kv_bits: int, load: CacheLoad) ->
     Parameters
     ----------
     result : SearchResult
-        Fronts of the methods, and the lower bound.
+        Fronts of the methods, and the lower bound, at the load.
     max_kv_bits : int
         Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
     load : CacheLoad
@@ -124,8 +130,8 @@ def comparison_table(result: SearchResult, max_kv_bits: int, load: CacheLoad) ->
     for name, point in points_at_budget(result, max_kv_bits).items():
         row: dict[str, object] = {"name": name, "method": method_style(name, result.spec).label}
         if point is not None:
-            gib = KvAxis(result.spec, load, "gib").of(point.kv_bits)
-            kib = KvAxis(result.spec, load, "kib").of(point.kv_bits)
+            gib = KvAxis(result.spec, load, "gib").of(point.size)
+            kib = KvAxis(result.spec, load, "kib").of(point.size)
             row |= {
                 "bits per token": point.kv_bits,
                 "KV ratio": point.kv_ratio,

@@ -16,7 +16,7 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
     Parameters
     ----------
     result : SearchResult
-        Fronts of the methods, and the lower bound.
+        Fronts of the methods, and the lower bound, at the load.
     load : CacheLoad
         What the cache has to hold, for its size in GiB.
 
@@ -38,9 +38,9 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
                     "name": method,
                     "method": method_style(method, result.spec).label,
                     "bits per token": front.cost,
-                    "KV ratio": front.cost / result.spec.kv_bits,
-                    "KiB per token": kib.of_array(front.cost),
-                    "cache, GiB": gib.of_array(front.cost),
+                    "KV ratio": front.size / result.spec.kv_bits,
+                    "KiB per token": kib.of_array(front.size),
+                    "cache, GiB": gib.of_array(front.size),
                     "fitness": front.fitness,
                     "error": front.error,
                     "WSE": result.wse(method),

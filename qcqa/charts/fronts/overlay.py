@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.common.kv_chart import NOT_FADED
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.common.palette import OVERLAY_STYLES, MethodStyle, in_order, method_style
 from qcqa.charts.fronts.error_axis import ErrorAxis, ErrorScale
 from qcqa.charts.quality.series import Series, series_of, short_name, value_text
@@ -112,14 +112,15 @@ def predicted_traces(
         chosen = _method(other.result, y_of.scale, method)
         if chosen is None:
             continue
-        front = other.result.fronts[chosen]
-        kept = np.unique(np.linspace(0, len(front) - 1, 300).round().astype(np.int64))
+        front = other.result.at(axis.load).fronts[chosen]
+        kept = front.unbeaten
+        kept = kept[np.unique(np.linspace(0, len(kept) - 1, 300).round().astype(np.int64))]
         values = ErrorAxis(other.result, y_of.scale).of_front(front, kept)
         name = _trace_name(other, method_style(chosen))
         own = KvAxis(other.result.spec, axis.load, axis.unit)
         traces.append(
             go.Scatter(
-                x=np.array(own.of_array(front.cost[kept])),
+                x=np.array(own.of_array(front.size[kept])),
                 y=y_of.heights(values),
                 mode="lines+markers",
                 line=_line(style) | {"shape": y_of.line_shape},
@@ -164,7 +165,8 @@ def measured_traces(
         name = _trace_name(other, series.style)
         own = KvAxis(other.result.spec, axis.load, axis.unit)
         values = [figure.value for row in series.rows if (figure := row.figure(metric))]
-        kv_bits = [row.kv_bits for row in series.rows]
+        front = other.result.at(axis.load).fronts.get(series.method)
+        kv_bits = [front.size_of(row.kv_bits) if front else row.kv_bits for row in series.rows]
         traces.append(
             go.Scatter(
                 x=own.of_array(kv_bits),
@@ -202,8 +204,7 @@ def _series(
 
 
 def _trace_name(other: OtherRun, style: MethodStyle) -> str:
-    # Plotly takes names for HTML.
-    return f"{escape(short_name(other.name, _LONGEST_NAME), quote=False)}, {style.label}"
+    return in_chart(f"{short_name(other.name, _LONGEST_NAME)}, {style.label}")
 
 
 def _conditions(rows: Iterable[Evaluated], metric: str) -> Conditions | None:

@@ -45,7 +45,7 @@ def pareto_figure(
     Parameters
     ----------
     result : SearchResult
-        Fronts of the methods, and the lower bound.
+        Fronts of the methods, and the lower bound, at the axis' load.
     axis : KvAxis
         Unit of the cache's size.
     budget : float, optional
@@ -122,7 +122,7 @@ class _Chart:
         # Who aimed at something else stays in the background, in whatever colour.
         is_aim = self._y_of.is_aim_of(front)
         return go.Scatter(
-            x=np.array(self._axis.of_array(front.cost[kept])),
+            x=np.array(self._axis.of_array(front.size[kept])),
             y=self._y_of.heights(values),
             name=style.label,
             mode="lines+markers" if len(kept) > 1 else "markers",
@@ -163,7 +163,7 @@ class _Chart:
         ]
         styles = [method_style(point.method, self._result.spec) for point in points]
         return go.Scatter(
-            x=self._axis.of_array([point.kv_bits for point in points]),
+            x=self._axis.of_array([point.size for point in points]),
             y=self._y_of.heights(np.concatenate(values)) if values else [],
             mode="markers",
             showlegend=False,
@@ -188,19 +188,23 @@ class _Chart:
         front = self._result.fronts.get(method)
         if front is None or not self._y_of.shows(front):
             return None
-        index = front.within(kv_bits)
-        if index is None:
+        index = int(np.searchsorted(front.cost, kv_bits, side="right")) - 1
+        if index < 0:
             return None
         (y,) = self._y_of.heights(self._y_of.of_front(front, [index]))
-        return (self._axis.of(int(front.cost[index])), float(y)) if np.isfinite(y) else None
+        return (self._axis.of(int(front.size[index])), float(y)) if np.isfinite(y) else None
 
     def _corners(self, front: Front) -> NDArray[np.int64]:
-        """Return which of a front's plans to draw: all, or evenly some and what was measured."""
-        kept = _corners(len(front))
+        """Return which of a front's plans to draw: all, or evenly some and what was measured.
+
+        None that another beats at this load.
+        """
+        unbeaten = front.unbeaten
+        kept = unbeaten[_corners(len(unbeaten))]
         measured = [kv_bits for method, kv_bits in self._measured if method == front.method]
         if not measured:
             return kept
-        return np.union1d(kept, np.flatnonzero(np.isin(front.cost, measured)))
+        return np.union1d(kept, unbeaten[np.isin(front.cost[unbeaten], measured)])
 
 
 def _bound_trace(bound: LowerBound, axis: KvAxis, y_of: ErrorAxis) -> go.Scatter:

@@ -1,9 +1,10 @@
 """How to read the Pareto chart, in words."""
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import listed
 from qcqa.charts.fronts.error_axis import ErrorScale
-from qcqa.reduce.stored import COST_CONTEXT
+from qcqa.plan.budget import CacheLoad
 from qcqa.reduce.terms import Fitness
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
@@ -14,7 +15,9 @@ _AIMS: dict[Fitness, str] = {
 }
 
 
-def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False) -> str:
+def pareto_caption(
+    result: SearchResult, scale: ErrorScale, load: CacheLoad, *, log: bool = False
+) -> str:
     """Say how to read the chart of :func:`~qcqa.charts.fronts.pareto.pareto_figure`, as Markdown.
 
     Parameters
@@ -23,6 +26,8 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
         What is drawn.
     scale : ErrorScale
         What the vertical axis shows.
+    load : CacheLoad
+        At which sizes are counted.
     log : bool
         Whether it is logarithmic.
     """
@@ -31,7 +36,7 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
         return (
             f"{step}. **Summed rise of the loss**: measured on the calibration text with one layer "
             "reduced at a time, and summed over the layers. It ranks plans, and a whole plan may "
-            f"lose far more: measure it before you serve it.{_of_bits(result)}"
+            f"lose far more: measure it before you serve it.{_of_bits(result, load)}"
         )
     if scale == "output-error":
         return (
@@ -60,13 +65,14 @@ def pareto_caption(result: SearchResult, scale: ErrorScale, *, log: bool = False
     )
 
 
-def _of_bits(result: SearchResult) -> str:
+def _of_bits(result: SearchResult, load: CacheLoad) -> str:
     """Say how fewer bits are counted, where there are any."""
     if not _names_of_bits(result):
         return ""
+    dtype = plain(load.dtype)
     return (
-        f" Bits are counted in a cache of {COST_CONTEXT:,} tokens in {result.spec.dtype}, scales "
-        "and the newest tokens, which stay as they are, included."
+        f" Bits are counted in a cache of {load.context_tokens:,} tokens in {dtype}, scales and "
+        "the newest tokens, which stay as they are, included."
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.kv_axis import KvAxis, load_text, significant
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.fronts.heads_kept import kept_texts
 from qcqa.charts.quality.series import metrics_of, value_text
 from qcqa.measure.comparable import PlanId, figures_of_plans
@@ -63,17 +64,18 @@ class PlanHover:
             [
                 front.method,
                 kv_bits,
-                self._round(100 * kv_bits / self._axis.spec.kv_bits),
-                self._round(self._axis.load.cache_gib(self._axis.spec, kv_bits)),
+                self._round(100 * size / self._axis.spec.kv_bits),
+                self._round(self._axis.load.cache_gib(self._axis.spec, size)),
                 self._round(value),
                 _wse_line(error, trace)
                 + self._figures.get((front.method, kv_bits), "")
                 + "<br>"
                 + texts[place],
             ]
-            for place, kv_bits, value, error in zip(
+            for place, kv_bits, size, value, error in zip(
                 np.asarray(kept).tolist(),
                 front.cost[kept].tolist(),
+                front.size[kept].tolist(),
                 np.asarray(shown).tolist(),
                 wse.tolist(),
                 strict=True,
@@ -105,18 +107,18 @@ class PlanHover:
         return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
-def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
-    """Return what a measured model's cache needs and what was predicted of it, as lines."""
-    gib = KvAxis(axis.spec, axis.load, "gib").text(row.kv_bits)
+def size_and_error_lines(row: Evaluated, front: Front | None, axis: KvAxis) -> list[str]:
+    """Return what a measured plan's cache needs and what was predicted of it, as lines."""
+    size = front.size_of(row.kv_bits) if front else row.kv_bits
+    gib = KvAxis(axis.spec, axis.load, "gib").text(size)
     lines = [
-        f"KV cache {100 * row.kv_ratio:.1f} % of the source's",
+        f"KV cache {100 * size / axis.spec.kv_bits:.1f} % of the source's",
         f"{gib} at {load_text(axis.load)}",
     ]
     if row.read_bits:
         here = 100 * row.read_bits / axis.spec.kv_bits
         lines.append(f"{here:.1f} % at the lengths of the texts that were read")
-    # Weights say nothing of fewer bits; merged heads are never without error.
-    if row.wse:
+    if row.is_of_weights_alone and row.wse:
         wse, relative = significant(row.wse), significant(row.relative_wse)
         lines.append(f"WSE {wse}, relative WSE {relative}")
     return lines
@@ -124,11 +126,8 @@ def size_and_error_lines(row: Evaluated, axis: KvAxis) -> list[str]:
 
 def kept_line(front: Front | None, kv_bits: int) -> str:
     """Return what each layer of a front's plan keeps; empty where it has none such."""
-    if front is None or (index := front.within(kv_bits)) is None:
-        return ""
-    if front.cost[index] != kv_bits:
-        return ""
-    return "<br>" + kept_texts(front)[index]
+    places = [] if front is None else np.flatnonzero(front.cost == kv_bits).tolist()
+    return f"<br>{kept_texts(front)[places[0]]}" if front and places else ""
 
 
 def _wse_line(error: float, trace: float) -> str:
@@ -142,5 +141,7 @@ def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
     lines: dict[PlanId, list[str]] = {}
     for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:
         for plan, figure in figures_of_plans(rows, metric).items():
-            lines.setdefault(plan, []).append(f"<br>{label}: {value_text(metric, figure.value)}")
+            lines.setdefault(plan, []).append(
+                f"<br>{in_chart(label)}: {value_text(metric, figure.value)}"
+            )
     return {plan: "".join(told) for plan, told in lines.items()}

@@ -231,11 +231,12 @@ class AccuracyChart:
         value = value_text(self._metric, figure.value)
         if figure.standard_error:
             value += f" \N{PLUS-MINUS SIGN} {value_text(self._metric, figure.standard_error)}"
-        lines = [name, value, *size_and_error_lines(row, self._axis)]
+        front = self._fronts.get(row.method)
+        lines = [name, value, *size_and_error_lines(row, front, self._axis)]
         change = change_of(row, self._metric, self._source)
         if change is not None and isfinite(change.value):
             lines.insert(2, f"{change_text(self._metric, change.value)} from the source")
-        return "<br>".join(lines) + kept_line(self._fronts.get(row.method), row.kv_bits)
+        return "<br>".join(lines) + kept_line(front, row.kv_bits)
 
 
 def _marker_size(series: Series) -> int:

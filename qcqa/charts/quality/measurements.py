@@ -48,6 +48,16 @@ def sizes_text(rows: Iterable[Evaluated]) -> str:
     )
 
 
+def prompt_text(rows: Iterable[Evaluated]) -> str:
+    """Return what the live cache of a row is beside its ratio; empty where they say the same."""
+    if not any(row.piece_tokens for row in rows):
+        return ""
+    return (
+        "The live KV cache is that of a prompt of about 100 tokens: where it is quantized, most of "
+        f"them are in the window that stays as it is. The KV ratio is that of {COST_CONTEXT:,}."
+    )
+
+
 def figures_text(measured: Measured) -> str:
     """Return which figures a measurement holds, but for those that compare with the source."""
     kinds = [metric_of(name) for name in measured.metrics]

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors.numpy import save
 
 from qcqa.errors import RunError
-from qcqa.files import write_bytes_atomically
 from qcqa.model.spec import ModelSpec
+from qcqa.model.tensor_file import write_tensors
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record
 from qcqa.reading.safetensors_file import ArraysFile
@@ -143,7 +142,7 @@ def save_grams(grams: ModelGrams, path: Path) -> None:
         "value": np.stack([layer.value for layer in grams.layers]),  # (L, H, H)
     }
     metadata = {"spec": dumps(asdict(grams.spec)), "fingerprint": grams.fingerprint}
-    write_bytes_atomically(path, save(tensors, metadata))
+    write_tensors(path, tensors, metadata)
 
 
 def load_grams(path: Path) -> ModelGrams:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from qcqa.errors import CheckpointError, QCQAError
-from qcqa.files import write_bytes_atomically
+from qcqa.model.tensor_file import write_tensors
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
 from qcqa.reduce.groups.subspace.free import FreeGram
@@ -98,7 +97,7 @@ class SubspaceGrams:
             for gram in self._role(role).grams:
                 tensors |= {f"{role}.{name}": part for name, part in _parts(gram).items()}
         whole = {name: np.ascontiguousarray(part) for name, part in tensors.items()}
-        write_bytes_atomically(path, save(whole, metadata=_metadata(mark)))
+        write_tensors(path, whole, _metadata(mark))
 
     def _role(self, role: str) -> RoleGrams:
         return self.key if role == "key" else self.value
