@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from qcqa.errors import CheckpointError
 from qcqa.model.config_keys import Config, first_of, nested
 from qcqa.model.key_norm import KeyNorm
 
@@ -247,10 +248,24 @@ class Architecture(_Data):
     def rotary_planes(
         self, config: Config, head_dim: int, layer: int
     ) -> tuple[tuple[int, int], ...]:
-        """Return the pairs of a key head's dimensions that a layer turns together."""
+        """Return the pairs of a key head's dimensions that a layer turns together.
+
+        Raises
+        ------
+        CheckpointError
+            If the config has more dimensions rotate than a head has.
+        """
         if not self.rotates(config, layer):
             return ()
-        num_planes = self.rotary_dim(config, head_dim) // 2
+        rotary_dim = self.rotary_dim(config, head_dim)
+        # An odd number is rounded up.
+        if not 0 <= rotary_dim <= head_dim + 1:
+            raise CheckpointError(
+                f"{rotary_dim} dimensions of a head rotate, by its config",
+                expected=f"at most {head_dim}, as a head has",
+                remedy="mend config.json",
+            )
+        num_planes = rotary_dim // 2
         if self.position.pairing == "adjacent":
             return tuple((2 * plane, 2 * plane + 1) for plane in range(num_planes))
         return tuple((plane, plane + num_planes) for plane in range(num_planes))

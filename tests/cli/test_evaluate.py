@@ -206,7 +206,7 @@ def test_a_plan_takes_along_what_the_run_has_measured_on_it(
         (("--run", "demo", "-m", "magic", "--text", "demo"), "method 'magic'"),
         (("demo", "--text", "demo", "--device", "cuda:77"), "device 'cuda:77' ("),
         (("demo", "--text", "demo", "--dtype", "int3"), "dtype 'int3'; expected one of auto"),
-        (("{tiny}", "--text", "demo"), "has no tokenizer that can be loaded"),
+        (("{tiny}", "--text", "demo"), "has no tokenizer that can be used"),
         (("--run", "demo", "--speed", "--context", "4000"), "expected at most"),
         (("demo", "--text", "./nowhere.txt"), "nowhere.txt cannot be read"),
     ],

@@ -10,12 +10,21 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.jobs.progress import convergence, progress_figure
+from qcqa.charts.jobs.run_settings import settings_of
 from qcqa.charts.jobs.runs_table import runs_table
 from qcqa.charts.jobs.stages import search_stages, stage_names
+from qcqa.charts.quality.accuracy import accuracy_figure
+from qcqa.charts.quality.accuracy_table import accuracy_table
+from qcqa.charts.quality.measurements import figures_text
+from qcqa.charts.quality.series import main_metric, metrics_of
+from qcqa.cli.summary import comparison_json, result_json
 from qcqa.errors import QCQAError
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.loading import load_run
+from qcqa.jobs.measurements import measurements_of
+from qcqa.jobs.pace import machine_pace
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import open_run
 from qcqa.jobs.store import DamagedRun, delete_run, list_runs
@@ -23,10 +32,13 @@ from qcqa.model.inspect import inspect_model
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config, tokenizer_of
 from qcqa.packaged import demo_model_folder, demo_run_folder
+from qcqa.plan.budget import CacheLoad
 from qcqa.plan.file import load_plan, plan_text, save_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.running import context_limit
 from qcqa.text.windows import encode, special_prefix
+
+LOAD = CacheLoad(context_tokens=4096, batch_size=1, dtype="bfloat16")
 
 #: Files of one format by their names in its folder.
 Files = Mapping[str, bytes]
@@ -213,6 +225,15 @@ def _look_at(folder: Path) -> None:
     run = open_run(folder)
     result, rows, events = run.result(), run.measured(), run.events()
     plan_text(plan_of_run(run, result.spec.kv_bits // 2, result=result, rows=rows))
+    if metric := main_metric(rows):
+        accuracy_figure(rows, metric, KvAxis(result.spec, LOAD), fronts=result.fronts)
+        accuracy_table(rows, metrics_of(rows))
+    for measured in measurements_of(run):
+        figures_text(measured)
+    comparison_json(result, {0.5: result.spec.kv_bits // 2}, LOAD, rows)
+    result_json(result)
+    settings_of(run)
+    machine_pace([run])
     search_stages(stage_names(run.search.methods, run.search.settings), events, finished=False)
     convergence(events)
     progress_figure(events)

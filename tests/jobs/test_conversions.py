@@ -192,7 +192,7 @@ def test_damaged_result_is_one_line(search: Run, tmp_path: Path) -> None:
     for content in ("{", "[]", json.dumps({"format": "qcqa-converted-1"})):
         path = tmp_path / "converted.json"
         path.write_text(content)
-        with pytest.raises(RunError, match=r"converted\.json cannot be read"):
+        with pytest.raises(RunError, match=r"converted\.json is damaged"):
             load_outcome(Converted, path)
     path.write_text('{"format": "qcqa-converted-9"}')
     with pytest.raises(RunError, match="qcqa-converted-9"):

@@ -76,7 +76,7 @@ def test_what_cannot_be_generated_is_refused_before_weights_are_read(
     plans: Sequence[Plan], tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qcqa.model.source_model.AutoModelForCausalLM", None)
-    with pytest.raises(EvaluationError, match="no tokenizer that can be loaded"):
+    with pytest.raises(EvaluationError, match="no tokenizer that can be used"):
         generate_side_by_side(str(tiny_llama), [], SETTINGS)
     with pytest.raises(PlanError, match="a plan for demo"):
         generate_side_by_side(str(tiny_llama), plans, SETTINGS)

@@ -115,8 +115,17 @@ def test_a_config_of_more_than_its_weights(
     assert said in _refusal(lambda: open_checkpoint(str(model)))
 
 
-@pytest.mark.parametrize("share", ["half", -1, 10**12, [1], 1e999])
-def test_a_share_of_heads_that_cannot_rotate(tmp_path: Path, share: object) -> None:
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ("half", "tells how positions enter"),
+        ([1], "tells how positions enter"),
+        (1e999, "tells how positions enter"),
+        (-1, "-8 dimensions of a head rotate, by its config; expected at most 8"),
+        (10**12, "8000000000000 dimensions"),
+    ],
+)
+def test_a_share_of_heads_that_cannot_rotate(tmp_path: Path, share: object, said: str) -> None:
     module = "gpt_neox.layers.0.attention.query_key_value"
     tensors = {"weight": np.ones((48, 16), np.float32), "bias": np.ones(48, np.float32)}
     save_file(
@@ -125,7 +134,12 @@ def test_a_share_of_heads_that_cannot_rotate(tmp_path: Path, share: object) -> N
     config = {"model_type": "gpt_neox", "hidden_size": 16, "num_hidden_layers": 1}
     config |= {"num_attention_heads": 2, "rotary_pct": share, "rope_parameters": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert "tells how positions enter" in _refusal(lambda: open_checkpoint(str(tmp_path)))
+
+    def planes() -> object:
+        checkpoint = open_checkpoint(str(tmp_path))
+        return checkpoint.architecture.rotary_planes(checkpoint.config, 8, 0)
+
+    assert said in _refusal(planes)
 
 
 def test_the_model_is_one_otherwise(model: Path) -> None:

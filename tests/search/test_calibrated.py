@@ -346,7 +346,7 @@ def test_a_kept_calibration_serves_in_place_of_its_text(searched, model_folder, 
 def test_a_model_without_its_tokenizer_is_refused(model_folder, text, tmp_path):
     bare = tmp_path / "bare"
     shutil.copytree(model_folder, bare, ignore=shutil.ignore_patterns("tokenizer*"))
-    with pytest.raises(EvaluationError, match="no tokenizer that can be loaded"):
+    with pytest.raises(EvaluationError, match="no tokenizer that can be used"):
         calibrate_model(str(bare), str(text), tmp_path / "kept")
 
 
