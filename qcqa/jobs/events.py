@@ -1,9 +1,9 @@
 """What a run's workers said on the way: ``events.jsonl``, a line each."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qcqa.errors import RunError
 from qcqa.jobs.clock import Time
@@ -29,6 +29,12 @@ class _Event(BaseModel):
     hypervolume: float = 0.0
     generated: dict[str, Any] = {}
     versions: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_whose_hypervolume(self) -> Self:
+        if "hypervolume" in self.model_fields_set and not self.method:
+            raise ValueError("a hypervolume of no method")
+        return self
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ from qcqa.errors import CheckpointError
 from qcqa.model.config_keys import Config, first_of, nested
 from qcqa.model.key_norm import KeyNorm
 
+#: Of a head; they are counted one by one. A few configs have more rotate than their heads have.
+_MOST_DIMENSIONS = 2**16
+
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -253,16 +256,15 @@ class Architecture(_Data):
         Raises
         ------
         CheckpointError
-            If the config has more dimensions rotate than a head has.
+            If the config has more dimensions rotate than any head has.
         """
         if not self.rotates(config, layer):
             return ()
         rotary_dim = self.rotary_dim(config, head_dim)
-        # An odd number is rounded up.
-        if not 0 <= rotary_dim <= head_dim + 1:
+        if not 0 <= rotary_dim <= _MOST_DIMENSIONS:
             raise CheckpointError(
                 f"{rotary_dim} dimensions of a head rotate, by its config",
-                expected=f"at most {head_dim}, as a head has",
+                expected=f"0 to {_MOST_DIMENSIONS}",
                 remedy="mend config.json",
             )
         num_planes = rotary_dim // 2

@@ -8,10 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from qcqa.charts.jobs.progress import convergence
 from qcqa.charts.jobs.runs_table import runs_table
+from qcqa.charts.jobs.stages import search_stages, stage_names
 from qcqa.errors import RunError
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.store import delete_run, find_any_run, find_run, list_runs
+from qcqa.search.search import READING
 
 GOOD, BAD = "20260101-000000-good-0000", "20260102-000000-bad-0000"
 
@@ -82,6 +85,23 @@ def test_what_a_run_said_on_the_way_keeps_nobody_from_its_result(runs: Path) -> 
         (runs / "events.jsonl").write_bytes(content)
         assert find_run(BAD).events() == []
     assert set(runs_table(list_runs())["state"]) == {"finished"}
+
+
+def test_events_of_no_method_or_no_end_draw_as_far_as_they_can(runs: Path) -> None:
+    time = {"time": "2026-01-01T00:00:00+00:00", "event": "progress"}
+    reading = {**time, "stage": READING, "step": 1, "total": 10**12}
+    rows = [
+        reading,
+        {**time, "hypervolume": 0.5},
+        {**time, "stage": "Optimal: stage 1", "layer": 3},
+    ]
+    (runs / "events.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run = find_run(BAD)
+    assert run.events() == [rows[0], rows[2]]
+    names = stage_names(run.search.methods, run.search.settings)
+    stages = search_stages(names, run.events(), finished=True)
+    assert max(stage.num_layers for stage in stages) == 2**20
+    assert convergence(run.events()) == []
 
 
 def test_one_that_cannot_be_opened_is_found_and_says_how_to_be_rid_of_it(runs: Path) -> None:

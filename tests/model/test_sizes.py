@@ -121,7 +121,7 @@ def test_a_config_of_more_than_its_weights(
         ("half", "tells how positions enter"),
         ([1], "tells how positions enter"),
         (1e999, "tells how positions enter"),
-        (-1, "-8 dimensions of a head rotate, by its config; expected at most 8"),
+        (-1, "-8 dimensions of a head rotate, by its config; expected 0 to 65536"),
         (10**12, "8000000000000 dimensions"),
     ],
 )

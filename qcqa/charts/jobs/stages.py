@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
+from qcqa.model.spec import MOST_HEADS
 from qcqa.search.method_sets import with_baselines
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.search import BOUND, READING, TEXT
@@ -95,7 +96,8 @@ def search_stages(names: Sequence[str], events: Events, *, finished: bool) -> li
         # A kept part is not done again by a worker that goes on, and says nothing more.
         is_done = finished or place < reached or 0 < total <= step
         by_layer = name.endswith((": stage 1", ": measuring the loss"))
-        num_layers = int(reading["total"]) if reading and by_layer else 0
+        # Whatever the file says, no model has more.
+        num_layers = min(reading.get("total", 0), MOST_HEADS) if reading and by_layer else 0
         stages.append(
             Stage(
                 name=name,
@@ -178,5 +180,5 @@ def _layers_done(events: Events, name: str, num_layers: int) -> frozenset[int]:
             steps.clear()
         elif event.get("stage") == name and event.get("layer") is not None:
             steps[int(event["layer"])] += 1
-            needed = max(1, int(event["total"]) // max(1, num_layers))
+            needed = max(1, event.get("total", 0) // max(1, num_layers))
     return frozenset(layer for layer, count in steps.items() if count >= needed)
