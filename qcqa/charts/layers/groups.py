@@ -51,12 +51,13 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
     has_numbers = num_heads * len(panels) <= most and num_cells <= _MOST_CELLS_WITH_NUMBERS
     # Two panels beside each other have less room for words.
     between = " of " if len(panels) == 1 and not compact else "/"
+    then = " \N{MIDDLE DOT} " if len(panels) == 1 else "<br>"
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact)
     for place, (_, groupings) in enumerate(panels):
         looks = gaps | axes_of(place)
         figure.add_trace(_cells(groupings, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            ends = _packing(plan, place)
+            ends = [f"{then}{end}" if end else "" for end in _packing(plan, place)]
             kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
             kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
             hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
@@ -90,9 +91,9 @@ def _panels(plan: Plan) -> list[tuple[str, list[Grouping]]]:
 
 
 def _packing(plan: Plan, place: int) -> list[str]:
-    """Return how each layer of a grid is packed, such as in 4 bits, as the end of its words."""
+    """Return how each layer of a grid is packed, such as in ``4 bits``; empty where it is not."""
     packing = [packing_of(layer.sites[place]) for layer in plan.layers]
-    return [f" \N{MIDDLE DOT} {one.label}" if one else "" for one in packing]
+    return [one.label if one else "" for one in packing]
 
 
 def group_colours(grouping: Grouping) -> list[int]:
