@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qcqa.plan.file import save_plan as save_plan
     from qcqa.plan.gpus import gpu_named as gpu_named
     from qcqa.plan.plan import Plan as Plan
+    from qcqa.reduce.bits.options import BitsOptions as BitsOptions
     from qcqa.reduce.groups.grouping import Grouping as Grouping
     from qcqa.reduce.groups.grouping import LayerGrouping as LayerGrouping
     from qcqa.search.calibrated_model import CalibratedModel as CalibratedModel
@@ -62,15 +63,19 @@ if TYPE_CHECKING:
     from qcqa.search.result import SearchResult as SearchResult
     from qcqa.search.search import search_model as search_model
     from qcqa.search.strategy.config import SearchSettings as SearchSettings
+    from qcqa.search.strategy.options import ExactOptions as ExactOptions
+    from qcqa.search.strategy.options import TwoStageOptions as TwoStageOptions
 
 #: Where each public name lives. It is imported when it is first used, so that ``import qcqa`` and
 #: ``qcqa --help`` stay quick.
 _HOME = {
     "Benchmark": "qcqa.measure.benchmark",
+    "BitsOptions": "qcqa.reduce.bits.options",
     "CacheLoad": "qcqa.plan.budget",
     "CalibratedModel": "qcqa.search.calibrated_model",
     "Capacity": "qcqa.plan.capacity",
     "DecodeLoad": "qcqa.measure.benchmark",
+    "ExactOptions": "qcqa.search.strategy.options",
     "Front": "qcqa.search.front",
     "GenerationSettings": "qcqa.measure.generated",
     "Grouping": "qcqa.reduce.groups.grouping",
@@ -84,6 +89,7 @@ _HOME = {
     "SearchSettings": "qcqa.search.strategy.config",
     "SensitivitySettings": "qcqa.measure.sensitivity",
     "Server": "qcqa.plan.capacity",
+    "TwoStageOptions": "qcqa.search.strategy.options",
     "best_method": "qcqa.pick.best",
     "capacity_of": "qcqa.plan.capacity",
     "convert": "qcqa.conversion.live",

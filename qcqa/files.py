@@ -1,32 +1,152 @@
-"""Writing files and folders so that a reader never sees half of one."""
+"""Writing files and folders so that a reader never sees half of one.
+
+What is written lies beside its place, under a name of its own, until it is whole. For so long the
+process that writes it holds a lock on it (:mod:`qcqa.locks`): what is locked by nobody was left by
+a process that is gone, and is cleared away by whoever uses the place next.
+"""
 
 import os
+import re
+import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-from qcqa.errors import ConversionError
-from qcqa.user_path import is_folder
+from qcqa.locks import BusyError, hold
 
-_GIB = 2**30
-
-
-def temporary_beside(path: Path) -> Path:
-    """Return a name in the same folder under which a file is written before it is renamed."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+#: Earlier releases had the number of the process in place of a random one.
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.([0-9a-f]{8}|[0-9]+)\.tmp")
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what processes that are gone have left under such names; that of others stays."""
-    if not path.parent.is_dir():
-        return
-    start, end = f".{path.name}.", ".tmp"
-    for leftover in path.parent.iterdir():
-        pid = leftover.name.removeprefix(start).removesuffix(end)
-        if leftover.name == f"{start}{pid}{end}" and pid.isdecimal() and not _is_alive(int(pid)):
-            shutil.rmtree(leftover, ignore_errors=True)
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file, which takes the place of ``path`` at the end.
+
+    If anything is raised, ``path`` stays as it was and nothing is left of the new file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names ``path``.
+    """
+    remove_leftovers(path.parent, of=path.name)
+    new = _beside(path)
+    try:
+        with ExitStack() as locked:
+            _hold_new(locked, new)
+            yield new
+            if os.name == "nt":
+                # Nothing that is open is renamed there.
+                locked.close()
+            new.replace(path)
+    except OSError as error:
+        # Of the file that was asked for, not of the one beside it; the number makes the subclass.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``; at the end it is gone, unless it was renamed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    path = path.absolute()
+    remove_leftovers(path.parent, of=path.name)
+    new = _beside(path)
+    try:
+        new.mkdir(parents=True)
+        with ExitStack() as locked:
+            _hold_new(locked, new)
+            yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder, which takes the place of ``path``, where at most an empty one is.
+
+    If anything is raised, nothing is left of the new folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    with new_folder(path) as new:
+        yield new
+        if path.is_dir():
+            path.rmdir()
+        new.replace(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder: out of sight at once, so that nobody sees half of it.
+
+    Raises
+    ------
+    OSError
+        If it may not be removed.
+    """
+    remove_leftovers(folder.parent, of="deleted")
+    leaving = _beside(folder.with_name("deleted"))
+    folder.rename(leaving)
+    with ExitStack() as locked:
+        _hold_new(locked, leaving)
+        shutil.rmtree(leaving)
+
+
+def remove_leftovers(folder: Path, *, of: str | None = None, below: bool = False) -> None:
+    """Remove what processes that are gone have left half-written; that of living ones stays.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they have written.
+    of : str, optional
+        Only what was to become the file or folder of this name.
+    below : bool
+        Whether to look into the folders below, too.
+    """
+    with suppress(OSError):
+        for path in list(folder.rglob(".*.tmp") if below else folder.glob(".*.tmp")):
+            found = _LEFTOVER.fullmatch(path.name)
+            if found and of in (None, found["name"]):
+                _remove_if_left(path)
+
+
+def _remove_if_left(path: Path) -> None:
+    # Folders cannot be locked on Windows: there they stay, and what is open cannot be removed.
+    with suppress(OSError, BusyError), ExitStack() as locked:
+        if not path.is_symlink():
+            locked.enter_context(hold(path))
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Return a new name in the same folder, for as long as what is written is not whole."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _hold_new(locked: ExitStack, path: Path) -> None:
+    """Lock what this process writes, wherever files can be locked."""
+    try:
+        locked.enter_context(hold(path))
+    except (OSError, BusyError):
+        if not path.exists():
+            raise
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
@@ -37,15 +157,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     OSError
         If it cannot be written; nothing is left of it.
     """
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        # Of the file that was asked for, not of the one beside it; the number makes the subclass.
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with replacing(path) as new:
+        new.write_bytes(content)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -63,86 +176,3 @@ def zipped(folder: Path) -> bytes:
         for path in sorted(folder.rglob("*")):
             file.write(path, Path(folder.name) / path.relative_to(folder))
     return archive.getvalue()
-
-
-def require_empty(folder: Path) -> None:
-    """Refuse a folder that holds anything.
-
-    Raises
-    ------
-    ConversionError
-        If it is neither new nor empty.
-    """
-    found = is_folder(folder, ConversionError)
-    if found is False:
-        raise ConversionError(f"{folder} is a file", expected="a new or an empty folder")
-    if found and any(folder.iterdir()):
-        raise ConversionError(
-            f"{folder} is not empty",
-            expected="a new or an empty folder",
-            remedy="choose another one, or remove what is in it",
-        )
-
-
-def require_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be made.
-
-    Raises
-    ------
-    ConversionError
-        If this user may not write where it is to be.
-    """
-    place = _existing(folder)
-    if not place.is_dir():
-        raise ConversionError(f"{place} is a file", expected="a folder to write into")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ConversionError(
-            f"{place} cannot be written to", remedy="choose a folder that you may write to"
-        )
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the bytes that are free on the disk where a folder is, or is to be."""
-    return shutil.disk_usage(_existing(folder)).free
-
-
-def require_room(folder: Path, num_bytes: int) -> None:
-    """Refuse a folder on a disk without room.
-
-    Raises
-    ------
-    ConversionError
-        If less than ``num_bytes`` is free.
-    """
-    free = free_bytes(folder)
-    if free < num_bytes:
-        raise ConversionError(
-            f"{_size(free)} free where {folder} is to be",
-            expected=f"{_size(num_bytes)} for the converted model",
-            remedy="make room or choose a folder on another disk",
-        )
-
-
-def _size(num_bytes: int) -> str:
-    if num_bytes < _GIB:
-        return f"{num_bytes / 2**20:.1f} MiB"
-    return f"{num_bytes / _GIB:.2f} GiB"
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
-    places = (folder.absolute(), *folder.absolute().parents)
-    return next(one for one in places if is_folder(one, ConversionError) is not None)
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":
-        # Elsewhere the question would end the process.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -32,7 +32,8 @@ def as_meant(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> str
     Raises
     ------
     QCQAError
-        If nothing is left, it is an address of another machine, or holds a null byte.
+        If nothing is left, it is an address of another machine, or holds a null byte or what is
+        no UTF-8.
     """
     text = str(typed).strip()
     while len(text) > 1 and text[0] + text[-1] in _QUOTES:
@@ -46,7 +47,24 @@ def as_meant(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> str
         raise refusal("an empty path", expected="the path of a file or folder")
     if "\0" in text:
         raise refusal(f"{shown(text)!r} holds a null byte", expected="a path")
-    return text
+    return require_utf8(text, refusal)
+
+
+def require_utf8(path: str, refusal: type[QCQAError] = SettingsError) -> str:
+    """Return a path that can be kept in files; the system allows more.
+
+    Raises
+    ------
+    QCQAError
+        If it holds bytes that are no UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise refusal(
+            f"{shown(path)!r} is no UTF-8", expected="a path in UTF-8", remedy="rename it"
+        ) from error
+    return path
 
 
 def user_path(typed: str | Path, refusal: type[QCQAError] = SettingsError) -> Path:
@@ -105,19 +123,29 @@ def existing_file(
         If there is none, or something else is there: a folder, a pipe, a device.
     """
     path = user_path(typed, refusal)
-    mode = _mode(path, refusal)
-    if mode is None:
-        reason = "there is no file of that name"
-    elif S_ISDIR(mode):
-        reason = "it is a folder"
-    elif not S_ISREG(mode):
+    _mode(path, refusal)
+    if why := why_unreadable(path):
+        raise refusal(f"{shown(path)} cannot be read: {why}", expected=expected)
+    return path
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Return in words why nothing can be read at a path; None for a plain file that can."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "there is no file of that name"
+    except OSError as error:
+        return str(error.strerror).lower()
+    except ValueError as error:
+        # Letters that no name of a file can have.
+        return str(error)
+    if S_ISDIR(mode):
+        return "it is a folder"
+    if not S_ISREG(mode):
         # A pipe or a device may have no end.
-        reason = "it is no plain file"
-    elif not os.access(path, os.R_OK):
-        reason = "its permissions forbid it"
-    else:
-        return path
-    raise refusal(f"{shown(path)} cannot be read: {reason}", expected=expected)
+        return "it is no plain file"
+    return None if os.access(path, os.R_OK) else "its permissions forbid it"
 
 
 def existing_path(

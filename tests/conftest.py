@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
 
+from qcqa.conversion.converted import Converted
+from qcqa.jobs.config import ConversionConfig, EvaluationConfig, GenerationConfig, SensitivityConfig
+from qcqa.jobs.conversions import CONVERTED
+from qcqa.jobs.label import Label
+from qcqa.jobs.new import write_new_run
+from qcqa.jobs.outcomes import save_outcome
+from qcqa.jobs.run import Run, open_run
+from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
+from qcqa.measure.benchmark import Benchmark
+from qcqa.measure.generated import GenerationSettings
+from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.model.spec import ModelSpec
-from qcqa.packaged import demo_model_folder
+from qcqa.packaged import demo_model_folder, demo_run_folder
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
 from qcqa.search.strategy.config import SearchSettings
 
@@ -97,6 +108,34 @@ def random_grams() -> ModelGrams:
     return ModelGrams(spec=spec, fingerprint="0" * 16, layers=layers)
 
 
+@pytest.fixture(scope="session")
+def make_gram() -> Callable[..., np.ndarray]:
+    """Return a function that makes the Gram of random heads, round centres if any are asked."""
+
+    def make(num_heads: int, seed: int = 0, *, centres: float = 0.6) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        count = max(2, num_heads // 3)
+        centre = rng.normal(size=(count, 6, 40))[rng.integers(0, count, num_heads)]
+        noise = rng.normal(size=(num_heads, 6, 40))
+        size = rng.lognormal(0, 0.2, size=(num_heads, 1, 1))
+        return gram_of_heads(((centres * centre + noise) * size).astype(np.float32))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def all_partitions() -> Callable[[int], np.ndarray]:
+    """Return a function that lists the labels of every partition, shape (Bell(H), H)."""
+
+    def partitions(num_heads: int) -> np.ndarray:
+        rows = [[0]]
+        for _ in range(num_heads - 1):
+            rows = [[*row, label] for row in rows for label in range(max(row) + 2)]
+        return np.array(rows)
+
+    return partitions
+
+
 #: Each makes a path that cannot be read, below a folder, without ever opening it.
 _UNREADABLE: dict[str, Callable[[Path], str]] = {
     "too long": lambda folder: str(folder / ("x" * 300)),
@@ -170,3 +209,73 @@ def pasted(
     """Return what makes of a path below ``tmp_path`` what is pasted for it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     return _PASTED[request.param]
+
+
+@pytest.fixture(scope="session")
+def hostile_run() -> Callable[[Path, str], Run]:
+    """Return a maker of runs in a folder whose every text is another's: names, errors, figures."""
+
+    def make(folder: Path, text: str) -> Run:
+        included = demo_run_folder()
+        assert included is not None
+        shutil.copytree(included, folder)
+        _rewrite(folder / "config.json", name=text, model=text, calibration=text, device=text)
+        (folder / "label.json").write_text(Label(name=text, note=text).model_dump_json())
+        for path in (folder / "measured").glob("*.json"):
+            row = json.loads(path.read_text())
+            for figure in row["measured"]:
+                figure["metric"] = (
+                    figure["metric"].replace("heldout", text).replace("demo_recall", f"{text}2")
+                )
+            text_and_tasks = row["benchmark"] | {"text": text, "tasks": [text, "demo_recall"]}
+            changes = {"measured": row["measured"], "benchmark": text_and_tasks}
+            _rewrite(path, **changes, device=text, merge=text)
+            if row["method"] == "gqa":
+                unknown = path.with_stem(f"unknown-{path.stem}")
+                shutil.copy(path, unknown)
+                _rewrite(unknown, method=text)
+        # A file's name holds no slash, and an address may do without.
+        for path in (folder / "fronts").glob("optimal.*"):
+            name = path.name.replace("optimal", text.replace("/", ""))
+            shutil.copy(path, path.with_name(name))
+        for place, state in enumerate(("failed", "running", "cancelled", "finished")):
+            _hostile_jobs(folder, place, state, text)
+        status = RunStatus(state="failed", stage=text, error=text)
+        (folder / "status.json").write_text(status.model_dump_json())
+        return open_run(folder)
+
+    return make
+
+
+def _rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _hostile_jobs(folder: Path, place: int, state: State, text: str) -> None:
+    """Add a job of every kind, in one state, whose texts are all ``text``."""
+    point, told = ("gqa", 24576), {"name": text, "created": text}
+    written = folder / "conversions" / f"conversions-{place}" / text.replace("/", "")
+    jobs = {
+        "evaluations": EvaluationConfig(
+            **told, points=(point,), benchmark=Benchmark(text=text, tasks=(text,)), device=text
+        ),
+        "conversions": ConversionConfig(**told, point=point, folder=str(written)),
+        "generations": GenerationConfig(
+            **told, points=(point,), settings=GenerationSettings(text), device=text
+        ),
+        "sensitivity": SensitivityConfig(
+            **told, point=point, settings=SensitivitySettings(text), device=text
+        ),
+    }
+    for kind, config in jobs.items():
+        job = write_new_run(folder / kind / f"{kind}-{place}", config)
+        job.write_status(RunStatus(state=state, stage=text, total=2, error=text, finished=text))
+        words = [
+            {"model": 0, "method": text, "label": text, "kv_ratio": 1.0}
+            | {"promised_bytes_per_token": 1},
+            {"model": 0, "token_id": 1, "text": text},
+        ]
+        lines = [json.dumps({"event": "progress", "generated": word}) for word in words]
+        (job.folder / "events.jsonl").write_text("\n".join(lines))
+    written.mkdir()
+    save_outcome(Converted(str(written), 2, 1, 1.0, 1.0), written.parent / CONVERTED)

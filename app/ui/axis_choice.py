@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.fronts.error_axis import scales_of
 from qcqa.search.result import SearchResult
 from ui.state import choices, widget
@@ -56,7 +57,7 @@ def _switch(label: str, options: Mapping[str, str], state: dict[str, Any]) -> No
         st.pills(
             label,
             list(options),
-            format_func=lambda name: options[name],
+            format_func=lambda name: plain(options[name]),
             required=True,
             label_visibility="collapsed",
             wrap=True,

@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES
 from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
@@ -155,7 +156,7 @@ def _no_card(name: str, least: str) -> None:
 
 
 def _card(name: str, card: PlanCard) -> None:
-    st.caption(card.label)
+    st.caption(plain(card.label))
     st.metric(
         name,
         card.value,
@@ -183,7 +184,7 @@ def facts(
     measured = {}
     if figure is not None:
         known = f"{figure.bare} \N{PLUS-MINUS SIGN} {figure.error}"
-        measured[figure.label] = known if figure.error else figure.value
+        measured[plain(figure.label)] = known if figure.error else figure.value
     bound = {}
     if not isnan(point.over_bound):
         bound["Above bound"] = (

@@ -4,6 +4,7 @@ import shutil
 
 import streamlit as st
 
+from qcqa.charts.common.markup import plain
 from qcqa.jobs.machine import dtype_here
 from qcqa.model.dtype import AUTO_DTYPE, DTYPES, ChosenDtype
 
@@ -43,8 +44,8 @@ def choose_dtype(own: str, key: str, *, device: str) -> str:
             "Run the models in",
             DTYPES,
             format_func=lambda name: f"Automatic: {auto.name}" if name == AUTO_DTYPE else name,
-            help=f"Automatic is {auto.name}: {auto.why}. Figures of different types are not "
-            "compared with each other.",
+            help=f"Automatic is {plain(f'{auto.name}: {auto.why}')}. "
+            "Figures of different types are not compared with each other.",
             width=220,
             key=key,
         )

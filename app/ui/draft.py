@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from qcqa.charts.common.wording import MERGES
+from qcqa.errors import SettingsError
+from qcqa.options import Options
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from ui.address import one_of, some_of, switch, whole
 
 Source = Literal["demo", "folder", "hub"]
@@ -22,17 +27,17 @@ SOURCES: dict[Source, str] = {
 }
 
 #: How thorough a search may be, from a first look to a night's work.
-EFFORTS: dict[str, SearchSettings] = {
-    "Quick": SearchSettings(
+EFFORTS: dict[str, TwoStageOptions] = {
+    "Quick": TwoStageOptions(
         population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
     ),
-    "Standard": SearchSettings(),
-    "Thorough": SearchSettings(
+    "Standard": TwoStageOptions(),
+    "Thorough": TwoStageOptions(
         population_size=200, generations=300, stage2_population_size=400, stage2_generations=1500
     ),
 }
 
-#: Of the settings, what an effort decides.
+#: Of the options of both stages, what an effort decides.
 OF_EFFORT = ("population_size", "generations", "stage2_population_size", "stage2_generations")
 
 OWN = "own"
@@ -44,16 +49,19 @@ FITNESSES: dict[Fitness, str] = {
     "loss": "loss, measured on a text",
 }
 
-#: The least that a setting may be, where that is not 1.
-LEAST = {"population_size": 4, "stage2_population_size": 4, "restarts": 0, "seed": 0}
 
-
-def _number(name: str) -> Callable[[str], int | None]:
+def _number(kind: type[Options], name: str) -> Callable[[str], int | None]:
     def parse(text: str) -> int | None:
-        value = whole(text)
-        return value if value is not None and value >= LEAST.get(name, 1) else None
+        try:
+            number: int = getattr(kind.model_validate({name: whole(text)}), name)
+        except SettingsError:
+            return None
+        return number
 
     return parse
+
+
+_of_stages = partial(_number, TwoStageOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,9 @@ class Draft:
     methods : tuple of str or None
         Searched methods; all by default.
     population_size, generations, stage2_population_size, stage2_generations, restarts, seed
-        Of :class:`SearchSettings`; those of the effort by default.
+        Of :class:`SearchSettings` and its options; those of the effort by default.
+    bits_group, bits_rotate
+        Of :class:`BitsOptions`, where bits may be reduced.
     name : str
         Title of the run.
     calibration : str
@@ -97,11 +107,13 @@ class Draft:
     reduce: Annotated[tuple[str, ...] | None, some_of(REDUCTIONS)] = None
     effort: Annotated[str, one_of(EFFORTS)] = "Standard"
     methods: Annotated[tuple[str, ...] | None, some_of(SEARCHED_METHODS)] = None
-    population_size: Annotated[int | None, _number("population_size")] = None
-    generations: Annotated[int | None, _number("generations")] = None
-    stage2_population_size: Annotated[int | None, _number("stage2_population_size")] = None
-    stage2_generations: Annotated[int | None, _number("stage2_generations")] = None
-    restarts: Annotated[int | None, _number("restarts")] = None
-    seed: Annotated[int | None, _number("seed")] = None
+    population_size: Annotated[int | None, _of_stages("population_size")] = None
+    generations: Annotated[int | None, _of_stages("generations")] = None
+    stage2_population_size: Annotated[int | None, _of_stages("stage2_population_size")] = None
+    stage2_generations: Annotated[int | None, _of_stages("stage2_generations")] = None
+    restarts: Annotated[int | None, _number(ExactOptions, "restarts")] = None
+    seed: Annotated[int | None, _number(SearchSettings, "seed")] = None
+    bits_group: Annotated[int | None, _number(BitsOptions, "group")] = None
+    bits_rotate: Annotated[bool, switch] = False
     name: Annotated[str, str] = ""
     calibration: Annotated[str, str] = ""

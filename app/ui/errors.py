@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from qcqa.charts.common.markup import plain
 from qcqa.errors import QCQAError
 
 
@@ -14,4 +15,10 @@ def shown_in_place() -> Iterator[None]:
     try:
         yield
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
+
+
+def show_error(error: QCQAError | str) -> None:
+    """Show a problem in one line; what it names of files and addresses is not Markdown."""
+    line = error if isinstance(error, str) else error.one_line()
+    st.error(plain(line), icon=":material/error:")

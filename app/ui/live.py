@@ -5,17 +5,17 @@ from collections.abc import Callable
 import streamlit as st
 
 from qcqa.charts.common.duration import clock
+from qcqa.charts.common.markup import plain
 from qcqa.errors import QCQAError
 from qcqa.jobs.clock import seconds_since
 from qcqa.jobs.launch import cancel
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES, RunStatus
 from ui import workers
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.looks import why_it_cannot_go_on
 from ui.results import Stamp, stamp_of
 from ui.state import redrawn_alone
-from ui.wording import plain
 
 SECONDS_BETWEEN_LOOKS = 1.0
 _PROBLEM = "problem_with_run"
@@ -83,9 +83,11 @@ def stopped(
 ) -> None:
     """Say why a run stopped early and what is ``kept``, and offer to go on with it."""
     if status.state == "failed":
-        st.error(status.error or "no reason was given", title=f"This {kind} failed")
+        st.error(plain(status.error or "no reason was given"), title=f"This {kind} failed")
     elif status.state == "cancelled":
         st.warning(kept, title=f"This {kind} was cancelled")
+    elif status.state == "queued":
+        st.warning("No worker process has taken it up.", title=f"This {kind} has not begun")
     else:
         st.warning(
             f"Its worker process ended without a word. {kept}",
@@ -114,7 +116,7 @@ def attempt(act: Callable[[Run], object], run: Run) -> None:
 def tell_problem() -> None:
     """Say once what stood in the way of cancelling or resuming."""
     if problem := st.session_state.pop(_PROBLEM, None):
-        st.error(problem, icon=":material/error:")
+        show_error(problem)
 
 
 def _progress_text(status: RunStatus, stage: str | None) -> str:
@@ -122,7 +124,7 @@ def _progress_text(status: RunStatus, stage: str | None) -> str:
         return "Starting the worker process …"
     if stage is None:
         stage = status.stage + (f", {status.step} of {status.total}" if status.total else "")
-    return f"**{100 * status.fraction:.0f} %** · {stage}{_time_text(status)}"
+    return f"**{100 * status.fraction:.0f} %** · {plain(stage)}{_time_text(status)}"
 
 
 def _time_text(status: RunStatus) -> str:

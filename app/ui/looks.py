@@ -41,7 +41,7 @@ def look_at_text(run: Run, text: str, limit: int | None) -> int:
 
     def look() -> int:
         # Here, because it loads torch: pages without a text do without.
-        from qcqa.measure.evaluate import require_evaluable
+        from qcqa.measure.evaluable import require_evaluable
 
         return require_evaluable(model, [], Benchmark(text=text, limit=limit), revision=revision)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from qcqa.charts.common.markup import plain
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import DamagedRun, list_runs
 from ui.state import choices, choose, controlled
@@ -42,7 +43,7 @@ def tell_if_gone(runs: Mapping[str, Run | DamagedRun]) -> None:
     chosen = choices().run
     if chosen is not None and chosen not in runs:
         st.warning(
-            f"The address asks for the run {chosen!r}, which is not here"
+            f"The address asks for the run {plain(repr(chosen))}, which is not here"
             + ("; another one is shown." if runs else "."),
             icon=":material/link_off:",
         )

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from qcqa.charts.common.markup import plain
 from qcqa.jobs.run import Run
 from qcqa.jobs.unfinished import unfinished
 
@@ -20,4 +21,4 @@ def tell_unfinished(run: Run, *, is_state_known: bool = False) -> None:
     if lacks is None or (is_state_known and not lacks.missing):
         return
     said = lacks.lack if is_state_known else lacks.sentence
-    st.warning(said, icon=":material/incomplete_circle:")
+    st.warning(plain(said), icon=":material/incomplete_circle:")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import BatchOption, DtypeOption, parse_ratio
+from qcqa.cli.field_options import field_option
 from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
@@ -14,6 +15,7 @@ from qcqa.jobs.store import find_run
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import TwoStageOptions
 from qcqa.user_path import as_meant
 
 
@@ -38,9 +40,9 @@ def compare(
     batch: BatchOption = 1,
     dtype: DtypeOption = None,
     generations: Annotated[
-        int, typer.Option("--generations", help="Generations of NSGA-II, per layer.")
-    ] = SearchSettings().generations,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same result.")] = 0,
+        int, field_option(TwoStageOptions, "generations")
+    ] = TwoStageOptions().generations,
+    seed: Annotated[int, field_option(SearchSettings, "seed")] = 0,
     revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,7 +65,7 @@ def compare(
         result, rows = found_run.result(), found_run.measured()
     elif model is not None and run is None:
         rows = ()
-        settings = SearchSettings(generations=generations, seed=seed)
+        settings = SearchSettings(seed=seed, two_stage=TwoStageOptions(generations=generations))
         with progress_bar() as show:
             result = search_model(model, revision=revision, settings=settings, on_progress=show)
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.field_options import help_of
 from qcqa.cli.jobs import print_estimate, start_or_carry_out
 from qcqa.cli.measured import print_measured, row_json
 from qcqa.cli.model_options import (
@@ -19,7 +20,6 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
-from qcqa.files import require_writable
 from qcqa.jobs.evaluations import create_evaluation, evaluation_before_start
 from qcqa.jobs.pace import measuring_pace
 from qcqa.jobs.run import Run
@@ -27,6 +27,7 @@ from qcqa.jobs.store import find_run, jobs_with_those_of
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluated import Evaluated, newest_figures
 from qcqa.pick.points import Points, points_along
+from qcqa.places import require_writable
 from qcqa.plan.file import load_plan, save_plan
 from qcqa.user_path import as_meant, user_path
 
@@ -69,7 +70,7 @@ def evaluate(
             "--text",
             parser=as_meant,
             metavar="FILE",
-            help="Text file for perplexity and next-token accuracy, or 'demo'.",
+            help=help_of(Benchmark, "text"),
         ),
     ] = None,
     tasks: Annotated[
@@ -82,22 +83,22 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit", min=1, help="At most so many windows of the text, and questions per task."
-        ),
+        typer.Option("--limit", min=1, help=help_of(Benchmark, "limit")),
     ] = None,
     window: Annotated[
-        int | None, typer.Option("--window", min=2, help="Tokens that the model reads at once.")
+        int | None, typer.Option("--window", min=2, help=help_of(Benchmark, "window_tokens"))
     ] = None,
     speed: Annotated[
         bool, typer.Option("--speed", help="Time generation, source and plan in turns.")
     ] = False,
     context: Annotated[
-        int, typer.Option("--context", min=1, help="Tokens of the prompts of --speed.")
+        int, typer.Option("--context", min=1, help=help_of(DecodeLoad, "context_tokens"))
     ] = 512,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Prompts at a time.")] = 1,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help=help_of(DecodeLoad, "batch_size"))
+    ] = 1,
     new_tokens: Annotated[
-        int, typer.Option("--new-tokens", min=1, help="Tokens that are timed after each prompt.")
+        int, typer.Option("--new-tokens", min=1, help=help_of(DecodeLoad, "new_tokens"))
     ] = 32,
     device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",

@@ -26,6 +26,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.plan import Plan
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)
@@ -199,4 +200,4 @@ def _tell(run: Run, path: Path, plan: Plan | None = None, *, as_json: bool) -> N
     if as_json:
         print_json({"file": str(path), "bytes": path.stat().st_size})
     else:
-        console.print(f"{path}: {path.stat().st_size / 1024:,.1f} KiB")
+        console.print(f"{path}: {bytes_text(path.stat().st_size)}")

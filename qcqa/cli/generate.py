@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.field_options import help_of
 from qcqa.cli.generated import TextPrinter, texts_json
 from qcqa.cli.jobs import carry_out
 from qcqa.cli.model_options import (
@@ -59,16 +60,18 @@ def generate(
         ),
     ] = None,
     prompt: Annotated[
-        str, typer.Option("--prompt", help="What the texts go on from.", show_default=False)
+        str,
+        typer.Option("--prompt", help=help_of(GenerationSettings, "prompt"), show_default=False),
     ] = "",
     max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, help="Tokens after the prompt, at most.")
+        int,
+        typer.Option("--max-new-tokens", min=1, help=help_of(GenerationSettings, "max_new_tokens")),
     ] = 64,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0, help="0 takes the likeliest token each time.")
+        float, typer.Option("--temperature", min=0, help=help_of(GenerationSettings, "temperature"))
     ] = 0.0,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Of the draws, the same for all models.")
+        int, typer.Option("--seed", min=0, help=help_of(GenerationSettings, "seed"))
     ] = 0,
     device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",

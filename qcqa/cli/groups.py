@@ -12,12 +12,7 @@ import typer
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import wse_note
 from qcqa.charts.layers.differences import PlanDifference, difference_table, plan_difference
-from qcqa.charts.layers.group_costs import (
-    LayerCost,
-    group_cost_table,
-    layer_cost_table,
-    layer_costs,
-)
+from qcqa.charts.layers.group_costs import group_cost_table, layer_cost_table
 from qcqa.charts.layers.layer_bars import LayerErrors, layer_errors
 from qcqa.cli.budget_options import (
     BatchOption,
@@ -36,7 +31,7 @@ from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.store import find_run
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import packing_of
+from qcqa.reduce.groups.costs import LayerCost, layer_costs
 
 
 def groups(
@@ -83,7 +78,7 @@ def groups(
     layers = range(result.spec.num_layers) if layer is None else [layer]
     plan = plan_of_run(found, kv_bits, method=method, result=result)
     errors = layer_errors(result.front(plan.method), plan)
-    costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.groupings[layer])
+    costs = [] if layer is None else layer_costs(result.grams.layers[layer], plan.layers[layer])
     difference = None
     if against is not None:
         difference = plan_difference(plan, plan_of_result(result, kv_bits, method=against))
@@ -110,24 +105,18 @@ def groups(
 
 
 def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
+    keys, values = zip(*(layer.sites for layer in plan.pictures), strict=True)
+    sites = {"K": keys, "V": values}
+    heads = {f"{name} heads": [one.num_stored for one in sites[name]] for name in sites}
+    how = {f"{name} in": [one.words or "full" for one in sites[name]] for name in sites}
     return pd.DataFrame(
         {
             "layer": range(plan.model.num_layers),
-            "K heads": [layer.key.num_groups for layer in plan.groupings],
-            "V heads": [layer.value.num_groups for layer in plan.groupings],
-            **(_packing(plan) if plan.has_codecs else {}),
+            **heads,
+            **(how if plan.has_codecs else {}),
             errors.label: errors.per_layer,
         }
     )
-
-
-def _packing(plan: Plan) -> dict[str, list[str]]:
-    """Return how the keys and the values of each layer are packed."""
-    keys, values = zip(*(layer.sites for layer in plan.layers), strict=True)
-    return {
-        name: [choice.label if (choice := packing_of(site)) else "full" for site in sites]
-        for name, sites in (("K in", keys), ("V in", values))
-    }
 
 
 def _print(table: pd.DataFrame) -> None:
@@ -144,6 +133,7 @@ def _text(value: Any) -> str:
 
 
 def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
+    pictures = plan.pictures
     return {
         "method": plan.method,
         "merge": plan.merge,
@@ -153,8 +143,8 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
         "layers": [
             {
                 "layer": number,
-                "key": plan.groupings[number].key.groups,
-                "value": plan.groupings[number].value.groups,
+                "key": pictures[number].key.readers,
+                "value": pictures[number].value.readers,
                 "key_codec": plan.layers[number].codecs()[0],
                 "value_codec": plan.layers[number].codecs()[1],
                 "error": float(errors.per_layer[number]),
@@ -165,12 +155,11 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
 
 
 def _cost_json(cost: LayerCost) -> dict[str, Any]:
-    groups = [asdict(group) for group in cost.groups]
-    for group in groups:
+    told = asdict(cost)
+    for group in told["groups"]:
         if isnan(group["similarity"]):
             group["similarity"] = None
-    figures = {name: value for name, value in asdict(cost).items() if name != "grouping"}
-    return {**figures, "groups": groups}
+    return told
 
 
 def _difference_json(difference: PlanDifference, layers: Iterable[int]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, print_json, print_pairs
 from qcqa.model.inspect import inspect_model
+from qcqa.sizes import bytes_text
 
 
 def inspect(
@@ -44,7 +45,7 @@ def inspect(
             "K/V bias": "yes" if spec.has_kv_bias else "no",
             "dtype": spec.dtype,
             "KV cache": f"{spec.kv_bytes_per_token() / 1024:g} KiB per token",
-            "a search reads": f"{report.bytes_to_read / 2**20:,.1f} MiB of K/V projections",
+            "a search reads": f"{bytes_text(report.bytes_to_read)} of K/V projections",
             **({"merge svd": report.svd_limits} if report.svd_limits else {}),
             **({"language-model head": f"none: {missing}"} if missing else {}),
         }

@@ -29,6 +29,7 @@ from qcqa.jobs.sensitivities import found_of
 from qcqa.jobs.store import find_run
 from qcqa.jobs.worker import Cancelled, work
 from qcqa.measure.estimate import MeasureEstimate
+from qcqa.sizes import bytes_text
 
 RunArgument = Annotated[
     str,
@@ -139,7 +140,7 @@ def conversion_pairs(converted: Converted) -> dict[str, str]:
     held = "not measured: too little memory to open it" if measured is None else f"{measured:g}"
     return {
         "checkpoint": converted.folder,
-        "weights": f"{converted.weight_bytes / 2**20:,.1f} MiB, "
-        f"source {converted.source_bytes / 2**20:,.1f} MiB",
+        "weights": f"{bytes_text(converted.weight_bytes)}, "
+        f"source {bytes_text(converted.source_bytes)}",
         "KV bytes per token": f"{held}; promised {promised:g}",
     }

@@ -1,8 +1,10 @@
 """The ``qcqa`` command: its subcommands, and how errors leave it."""
 
+import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -27,7 +29,11 @@ from qcqa.cli import (
     sensitivity,
     worker,
 )
+from qcqa.cli.output import drop_unprinted, print_in_any_encoding
 from qcqa.errors import QCQAError
+
+#: What a system says of a place that takes no more.
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
 
 cli = typer.Typer(
     name="qcqa",
@@ -76,12 +82,15 @@ def root(
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit code 2."""
+    print_in_any_encoding()
     # One bar is enough: ours tells how far the whole is.
     os.environ.setdefault("TQDM_DISABLE", "1")
     # Its retries without a network would bury the one line that says so.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         code = cli(standalone_mode=False)
+        # What does not get out is told below.
+        sys.stdout.flush()
     except QCQAError as error:
         _fail(error.one_line())
     except typer.TyperException as error:
@@ -92,17 +101,20 @@ def main() -> None:
         _fail(f"{error}; qcqa doctor says what is installed and what is supported")
     except BrokenPipeError:
         # The reader of our output, such as head, has seen enough.
+        drop_unprinted()
         sys.exit(1)
     except OSError as error:
         # A full disk, or a folder that may not be written to; other errors escape, as bugs do.
-        if error.filename is None:
+        drop_unprinted()
+        if error.filename is None and error.errno not in _NO_ROOM:
             raise
-        _fail(f"{error.filename} cannot be used ({error.strerror})")
+        _fail(f"{error.filename or 'the output'} cannot be used ({error.strerror})")
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str) -> None:
     # A call without a command has been answered with help, and there is nothing to add.
     if message:
-        print(f"qcqa: {' '.join(message.split())}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"qcqa: {' '.join(message.split())}", file=sys.stderr, flush=True)
     sys.exit(2)

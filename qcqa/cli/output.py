@@ -1,8 +1,12 @@
 """What commands print: tables for people, JSON for programs, progress on standard error."""
 
+import codecs
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +22,47 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 
 console = Console()
 _progress_console = Console(stderr=True)
+
+#: What stands for letters that an encoding lacks; of others their number does.
+_PLAIN = {
+    "\N{MINUS SIGN}": "-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{EM DASH}": "-",
+    "\N{EN DASH}": "-",
+    "\N{RIGHTWARDS ARROW}": "->",
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{LESS-THAN OR EQUAL TO}": "<=",
+    "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{ALMOST EQUAL TO}": "~",
+    "\N{MIDDLE DOT}": "-",
+    "\N{BULLET}": "*",
+}
+
+
+def print_in_any_encoding() -> None:
+    """Let what the terminal's encoding lacks be printed in plain letters, on both outputs."""
+    codecs.register_error("plain", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    plain = (_PLAIN.get(one, one) for one in letters)
+    return "".join(one.encode("ascii", "backslashreplace").decode() for one in plain), error.end
+
+
+def drop_unprinted() -> None:
+    """Drop what standard output does not take: the interpreter would try again, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError), open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def print_json(value: Any) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from qcqa.charts.jobs.run_settings import compare_settings, setting_text
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.cli.jobs import RunArgument, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError
 from qcqa.jobs import archive, loading, store
+from qcqa.sizes import bytes_text
 from qcqa.user_path import is_folder, user_path
 
 

@@ -168,7 +168,7 @@ def _print_state(run: Run, about: dict[str, str]) -> None:
     if status.error:
         pairs["error"] = status.error
     print_pairs(pairs)
-    if status.state in {"cancelled", "failed", "dead"}:
+    if status.state != "finished" and not run.is_at_work() and not run.bundled:
         console.print(f"Go on with: qcqa runs resume {name_of(run)}")
 
 

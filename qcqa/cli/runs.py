@@ -114,7 +114,7 @@ def delete(
 
         qcqa runs delete 20260131 --yes
     """
-    found = store.find_run(run)
+    found = store.find_any_run(run)
     if not yes:
         typer.confirm(f"Delete {found.folder}?", abort=True)
     store.delete_run(found)

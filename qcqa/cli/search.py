@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qcqa.charts.jobs.preflight import model_facts, search_facts, time_text
+from qcqa.cli.field_options import field_option, with_fields
 from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs
@@ -16,6 +17,7 @@ from qcqa.jobs.pace import machine_pace
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import create_run, list_runs
 from qcqa.model.inspect import inspect_model
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
     all_searched,
@@ -30,14 +32,15 @@ from qcqa.search.method_sets import (
 )
 from qcqa.search.preflight import Preflight, preflight
 from qcqa.search.presets import PRESETS, preset_named
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings, SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.user_path import as_meant, user_path
 
-_DEFAULTS = SearchSettings()
 
-
+@with_fields
 def search(
     model: ModelArgument,
+    *,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,26 +79,23 @@ def search(
     ] = None,
     fitness: Annotated[
         Fitness | None,
-        typer.Option(
-            "--fitness",
-            help="What the search minimises in all stages; if unset wse, and in QCQA's "
-            "second stage, where a text is at hand, loss.",
+        field_option(
+            CommonSettings,
+            "fitness",
+            more=" in all stages; if unset wse, and in QCQA's second stage, where a text is at "
+            "hand, loss",
         ),
     ] = None,
-    apart: Annotated[
-        bool, typer.Option("--apart", help="Group keys and values apart from each other.")
-    ] = False,
+    apart: Annotated[bool, field_option(CommonSettings, "apart")] = False,
     merge: Annotated[
         MergeName | None,
-        typer.Option(
-            "--merge",
-            help="How heads of a group become one; mean if unset, "
-            "for output-error, which is the error of svd, svd.",
+        field_option(
+            CommonSettings,
+            "merge",
+            more="; mean if unset, for output-error, which is the error of svd, svd",
         ),
     ] = None,
-    refit: Annotated[
-        bool, typer.Option("--refit", help="Refit the merged attention on the calibration text.")
-    ] = False,
+    refit: Annotated[bool, field_option(CommonSettings, "refit")] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -107,33 +107,11 @@ def search(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Title of the run.")] = None,
-    population: Annotated[
-        int, typer.Option("--population", help="Candidates per generation of NSGA-II.")
-    ] = _DEFAULTS.population_size,
-    generations: Annotated[
-        int, typer.Option("--generations", help="Generations of stage 1, per layer.")
-    ] = _DEFAULTS.generations,
-    stage2_population: Annotated[
-        int, typer.Option("--stage2-population", help="Candidates per generation of stage 2.")
-    ] = _DEFAULTS.stage2_population_size,
-    stage2_generations: Annotated[
-        int, typer.Option("--stage2-generations", help="Generations of stage 2, over layers.")
-    ] = _DEFAULTS.stage2_generations,
-    crossover: Annotated[
-        float,
-        typer.Option("--crossover", help="Probability that two parents are crossed."),
-    ] = _DEFAULTS.crossover_probability,
-    mutation: Annotated[
-        float | None,
-        typer.Option("--mutation", help="Probability that a head changes its group; 1/H if unset."),
-    ] = _DEFAULTS.mutation_probability,
-    restarts: Annotated[
-        int, typer.Option("--restarts", help="Restarts of the local search behind 'optimal'.")
-    ] = _DEFAULTS.restarts,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same result.")] = _DEFAULTS.seed,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes; one per core by default.")
-    ] = None,
+    two_stage: TwoStageOptions,
+    exact: ExactOptions,
+    bits: BitsOptions,
+    seed: Annotated[int, field_option(CommonSettings, "seed")] = 0,
+    workers: Annotated[int | None, field_option(CommonSettings, "workers")] = None,
     device: Annotated[
         str,
         typer.Option(
@@ -169,6 +147,8 @@ def search(
 
         qcqa search ./SmolLM2-135M --reduce heads,bits --calibration text.txt
 
+        qcqa search ./SmolLM2-135M --reduce bits --bits-rotate --calibration text.txt
+
         qcqa search ./Llama-2-7b-hf --preset best --calibration text.txt --dry-run
     """
     has_text = calibration is not None or model == "demo"
@@ -177,13 +157,6 @@ def search(
     else:
         methods = usual_methods(has_text=fitness != "wse" if fitness else has_text)
     settings = SearchSettings(
-        population_size=population,
-        generations=generations,
-        stage2_population_size=stage2_population,
-        stage2_generations=stage2_generations,
-        crossover_probability=crossover,
-        mutation_probability=mutation,
-        restarts=restarts,
         seed=seed,
         workers=workers,
         fitness=fitness or "wse",
@@ -191,6 +164,9 @@ def search(
         apart=apart,
         merge=merge or ("svd" if fitness == "output-error" else "mean"),
         refit=refit,
+        two_stage=two_stage,
+        exact=exact,
+        bits=bits,
     )
     if preset:
         if method or fitness or apart or merge or refit:

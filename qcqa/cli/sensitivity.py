@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qcqa.cli.budget_options import parse_ratio
+from qcqa.cli.field_options import help_of
 from qcqa.cli.jobs import name_of, print_estimate, print_outcome, start_or_carry_out
 from qcqa.cli.layers import print_layers
 from qcqa.cli.model_options import (
@@ -60,10 +61,10 @@ def sensitivity(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="Windows of the text, at most, from all of it.")
+        int, typer.Option("--limit", min=1, help=help_of(SensitivitySettings, "num_windows"))
     ] = SensitivitySettings("").num_windows,
     window: Annotated[
-        int, typer.Option("--window", min=4, help="Tokens of a window, at most.")
+        int, typer.Option("--window", min=4, help=help_of(SensitivitySettings, "window_tokens"))
     ] = SensitivitySettings("").window_tokens,
     device: DeviceOption = "auto",
     dtype: ModelDtypeOption = "auto",

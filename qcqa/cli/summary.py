@@ -21,8 +21,7 @@ from qcqa.cli.output import console
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import Site, packing_of
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.terms import Fitness
 from qcqa.search.result import SearchResult
 
@@ -189,21 +188,19 @@ def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
     is_of_heads = plan.shares_heads or not plan.has_codecs
     how = "heads in one bracket share a key/value head" if is_of_heads else "no heads share"
     console.print(f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: {how}")
-    for number in range(len(plan.layers)) if layers is None else layers:
-        grouping = plan.groupings[number]
-        sites = zip((grouping.key, grouping.value), plan.layers[number].sites, strict=True)
-        key, value = (_kept(heads, site, is_of_heads=is_of_heads) for heads, site in sites)
+    pictures = plan.pictures
+    for number in range(len(pictures)) if layers is None else layers:
+        key, value = (_kept(site, is_of_heads=is_of_heads) for site in pictures[number].sites)
         text = key if key == value else f"K {key}  V {value}"
         console.print(f"  layer {number:>2}  {text}", highlight=False)
 
 
-def _kept(grouping: Grouping, site: Site, *, is_of_heads: bool) -> str:
-    """Return what is kept of a site: its groups of heads, and how it is packed."""
-    brackets = " ".join(f"({' '.join(map(str, group))})" for group in grouping.groups)
-    parts = [brackets] if is_of_heads else []
-    if packing := packing_of(site):
-        parts.append(f"in {packing.label}" if parts else packing.label)
-    return " ".join(parts) or "in full"
+def _kept(picture: SitePicture, *, is_of_heads: bool) -> str:
+    """Return what is kept of a site: its groups of heads, and how they are stored."""
+    if not is_of_heads:
+        return picture.words or "in full"
+    brackets = " ".join(f"({' '.join(map(str, group))})" for group in picture.readers)
+    return f"{brackets} in {picture.words}" if picture.words else brackets
 
 
 def _known(error: float) -> float | None:

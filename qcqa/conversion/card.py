@@ -9,8 +9,8 @@ from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
 from qcqa.plan.budget import GIB
 from qcqa.plan.metric import figure_label
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import Site, packing_of, stored_at
-from qcqa.reduce.groups.grouping import Grouping, grouping_at
+from qcqa.reduce.choice import packing_of, stored_at
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.registry import packing_words
 from qcqa.reduce.stored import COST_CONTEXT
 
@@ -104,8 +104,8 @@ def model_card(plan: Plan, companions: Companions | None = None) -> str:
     # A local folder's path means nothing to others.
     name = spec.source if is_hub_id else Path(spec.source).name
     layers = [
-        f"| {number} | {_kept(choice.key, plan)} | {_kept(choice.value, plan)} |"
-        for number, choice in enumerate(plan.layers)
+        f"| {number} | {_kept(picture.key, plan)} | {_kept(picture.value, plan)} |"
+        for number, picture in enumerate(plan.pictures)
     ]
     ends = [] if not plan.shares_heads else ["heads kept: heads that share one"]
     ends += ["packing"] if plan.has_codecs else []
@@ -191,20 +191,18 @@ def _calibrated(plan: Plan) -> str:
     return f" on {text}, and refitted on it" if plan.refit else f" on {text}"
 
 
-def _kept(site: Site, plan: Plan) -> str:
-    """Return what is kept of a site: its groups where any heads share, and how it is packed."""
-    parts = [_groups(grouping_at(site, plan.model.num_kv_heads))] if plan.shares_heads else []
-    if packing := packing_of(site):
-        parts.append(packing.label)
-    return "; ".join(parts) or "as in the source"
+def _kept(picture: SitePicture, plan: Plan) -> str:
+    """Return what is kept of a site: its heads where any share, and how they are packed."""
+    parts = [_heads(picture)] if plan.shares_heads else []
+    return "; ".join(filter(None, [*parts, picture.words])) or "as in the source"
 
 
-def _groups(grouping: Grouping) -> str:
-    """Return the groups as text, those of one head left out."""
-    shared = [" ".join(map(str, group)) for group in grouping.groups if len(group) > 1]
+def _heads(picture: SitePicture) -> str:
+    """Return which heads share, those left out that do not."""
+    shared = [" ".join(map(str, heads)) for heads in picture.readers if len(heads) > 1]
     if not shared:
         return "none shared"
-    return f"{grouping.num_groups}: " + ", ".join(f"({heads})" for heads in shared)
+    return f"{picture.num_stored}: " + ", ".join(f"({heads})" for heads in shared)
 
 
 def _quality(plan: Plan) -> str:

@@ -13,7 +13,10 @@ from typing import Any
 
 from qcqa.conversion.source_code import modules_of, processors_of, pruned, references
 from qcqa.errors import CheckpointError
+from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.storage import Storage, own_file
+from qcqa.reading.json_file import read_json
+from qcqa.user_path import why_unreadable
 
 #: Data that transformers' tokenizers and processors read, of any family.
 NAMES = frozenset(
@@ -96,7 +99,8 @@ def companions_of(
         if path is None:
             links += [name] if _is_missed(storage, name) else []
             continue
-        _require_readable(path)
+        if why := why_unreadable(path):
+            raise CONFIG_FILE.unreadable(path, why)
         content = _json(path) if name.endswith("config.json") else None
         named[name] = references(content)
         kept = pruned(content, with_source_code=with_source_code)
@@ -157,16 +161,9 @@ def _is_missed(storage: Storage, name: str) -> bool:
     return path.is_file() or path.is_symlink()
 
 
-def _require_readable(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
-
-
 def _json(path: Path) -> Any:
     """Return the content of a JSON file, or None where it is none: transformers reads none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json(path, CONFIG_FILE)
+    except CheckpointError:
         return None

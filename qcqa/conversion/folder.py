@@ -26,12 +26,15 @@ from qcqa.conversion.travelling import (
 )
 from qcqa.conversion.travelling.section_qcqa import Section
 from qcqa.errors import CheckpointError, ConversionError
-from qcqa.files import require_empty, require_room, temporary_beside
-from qcqa.model.checkpoint import Checkpoint, read_json
+from qcqa.files import replacing_folder
+from qcqa.model.checkpoint import Checkpoint
+from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config
+from qcqa.places import require_empty, require_room
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
+from qcqa.reading.json_file import read_object
 from qcqa.reduce.groups.merge import merge_named
 
 #: The code that runs a converted model.
@@ -117,21 +120,15 @@ def convert_checkpoint(
     companions = companions_of(checkpoint.storage, config, with_source_code=with_source_code)
     require_room(folder, shards.num_bytes + companions.num_bytes + SMALL_FILES_BYTES)
     plan.require_model(checkpoint.spec, checkpoint.fingerprint())
-    temporary = temporary_beside(folder.absolute())
     try:
-        temporary.mkdir(parents=True)
-        shards.write(temporary, on_bytes)
-        _write_beside(companions, config, section, plan, temporary)
-        if folder.is_dir():
-            folder.rmdir()
-        temporary.replace(folder)
+        with replacing_folder(folder) as new:
+            shards.write(new, on_bytes)
+            _write_beside(companions, config, section, plan, new)
     except OSError as error:
         raise ConversionError(
             f"{folder} cannot be written ({error.strerror})",
             remedy="choose a folder on a disk with enough room that you may write to",
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return companions
 
 
@@ -169,4 +166,4 @@ def _config_of(checkpoint: Checkpoint) -> dict[str, Any]:
     path = checkpoint.storage.find("config.json")
     if path is None:
         raise CheckpointError(f"{checkpoint.spec.source} has no config.json any more")
-    return read_json(path)
+    return read_object(path, CONFIG_FILE)

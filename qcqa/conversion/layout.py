@@ -15,7 +15,8 @@ from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.merge import merged_layer
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge, Role
 
@@ -50,7 +51,7 @@ class Layout:
     moments: Moments | None = None
 
     def merged(
-        self, layer: int, read: Read, merge: Merge, grouping: LayerGrouping
+        self, layer: int, read: Read, merge: Merge, choice: LayerChoice
     ) -> dict[str, Tensor]:
         """Return the tensors by name that are new in a converted layer; none if it is left.
 
@@ -62,7 +63,7 @@ class Layout:
         if self.section.is_left_as_it_was(layer):
             return {}
         heads = self.heads(layer, read, merge.needs)
-        return self.tensors(layer, merge(heads, grouping, self.context(layer)), read)
+        return self.tensors(layer, merged_layer(merge, heads, choice, self.context(layer)), read)
 
     def context(self, layer: int) -> LayerContext:
         """Return what a merge must know of a layer beside its weights."""

@@ -25,7 +25,6 @@ from qcqa.model.geometry import geometry_of
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan
 from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge import merge_named
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Role
@@ -75,7 +74,7 @@ def convert(
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(plan.merge))
     require_same_weights(plan, layout, read, opened=model.name_or_path or "")
-    return _share(model, layout, read, plan.groupings, plan.merge)
+    return _share(model, layout, read, plan.layers, plan.merge)
 
 
 def converted_copy(
@@ -97,7 +96,7 @@ def converted_copy(
     QCQAError
         As :func:`convert`.
     """
-    return convert(_copy(model, plan.groupings), plan, moments=moments)
+    return convert(_copy(model, plan.layers), plan, moments=moments)
 
 
 @torch.no_grad()
@@ -132,26 +131,25 @@ def copy_with_one_layer(
     spec = _opened(model)[2]
     layers = [LayerChoice()] * spec.num_layers
     layers[layer] = choice
-    groupings = tuple(LayerGrouping.of(one, spec.num_kv_heads) for one in layers)
-    copy = _copy(model, groupings)
+    copy = _copy(model, layers)
     architecture, config, spec, read = _opened(copy)
     refuse_unpackable(copy.config, layers, spec.source)
     section = section_of(architecture, config, spec, layers)
     layout = Layout(architecture, spec, section, config, moments)
     refuse_odd_layers(layout, read, merge_named(merge))
-    return _share(copy, layout, read, groupings, merge)
+    return _share(copy, layout, read, layers, merge)
 
 
 def _share(
     model: PreTrainedModel,
     layout: Layout,
     read: "_Reader",
-    layers: Sequence[LayerGrouping],
+    layers: Sequence[LayerChoice],
     merge: MergeName,
 ) -> PreTrainedModel:
     """Let a model's layers share their heads, in place."""
-    for layer, grouping in enumerate(layers):
-        tensors = layout.merged(layer, read, merge_named(merge), grouping)
+    for layer, choice in enumerate(layers):
+        tensors = layout.merged(layer, read, merge_named(merge), choice)
         # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
         share_heads(model, layout.section, layer)
         for name, tensor in tensors.items():
@@ -190,14 +188,14 @@ def source_heads(
     return layout.heads(layer, read, needs), layout.context(layer)
 
 
-def _copy(model: PreTrainedModel, layers: Sequence[LayerGrouping]) -> PreTrainedModel:
-    """Return a copy that has in common what sharing in these layers does not change."""
-    architecture, _, _, read = _opened(model)
+def _copy(model: PreTrainedModel, layers: Sequence[LayerChoice]) -> PreTrainedModel:
+    """Return a copy that has in common what these choices for its layers do not change."""
+    architecture, _, spec, read = _opened(model)
     modules = tuple(
         f"{read.prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
         for number, layer in enumerate(layers)
-        if layer.shares
+        if layer.picture(spec.num_kv_heads).shares
     )
     # By all their names: a tensor that an attention shares with something else is copied too.
     parameters = list(model.named_parameters(remove_duplicate=False))

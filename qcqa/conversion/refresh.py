@@ -8,8 +8,10 @@ from qcqa.conversion.loading import converted_config
 from qcqa.conversion.section import config_entry
 from qcqa.conversion.travelling.modeling_qcqa import auto_map
 from qcqa.errors import CheckpointError, ConversionError
-from qcqa.files import require_writable, write_text_atomically
-from qcqa.model.checkpoint import read_json
+from qcqa.files import write_text_atomically
+from qcqa.model.config_keys import CONFIG_FILE
+from qcqa.places import require_writable
+from qcqa.reading.json_file import read_object
 
 
 def refresh_converted(folder: str | Path) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ def refresh_converted(folder: str | Path) -> tuple[str, ...]:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{folder} has no config.json", expected="a converted folder")
-    config = read_json(path)
+    config = read_object(path, CONFIG_FILE)
     _, section = converted_config(folder)
     require_writable(folder)
     named = config.get("auto_map")

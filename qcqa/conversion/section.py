@@ -10,7 +10,6 @@ from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.grouping import LayerGrouping
 
 #: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
 #: goes on with as many heads as the projections make, and repeats those of GQA itself. With any
@@ -44,7 +43,7 @@ def section_of(
         What is chosen in each layer.
     """
     codecs = tuple(layer.codecs() for layer in layers)
-    groupings = [LayerGrouping.of(layer, spec.num_kv_heads) for layer in layers]
+    pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
     names = architecture.modules
     if architecture.layout == "separate":
         modules = {"key": names.key, "value": names.value}
@@ -61,7 +60,7 @@ def section_of(
         takes_fewer_heads=_takes_fewer_heads(config),
         heads_per_cached_head=_heads_per_cached_head(config, spec),
         key_norm=names.key_norm,
-        layers=tuple((one.key.labels, one.value.labels) for one in groupings),
+        layers=tuple((one.key.reads, one.value.reads) for one in pictures),
         codecs=codecs if any(map(any, codecs)) else (),
     )
 

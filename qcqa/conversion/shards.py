@@ -122,7 +122,7 @@ class ConvertedShards:
 
     def _new_tensors(self, layer: int) -> dict[str, Tensor]:
         if self._fitted is None or self._layout.section.is_left_as_it_was(layer):
-            return self._layout.merged(layer, self._read, self._merge, self._plan.groupings[layer])
+            return self._layout.merged(layer, self._read, self._merge, self._plan.layers[layer])
         return self._fitted(layer)
 
     def _layer_of(self, name: str) -> int | None:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from qcqa.errors import CheckpointError
-from qcqa.model.safetensors_file import SafetensorsFile, StoredTensor
+from qcqa.model.safetensors_file import WEIGHTS, SafetensorsFile
+from qcqa.reading.file import opened
+from qcqa.reading.safetensors_file import StoredTensor, ends_early
 
 _TORCH_TYPES = {
     "F64": torch.float64,
@@ -74,20 +76,14 @@ def chunks(file: SafetensorsFile, name: str) -> Iterator[bytes]:
     """
     stored = file.tensors[name]
     missing = stored.num_bytes
-    try:
-        with file.path.open("rb", buffering=0) as stream:
-            stream.seek(file.data_start + stored.start)
-            while missing:
-                chunk = stream.read(min(missing, _CHUNK_BYTES))
-                if not chunk:
-                    raise CheckpointError(
-                        f"{file.path} ends early, within tensor {name}",
-                        remedy="download the file again",
-                    )
-                missing -= len(chunk)
-                yield chunk
-    except OSError as error:
-        raise CheckpointError(f"{file.path} cannot be read ({error.strerror})") from error
+    with opened(file.path, WEIGHTS) as stream:
+        stream.seek(file.data_start + stored.start)
+        while missing:
+            chunk = stream.read(min(missing, _CHUNK_BYTES))
+            if not chunk:
+                raise ends_early(file.path, WEIGHTS, f"within tensor {name}")
+            missing -= len(chunk)
+            yield chunk
 
 
 def read_tensor(file: SafetensorsFile, name: str) -> Tensor:

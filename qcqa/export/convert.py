@@ -1,6 +1,6 @@
 """Convert a checkpoint by a plan, with all that the plan rests on folded into its weights."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,13 +13,12 @@ from qcqa.conversion.converted import Converted
 from qcqa.conversion.folder import convert_checkpoint
 from qcqa.conversion.loading import load
 from qcqa.export.preflight import free_memory_bytes, is_made_by, opening_bytes
-from qcqa.files import remove_leftovers
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import Plan
-from qcqa.progress import OnLayer, OnProgress, Progress, silent
+from qcqa.progress import OnLayer, OnProgress, Progress, silent, within
 from qcqa.text.calibrate import calibration_of_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.fitted import FittedFolder
@@ -124,7 +123,7 @@ def convert_and_measure(
     """Write the checkpoint that a plan makes of a model, open it, and measure its live KV cache.
 
     A folder that holds this very model already, from an earlier call that was stopped in the
-    end, is only measured; what a killed process has left half-written beside it is removed.
+    end, is only measured.
 
     Parameters
     ----------
@@ -140,10 +139,6 @@ def convert_and_measure(
     """
     report = on_progress or silent
 
-    def on_part(progress: Progress) -> None:
-        report(replace(progress, fraction=_WRITTEN * progress.fraction))
-
-    remove_leftovers(folder)
     if not is_made_by(plan, folder):
         convert_by_plan(
             model,
@@ -152,7 +147,7 @@ def convert_and_measure(
             calibrations=calibrations,
             fitted=fitted,
             revision=revision,
-            on_progress=on_part,
+            on_progress=within(report, 0.0, _WRITTEN),
         )
     report(Progress("measuring the KV cache", 0, 1, _WRITTEN))
     weight_bytes = sum(

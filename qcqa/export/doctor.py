@@ -20,8 +20,8 @@ from packaging.specifiers import SpecifierSet
 
 from qcqa.errors import QCQAError
 from qcqa.export.preflight import free_memory_bytes
-from qcqa.files import free_bytes, require_writable
-from qcqa.plan.budget import GIB
+from qcqa.places import free_bytes, require_writable
+from qcqa.sizes import bytes_text
 
 _PACKAGE = "qcqa-explorer"
 #: The extra of which something is needed by some that use this library; others are for its tests.
@@ -111,14 +111,14 @@ def _in_range(name: str, installed: str, wanted: SpecifierSet, remedy: str) -> C
 
 def _memory() -> Check:
     free = free_memory_bytes()
-    said = "the system does not tell" if free is None else f"{free / GIB:.1f} GiB free"
+    said = "the system does not tell" if free is None else f"{bytes_text(free)} free"
     return Check("memory", "note", said)
 
 
 def _disk(home: Path) -> Check:
     try:
         require_writable(home)
-        return Check("disk", "pass", f"{free_bytes(home) / GIB:.1f} GiB free at {home}")
+        return Check("disk", "pass", f"{bytes_text(free_bytes(home))} free at {home}")
     except QCQAError as error:
         return Check("disk", "fail", f"{error.one_line()}; set QCQA_HOME to another folder")
     except OSError as error:

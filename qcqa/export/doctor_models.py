@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from qcqa.errors import QCQAError
 from qcqa.export.doctor import Check
-from qcqa.plan.budget import GIB
+from qcqa.sizes import bytes_text
 
 if TYPE_CHECKING:
     from qcqa.export.tiny_proof import TinyProof
@@ -113,7 +113,7 @@ def _devices() -> str:
     for index in range(torch.cuda.device_count()):
         free, whole = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
-        found.append(f"cuda:{index} {name}, {free / GIB:.1f} of {whole / GIB:.1f} GiB free")
+        found.append(f"cuda:{index} {name}, {bytes_text(free)} of {bytes_text(whole)} free")
     if torch.backends.mps.is_available():
         found.append("mps")
     found.append(f"cpu {_processor()}, {os.cpu_count()} cores")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from qcqa.conversion.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError, PlanError
-from qcqa.files import free_bytes, require_empty, require_room, require_writable
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.spec import ModelSpec, dtype_bytes
+from qcqa.places import free_bytes, require_empty, require_room, require_writable
 from qcqa.plan.budget import GIB
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Plan
+from qcqa.sizes import bytes_text
 from qcqa.user_path import is_plain_file
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
@@ -137,8 +138,8 @@ def preflight_conversion(
     free = free_memory_bytes()
     if free is not None and memory_bytes > free:
         raise ConversionError(
-            f"{free / GIB:.1f} GiB of memory free",
-            expected=f"{memory_bytes / GIB:.1f} GiB{_reason(plan)}",
+            f"{bytes_text(free)} of memory free",
+            expected=f"{bytes_text(memory_bytes)}{_reason(plan)}",
             remedy="close what else runs or use a larger machine"
             + (", or take a plan that rests on the weights alone" if plan.calibration else ""),
         )

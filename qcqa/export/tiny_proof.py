@@ -14,16 +14,14 @@ from qcqa.model.device import default_device
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_tokenizer
 from qcqa.plan.plan import Plan, Prediction
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.registry import site_from_json
 
 _HEADS, _HEAD_DIM = 6, 8
 #: Groups of unequal sizes, other ones for keys than for values and in each layer.
 _LAYERS = (
-    LayerGrouping(
-        Grouping.from_groups([[0, 1, 2], [3, 5], [4]], _HEADS),
-        Grouping.from_groups([[0, 5], [1, 2, 3, 4]], _HEADS),
-    ),
-    LayerGrouping.shared(Grouping.from_groups([[0, 2, 3, 4, 5], [1]], _HEADS)),
+    ([[0, 1, 2], [3, 5], [4]], [[0, 5], [1, 2, 3, 4]]),
+    ([[0, 2, 3, 4, 5], [1]],) * 2,
 )
 _SETTINGS = GenerationSettings("Once upon a time", max_new_tokens=16)
 
@@ -58,12 +56,16 @@ class TinyProof:
         )
         LlamaForCausalLM(config).save_pretrained(self._source)
         checkpoint = open_checkpoint(str(self._source))
+        sites = [
+            [site_from_json([{"kind": "groups", "groups": one}], checkpoint.spec) for one in layer]
+            for layer in _LAYERS
+        ]
         self._plan = Plan(
             model=checkpoint.spec,
             fingerprint=checkpoint.fingerprint(),
             method="optimal",
             merge="mean",
-            layers=tuple(layer.choice for layer in _LAYERS),
+            layers=tuple(LayerChoice(*layer) for layer in sites),
             predicted=Prediction(wse=0.0, relative_wse=0.0),
         )
         convert_checkpoint(str(self._source), self._plan, self._converted)

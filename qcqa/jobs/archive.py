@@ -3,14 +3,14 @@
 import shutil
 import zipfile
 import zlib
-from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from stat import S_ISLNK
 from typing import BinaryIO
 
 from qcqa.errors import RunError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.jobs.run import CALIBRATION, FITTED, Run
+from qcqa.sizes import bytes_text
 
 #: A zip whose files are larger than this together, or more, is not unpacked: it may be a bomb.
 MOST_BYTES = 4 * 2**30
@@ -32,16 +32,11 @@ def pack_run(run: Run, path: Path, *, with_calibration: bool = False) -> None:
     RunError
         If a file cannot be read or written.
     """
-    temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as new, new.open("wb") as file:
             write_archive(run, file, with_calibration=with_calibration)
-        temporary.replace(path)
     except OSError as error:
         raise RunError(f"cannot write {path} ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def write_archive(run: Run, file: BinaryIO, *, with_calibration: bool = False) -> None:
@@ -125,8 +120,8 @@ def unpack(file: Path | BinaryIO, folder: Path, name: str) -> str:
             total = sum(info.file_size for info in entries.values())
             if total > MOST_BYTES or len(entries) > _MOST_FILES:
                 raise RunError(
-                    f"{name} holds {len(entries):,} files of {total / 2**30:,.1f} GiB",
-                    expected=f"at most {_MOST_FILES:,} files of {MOST_BYTES / 2**30:.0f} GiB",
+                    f"{name} holds {len(entries):,} files of {bytes_text(total)}",
+                    expected=f"at most {_MOST_FILES:,} files of {bytes_text(MOST_BYTES)}",
                     remedy="if you trust it, unpack it yourself and load the folder",
                 )
             refuse_without_room(total, folder, name)
@@ -201,7 +196,7 @@ def refuse_without_room(needed: int, folder: Path, name: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise RunError(
-            f"{name} needs {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free in "
+            f"{name} needs {bytes_text(needed)}, and {bytes_text(free)} are free in "
             f"{folder.parent}",
             remedy="make room on that disk",
         )

@@ -4,12 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
+from qcqa.errors import SettingsError
+from qcqa.jobs.clock import Time
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.generated import GenerationSettings
 from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.pick.points import Points
 from qcqa.search.method_sets import names_today
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.methods import METHODS
+from qcqa.search.strategy.config import SearchSettings, nested
 
 #: Version of the run directory's files; a newer one is refused, not guessed at.
 RUN_FORMAT = "qcqa-run"
@@ -32,7 +35,7 @@ class _Config(BaseModel):
     format: Literal["qcqa-run"] = "qcqa-run"
     version: Literal[1] = 1
     name: str
-    created: str
+    created: Time
 
 
 class SearchConfig(_Config):
@@ -64,12 +67,22 @@ class SearchConfig(_Config):
     # Files that do not say it are from before other devices could be asked for.
     device: str = "cpu"
 
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _nested_today(cls, settings: Any) -> Any:
+        """Give the options of a file of an older release to their strategies."""
+        return nested(settings) if isinstance(settings, dict) else settings
+
     @field_validator("methods")
     @classmethod
     def _name_today(cls, methods: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Call the methods of a file of an older release as they are called today."""
         settings = info.data.get("settings")
-        return names_today(methods, settings) if settings is not None else methods
+        named = names_today(methods, settings) if settings is not None else methods
+        for name in named:
+            if name not in METHODS:
+                raise SettingsError(f"method {name!r}", expected=f"one of {', '.join(METHODS)}")
+        return named
 
 
 class EvaluationConfig(_Config):

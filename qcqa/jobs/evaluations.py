@@ -104,7 +104,7 @@ def require_possible(run: Run, config: EvaluationConfig) -> int:
         If a plan, the model, or a text is not there, or cannot be used.
     """
     # Here, because it loads torch, as the worker will.
-    from qcqa.measure.evaluate import require_evaluable
+    from qcqa.measure.evaluable import require_evaluable
 
     return require_evaluable(
         run.search.model,

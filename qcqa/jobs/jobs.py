@@ -20,6 +20,9 @@ def jobs_of(run: Run, kind: str | None = None) -> list[Run]:
     folders = [run.additions / name for name in names]
     found = []
     for path in (one for folder in folders if folder.is_dir() for one in folder.iterdir()):
+        if path.name.startswith("."):
+            # On its way in, or left behind on it.
+            continue
         try:
             found.append(open_run(path))
         except RunError:

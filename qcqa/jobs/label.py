@@ -6,12 +6,15 @@ It is a file of its own because ``config.json`` says what was asked and never ch
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_record
 
 _FILE = "label.json"
+_KIND = FileKind("the label of a run", RunError, most_bytes=2**20)
 
 MOST_OF_NAME = 200
 MOST_OF_NOTE = 10_000
@@ -36,6 +39,9 @@ class Label(BaseModel):
     note: str = ""
 
 
+_LABEL = TypeAdapter(Label)
+
+
 def read_label(folder: Path) -> Label:
     """Return the label in a run's directory.
 
@@ -43,8 +49,8 @@ def read_label(folder: Path) -> Label:
     result from being opened.
     """
     try:
-        return Label.model_validate_json((folder / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, ValidationError):
+        return read_record(folder / _FILE, _LABEL, _KIND)
+    except RunError:
         return Label()
 
 

@@ -1,7 +1,6 @@
 """Copies of runs that others made, taken among the user's own."""
 
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.files import new_folder
 from qcqa.jobs.archive import is_data, is_private, refuse_without_room, unpack
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.jobs import jobs_of
@@ -39,7 +39,7 @@ def load_run(source: Path | BinaryIO) -> Run:
     if isinstance(source, Path):
         source = existing_path(source, expected="a zip or folder of a run", refusal=RunError)
     name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the file"))
-    with _new_folder() as folder:
+    with _new_folder(runs_folder()) as folder:
         if isinstance(source, Path) and is_folder(source, RunError):
             title = _copy(source.resolve(), folder)
         else:
@@ -54,17 +54,14 @@ def load_run(source: Path | BinaryIO) -> Run:
 
 
 @contextmanager
-def _new_folder() -> Iterator[Path]:
+def _new_folder(runs: Path) -> Iterator[Path]:
     """Make a folder among the runs that no list shows; it goes away unless it was renamed."""
-    folder = runs_folder() / f".loading-{secrets.token_hex(4)}"
     try:
-        folder.mkdir(parents=True)
-        yield folder
+        with new_folder(runs / "loading") as folder:
+            yield folder
     except OSError as error:
-        where = error.filename or folder.parent
+        where = error.filename or runs
         raise RunError(f"cannot copy the run ({where}: {error.strerror})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(source: Path, folder: Path) -> str:
@@ -108,12 +105,6 @@ def _check(folder: Path, name: str) -> None:
         # Not the folder where it lies for the moment, of which nobody knows.
         raise RunError(
             error.found.replace(str(folder), name), expected=error.expected, remedy=error.remedy
-        ) from error
-    except Exception as error:
-        # Tables of any content may lie in a file from elsewhere, and what pandas or numpy raise on
-        # them is not listed anywhere. Nothing of the run is kept, and the cause goes along.
-        raise RunError(
-            f"{name} is damaged: its result does not fit together ({type(error).__name__}: {error})"
         ) from error
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from qcqa.errors import QCQAError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.jobs.home import machine_file
 from qcqa.model.dtype import ChosenDtype, dtype_to_run, measured_slowdown
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_record
 
 #: Abilities of processors in half types, as Linux calls them.
 _HALF_FLAGS = ("amx_bf16", "avx512_bf16", "avx512_fp16")
 
+_FILE = FileKind("how fast this machine is", RunError, most_bytes=2**20)
 _KNOWN: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
@@ -47,8 +51,8 @@ def known_slowdown(dtype: str) -> float:
 
 def _read(path: Path) -> dict[str, float]:
     try:
-        return _KNOWN.validate_json(path.read_bytes())
-    except (OSError, ValueError):
+        return read_record(path, _KNOWN, _FILE)
+    except QCQAError:
         return {}
 
 

@@ -1,11 +1,13 @@
 """What making a run of any kind takes."""
 
 import secrets
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qcqa.errors import RunError
-from qcqa.files import write_text_atomically
+from qcqa.files import replacing_folder, write_text_atomically
 from qcqa.jobs.config import JOB_FOLDERS, RunConfig
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
@@ -38,10 +40,12 @@ def write_new_run(folder: Path, config: RunConfig) -> Run:
                 expected="a new folder for the run",
                 remedy=f"choose another, or continue it with: qcqa runs resume {folder}",
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        # Whoever lists runs looks for config.json: it comes last.
-        run.write_status(RunStatus(state="queued", queued=config.created))
-        write_text_atomically(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+        with nullcontext(folder) if folder.exists() else replacing_folder(folder) as place:
+            # Whoever lists runs looks for config.json: it comes last.
+            replace(run, folder=place).write_status(
+                RunStatus(state="queued", queued=config.created)
+            )
+            write_text_atomically(place / "config.json", config.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise RunError(f"cannot write to {folder} ({error.strerror})") from error
     return run

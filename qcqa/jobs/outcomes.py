@@ -8,10 +8,13 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from qcqa.conversion.converted import Converted
-from qcqa.errors import EvaluationError, RunError
+from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
 from qcqa.measure.sensitivity import LayerSensitivity
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, read_object
 
+_FILE = FileKind("what came of a job", RunError)
 _FORMATS = {Converted: "qcqa-converted-1", LayerSensitivity: "qcqa-sensitivity-1"}
 
 _Outcome = TypeVar("_Outcome", Converted, LayerSensitivity)
@@ -31,11 +34,9 @@ def load_outcome(kind: type[_Outcome], path: Path) -> _Outcome:
     RunError
         If the file is missing, damaged or of another format.
     """
-    wanted = _FORMATS[kind]
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] == wanted:
-            return TypeAdapter(kind).validate_python(content)
-    except (OSError, ValueError, KeyError, TypeError, EvaluationError) as error:
-        raise RunError(f"{path} cannot be read ({error})") from error
-    raise RunError(f"{path} has format {content['format']!r}", expected=wanted)
+    content = read_object(path, _FILE)
+    if content.get("format") != _FORMATS[kind]:
+        raise _FILE.damaged(
+            path, f"its format is {content.get('format')!r}", expected=_FORMATS[kind]
+        )
+    return as_record(content, TypeAdapter(kind), path, _FILE)

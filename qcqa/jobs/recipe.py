@@ -115,10 +115,5 @@ def _ratio_text(spec: ModelSpec, max_kv_bits: int) -> str:
 
 def changed_settings(settings: SearchSettings) -> dict[str, Any]:
     """Return the settings that are not as they are by default."""
-    usual = SearchSettings()
     # Workers change no result.
-    return {
-        name: value
-        for name, value in settings
-        if name != "workers" and value != getattr(usual, name)
-    }
+    return {name: value for name, value in settings.changed().items() if name != "workers"}

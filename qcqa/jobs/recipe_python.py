@@ -8,6 +8,7 @@ from typing import Any
 from qcqa.jobs.recipe import LONGEST_LINE, Recipe, changed_settings
 from qcqa.jobs.run import CALIBRATION
 from qcqa.measure.benchmark import Benchmark
+from qcqa.options import Options
 from qcqa.search.methods import wants_calibration
 
 #: Beside the argument's name there is no room for more on a line.
@@ -119,6 +120,8 @@ def _sources(values: dict[str, Any]) -> dict[str, str | None]:
 
 def _source(value: object) -> str | None:
     """Return a value as Python, with double quotes; None for None."""
+    if isinstance(value, Options):
+        return _call(f"qcqa.{type(value).__name__}", **_sources(value.changed()))
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, tuple):

@@ -1,28 +1,16 @@
 """What makes a plan of a run again, as commands of a shell."""
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from qcqa.jobs.config import SearchConfig
 from qcqa.jobs.recipe import LONGEST_LINE, Recipe, changed_settings
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
+from qcqa.options import Options
 from qcqa.plan.budget import budget_text
 from qcqa.search.presets import PRESETS, Preset
-
-#: Options of ``qcqa search`` by the setting that they set.
-_OPTIONS = {
-    "population_size": "--population",
-    "generations": "--generations",
-    "stage2_population_size": "--stage2-population",
-    "stage2_generations": "--stage2-generations",
-    "crossover_probability": "--crossover",
-    "mutation_probability": "--mutation",
-    "restarts": "--restarts",
-    "seed": "--seed",
-    "fitness": "--fitness",
-    "apart": "--apart",
-    "merge": "--merge",
-    "refit": "--refit",
-}
+from qcqa.search.strategy.config import SearchSettings
 
 
 def shell_recipe(recipe: Recipe) -> str:
@@ -60,10 +48,20 @@ def _search_options(search: SearchConfig) -> list[str]:
         # It is what a search does by itself where it may.
         settings.pop("stage2_fitness", None)
     for name, value in settings.items():
-        options += [_OPTIONS[name]] if value is True else [_OPTIONS[name], str(value)]
+        if isinstance(value, Options):
+            options += _flags(type(value), value.changed())
+        else:
+            options += _flags(SearchSettings, {name: value})
     if search.model != "demo" or search.calibration != "demo":
         options += _option("--calibration", search.calibration, None)
     return [*options, "--name", search.name]
+
+
+def _flags(kind: type[Options], changed: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, value in changed.items():
+        words += [kind.flag(name), *([] if value is True else [str(value)])]
+    return words
 
 
 def _preset_of(search: SearchConfig) -> Preset | None:

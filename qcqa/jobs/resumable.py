@@ -14,7 +14,6 @@ from qcqa.jobs.config import (
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.model.inspect import inspect_model
 from qcqa.search.method_sets import calibration_of, require_calibration, with_baselines
 from qcqa.search.methods import wants_calibration
@@ -63,7 +62,7 @@ def require_all_there(run: Run) -> None:
         As :func:`require_resumable`.
     """
     state = run.status().state
-    if run.bundled or state in LIVE_STATES or state == "finished":
+    if run.bundled or run.is_at_work() or state == "finished":
         raise RunError(
             f"{run.id} is {state}", expected="a run that was cancelled, failed or whose worker died"
         )

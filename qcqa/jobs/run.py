@@ -1,18 +1,15 @@
 """One run directory: what it was asked, how far it is, what came out."""
 
-import json
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from hashlib import sha256
+from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from qcqa.errors import QCQAError, RunError
+from qcqa.errors import RunError
 from qcqa.files import write_text_atomically
-from qcqa.jobs.clock import seconds_since
 from qcqa.jobs.config import (
     JOB_FOLDERS,
     RUN_CONFIG,
@@ -21,17 +18,19 @@ from qcqa.jobs.config import (
     RunConfig,
     SearchConfig,
 )
+from qcqa.jobs.events import read_events
 from qcqa.jobs.home import additions_folder
 from qcqa.jobs.label import Label, read_label
-from qcqa.jobs.status import LIVE_STATES, RunStatus
+from qcqa.jobs.status import RunStatus
+from qcqa.locks import is_held
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, read_json, read_record
 from qcqa.search.method_sets import names_today
+from qcqa.search.methods import METHODS
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.text.fitted import FittedFolder
-
-#: A worker that was started but has not yet said a word: interpreters are slow to start.
-_SECONDS_TO_START = 60.0
 
 BUNDLED_ID = "demo"
 
@@ -40,6 +39,10 @@ CALIBRATION = "calibration"
 
 #: Folder of the attention that was merged or refitted by it.
 FITTED = "fitted"
+
+_CONFIG_FILE = FileKind("what a run was asked", RunError)
+_STATUS_FILE = FileKind("the status of a run", RunError, most_bytes=2**20)
+_STATUS = TypeAdapter(RunStatus)
 
 _Asked = TypeVar("_Asked", bound=BaseModel)
 
@@ -144,13 +147,15 @@ class Run:
         """Where the calibration is kept that a search's plans rest on."""
         return self.additions / CALIBRATION
 
-    @cached_property
-    def lock(self) -> FileLock:
-        """Held by the worker for as long as it lives: the kernel lets go of it when it dies."""
+    @property
+    def lock(self) -> Path:
+        """What the worker holds for as long as it lives; see :mod:`qcqa.locks`."""
         return worker_lock(self.folder)
 
     def status(self) -> RunStatus:
         """Return state and progress; a worker that is gone shows as ``dead``.
+
+        A run that is queued and held by nobody waits for a worker.
 
         Raises
         ------
@@ -158,44 +163,38 @@ class Run:
             If the file is damaged.
         """
         status = self._written_status()
-        if status.state not in LIVE_STATES or self._worker_lives():
-            return status
-        if (
-            status.state == "queued"
-            and status.queued
-            and seconds_since(status.queued) < _SECONDS_TO_START
-        ):
+        if status.state != "running" or self.is_at_work():
             return status
         # The worker may have finished between the two looks.
         status = self._written_status()
-        return (
-            status.model_copy(update={"state": "dead"}) if status.state in LIVE_STATES else status
-        )
+        is_dead = status.state == "running" and not self.is_at_work()
+        return status.model_copy(update={"state": "dead"}) if is_dead else status
 
     def is_at_work(self) -> bool:
-        """Return whether a worker has the run, or is about to; also where its status is damaged."""
-        try:
-            return self.status().state in LIVE_STATES
-        except RunError:
-            return self._worker_lives()
+        """Return whether a worker has the run, or is being started; also where it is damaged."""
+        return not self.bundled and is_held(self.lock)
 
     def write_status(self, status: RunStatus) -> None:
         """Replace ``status.json``."""
-        write_text_atomically(self.folder / "status.json", status.model_dump_json(indent=2) + "\n")
+        path, text = self.folder / "status.json", status.model_dump_json(indent=2) + "\n"
+        try:
+            write_text_atomically(path, text)
+        except OSError:
+            # A full disk still has the room that the old file takes, and why a run failed is
+            # worth more than that nobody ever reads half of it.
+            with path.open("r+", encoding="utf-8") as file:
+                file.write(text)
+                file.truncate()
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the progress so far, oldest first; a line that is still being written is left."""
-        path = self.folder / "events.jsonl"
-        if not path.exists():
-            return []
-        events = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                # Half a line: the worker is writing it now, or died while it did.
-                continue
-        return events
+        """Return the progress so far, oldest first; a line that is still being written is left.
+
+        Raises
+        ------
+        RunError
+            If the file cannot be read.
+        """
+        return read_events(self.folder / "events.jsonl")
 
     def result(self) -> SearchResult:
         """Return the fronts that are there: all of them when the search has finished.
@@ -212,43 +211,23 @@ class Run:
     def measured(self) -> tuple[Evaluated, ...]:
         """Return all figures of a search's plans and their source, the largest cache first.
 
-        Rows that cannot be read are left out.
+        Rows that cannot be read are left out, and those of methods that this release does not have.
         """
         rows, settings = self.measured_folder.rows(), self.search.settings
         named = (names_today([row.method], settings)[0] for row in rows)
         return tuple(
             row if name == row.method else replace(row, method=name)
             for row, name in zip(rows, named, strict=True)
+            if name in METHODS
         )
 
     def _written_status(self) -> RunStatus:
-        path = self.folder / "status.json"
-        try:
-            return RunStatus.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"{self.folder} has no readable status.json ({error})") from error
-        except ValidationError as error:
-            raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
-
-    def _worker_lives(self) -> bool:
-        return not self.bundled and is_held(self.lock)
+        return read_record(self.folder / "status.json", _STATUS, _STATUS_FILE)
 
 
-def worker_lock(folder: Path) -> FileLock:
-    """Return the lock that the worker of a run directory holds for as long as it lives."""
-    return FileLock(folder / ".worker.lock")
-
-
-def is_held(lock: FileLock) -> bool:
-    """Return whether another process holds a lock."""
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        # A run that may only be read, such as a colleague's: no worker of ours has it.
-        return False
+def worker_lock(folder: Path) -> Path:
+    """Return the file on which the worker of a run directory has a lock for as long as it lives."""
+    return folder / ".worker.lock"
 
 
 def open_run(folder: Path, *, bundled: bool = False) -> Run:
@@ -260,14 +239,9 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
         If it is none, is damaged, or was written in a newer format.
     """
     path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(
-            f"{folder} is no run directory", expected="a folder with a config.json"
-        ) from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error})") from error
+    if not lexists(path):
+        raise RunError(f"{folder} is no run directory", expected="a folder with a config.json")
+    content = read_json(path, _CONFIG_FILE)
     if not isinstance(content, dict) or content.get("format") != RUN_FORMAT:
         raise RunError(f"{folder} is no run directory", expected=f'"format": "{RUN_FORMAT}"')
     if content.get("version") != RUN_VERSION:
@@ -276,12 +250,7 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             expected=f"version {RUN_VERSION}",
             remedy="open it with the release of QCQA Explorer that wrote it",
         )
-    try:
-        config = RUN_CONFIG.validate_python(content)
-    except ValidationError as error:
-        raise RunError(f"{path} is damaged ({_first_problem(error)})") from error
-    except QCQAError as error:
-        raise RunError(f"{path} is damaged ({error.one_line()})") from error
+    config = as_record(content, RUN_CONFIG, path, _CONFIG_FILE)
     among = JOB_FOLDERS.get(config.kind)
     if among is not None and folder.resolve().parent.name != among:
         raise RunError(
@@ -289,9 +258,3 @@ def open_run(folder: Path, *, bundled: bool = False) -> Run:
             expected=f"a folder below {among}/ in the run whose plans it works on",
         )
     return Run(folder=folder, config=config, bundled=bundled, label=read_label(folder))
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    # A text that is no JSON at all has no place in it that is wrong.
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

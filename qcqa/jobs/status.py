@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from qcqa.jobs.clock import seconds_since
+from qcqa.jobs.clock import Time, seconds_since
 
 #: ``dead`` is never written: it is what a reader sees when the worker is gone without a word.
 State = Literal["queued", "running", "finished", "failed", "cancelled", "dead"]
@@ -41,20 +41,20 @@ class RunStatus(BaseModel):
         One line, where the run failed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     state: State
     stage: str = ""
     step: int = 0
     total: int = 0
-    fraction: float = 0.0
+    fraction: float = Field(default=0.0, ge=0, le=1)
     own_from: float = 0.0
-    own_since: str | None = None
+    own_since: Time | None = None
     pid: int | None = None
-    queued: str | None = None
-    started: str | None = None
-    heartbeat: str | None = None
-    finished: str | None = None
+    queued: Time | None = None
+    started: Time | None = None
+    heartbeat: Time | None = None
+    finished: Time | None = None
     error: str | None = None
 
     def seconds_left(self) -> float | None:

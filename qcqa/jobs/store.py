@@ -1,22 +1,24 @@
 """Making, listing, naming and deleting runs."""
 
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from os.path import lexists
 from pathlib import Path
+from typing import TypeVar
 
 from qcqa.errors import RunError
+from qcqa.files import remove_folder
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import SearchConfig
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import checked_name, checked_note, write_label
 from qcqa.jobs.new import new_id, write_new_run
-from qcqa.jobs.run import Run, is_held, open_run, worker_lock
+from qcqa.jobs.run import Run, open_run, worker_lock
+from qcqa.locks import is_held
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.user_path import as_meant, is_folder, is_plain_file, shown, user_path
+from qcqa.user_path import as_meant, is_folder, is_plain_file, require_utf8, shown, user_path
 
 #: Characters of an id that are its time: ``20260131-101500``.
 _TIME_IN_ID = 15
@@ -28,6 +30,14 @@ class DamagedRun:
 
     folder: Path
     error: RunError
+
+    @property
+    def id(self) -> str:
+        """Name of the directory."""
+        return self.folder.name
+
+
+_AnyRun = TypeVar("_AnyRun", Run, Run | DamagedRun)
 
 
 def create_run(
@@ -78,11 +88,8 @@ def list_runs() -> list[Run | DamagedRun]:
     if folder.is_dir():
         for path in sorted(folder.iterdir(), reverse=True):
             # A name with a dot is of a run that is on its way in or out.
-            if not path.name.startswith(".") and (path / "config.json").exists():
-                try:
-                    runs.append(open_run(path))
-                except RunError as error:
-                    runs.append(DamagedRun(folder=path, error=error))
+            if not path.name.startswith(".") and lexists(path / "config.json"):
+                runs.append(_opened(path))
     runs.sort(key=_created, reverse=True)
     runs.extend(_bundled_runs())
     return runs
@@ -96,17 +103,38 @@ def find_run(name: str) -> Run:
     Raises
     ------
     RunError
+        If there is none, or more than one, or it is damaged.
+    """
+    found = find_any_run(name)
+    if isinstance(found, DamagedRun):
+        raise RunError(
+            found.error.found,
+            expected=found.error.expected,
+            remedy=f"if it is of no more use: qcqa runs delete {found.id}",
+        ) from found.error
+    return found
+
+
+def find_any_run(name: str) -> Run | DamagedRun:
+    """Return a run as :func:`find_run` does, or one that cannot be opened: to delete it.
+
+    Raises
+    ------
+    RunError
         If there is none, or more than one.
     """
     name = as_meant(name, RunError)
     path = user_path(name, RunError)
     if is_plain_file(path / "config.json"):
-        # The folder of a checkpoint has a config.json too: opening tells them apart.
-        return open_run(path)
+        # The folder of a checkpoint has a config.json too: only what lies here is a damaged run.
+        is_here = path.resolve().parent == runs_folder().resolve()
+        return _opened(path) if is_here else open_run(path)
     search, _, job = name.rpartition("/")
-    runs = [run for run in list_runs() if isinstance(run, Run)]
+    runs = list_runs()
     if search and job:
         found = _one_of(runs, search, where=str(runs_folder()))
+        if isinstance(found, DamagedRun):
+            return found
         return _one_of(jobs_of(found), job, where=f"the jobs of {found.id}")
     return _one_of(runs, name, where=str(runs_folder()))
 
@@ -131,7 +159,7 @@ def short_names(ids: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _one_of(runs: Sequence[Run], name: str, *, where: str) -> Run:
+def _one_of(runs: Sequence[_AnyRun], name: str, *, where: str) -> _AnyRun:
     """Return the run whose directory has this name, or the only one whose begins so."""
     names = [run.id.rpartition("/")[2] for run in runs]
     matches = [run for run, one in zip(runs, names, strict=True) if one == name] or [
@@ -213,10 +241,7 @@ def delete_run(run: Run | DamagedRun) -> None:
             # What it points to is not among the runs: it stays.
             run.folder.unlink()
             return
-        # Out of sight at once, so that nobody sees half a run.
-        leaving = run.folder.with_name(f".deleted-{secrets.token_hex(4)}")
-        run.folder.rename(leaving)
-        shutil.rmtree(leaving)
+        remove_folder(run.folder)
     except OSError as error:
         raise RunError(f"cannot delete {run.folder} ({error.strerror})") from error
 
@@ -232,6 +257,13 @@ def _bundled_runs() -> Iterator[Run]:
         yield open_run(folder, bundled=True)
 
 
+def _opened(folder: Path) -> Run | DamagedRun:
+    try:
+        return open_run(folder)
+    except RunError as error:
+        return DamagedRun(folder=folder, error=error)
+
+
 def _created(run: Run | DamagedRun) -> str:
     return run.config.created if isinstance(run, Run) else ""
 
@@ -240,4 +272,5 @@ def _from_anywhere(model: str) -> str:
     """Return the path of a local model so that a worker started in another folder finds it."""
     model = as_meant(model)
     path = user_path(model)
-    return str(path.resolve()) if model != "demo" and is_folder(path) else model
+    is_here = model != "demo" and is_folder(path)
+    return require_utf8(str(path.resolve())) if is_here else model

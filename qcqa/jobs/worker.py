@@ -5,30 +5,34 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from types import FrameType
 from typing import Any, NoReturn
 
-from filelock import Timeout
-
 from qcqa.errors import QCQAError, RunError
+from qcqa.files import remove_leftovers
 from qcqa.jobs.carry_out import carry_out
 from qcqa.jobs.clock import utc_now
+from qcqa.jobs.jobs import search_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
+from qcqa.locks import BusyError, hold
 from qcqa.progress import OnProgress, Progress
 from qcqa.search.plans import installed_versions
 
 #: Progress comes in bursts; the status file need not be replaced more often than people look.
 _SECONDS_BETWEEN_STATUS = 0.2
 
+#: Whoever asks whether a worker is alive is done sooner.
+_SECONDS_TO_WAIT = 5.0
+
 
 class Cancelled(BaseException):
     """The run was asked to stop; no error handler on the way may swallow it."""
 
 
-def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
+def work(run: Run, *, on_progress: OnProgress | None = None, inherited: int | None = None) -> None:
     """Carry out a run, from where an earlier worker left it.
 
     The state in ``status.json`` ends as finished, failed or cancelled. SIGTERM cancels.
@@ -39,6 +43,8 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
         Queued, cancelled, failed or dead.
     on_progress : callable, optional
         Called with every progress as well, for a progress bar.
+    inherited : int, optional
+        Descriptor of the run's lock, held by the process that started this one.
 
     Raises
     ------
@@ -49,15 +55,18 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
     Cancelled
         If it was cancelled; the status says so too.
     """
-    try:
-        lock = run.lock.acquire(timeout=5)
-    except Timeout:
-        raise RunError(f"{run.id} is already being worked on by another process") from None
-    with lock, _sigterm_cancels():
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(run.lock, timeout=_SECONDS_TO_WAIT, inherited=inherited))
+        except BusyError:
+            raise RunError(f"{run.id} is already being worked on by another process") from None
+        held.enter_context(_sigterm_cancels())
         journal = _Journal(run, on_progress)
         try:
             # Once its state says running it may be cancelled.
             journal.start()
+            # Its own, those of its search and of other jobs: what is held by the living stays.
+            remove_leftovers((search_of(run) if run.is_job else run).additions, below=True)
             carry_out(run, journal.progress)
         except QCQAError as error:
             journal.end("failed", error=error.one_line())
@@ -67,6 +76,11 @@ def work(run: Run, *, on_progress: OnProgress | None = None) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             journal.end("cancelled")
             raise Cancelled from None
+        except OSError as error:
+            # A full disk, for instance.
+            place = error.filename or run.folder
+            journal.end("failed", error=f"{place} cannot be used ({error.strerror or error})")
+            raise
         except BaseException as error:
             journal.end("failed", error=f"unexpected {type(error).__name__}: {error}; see log.txt")
             raise
@@ -133,8 +147,10 @@ class _Journal:
     def _event(self, event: str, **details: Any) -> None:
         row = {"time": utc_now(), "event": event}
         row |= {name: value for name, value in details.items() if value is not None}
-        with self._events.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with self._events.open("ab+") as file:
+            # What a worker that was killed, or found the disk full, had begun to write.
+            is_torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            file.write(b"\n" * is_torn + json.dumps(row).encode() + b"\n")
 
 
 @contextmanager

@@ -20,11 +20,11 @@ class DecodeLoad:
     Parameters
     ----------
     context_tokens : int
-        Tokens of each prompt.
+        Length of each prompt, in tokens.
     batch_size : int
-        Sequences at a time.
+        Prompts at a time.
     new_tokens : int
-        Tokens after the prompt, over which the time per token is taken.
+        Tokens that are timed after each prompt, one by one.
 
     Raises
     ------
@@ -54,8 +54,8 @@ class Benchmark:
     Parameters
     ----------
     text : str or None
-        A text file for perplexity and next-token accuracy; ``demo`` for the demo's held-out
-        stories.
+        Text file for perplexity and next-token accuracy, or ``demo``: its held-out stories, which
+        it never saw.
     tasks : tuple of str
         Tasks of lm-evaluation-harness; see :func:`qcqa.measure.evaluate_tasks`.
     limit : int or None

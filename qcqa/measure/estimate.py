@@ -202,7 +202,7 @@ def estimate_evaluation(work: Workload, benchmark: Benchmark, *, tokens: int) ->
         What is measured.
     tokens : int
         Of the benchmark's text, that each model reads; see :func:`demo_tokens` and
-        :func:`~qcqa.measure.evaluate.require_evaluable`.
+        :func:`~qcqa.measure.evaluable.require_evaluable`.
     """
     questions = len(benchmark.tasks) * (benchmark.limit or _QUESTIONS)
     asked = questions * _QUESTION_TOKENS

@@ -1,12 +1,12 @@
 """Measure a converted checkpoint by itself, where its source need not be at hand."""
 
-import json
 from pathlib import Path
 
 import torch
 from transformers import AutoConfig
 
 from qcqa.conversion.loading import load
+from qcqa.errors import CheckpointError
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.parts import TextPart, parts_of
@@ -14,25 +14,24 @@ from qcqa.measure.plan_models import plan_label
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.measure.speed import measure_decode_speed
 from qcqa.measure.texts_apart import refuse_calibration_text
+from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.device import usable_device
 from qcqa.model.dtype import dtype_to_run, kept_dtype
 from qcqa.model.source_model import tokenizer_of
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
-from qcqa.progress import OnProgress, Progress
+from qcqa.progress import OnProgress, silent, within
+from qcqa.reading.json_file import read_object
 from qcqa.text.through_cache import piece_tokens_of
-from qcqa.user_path import is_plain_file, user_path
+from qcqa.user_path import user_path
 
 
 def is_converted(model: str) -> bool:
     """Return whether a model is a folder that ``qcqa convert`` wrote."""
-    path = user_path(model) / "config.json"
-    if not is_plain_file(path):
-        # Opening it as a source says what is wrong.
-        return False
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8")).get("qcqa"))
-    except (OSError, ValueError, AttributeError):
+        return bool(read_object(user_path(model) / "config.json", CONFIG_FILE).get("qcqa"))
+    except CheckpointError:
+        # Opening it as a source says what is wrong.
         return False
 
 
@@ -42,7 +41,7 @@ def evaluate_converted(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> Evaluated:
     """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
 
@@ -75,13 +74,8 @@ def evaluate_converted(
     num_stages = len(parts) + (benchmark.speed is not None)
 
     def reporter(stage: str, place: int) -> OnProgress:
-        def report(progress: Progress) -> None:
-            if on_progress:
-                fraction = (place + progress.fraction) / num_stages
-                name = f"{label}: {stage}"
-                on_progress(Progress(name, progress.step, progress.total, fraction))
-
-        return report
+        begin, end = place / num_stages, (place + 1) / num_stages
+        return within(on_progress, begin, end, name=label, stage=stage)
 
     tokenizer = tokenizer_of(str(folder)) if parts else None
     if tokenizer is not None:
@@ -119,5 +113,5 @@ def evaluate_converted(
 
 def _own_dtype(folder: Path) -> str:
     """Return the type of a checkpoint's weights, as its config says."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / "config.json", CONFIG_FILE)
     return str(config.get("dtype") or config.get("torch_dtype") or "float32")

@@ -143,6 +143,11 @@ class Evaluated:
         return not self.plan_digest
 
     @property
+    def is_of_weights_alone(self) -> bool:
+        """Whether its weights hold all that it lost, so that WSE speaks of it."""
+        return {*self.reductions} <= {"groups"}
+
+    @property
     def bits_measured(self) -> int:
         """Bits of the cache per token where it was measured."""
         return self.read_bits or self.kv_bits

@@ -1,6 +1,7 @@
 """Let a source model and the models that plans make of it go on from one prompt."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -16,15 +17,13 @@ from qcqa.measure.generated import (
     TokenCame,
     texts_of,
 )
-from qcqa.measure.plan_models import PlanModels, models_of, plan_label
+from qcqa.measure.plan_models import SOURCE, PlanModels, models_of, plan_label
 from qcqa.measure.promised_cache import promised_bytes_per_token
 from qcqa.plan.plan import Plan
-from qcqa.progress import nth_model
+from qcqa.progress import nth_model, silent, within
 from qcqa.text.fitted import FittedFolder
 
 OnGenerationProgress = Callable[[GenerationProgress], None]
-
-_SOURCE = "source"
 
 #: Of a model's progress: a refit takes longer than a text, all else is quick.
 _MAKING_SHARE = 0.5
@@ -142,16 +141,22 @@ class _Stage:
         self._models = models
         self._settings = settings
         self._num_models = num_models
-        self._on_progress = on_progress
+        self._on_progress = on_progress or silent
         # Quick to fail, unlike the weights.
         self._prompt = _readable_prompt(models, settings)
         self.events: list[GenerationEvent] = []
 
     def generate(self, place: int, plan: Plan | None) -> None:
         """Let the source go on from the prompt, or a plan's model."""
-        label = plan_label(plan) if plan else _SOURCE
-        counted = nth_model(label, place, self._num_models)
-        model = self._model_of(place, plan, counted)
+        label = plan_label(plan) if plan else SOURCE
+        of_model = within(
+            self._on_progress,
+            place / self._num_models,
+            (place + 1) / self._num_models,
+            name=nth_model(label, place, self._num_models),
+        )
+        on_generating = within(of_model, _MAKING_SHARE, 1.0)
+        model = self._model_of(plan, of_model)
         spec = self._models.checkpoint.spec
         dtype = str(model.dtype).removeprefix("torch.")
         num_said = 0
@@ -159,8 +164,7 @@ class _Stage:
         def tell(event: GenerationEvent) -> None:
             self.events.append(event)
             most = self._settings.max_new_tokens
-            of_model = _MAKING_SHARE + (1 - _MAKING_SHARE) * num_said / most
-            self._report(place, of_model, f"{counted}: generating", num_said, most, event)
+            on_generating(GenerationProgress("generating", num_said, most, num_said / most, event))
 
         def on_token(token: int, text: str) -> None:
             nonlocal num_said
@@ -181,26 +185,11 @@ class _Stage:
         )
         tell(TextEnded(place, figures))
 
-    def _model_of(self, place: int, plan: Plan | None, label: str) -> PreTrainedModel:
+    def _model_of(self, plan: Plan | None, of_model: OnGenerationProgress) -> PreTrainedModel:
+        of_model(GenerationProgress("converting" if plan else "loading", 0, 0, 0.0))
         if plan is None:
-            self._report(place, 0.0, f"{label}: loading", 0, 0)
             return self._models.source
-        self._report(place, 0.0, f"{label}: converting", 0, 0)
-
-        def on_making(what: str, layer: int, total: int, done: float) -> None:
-            self._report(place, _MAKING_SHARE * done, f"{label}: {what}", layer, total)
-
-        return self._models.model_of(plan, on_making)
-
-    def _report(
-        self,
-        place: int,
-        of_model: float,
-        stage: str,
-        step: int,
-        total: int,
-        event: GenerationEvent | None = None,
-    ) -> None:
-        if self._on_progress:
-            fraction = (place + of_model) / self._num_models
-            self._on_progress(GenerationProgress(stage, step, total, fraction, event))
+        making = within(of_model, 0.0, _MAKING_SHARE)
+        return self._models.model_of(
+            plan, lambda progress: making(GenerationProgress(**asdict(progress)))
+        )

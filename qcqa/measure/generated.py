@@ -26,9 +26,9 @@ class GenerationSettings:
     max_new_tokens : int
         Tokens after the prompt, at most.
     temperature : float
-        0 takes the likeliest token each time (greedy); the higher, the flatter what is drawn from.
+        0 takes the likeliest token each time; above it, tokens are drawn.
     seed : int
-        Of the draws, below 2**32. All models are given the same random numbers.
+        Of the draws, the same for all models.
 
     Raises
     ------

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from qcqa.files import write_bytes_atomically
+from qcqa.errors import EvaluationError, QCQAError
 from qcqa.measure.samples import clusters_of
 from qcqa.measure.sensitivity import LayerEffect
 from qcqa.measure.statistics import clustered_mean
+from qcqa.model.tensor_file import write_tensors
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 from qcqa.text.windows import Window
+
+_FILE = FileKind("scores of layers", EvaluationError, most_bytes=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,10 +93,15 @@ class LayerScores:
         """Keep the scores, atomically; ``key`` says what they are of."""
         arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         about = {"key": key, "seconds": f"{self.seconds:.6f}"}
-        write_bytes_atomically(path, save(arrays, metadata=about))
+        write_tensors(path, arrays, about)
 
 
-_ARRAYS = ("kl", "is_same", "document", "window")
+_ARRAYS: dict[str, tuple[type[np.generic], int]] = {
+    "kl": (np.float32, 2),
+    "is_same": (np.bool_, 2),
+    "document": (np.int32, 1),
+    "window": (np.int32, 1),
+}
 
 
 def load_layer_scores(path: Path | None, key: str) -> LayerScores | None:
@@ -108,12 +116,17 @@ def load_layer_scores(path: Path | None, key: str) -> LayerScores | None:
     """
     if path is None:
         return None
+    file = ArraysFile(path, _FILE)
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-        return (
-            LayerScores(**arrays, seconds=float(about["seconds"])) if about["key"] == key else None
-        )
-    except (OSError, ValueError, KeyError, SafetensorError):
+        about = file.header.metadata
+        if about.get("key") != key:
+            return None
+        rows, tokens = file.array("kl", np.float32, (None, None)).shape
+        sizes = (rows, tokens)
+        arrays = {
+            name: file.array(name, kind, sizes[-dimensions:])
+            for name, (kind, dimensions) in _ARRAYS.items()
+        }
+        return LayerScores(**arrays, seconds=float(about.get("seconds", "")))
+    except (ValueError, QCQAError):
         return None

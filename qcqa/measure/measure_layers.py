@@ -25,7 +25,7 @@ from qcqa.measure.sensitivity import (
 from qcqa.measure.text import text_windows
 from qcqa.measure.texts_apart import refuse_calibration_text
 from qcqa.plan.plan import Plan
-from qcqa.progress import OnProgress, Progress
+from qcqa.progress import OnProgress, Progress, silent, within
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.text.layer_meter import LayerMeter
@@ -50,7 +50,7 @@ def layer_sensitivity(
     calibrations: Path | None = None,
     fitted: FittedFolder | None = None,
     kept: Path | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = silent,
 ) -> LayerSensitivity:
     """Measure for each layer of a plan what reducing it alone does to the predictions.
 
@@ -213,22 +213,23 @@ class _Measurement:
         text_digest: str,
         kept: Path | None,
         making_share: float,
-        on_progress: OnProgress | None,
+        on_progress: OnProgress,
     ):
         self._models, self._plan, self._settings = models, plan, settings
         self._windows, self._text_digest = windows, text_digest
         self._layers = reduced_layers(plan)
         self._kept = kept
-        self._making_share = making_share
-        self._on_progress = on_progress
+        self._on_making = within(on_progress, 0.0, making_share)
+        self._on_measuring = within(on_progress, making_share, 1.0)
 
     def carry_out(self) -> LayerSensitivity:
         """Measure what is not kept, and return what all comes to."""
         key = self._key()
         scores = load_layer_scores(self._kept, key) or LayerScores.none(len(self._layers))
-        self._report("loading the model", 0, 0, 0.0)
+        self._on_making(Progress("loading the model", 0, 0, 0.0))
         if scores.num_windows < len(self._windows):
-            merged = self._models.model_of(self._plan, self._on_making)
+            making = within(self._on_making, 0.0, 1.0, name=plan_label(self._plan))
+            merged = self._models.model_of(self._plan, making)
             meter = LayerMeter(self._models.source, merged)
             for batch in self._batches(scores.num_windows):
                 scores = self._measure(meter, batch, scores)
@@ -247,12 +248,8 @@ class _Measurement:
             nonlocal num_passes_done
             done = before + len(batch) * num_passes_done / (1 + len(self._layers))
             num_passes_done += 1
-            self._report(
-                "source" if layer is None else f"layer {layer} alone",
-                before + len(batch),
-                total,
-                self._making_share + (1 - self._making_share) * done / total,
-            )
+            stage = "source" if layer is None else f"layer {layer} alone"
+            self._on_measuring(Progress(stage, before + len(batch), total, done / total))
 
         kl, is_same = meter([one.query for one in batch], self._layers, on_pass)
         return scores.and_of(batch, kl, is_same, time.perf_counter() - began)
@@ -289,10 +286,3 @@ class _Measurement:
             layers=scores.effects(self._layers, len(plan.layers)),
             text_digest=self._text_digest,
         )
-
-    def _on_making(self, what: str, layer: int, total: int, done: float) -> None:
-        self._report(f"{plan_label(self._plan)}: {what}", layer, total, self._making_share * done)
-
-    def _report(self, stage: str, step: int, total: int, fraction: float) -> None:
-        if self._on_progress:
-            self._on_progress(Progress(stage, step, total, fraction))

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from qcqa.errors import EvaluationError
+from qcqa.errors import EvaluationError, QCQAError
 from qcqa.files import write_text_atomically
 from qcqa.measure.evaluated import Evaluated, PartName, by_size
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, read_object, read_record
 
 _FORMAT = "qcqa-measured-2"
+
+#: Figures of a model that has gone wrong may be infinite, or no numbers.
+_FILE = FileKind("measured figures", EvaluationError, takes_infinity=True)
 
 #: File of a folder that names what is hidden of the rows that came with the package.
 _HIDDEN = "hidden.json"
@@ -132,8 +137,8 @@ class MeasuredFolder:
 
     def _hidden(self) -> dict[str, list[PartName]]:
         try:
-            return _HIDDEN_PARTS.validate_json((self.path / _HIDDEN).read_bytes())
-        except (OSError, ValueError):
+            return read_record(self.path / _HIDDEN, _HIDDEN_PARTS, _FILE)
+        except QCQAError:
             return {}
 
     def _hide(self, hidden: Mapping[str, Collection[PartName]]) -> None:
@@ -228,11 +233,11 @@ def _load_all(folder: Path) -> dict[str, Evaluated]:
 
 def _load(path: Path) -> Evaluated | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
+        content = read_object(path, _FILE)
+        if content.get("format") != _FORMAT:
             return None
         if content.pop("num_cached_heads", None):  # what earlier releases counted
-            content["kv_bits"] = 8 * content["kv_bytes_per_token"]
-        return _ROW.validate_python(content)
-    except (OSError, ValueError, KeyError, TypeError, EvaluationError):
+            content["kv_bits"] = 8 * content.get("kv_bytes_per_token", 0)
+        return as_record(content, _ROW, path, _FILE)
+    except QCQAError:
         return None

@@ -1,6 +1,6 @@
 """A source model, and the models that plans make of it, as they are measured."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -19,16 +19,15 @@ from qcqa.model.dtype import dtype_to_run, kept_dtype
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config, load_float32, load_model, load_tokenizer
 from qcqa.plan.plan import Plan
-from qcqa.progress import OnLayer
+from qcqa.progress import OnProgress, silent, steps_of
 from qcqa.search.methods import METHODS
 from qcqa.text.calibrate import calibration_of_plan, require_text_of_plan
 from qcqa.text.fitted import FittedFolder, needs_text
 from qcqa.text.fitted_attention import fitted_attention
 from qcqa.text.merged import merged_model, set_attention
 
-#: Takes what is being done to make a model, the layers done and the number of all, and the share of
-#: the whole work that is done.
-OnMaking = Callable[[str, int, int, float], None]
+#: What progress calls the model that all others are made of.
+SOURCE = "source"
 
 #: A guess: of making a model that takes a calibration, where its text has to be read.
 _READ_SHARE = 0.3
@@ -39,7 +38,7 @@ def plan_label(plan: Plan) -> str:
     # A plan's file may come from a method that is not of this release.
     method = METHODS[plan.method].label if plan.method in METHODS else plan.method
     if plan.method == "mha":
-        method = "source"
+        method = SOURCE
     return f"{method} at {100 * plan.kv_ratio:.3g} %"
 
 
@@ -177,10 +176,10 @@ class PlanModels:
             if needs_text(plan, self._fitted):
                 require_text_of_plan(plan, spec.source, revision=spec.revision)
 
-    def model_of(self, plan: Plan, on_making: OnMaking | None = None) -> PreTrainedModel:
+    def model_of(self, plan: Plan, on_progress: OnProgress = silent) -> PreTrainedModel:
         """Return what a plan makes of the source; all but its attention is the source's own.
 
-        ``on_making`` is called after each layer that is calibrated or refitted.
+        ``on_progress`` is called after each layer that is calibrated or refitted.
 
         Raises
         ------
@@ -190,13 +189,6 @@ class PlanModels:
         if plan.calibration is None:
             return converted_copy(self.source, plan)
 
-        def part(what: str, start: float, end: float) -> OnLayer:
-            def on_layer(layer: int, total: int) -> None:
-                if on_making:
-                    on_making(what, layer, total, start + (end - start) * layer / total)
-
-            return on_layer
-
         def make() -> PreTrainedModel:
             calibration = calibration_of_plan(
                 plan,
@@ -204,9 +196,9 @@ class PlanModels:
                 self._calibrations,
                 revision=self.checkpoint.spec.revision,
                 source=self._float32,
-                on_layer=part("reading the calibration text", 0.0, _READ_SHARE),
+                on_layer=steps_of(on_progress, "reading the calibration text", 0.0, _READ_SHARE),
             )
-            on_layer = part("converting", _READ_SHARE, 1.0)
+            on_layer = steps_of(on_progress, "converting", _READ_SHARE, 1.0)
             return merged_model(self._float32, plan, calibration, on_layer=on_layer)
 
         # Only the shapes matter here: the weights are replaced at once.

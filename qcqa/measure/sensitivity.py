@@ -7,7 +7,10 @@ from qcqa.errors import EvaluationError
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan.metric import text_label
 from qcqa.plan.plan import Plan
+from qcqa.reading.file import FileKind, read_bytes
 from qcqa.user_path import existing_file
+
+_TEXT = FileKind("a file with text", EvaluationError, most_bytes=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +20,12 @@ class SensitivitySettings:
     Parameters
     ----------
     text : str
-        A text file; ``demo`` for the demo's held-out stories.
+        Text file, or ``demo`` for the demo's held-out stories.
     num_windows : int
-        Windows of it, at most, taken evenly from the whole: the samples of the standard error.
+        Windows of the text, at most, taken evenly from all of it: the samples of the standard
+        error.
     window_tokens : int
-        Tokens of a window, unless the model's context is shorter.
+        Tokens of a window, at most.
 
     Raises
     ------
@@ -170,13 +174,8 @@ def digest_of_text(text: str) -> str:
         If the installation lacks the demo model.
     """
     file = str(demo_model_folder() / f"{DEMO_TEXT}.txt") if text == "demo" else text
-    path = existing_file(file, expected="a file with text", refusal=EvaluationError)
-    try:
-        return sha256(path.read_bytes()).hexdigest()[:24]
-    except OSError as error:
-        raise EvaluationError(
-            f"{path} cannot be read ({error.strerror})", expected="a text file"
-        ) from error
+    path = existing_file(file, expected=_TEXT.name, refusal=EvaluationError)
+    return sha256(read_bytes(path, _TEXT)).hexdigest()[:24]
 
 
 def reduced_layers(plan: Plan) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Tasks in YAML files: the demo's and a user's own, with their data beside them."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
@@ -10,6 +9,10 @@ from typing import Any
 
 from qcqa.errors import EvaluationError
 from qcqa.packaged import demo_model_folder
+from qcqa.reading.file import FileKind, read_bytes
+from qcqa.reading.json_file import read_json, read_lines
+
+_DATA = FileKind("JSON Lines", EvaluationError, most_bytes=None, takes_infinity=True)
 
 
 def demo_task_files() -> dict[str, Path]:
@@ -121,9 +124,6 @@ def _json_data(splits: Mapping[str, Any], **_metadata: Any) -> dict[str, Any]:
 
 def _rows(path: str) -> list[dict[str, Any]]:
     """Return the objects of a file: one a line, or one list of all."""
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-        rows = json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
-        return list(rows)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} cannot be read as JSON Lines ({error})") from error
+    file = Path(path)
+    is_list = read_bytes(file, _DATA).lstrip().startswith(b"[")
+    return list(read_json(file, _DATA) if is_list else read_lines(file, _DATA))

@@ -1,25 +1,30 @@
 """What a model reaches on a task of lm-evaluation-harness, sample by sample."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import TypeAdapter
 
 from qcqa.errors import EvaluationError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import Samples
 from qcqa.measure.samples import Stratum as Sums
 from qcqa.measure.statistics import Mean, sample_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record
+from qcqa.reading.safetensors_file import ArraysFile
 
 _FORMAT = "qcqa-task-scores-1"
+
+_FILE = FileKind("scores of tasks", EvaluationError, "measure the source again", most_bytes=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +133,20 @@ def save_task_scores(scores: Mapping[str, TaskScores], path: Path) -> None:
         others = [asdict(figure) for figure in one.others]
         tasks.append({"task": task, "digest": one.digest, "means": means, "others": others})
     about = {"format": _FORMAT, "tasks": tasks}
-    write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+    write_tensors(path, arrays, {"qcqa": json.dumps(about)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One task as the metadata of a file name it, beside its arrays."""
+
+    task: str
+    digest: str
+    means: tuple[tuple[str, str, tuple[float, ...]], ...]
+    others: tuple[Measurement, ...]
+
+
+_TASKS = TypeAdapter(tuple[_Task, ...])
 
 
 def load_task_scores(path: Path) -> dict[str, TaskScores]:
@@ -139,26 +157,28 @@ def load_task_scores(path: Path) -> dict[str, TaskScores]:
     EvaluationError
         If the file is missing, damaged or something else.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
-            if about.get("format") != _FORMAT:
-                raise ValueError(f"its format is not {_FORMAT}")
-            arrays = iter([file.get_tensor(str(n)) for n in range(len(file.keys()))])
-        return {one["task"]: _scores_from_json(one, arrays) for one in about["tasks"]}
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, SafetensorError) as error:
-        raise EvaluationError(f"{path} cannot be read as scores of tasks ({error})") from error
+    file = ArraysFile(path, _FILE)
+    about = file.about()
+    if about.get("format") != _FORMAT:
+        raise _FILE.damaged(path, f"its format is not {_FORMAT}")
+    # Arrays are numbered in the order in which they were written.
+    numbers = count()
 
+    def strata(weights: Sequence[float]) -> Strata:
+        return tuple(
+            Stratum(weight, file.array(str(next(numbers)), np.float64, (None,)))
+            for weight in weights
+        )
 
-def _scores_from_json(
-    content: Mapping[str, Any], arrays: Iterator[NDArray[np.float64]]
-) -> TaskScores:
-    means = {
-        (metric, answer_filter): tuple([Stratum(weight, next(arrays)) for weight in weights])
-        for metric, answer_filter, weights in content["means"]
+    return {
+        one.task: TaskScores(
+            one.task,
+            one.digest,
+            {(metric, of): strata(weights) for metric, of, weights in one.means},
+            one.others,
+        )
+        for one in as_record(about.get("tasks"), _TASKS, path, _FILE)
     }
-    others = tuple(Measurement(**figure) for figure in content["others"])
-    return TaskScores(content["task"], content["digest"], means, others)
 
 
 def figure_name(task: str, metric: str, answer_filter: str) -> str:

@@ -8,20 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from qcqa.errors import EvaluationError
-from qcqa.files import write_bytes_atomically
 from qcqa.measure.samples import Samples, Stratum, clusters_of
 from qcqa.measure.statistics import Mean, clustered_mean
+from qcqa.model.tensor_file import write_tensors
 from qcqa.plan.metric import DIFFERENCE, measurement_name
 from qcqa.plan.plan import Measurement
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 
 #: Beyond this a perplexity, or its standard error, may be infinite, which no file can hold.
 _OVERFLOW = 700.0
 
 _FORMAT = "qcqa-text-scores-2"
+
+_FILE = FileKind("scores of a text", EvaluationError, "measure the source again", most_bytes=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +140,7 @@ class TextScores:
         """Write the scores as safetensors, so that a source need be measured only once."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         about = {"format": _FORMAT, "data": self.data, "digest": self.digest}
-        write_bytes_atomically(path, save(arrays, metadata={"qcqa": json.dumps(about)}))
+        write_tensors(path, arrays, {"qcqa": json.dumps(about)})
 
 
 _ARRAYS: dict[str, type[np.generic]] = {
@@ -159,16 +161,13 @@ def load_text_scores(path: Path) -> TextScores:
     EvaluationError
         If the file is missing, damaged or something else.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
-            arrays = {name: file.get_tensor(name) for name in set(_ARRAYS) & set(file.keys())}
-    except (OSError, ValueError, SafetensorError) as error:
-        raise EvaluationError(f"{path} cannot be read as scores of a text ({error})") from error
-    is_ours = about.get("format") == _FORMAT and set(arrays) == set(_ARRAYS)
-    if not is_ours or any(arrays[name].dtype != kind for name, kind in _ARRAYS.items()):
-        raise EvaluationError(f"{path} holds no scores of a text", expected=f"format {_FORMAT}")
-    return TextScores(data=about["data"], digest=about["digest"], **arrays)
+    file = ArraysFile(path, _FILE)
+    about = file.about()
+    if about.get("format") != _FORMAT:
+        raise _FILE.damaged(path, f"its format is not {_FORMAT}")
+    shape = file.array("nll", np.float32, (None,)).shape
+    arrays = {name: file.array(name, kind, shape) for name, kind in _ARRAYS.items()}
+    return TextScores(data=str(about.get("data")), digest=str(about.get("digest")), **arrays)
 
 
 def _minus(values: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """A checkpoint on disk: its geometry and where its K and V weights are, read layer by layer."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +13,10 @@ from qcqa.model.config_keys import Config
 from qcqa.model.fingerprint import fingerprint
 from qcqa.model.heads import LayerHeads, Role, RowRanges, row_ranges
 from qcqa.model.language_head import require_head
-from qcqa.model.safetensors_file import SafetensorsFile, StoredTensor
+from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.model.spec import ModelSpec
 from qcqa.model.storage import Storage
+from qcqa.reading.safetensors_file import StoredTensor
 
 _ROLES: tuple[Role, Role] = ("key", "value")
 
@@ -234,22 +234,3 @@ def missing_shard(source: str, shard: str) -> CheckpointError:
         f"{source} has no file {shard}, which its index names",
         remedy="download the model again, all files of it",
     )
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    CheckpointError
-        If the file holds none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path} is no JSON ({error})", remedy="download the file again"
-        ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object", remedy="download the file again")
-    return content

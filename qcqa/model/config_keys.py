@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from qcqa.errors import CheckpointError
+from qcqa.reading.file import FileKind
+
 Config = Mapping[str, Any]
+
+#: transformers writes numbers without end where a model has no limit of some kind.
+CONFIG_FILE = FileKind(
+    "the config.json of a model",
+    CheckpointError,
+    "download the file again",
+    takes_infinity=True,
+)
 
 
 def first_of(config: Config, keys: tuple[str, ...]) -> Any:

@@ -22,7 +22,8 @@ from huggingface_hub.errors import (
 )
 
 from qcqa.errors import CheckpointError
-from qcqa.model.safetensors_file import SafetensorsFile, StoredTensor
+from qcqa.model.safetensors_file import SafetensorsFile
+from qcqa.reading.safetensors_file import StoredTensor
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 

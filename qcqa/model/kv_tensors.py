@@ -9,10 +9,11 @@ from qcqa.model.checkpoint import missing_shard
 from qcqa.model.config_keys import Config
 from qcqa.model.geometry import UNEVEN_REMEDY
 from qcqa.model.heads import weight_rows
-from qcqa.model.safetensors_file import FLOAT_NAMES, StoredTensor
+from qcqa.model.safetensors_file import FLOAT_NAMES
 from qcqa.model.spec import ModelSpec
 from qcqa.model.storage import Storage
 from qcqa.model.wrapped import refuse_wrapped
+from qcqa.reading.safetensors_file import StoredTensor
 
 _OTHER_CONFIG = "use the config.json that belongs to these weights"
 
@@ -42,6 +43,13 @@ class KVTensors:
         self._shards = shards
         self._source = source
         self._num_layers = num_layers
+        if num_layers > len(shards):
+            raise CheckpointError(
+                f"{num_layers} layers in the config of {source}, whose files hold "
+                f"{len(shards)} tensors",
+                expected="keys and values of every layer that the config names",
+                remedy=_OTHER_CONFIG,
+            )
         modules = [
             prefix + template.format(layer=layer)
             for layer in range(num_layers)

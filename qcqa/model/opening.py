@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from qcqa.errors import CheckpointError
 from qcqa.model.architecture import Architecture
-from qcqa.model.checkpoint import Checkpoint, read_json
-from qcqa.model.config_keys import first_of, nested
+from qcqa.model.checkpoint import Checkpoint
+from qcqa.model.config_keys import CONFIG_FILE, first_of, nested
 from qcqa.model.families import architecture_of, refuse_converted
 from qcqa.model.geometry import geometry_of
 from qcqa.model.kv_tensors import KVTensors
@@ -16,6 +16,7 @@ from qcqa.model.storage import LocalFolder, Storage
 from qcqa.model.weight_files import refuse_adapter, tensor_files
 from qcqa.model.wrapped import refuse_wrapped
 from qcqa.packaged import demo_model_folder
+from qcqa.reading.json_file import read_object
 from qcqa.user_path import is_folder, user_path
 
 
@@ -44,7 +45,7 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     refuse_adapter(names, source)
     if config_path is None:
         raise _no_config(source, names)
-    config = read_json(config_path)
+    config = read_object(config_path, CONFIG_FILE)
     # Its K and V weights do not have the shapes any more that are expected of its family.
     refuse_converted(config, source)
     architecture, decoder_config = architecture_of(config, source=source)

@@ -1,5 +1,8 @@
 """A checkpoint as transformers opens it: config, tokenizer and model; no code of its own runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from transformers import (
     AutoConfig,
@@ -37,11 +40,32 @@ def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenize
     EvaluationError
         If there is none that can be loaded, or only by running code that comes with it.
     """
-    try:
+    with tokenizer_errors(location):
         # Not to be left unsaid: transformers would ask on standard input.
-        return AutoTokenizer.from_pretrained(location, revision=revision, trust_remote_code=False)
-    # Whatever its class makes of files that are missing or are another model's.
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            location, revision=revision, trust_remote_code=False
+        )
+        # Some of what is wrong with its files shows only now.
+        tokenizer.decode(tokenizer("a word").input_ids)
+    return tokenizer
+
+
+@contextmanager
+def tokenizer_errors(location: str) -> Iterator[None]:
+    """Turn what a tokenizer raises on damaged files, loaded or at work, into one error.
+
+    Its Rust code raises bare exceptions, and where it panics what is no :class:`Exception` at all.
+
+    Raises
+    ------
+    EvaluationError
+        Which says of which model it is.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         if isinstance(error, ValueError) and "trust_remote_code" in str(error):
             raise EvaluationError(
                 f"the tokenizer of {location} is code of its own, which is not run here",
@@ -50,7 +74,7 @@ def tokenizer_of(location: str, *, revision: str = "main") -> PreTrainedTokenize
                 "and take auto_map out of tokenizer_config.json",
             ) from error
         raise EvaluationError(
-            f"{location} has no tokenizer that can be loaded ({error})",
+            f"{location} has no tokenizer that can be used ({error})",
             expected="the tokenizer's files beside the weights",
         ) from error
 

@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 from qcqa.errors import CheckpointError, SettingsError
 
+#: KV heads of all layers together: sixty times those of any model there is. A plan comes without
+#: weights to count, and every head takes memory.
+MOST_HEADS = 2**20
+#: Bytes of all K and V weights: no file, and no index of many, can hold more.
+_MOST_BYTES = 2**63
+
 #: Bytes per element of the types in which a KV cache is kept.
 DTYPE_BYTES = {
     "float64": 8,
@@ -71,6 +77,14 @@ class ModelSpec:
                 f"{self.num_query_heads} query heads and {self.num_kv_heads} key/value heads "
                 f"in the config of {self.source}",
                 expected="a number of query heads that the key/value heads divide",
+            )
+        num_heads = self.num_layers * self.num_kv_heads
+        weight_bytes = 2 * num_heads * self.weights_per_head * dtype_bytes(self.dtype)
+        if num_heads > MOST_HEADS or weight_bytes >= _MOST_BYTES:
+            raise CheckpointError(
+                f"{self.num_layers} layers of {self.num_kv_heads} key/value heads of "
+                f"{self.head_dim} x {self.hidden_size} weights in the config of {self.source}",
+                expected=f"at most {MOST_HEADS} heads, and weights of fewer than 2^63 bytes",
             )
 
     @property

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from qcqa.model.safetensors_file import SafetensorsFile, StoredTensor
+from qcqa.model.safetensors_file import SafetensorsFile
+from qcqa.reading.safetensors_file import StoredTensor
+from qcqa.user_path import is_plain_file
 
 
 class Storage(Protocol):
@@ -44,7 +46,7 @@ class LocalFolder:
     def find(self, name: str) -> Path | None:
         """Return the path of a file, or None where there is none."""
         path = self.folder / name
-        return path if path.is_file() else None
+        return path if is_plain_file(path) else None
 
     def header(self, name: str) -> Mapping[str, StoredTensor] | None:
         """Return the tensors of a safetensors file by name, or None where there is none."""

@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qcqa.errors import CheckpointError
-from qcqa.model.checkpoint import read_json
 from qcqa.model.config_keys import Config
 from qcqa.model.quantized import quantized, quantized_layout, quantizers_mark
 from qcqa.model.storage import Storage
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_object
 
+#: It names every tensor, as the headers of the files do.
+_INDEX_FILE = FileKind(
+    "an index of weights", CheckpointError, "download the file again", most_bytes=100_000_000
+)
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".bin.index.json")
@@ -94,15 +99,14 @@ def _named_file(storage: Storage, name: str, source: str) -> Mapping[str, str]:
 
 
 def _weight_map(index: Path) -> Mapping[str, str]:
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_object(index, _INDEX_FILE).get("weight_map")
     if not isinstance(weight_map, dict) or not all(
         # A name only: an index must not point out of the model's folder.
         isinstance(shard, str) and Path(shard).name == shard
         for shard in weight_map.values()
     ):
-        raise CheckpointError(
-            f"{index} has no weight_map of tensor and file names",
-            remedy="download the file again",
+        raise _INDEX_FILE.damaged(
+            index, "it has no weight_map", expected="names of tensors and of files beside it"
         )
     return weight_map
 

@@ -14,7 +14,6 @@ from qcqa.model.spec import DTYPE_BYTES, ModelSpec
 from qcqa.plan.budget import GIB, CacheLoad
 from qcqa.plan.cache_size import CacheSize
 from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.grouping import LayerGrouping
 
 #: Bytes per weight. Quantized formats keep scales beside the weights, a few percent more.
 WEIGHT_BYTES: dict[str, float] = {**DTYPE_BYTES, "int4": 0.5}
@@ -122,8 +121,8 @@ def capacity_of(
     """
     if layers is not None:
         kv_bits = sum(layer.bits_per_token(spec) for layer in layers)
-        groupings = [LayerGrouping.of(layer, spec.num_kv_heads) for layer in layers]
-        num_stored_heads = sum(grouping.num_stored_heads for grouping in groupings)
+        pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
+        num_stored_heads = sum(picture.num_stored_heads for picture in pictures)
     kv_bits = spec.kv_bits if kv_bits is None else kv_bits
     weights = weight_bytes(spec, server, num_stored_heads or spec.num_stored_heads)
     room = max(0, int(server.memory_gib * GIB * server.utilization) - weights)

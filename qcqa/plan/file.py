@@ -5,20 +5,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from qcqa.errors import PlanError, QCQAError
+from qcqa.errors import PlanError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText, Measurement, Plan, Prediction
-from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, read_json
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.user_path import existing_file
 
 FORMAT = "qcqa-plan"
 VERSION = 2
+
+_FILE = FileKind("a plan.json", PlanError, most_bytes=100_000_000)
 
 #: Version 1 knew groups of heads alone.
 _VERSION_OF_GROUPS = 1
@@ -99,6 +102,9 @@ class PlanFile(_Section):
     provenance: dict[str, Any]
 
 
+_PLAN = TypeAdapter(PlanFile)
+
+
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as the JSON value of its file."""
     return PlanFile(
@@ -139,14 +145,8 @@ def load_plan(path: Path) -> Plan:
     PlanError
         If the file is missing, is not JSON, or does not fit the schema or its own model.
     """
-    path = existing_file(path, expected="a plan.json", refusal=PlanError)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise PlanError(f"{path} is not JSON ({error})", expected="a plan.json") from error
-    return plan_from_json(content, name=str(path))
+    path = existing_file(path, expected=_FILE.name, refusal=PlanError)
+    return plan_from_json(read_json(path, _FILE), name=str(path))
 
 
 def plan_from_json(content: Any, *, name: str = "plan") -> Plan:
@@ -165,41 +165,11 @@ def plan_from_json(content: Any, *, name: str = "plan") -> Plan:
             expected=f"version {VERSION} or {_VERSION_OF_GROUPS}",
             remedy="open it with the release of QCQA Explorer that wrote it",
         )
-    try:
-        if content["version"] == _VERSION_OF_GROUPS:
-            content = _with_choices(content)
-        file = PlanFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PlanError(f"{name}: {where}: {first['msg']}") from error
-    geometry = file.model.model_dump(exclude={"fingerprint"})
-    try:
-        spec = ModelSpec(**geometry)
-        plan = Plan(
-            model=spec,
-            fingerprint=file.model.fingerprint,
-            method=file.method,
-            merge=file.merge,
-            refit=file.refit,
-            calibration=(
-                CalibrationText(**file.calibration.model_dump()) if file.calibration else None
-            ),
-            layers=tuple(
-                _canonical(
-                    LayerChoice(
-                        key=site_from_json(layer.key, spec),
-                        value=site_from_json(layer.value, spec),
-                    )
-                )
-                for layer in file.layers
-            ),
-            predicted=Prediction(**file.predicted.model_dump()),
-            measured=tuple(Measurement(**entry.model_dump()) for entry in file.measured),
-            provenance=file.provenance,
-        )
-    except QCQAError as error:
-        raise PlanError(f"{name}: {error.found}", expected=error.expected) from error
+    if content["version"] == _VERSION_OF_GROUPS:
+        content = _with_choices(content)
+    file = as_record(content, _PLAN, name, _FILE)
+    with _FILE.understanding(name):
+        plan = _plan_of(file)
     if plan.refit and plan.calibration is None:
         raise PlanError(
             f"{name} asks for a refit and names no calibration text",
@@ -216,6 +186,30 @@ def plan_from_json(content: Any, *, name: str = "plan") -> Plan:
     return plan
 
 
+def _plan_of(file: PlanFile) -> Plan:
+    """Return the plan of a file; raises a QCQAError where it does not fit its own model."""
+    spec = ModelSpec(**file.model.model_dump(exclude={"fingerprint"}))
+    return Plan(
+        model=spec,
+        fingerprint=file.model.fingerprint,
+        method=file.method,
+        merge=file.merge,
+        refit=file.refit,
+        calibration=(
+            CalibrationText(**file.calibration.model_dump()) if file.calibration else None
+        ),
+        layers=tuple(
+            LayerChoice(
+                key=site_from_json(layer.key, spec), value=site_from_json(layer.value, spec)
+            )
+            for layer in file.layers
+        ),
+        predicted=Prediction(**file.predicted.model_dump()),
+        measured=tuple(Measurement(**entry.model_dump()) for entry in file.measured),
+        provenance=file.provenance,
+    )
+
+
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema of a plan's file; ``qcqa/plan/plan.schema.json`` ships it."""
     schema = PlanFile.model_json_schema()
@@ -227,21 +221,12 @@ def _with_choices(content: dict[str, Any]) -> dict[str, Any]:
     layers = content.get("layers")
     if isinstance(layers, list):
         layers = [
-            {site: [{"kind": Grouping.kind, "groups": groups}] for site, groups in layer.items()}
+            {site: [{"kind": "groups", "groups": groups}] for site, groups in layer.items()}
             if isinstance(layer, dict)
             else layer
             for layer in layers
         ]
     return {**content, "version": VERSION, "layers": layers}
-
-
-def _canonical(layer: LayerChoice) -> LayerChoice:
-    """Return the choices of a layer without groupings in which every head is alone."""
-
-    def kept(site: Site) -> Site:
-        return tuple(one for one in site if not isinstance(one, Grouping) or site_of(one))
-
-    return LayerChoice(key=kept(layer.key), value=kept(layer.value))
 
 
 if __name__ == "__main__":

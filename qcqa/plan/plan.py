@@ -11,7 +11,7 @@ from qcqa.errors import PlanError, QCQAError
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.cache_size import CacheSize
 from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.picture import LayerPicture
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 
@@ -148,10 +148,9 @@ class Plan:
                 ) from error
 
     @property
-    def groupings(self) -> tuple[LayerGrouping, ...]:
-        """How the heads of every layer share, ``L`` of them, whatever else is chosen there."""
-        heads = self.model.num_kv_heads
-        return tuple(LayerGrouping.of(layer, heads) for layer in self.layers)
+    def pictures(self) -> tuple[LayerPicture, ...]:
+        """What becomes of the heads of every layer, ``L`` of them."""
+        return tuple(layer.picture(self.model.num_kv_heads) for layer in self.layers)
 
     @property
     def reductions(self) -> tuple[str, ...]:
@@ -161,13 +160,13 @@ class Plan:
 
     @property
     def num_stored_heads(self) -> int:
-        """Shared K heads plus shared V heads, over all layers."""
-        return sum(grouping.num_stored_heads for grouping in self.groupings)
+        """Stored K heads plus stored V heads, over all layers."""
+        return sum(picture.num_stored_heads for picture in self.pictures)
 
     @property
     def shares_heads(self) -> bool:
         """Whether any heads share, so that weights change."""
-        return any(grouping.shares for grouping in self.groupings)
+        return any(picture.shares for picture in self.pictures)
 
     @property
     def has_codecs(self) -> bool:
@@ -215,7 +214,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Hash of what decides the model that the plan makes: weights, choices, merge and refit."""
-        layers = [(one.key.labels, one.value.labels) for one in self.groupings]
+        layers = [(one.key.reads, one.value.reads) for one in self.pictures]
         decisive: list[Any] = [self.fingerprint, self.merge, layers]
         if self.calibration is not None:
             decisive += [self.refit, self.calibration.digest]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.picture import LayerPicture, SitePicture
 from qcqa.reduce.stored import Stored
 
 #: Which tensors of a layer a site is.
@@ -53,6 +54,13 @@ class Choice(Protocol):
         ------
         QCQAError
             Which says what it cannot have, and what it can.
+        """
+        ...
+
+    def reads(self) -> tuple[int, ...] | None:
+        """Return the stored head that each head reads; None if each reads its own.
+
+        Numbered by the first head that reads it.
         """
         ...
 
@@ -111,9 +119,13 @@ class LayerChoice:
         """Return the bits per token of the layer's cache; see :mod:`qcqa.reduce.stored`."""
         return sum(stored.bits_per_token for stored in self.stored(spec))
 
+    def picture(self, num_heads: int) -> LayerPicture:
+        """Return what becomes of so many heads of keys and of values."""
+        return LayerPicture(*(picture_of(site, num_heads) for site in self.sites))
+
     def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """Return how keys and values enter and leave the cache; None if as they are."""
-        key, value = (codec_of(site) for site in self.sites)
+        key, value = (one.codec() if one else None for one in map(packing_of, self.sites))
         return key, value
 
 
@@ -135,10 +147,16 @@ def stored_at(site: Site, spec: ModelSpec, element_bits: int | None = None) -> S
     return stored
 
 
-def codec_of(site: Site) -> Mapping[str, Any] | None:
-    """Return the codec of a site; None if its tensors are cached as they are."""
-    packing = packing_of(site)
-    return None if packing is None else packing.codec()
+def picture_of(site: Site, num_heads: int) -> SitePicture:
+    """Return what becomes of so many heads at a site; what does not share them says its label."""
+    stored, words = tuple(range(num_heads)), []
+    for choice in site:
+        reads = choice.reads()
+        if reads is None:
+            words.append(choice.label)
+        else:
+            stored = tuple(reads[head] for head in stored)
+    return SitePicture(stored, ", ".join(words))
 
 
 def packing_of(site: Site) -> Choice | None:

@@ -10,8 +10,9 @@ from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, Site, SiteKind
 from qcqa.reduce.groups.grouping import Grouping
 
-#: What a search may choose at the keys, or the values, of a model's layer.
-Offer = Callable[[SiteKind, ModelSpec], Sequence[Choice]]
+#: What a search may choose at the keys, or the values, of a model's layer. First come the options
+#: that a search's settings hold under the reduction's name; None where they hold none.
+Offer = Callable[[Any, SiteKind, ModelSpec], Sequence[Choice]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def site_to_json(site: Site) -> list[dict[str, Any]]:
 
 
 def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Site:
-    """Return the choices of a site of a plan's file.
+    """Return the choices of a site of a plan's file, but those that leave every head alone.
 
     Raises
     ------
@@ -86,9 +87,10 @@ def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Sit
             expected=f"each once, in the order {', '.join(REDUCTIONS)}",
         )
     try:
-        return tuple(
+        choices = [
             REDUCTIONS[kind].choice.from_json(one, spec)
             for kind, one in zip(kinds, content, strict=True)
-        )
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise ReductionError(f"a choice with damaged parameters ({error!r})") from error
+    return tuple(one for one in choices if one.reads() != tuple(range(spec.num_kv_heads)))

@@ -3,6 +3,7 @@
 Costs are bits of the KV cache per token: whole numbers; see :mod:`qcqa.reduce.stored`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.picture import LayerPicture
 from qcqa.reduce.terms import Fitness, MergeName
 
 FloatArray = NDArray[np.float64]
@@ -39,29 +40,9 @@ class LayerCandidates:
     error: FloatArray
 
     @cached_property
-    def groupings(self) -> tuple[LayerGrouping, ...]:
-        """How heads share in each candidate, ``C`` of them."""
-        return tuple(LayerGrouping.of(choice, self.num_heads) for choice in self.choices)
-
-    @cached_property
-    def key_labels(self) -> IntArray:
-        """Canonical labels of each candidate's keys, shape (C, H)."""
-        return np.array([one.key.labels for one in self.groupings], dtype=np.int64)
-
-    @cached_property
-    def value_labels(self) -> IntArray:
-        """Canonical labels of each candidate's values, shape (C, H)."""
-        return np.array([one.value.labels for one in self.groupings], dtype=np.int64)
-
-    @cached_property
-    def key_heads(self) -> IntArray:
-        """K heads that each candidate keeps, shape (C,)."""
-        return np.asarray(self.key_labels.max(axis=1) + 1)
-
-    @cached_property
-    def value_heads(self) -> IntArray:
-        """V heads that each candidate keeps, shape (C,)."""
-        return np.asarray(self.value_labels.max(axis=1) + 1)
+    def pictures(self) -> tuple[LayerPicture, ...]:
+        """What becomes of the heads in each candidate, ``C`` of them."""
+        return tuple(choice.picture(self.num_heads) for choice in self.choices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +85,12 @@ class Front:
     @cached_property
     def key_heads(self) -> IntArray:
         """K heads that every layer of every plan keeps, shape (N, L)."""
-        return np.stack([layer.key_heads[c] for layer, c in self._picked], axis=1)
+        return self._kept(lambda picture: picture.key.num_stored)
 
     @cached_property
     def value_heads(self) -> IntArray:
         """V heads that every layer of every plan keeps, shape (N, L)."""
-        return np.stack([layer.value_heads[c] for layer, c in self._picked], axis=1)
+        return self._kept(lambda picture: picture.value.num_stored)
 
     @cached_property
     def layer_cost(self) -> IntArray:
@@ -140,6 +121,11 @@ class Front:
     def _picked(self) -> list[tuple[LayerCandidates, IntArray]]:
         """Every layer's candidates, and those that the plans take of them, shape (N,)."""
         return list(zip(self.layers, self.choices.T, strict=True))
+
+    def _kept(self, count: Callable[[LayerPicture], int]) -> IntArray:
+        """Return how many heads every layer of every plan keeps, shape (N, L)."""
+        heads = (np.array([count(one) for one in layer.pictures]) for layer in self.layers)
+        return np.stack([one[c] for one, c in zip(heads, self.choices.T, strict=True)], axis=1)
 
     def __len__(self) -> int:
         return len(self.choices)
@@ -182,11 +168,6 @@ class Front:
         """Return what one plan chooses in every layer, ``L`` of them."""
         row = self.choices[plan].tolist()
         return tuple(layer.choices[c] for layer, c in zip(self.layers, row, strict=True))
-
-    def groupings(self, plan: int) -> tuple[LayerGrouping, ...]:
-        """Return how the heads share in every layer of one plan, ``L`` of them."""
-        row = self.choices[plan].tolist()
-        return tuple(layer.groupings[c] for layer, c in zip(self.layers, row, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,21 +5,45 @@ candidate of a layer, so that any tool that reads Parquet can follow a search.
 """
 
 import json
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import temporary_beside
+from qcqa.files import replacing
 from qcqa.model.spec import ModelSpec
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record, parse_json
+from qcqa.reading.table_file import TableFile, read_table
 from qcqa.reduce.choice import LayerChoice, Site
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_from_json, site_to_json
+from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.front import Front, IntArray, LayerCandidates, LowerBound
 
-#: What a front's errors are and how its groups are merged: fields of :class:`Front`.
-_TERMS = ("fitness", "total", "merge", "refit", "apart")
+_FILE = FileKind(
+    "a table of a search", RunError, "resume the run to make it anew", most_bytes=2**28
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a front's errors are and how its groups are merged: fields of :class:`Front`.
+
+    Files of the first release, which knew one fitness and one merge, do not name them.
+    """
+
+    fitness: Fitness = "wse"
+    total: float | None = None
+    merge: MergeName = "mean"
+    refit: bool = False
+    apart: bool = False
+
+
+_TERMS = TypeAdapter(_Terms)
 
 
 def save_front(front: Front, folder: Path) -> None:
@@ -49,7 +73,7 @@ def save_front(front: Front, folder: Path) -> None:
         }
     )
     # pandas keeps them in the metadata of the file's schema.
-    plans.attrs = {name: getattr(front, name) for name in _TERMS}
+    plans.attrs = {one.name: getattr(front, one.name) for one in fields(_Terms)}
     _write(candidates, folder / f"{front.method}.candidates.parquet")
     _write(plans, folder / f"{front.method}.plans.parquet")
 
@@ -71,43 +95,83 @@ def load_front(folder: Path, method: str, spec: ModelSpec) -> Front:
     RunError
         If a file is missing or damaged.
     """
-    candidates = _read(folder / f"{method}.candidates.parquet")
-    plans = _read(folder / f"{method}.plans.parquet")
-    layers = tuple(
+    candidates = read_table(folder / f"{method}.candidates.parquet", _FILE)
+    plans = read_table(folder / f"{method}.plans.parquet", _FILE)
+    layers = _layers(candidates, spec)
+    rows = plans.lists("candidate_of_layer")
+    sizes = [len(layer.choices) for layer in layers]
+    for row in rows:
+        if len(row) != len(sizes) or any(
+            not 0 <= place < size for place, size in zip(row, sizes, strict=True)
+        ):
+            raise _FILE.damaged(plans.path, f"it names candidates {row}", expected=f"of {sizes}")
+    terms = as_record(plans.about, _TERMS, plans.path, _FILE)
+    choices = np.array(rows, dtype=np.int64)
+    front = Front(method=method, layers=layers, choices=choices, **asdict(terms))
+    _refuse_disorder(front.cost, plans)
+    return front
+
+
+def _layers(table: TableFile, spec: ModelSpec) -> tuple[LayerCandidates, ...]:
+    """Return the candidates of every layer of a model."""
+    numbers, cost, error = table.integers("layer"), _bits(table, spec), table.floats("error")
+    found = np.unique(numbers).tolist()
+    if found != list(range(spec.num_layers)):
+        raise _FILE.damaged(
+            table.path, f"it has candidates of layers {found}", expected=f"{spec.num_layers} layers"
+        )
+    with _FILE.understanding(table.path):
+        choices = _choices(table, spec)
+        for choice in set(choices):
+            choice.require(spec)
+    places = (np.flatnonzero(numbers == layer) for layer in range(spec.num_layers))
+    return tuple(
         LayerCandidates(
             num_heads=spec.num_kv_heads,
-            choices=_choices(rows, spec),
-            cost=_bits(rows, spec),
-            error=rows["error"].to_numpy(),
+            choices=tuple(choices[place] for place in of_layer.tolist()),
+            cost=cost[of_layer],
+            error=error[of_layer],
         )
-        for _, rows in candidates.groupby("layer", sort=True)
+        for of_layer in places
     )
-    choices = np.stack(plans["candidate_of_layer"].to_list())
-    # Files of the first release, which knew one fitness and one merge, do not name them.
-    terms = {name: plans.attrs[name] for name in _TERMS if name in plans.attrs}
-    return Front(method=method, layers=layers, choices=choices, **terms)
 
 
-def _choices(rows: pd.DataFrame, spec: ModelSpec) -> tuple[LayerChoice, ...]:
-    """Return the choices of a layer's candidates."""
-    if "key_labels" in rows:  # of releases that knew groups of heads alone
-        return tuple(
-            LayerGrouping(Grouping.from_labels(key), Grouping.from_labels(value)).choice
-            for key, value in zip(rows["key_labels"], rows["value_labels"], strict=True)
-        )
+def _choices(table: TableFile, spec: ModelSpec) -> list[LayerChoice]:
+    """Return the choices of candidates."""
+    if "key_labels" in table:  # of releases that knew groups of heads alone
+        return [
+            LayerChoice(site_of_labels(key), site_of_labels(value))
+            for key, value in zip(
+                table.lists("key_labels"), table.lists("value_labels"), strict=True
+            )
+        ]
+    keys, values = table.texts("key"), table.texts("value")
     # Few sites differ: each is read once.
-    sites = {
-        text: site_from_json(json.loads(text), spec) for text in {*rows["key"], *rows["value"]}
-    }
-    pairs = zip(rows["key"], rows["value"], strict=True)
-    return tuple(LayerChoice(sites[key], sites[value]) for key, value in pairs)
+    sites = {text: _site(text, table, spec) for text in {*keys, *values}}
+    return [LayerChoice(sites[key], sites[value]) for key, value in zip(keys, values, strict=True)]
 
 
-def _bits(rows: pd.DataFrame, spec: ModelSpec) -> IntArray:
+def _site(text: str, table: TableFile, spec: ModelSpec) -> Site:
+    content = parse_json(text.encode(), table.path, _FILE)
+    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+        raise _FILE.damaged(table.path, f"it holds the choices {text[:40]}")
+    return site_from_json(content, spec)
+
+
+def _bits(table: TableFile, spec: ModelSpec) -> IntArray:
     """Return costs in bits per token; earlier releases counted cached heads."""
-    if "num_cached_heads" in rows:
-        return np.asarray(rows["num_cached_heads"] * spec.head_bits, dtype=np.int64)
-    return rows["bits_per_token"].to_numpy()
+    is_old = "num_cached_heads" in table
+    unit = spec.head_bits if is_old else 1
+    found = table.integers("num_cached_heads" if is_old else "bits_per_token")
+    # Scales and windows may make a cache larger than its source's, but never so much.
+    if not 0 < found.min() <= found.max() <= 8 * spec.kv_bits // unit:
+        raise _FILE.damaged(table.path, f"it has costs from {found.min()} to {found.max()}")
+    return found * unit
+
+
+def _refuse_disorder(cost: IntArray, table: TableFile) -> None:
+    if not (np.diff(cost) > 0).all():
+        raise _FILE.damaged(table.path, "its costs do not increase")
 
 
 def _text(site: Site) -> str:
@@ -137,25 +201,15 @@ def load_bound(path: Path, spec: ModelSpec) -> LowerBound:
     RunError
         If the file is missing or damaged.
     """
-    table = _read(path)
+    table = read_table(path, _FILE)
+    terms = as_record(table.about, _TERMS, path, _FILE)
+    cost = _bits(table, spec)
+    _refuse_disorder(cost, table)
     return LowerBound(
-        cost=_bits(table, spec),
-        error=table["error"].to_numpy(),
-        fitness=table.attrs.get("fitness", "wse"),
-        apart=table.attrs.get("apart", False),
+        cost=cost, error=table.floats("error"), fitness=terms.fitness, apart=terms.apart
     )
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    temporary = temporary_beside(path)
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot read {path} ({error})", remedy="resume the run to make it anew"
-        ) from error
+    with replacing(path) as new:
+        table.to_parquet(new, index=False)

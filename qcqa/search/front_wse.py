@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.front import Front
 
 FloatArray = NDArray[np.float64]
@@ -14,9 +14,6 @@ def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
     """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
     if front.fitness == "wse":
         return front.error
-    wse = np.zeros(len(front))
-    for layer, gram, choice in zip(front.layers, grams, front.choices.T, strict=True):
-        of_candidate = population_wse(gram.key, layer.key_labels)
-        of_candidate += population_wse(gram.value, layer.value_labels)
-        wse += of_candidate[choice]
-    return wse
+    layers = zip(front.layers, grams, front.choices.T, strict=True)
+    of_layers = (choices_wse(gram, layer.choices)[chosen] for layer, gram, chosen in layers)
+    return np.asarray(sum(of_layers))

@@ -14,6 +14,7 @@ from typing import get_args
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, SiteKind
+from qcqa.reduce.groups.search.exact import EXACT_HEADS
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -23,7 +24,6 @@ from qcqa.search.strategy.cost import (
     exact_seconds,
     optimal_seconds,
 )
-from qcqa.search.strategy.exact import EXACT_HEADS
 from qcqa.search.strategy.offered import offers_of
 from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.search.strategy.rescoring import most_measured
@@ -96,7 +96,7 @@ def method_seconds(
         if "groups" in method.reductions and not _measures_the_same(name, before):
             groupings = _measured_groupings(name, spec)
             measured = _num_slots(spec, settings) * groupings * operations / model_speed()
-        if count := _num_offered(name, spec, before):
+        if count := _num_offered(name, spec, settings, before):
             without_refit = settings.model_copy(update={"refit": False})
             operations = _rise_operations(spec, without_refit, layer_weights, other_weights, tokens)
             measured += spec.num_layers * count * operations / model_speed()
@@ -117,19 +117,24 @@ def _measures_the_same(name: str, before: Collection[str]) -> bool:
     )
 
 
-def _num_offered(name: str, spec: ModelSpec, before: Collection[str]) -> int:
+def _num_offered(
+    name: str, spec: ModelSpec, settings: SearchSettings, before: Collection[str]
+) -> int:
     """Return how many choices a method measures at the sites of a layer and no other has before."""
-    known = {one for earlier in before for one in _offered(earlier, spec)}
-    return len(_offered(name, spec) - known)
+    known = {one for earlier in before for one in _offered(earlier, spec, settings)}
+    return len(_offered(name, spec, settings) - known)
 
 
-def _offered(name: str, spec: ModelSpec) -> set[tuple[SiteKind, Choice]]:
+def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[SiteKind, Choice]]:
     """Return what a method measures at a site, of any reduction but heads that share."""
     method, kinds = METHODS[name], get_args(SiteKind)
-    if method.rungs:
-        widths = [width for width, _ in method.rungs]
-        return {(kind, Bits.uniform(width, kind, spec)) for kind in kinds for width in widths}
-    offers = offers_of(method.reductions)
+    if method.steps:
+        return {
+            (kind, Bits.uniform(width, settings.bits, kind, spec))
+            for kind in kinds
+            for width, _ in method.steps
+        }
+    offers = offers_of(method.reductions, settings)
     return {(kind, one) for kind in kinds for offer in offers for one in offer(kind, spec)}
 
 
@@ -160,9 +165,10 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
     heads, method = spec.num_kv_heads, METHODS[name]
     if method.strategy == "two-stage":
         stage_one = equal_seconds if method.group_counts else arbitrary_seconds
-        per_slot, after = stage_one(heads, settings), choice_seconds(settings)
+        options = settings.two_stage
+        per_slot, after = stage_one(heads, options), choice_seconds(options)
     else:
-        per_slot, after = optimal_seconds(heads, settings), 0.0
+        per_slot, after = optimal_seconds(heads, settings.exact), 0.0
     workers = min(settings.workers or os.cpu_count() or 1, slots)
     together = per_slot * slots
     if workers > 1 and together >= WORTH_PROCESSES_SECONDS:

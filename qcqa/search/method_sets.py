@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
+from qcqa.model.spec import ModelSpec
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import BY_WEIGHTS, name_today
 from qcqa.search.methods import METHODS, wants_calibration
@@ -117,6 +118,23 @@ def refuse_unused(methods: Iterable[str], asked: Mapping[str, Any]) -> None:
             f"{option} with {labels}, which would not heed it",
             expected=f"a method that does, as -m {published.get(chosen[0].name, 'optimal')}, "
             f"or no --{setting}",
+        )
+
+
+def refuse_bits(methods: Iterable[str], settings: SearchSettings, spec: ModelSpec) -> None:
+    """Raise if bits are asked for in a way that no method heeds, or that a model cannot have.
+
+    Raises
+    ------
+    QCQAError
+        Which says what was asked for.
+    """
+    if any("bits" in METHODS[name].reductions for name in methods):
+        settings.bits.require(spec)
+    elif changed := settings.bits.changed():
+        raise SettingsError(
+            f"{' and '.join(map(settings.bits.flag, changed))} without bits",
+            expected="a search that may reduce bits, as --reduce bits",
         )
 
 

@@ -4,20 +4,20 @@ A method is what its plans may use, a strategy over it, and what it insists on w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
-from qcqa.progress import silent
-from qcqa.reduce.bits.choice import Rungs
+from qcqa.progress import silent, within
+from qcqa.reduce.bits.choice import Steps
+from qcqa.reduce.groups.search.genes import divisors
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.bits import ladder_front
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.encodings import divisors
 from qcqa.search.strategy.offered import offered_front, offers_of
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
@@ -49,8 +49,8 @@ class Method:
         Settings that it has whatever a run's are.
     reductions : tuple of str
         What its plans may use.
-    rungs : tuple of (int, int or None), optional
-        Bits of all keys and values, where it is a table of bits.
+    steps : tuple of (int, int or None), optional
+        Bits of all keys and values, and for how many tokens, where it is a table of bits.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Method:
     group_counts: Callable[[int], Sequence[int]] | None = None
     insists: Mapping[str, Any] = field(default_factory=dict)
     reductions: tuple[str, ...] = ("groups",)
-    rungs: Rungs | None = None
+    steps: Steps | None = None
 
     @property
     def needs_search(self) -> bool:
@@ -90,13 +90,16 @@ _MEASURED_BITS = MappingProxyType(
 _HEADS_SHARE = 0.7
 
 
-def _all_in(name: str, label: str, rungs: Rungs) -> Method:
+def _all_in(width: int) -> Method:
     """Return the method that keeps all keys and values in so many bits."""
-    description = (
-        f"All keys and values in {label}, with scales for groups of 32 (arXiv 2402.02750)."
-    )
     return Method(
-        name, label, description, "table", None, _MEASURED_BITS, reductions=("bits",), rungs=rungs
+        f"bits-{width}",
+        f"{width} bits",
+        f"All keys and values in {width} bits, with scales for small groups (arXiv 2402.02750).",
+        "table",
+        insists=_MEASURED_BITS,
+        reductions=("bits",),
+        steps=((width, None),),
     )
 
 
@@ -171,9 +174,9 @@ _METHODS = (
         "exact",
         insists=_BEST_HEADS,
     ),
-    _all_in("bits-8", "8 bits", ((8, None),)),
-    _all_in("bits-4", "4 bits", ((4, None),)),
-    _all_in("bits-2", "2 bits", ((2, None),)),
+    _all_in(8),
+    _all_in(4),
+    _all_in(2),
     Method(
         "staircase",
         "Staircase",
@@ -181,7 +184,7 @@ _METHODS = (
         "table",
         insists=_MEASURED_BITS,
         reductions=("bits",),
-        rungs=((8, 4), (4, 28), (2, None)),
+        steps=((8, 128), (4, 896), (2, None)),
     ),
     Method(
         "bits",
@@ -264,14 +267,22 @@ def _front(
 
         search = equal_cardinality if method.group_counts else arbitrary_cardinality
         return two_stage(
-            method.name, search, problem, settings, on_progress=on_progress, scratch=scratch
+            method.name,
+            search,
+            problem,
+            settings,
+            settings.two_stage,
+            on_progress=on_progress,
+            scratch=scratch,
         )
-    if offers_of(method.reductions):
+    if offers_of(method.reductions, settings):
         return _front_of_offers(method, problem, settings, on_progress, scratch)
     if method.group_counts:
         counts = method.group_counts(problem.spec.num_kv_heads)
         return block_front(method.name, problem, settings, counts, on_progress)
-    return optimal_front(method.name, problem, settings, on_progress=on_progress, scratch=scratch)
+    return optimal_front(
+        method.name, problem, settings, settings.exact, on_progress=on_progress, scratch=scratch
+    )
 
 
 def _front_of_offers(
@@ -281,19 +292,21 @@ def _front_of_offers(
     on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> Front:
-    if method.rungs:
-        return ladder_front(method.name, problem, settings, method.rungs, on_progress)
-    offers = offers_of(method.reductions)
+    if method.steps:
+        return ladder_front(
+            method.name, problem, settings, settings.bits, method.steps, on_progress
+        )
+    offers = offers_of(method.reductions, settings)
     if "groups" not in method.reductions:
         return offered_front(method.name, problem, settings, offers, on_progress)
     groups = optimal_slots(
-        problem, settings, share=_HEADS_SHARE, on_progress=on_progress, scratch=scratch
+        problem,
+        settings,
+        settings.exact,
+        on_progress=within(on_progress, 0.0, _HEADS_SHARE),
+        scratch=scratch,
     )
-
-    def after_heads(progress: SearchProgress) -> None:
-        fraction = _HEADS_SHARE + (1 - _HEADS_SHARE) * progress.fraction
-        on_progress(replace(progress, fraction=fraction))
-
+    after_heads = within(on_progress, _HEADS_SHARE, 1.0)
     return offered_front(method.name, problem, settings, offers, after_heads, groups)
 
 

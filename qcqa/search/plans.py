@@ -81,7 +81,7 @@ def _origin(
 ) -> dict[str, Any]:
     """Return versions, settings and text with which a front was found."""
     origin: dict[str, Any] = {"versions": dict(installed_versions())}
-    if settings is not None:
+    if settings is not None and front.method in METHODS:
         # The method may have insisted on others than the run's.
         effective = METHODS[front.method].settings(settings)
         # How many processes found it says nothing of the plan.

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcqa.files import free_bytes
 from qcqa.model.inspect import ModelReport
 from qcqa.model.language_head import require_head
+from qcqa.places import free_bytes
 from qcqa.search.estimate import TimeEstimate, estimate_time
 from qcqa.search.method_seconds import tokens_of
-from qcqa.search.method_sets import with_baselines
+from qcqa.search.method_sets import refuse_bits, with_baselines
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.sizes import bytes_text
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
 _PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20
@@ -71,12 +72,13 @@ def preflight(
     Raises
     ------
     SettingsError
-        If a method is unknown.
+        If a method is unknown; as :func:`~qcqa.search.method_sets.refuse_bits`.
     UnsupportedModelError
         If the search needs a language model, and this is none.
     """
     # In the order in which they are searched.
     searched = [name for name in with_baselines(methods) if METHODS[name].needs_search]
+    refuse_bits(methods, settings, model.spec)
     with_text = wants_calibration(searched, settings)
     if with_text:
         require_head(model.missing_head, model.spec.source)
@@ -129,13 +131,16 @@ def _warnings(model: ModelReport, memory: int, disk: int, folder: Path | None) -
     there = machine_memory_bytes()
     if there is not None and memory > there:
         found.append(
-            f"It needs about {_gib(memory)} of memory and this machine has {_gib(there)}: "
-            "it will probably not come to an end."
+            f"It needs about {bytes_text(memory)} of memory and this machine has "
+            f"{bytes_text(there)}: it will probably not come to an end."
         )
     if folder is not None:
         free = free_bytes(folder)
         if disk > free:
-            found.append(f"It needs about {_gib(disk)} of disk and {folder} has {_gib(free)} free.")
+            found.append(
+                f"It needs about {bytes_text(disk)} of disk and {folder} has "
+                f"{bytes_text(free)} free."
+            )
     return found
 
 
@@ -145,7 +150,3 @@ def machine_memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.3g} GiB"

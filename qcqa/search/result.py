@@ -8,21 +8,28 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from qcqa.errors import BudgetError, RunError
 from qcqa.files import write_text_atomically
 from qcqa.model.spec import ModelSpec, dtype_bytes
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import CalibrationText
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_record
 from qcqa.reduce.groups.gram import ModelGrams, load_grams, save_grams
 from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.reduce.terms import name_today
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
 from qcqa.search.front_wse import front_wse
+from qcqa.search.methods import METHODS
 from qcqa.search.sizes import sizes_at
 
 FloatArray = NDArray[np.float64]
+
+_CALIBRATION_FILE = FileKind("the calibration text of a search", RunError, most_bytes=2**20)
+_CALIBRATION = TypeAdapter(CalibrationText)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,10 +187,7 @@ class ResultFolder:
         """
         if not self._calibration.exists():
             return None
-        try:
-            return CalibrationText(**json.loads(self._calibration.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{self._calibration} is damaged ({error})") from error
+        return read_record(self._calibration, _CALIBRATION, _CALIBRATION_FILE)
 
     def _spec(self) -> ModelSpec:
         """Return the geometry of the model, which comes before all else."""
@@ -222,11 +226,14 @@ class ResultFolder:
         )
 
     def _all_fronts(self) -> dict[str, Front]:
-        """Return the fronts that are there, by what their methods are called today."""
+        """Return the fronts that are there, by what their methods are called today.
+
+        Those of methods that this release does not have are left out.
+        """
         names = saved_methods(self._fronts)
         saved = (load_front(self._fronts, name, self._spec()) for name in names)
         named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
-        return {front.method: front for front in named}
+        return {front.method: front for front in named if front.method in METHODS}
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""

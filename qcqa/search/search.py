@@ -7,14 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import CalibrationText
-from qcqa.progress import OnLayer, silent
+from qcqa.progress import OnLayer, silent, within
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.read_grams import read_grams
 from qcqa.search.estimate import bound_seconds, searched_seconds, text_seconds
 from qcqa.search.front import Front
 from qcqa.search.method_sets import (
+    refuse_bits,
     refuse_other_names,
     refuse_unused,
     refuse_without_calibration,
@@ -98,6 +100,8 @@ def search_model(
         If the model cannot be read.
     SettingsError
         If a method is unknown, or needs a calibration text that there is none of.
+    ReductionError
+        If the model cannot have bits in the groups that were asked for.
     """
     report = on_progress or silent
     has_text = calibrated is not None
@@ -116,22 +120,22 @@ def search_model(
     if calibrated is None:
         refuse_without_calibration(wanted, settings)
     if grams is None:
-        grams = _read(model, revision, report)
+        checkpoint = open_checkpoint(model, revision=revision)
+        refuse_bits(wanted, settings, checkpoint.spec)
+        grams = _read(checkpoint, report)
         if kept:
             kept.save_grams(grams)
-    shares = _Shares(
+    parts = _parts(
+        report,
         {
             TEXT: text_seconds(grams.spec, wanted, settings),
             BOUND: bound_seconds(grams.spec, settings),
             **searched_seconds(grams.spec, wanted, settings),
-        }
+        },
     )
 
     def on_step(stage: str, step: int, total: int) -> None:
-        report(shares.of_stage(stage, step, total))
-
-    def reported(method: str) -> OnSearchProgress:
-        return lambda progress: report(shares.of(method, progress))
+        parts[stage](SearchProgress.of_stage(stage, step, total))
 
     problems = _Problems(grams, calibrated)
     text = None
@@ -162,7 +166,7 @@ def search_model(
                 method,
                 problems.of(METHODS[method].settings(settings)),
                 settings,
-                progress=reported(method),
+                progress=_of_method(parts[method], method),
                 scratch=folder / "unfinished" / method if folder else None,
             )
             if kept:
@@ -175,11 +179,12 @@ def search_model(
     )
 
 
-def _read(model: str, revision: str | None, report: OnSearchProgress) -> ModelGrams:
-    def on_layer(layer: int, total: int) -> None:
-        report(SearchProgress(READING, layer, total, _READ_SHARE * layer / total))
-
-    return read_grams(open_checkpoint(model, revision=revision), on_layer=on_layer)
+def _read(checkpoint: Checkpoint, report: OnSearchProgress) -> ModelGrams:
+    reading = within(report, 0.0, _READ_SHARE)
+    return read_grams(
+        checkpoint,
+        on_layer=lambda layer, total: reading(SearchProgress.of_stage(READING, layer, total)),
+    )
 
 
 class _Problems:
@@ -202,37 +207,27 @@ class _Problems:
         return self._calibrated[key]
 
 
-class _Shares:
-    """How much of a whole search each stage and method is, so that one bar shows them all.
+def _parts(
+    on_progress: OnSearchProgress, seconds: Mapping[str, float]
+) -> dict[str, OnSearchProgress]:
+    """Return what each stage and method reports to, so that one bar shows them all.
 
     Parameters
     ----------
+    on_progress : callable
+        Is told of the whole search.
     seconds : mapping from str to float
         What each is thought to take, in their order.
     """
+    total = sum(seconds.values()) or 1.0
+    parts, begin = {}, _READ_SHARE
+    for name, its in seconds.items():
+        end = begin + (1 - _READ_SHARE) * its / total
+        parts[name] = within(on_progress, begin, end)
+        begin = end
+    return parts
 
-    def __init__(self, seconds: Mapping[str, float]):
-        total = sum(seconds.values()) or 1.0
-        self._begin: dict[str, float] = {}
-        self._share: dict[str, float] = {}
-        reached = _READ_SHARE
-        for name, its in seconds.items():
-            self._begin[name] = reached
-            self._share[name] = (1 - _READ_SHARE) * its / total
-            reached += self._share[name]
 
-    def of_stage(self, stage: str, step: int, total: int) -> SearchProgress:
-        """Return the whole search's progress at a step of a stage before the methods."""
-        return SearchProgress(stage, step, total, self._at(stage, step / total))
-
-    def of(self, method: str, progress: SearchProgress) -> SearchProgress:
-        """Return the whole search's progress when ``method`` reports its own."""
-        return replace(
-            progress,
-            stage=f"{METHODS[method].label}: {progress.stage}",
-            fraction=self._at(method, progress.fraction),
-            method=method,
-        )
-
-    def _at(self, name: str, fraction: float) -> float:
-        return self._begin[name] + self._share[name] * fraction
+def _of_method(on_progress: OnSearchProgress, method: str) -> OnSearchProgress:
+    report = within(on_progress, 0.0, 1.0, name=METHODS[method].label)
+    return lambda progress: report(replace(progress, method=method))

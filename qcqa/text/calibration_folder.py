@@ -4,22 +4,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from torch import Tensor
 
 from qcqa.errors import CalibrationError
-from qcqa.files import write_bytes_atomically
+from qcqa.model.tensor_file import write_tensors
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 
 IntArray = NDArray[np.int32]
 
 _FORMAT = "qcqa-calibration-1"
 _TOKENS = "tokens.safetensors"
+
+_FILE = FileKind("a calibration", CalibrationError, "calibrate the model again", most_bytes=None)
 
 
 def digest_of(windows: Sequence[IntArray]) -> str:
@@ -64,9 +67,7 @@ class CalibrationFolder:
             "lengths": np.array([len(window) for window in windows], dtype=np.int64),
         }
         about = {"format": _FORMAT, "fingerprint": fingerprint}
-        write_bytes_atomically(
-            self.path / _TOKENS, save(arrays, metadata={"qcqa": json.dumps(about)})
-        )
+        write_tensors(self.path / _TOKENS, arrays, {"qcqa": json.dumps(about)})
 
     def windows(self) -> tuple[IntArray, ...]:
         """Return the tokens.
@@ -105,7 +106,7 @@ class CalibrationFolder:
         """Keep a layer's second moment, (d, d) or (d + 1, d + 1)."""
         rows, columns = np.triu_indices(len(moment))
         triangle = moment.numpy()[rows, columns]
-        write_bytes_atomically(self._layer(layer), save({"upper_triangle": triangle}))
+        write_tensors(self._layer(layer), {"upper_triangle": triangle})
 
     def has_moment(self, layer: int) -> bool:
         """Return whether a layer's second moment is there."""
@@ -120,14 +121,10 @@ class CalibrationFolder:
             If it is missing or damaged.
         """
         path = self._layer(layer)
-        try:
-            with safe_open(path, framework="numpy") as file:
-                triangle = file.get_tensor("upper_triangle")
-        except (OSError, SafetensorError) as error:
-            raise CalibrationError(
-                f"{path} cannot be read ({error})", remedy="calibrate the model again"
-            ) from error
-        size = int((np.sqrt(8 * len(triangle) + 1) - 1) / 2)
+        triangle = ArraysFile(path, _FILE).array("upper_triangle", np.floating, (None,))
+        size = (isqrt(8 * len(triangle) + 1) - 1) // 2
+        if size * (size + 1) // 2 != len(triangle) or not np.isfinite(triangle).all():
+            raise _FILE.damaged(path, f"its {len(triangle)} numbers are no triangle")
         moment = np.zeros((size, size))
         moment[np.triu_indices(size)] = triangle
         return torch.from_numpy(moment + np.triu(moment, 1).T)
@@ -136,16 +133,15 @@ class CalibrationFolder:
         return self.path / f"moment-{layer:03d}.safetensors"
 
     def _read(self) -> tuple[tuple[IntArray, ...], str]:
-        path = self.path / _TOKENS
-        try:
-            with safe_open(path, framework="numpy") as file:
-                about = json.loads((file.metadata() or {}).get("qcqa", "{}"))
-                token_ids, lengths = file.get_tensor("token_ids"), file.get_tensor("lengths")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise CalibrationError(
-                f"{path} cannot be read ({error})", remedy="calibrate the model again"
-            ) from error
+        file = ArraysFile(self.path / _TOKENS, _FILE)
+        about = file.about()
         if about.get("format") != _FORMAT:
-            raise CalibrationError(f"{path} holds no calibration", expected=f"format {_FORMAT}")
-        pieces = np.split(token_ids.astype(np.int32), np.cumsum(lengths)[:-1])
+            raise _FILE.damaged(file.path, f"its format is not {_FORMAT}")
+        token_ids = file.array("token_ids", np.signedinteger, (None,)).astype(np.int32)
+        lengths = file.array("lengths", np.signedinteger, (None,))
+        if not len(lengths) or lengths.min() < 1 or lengths.sum() != len(token_ids):
+            raise _FILE.damaged(file.path, f"its {len(token_ids)} tokens are not cut into windows")
+        if token_ids.min() < 0:
+            raise _FILE.damaged(file.path, f"it holds the token {token_ids.min()}")
+        pieces = np.split(token_ids, np.cumsum(lengths)[:-1])
         return tuple(pieces), str(about.get("fingerprint"))

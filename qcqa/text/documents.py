@@ -4,7 +4,10 @@ from pathlib import Path
 
 from qcqa.errors import EvaluationError
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
+from qcqa.reading.file import FileKind, read_text
 from qcqa.user_path import existing_file
+
+_FILE = FileKind("a text file", EvaluationError, "convert it to UTF-8 first", most_bytes=None)
 
 
 def read_documents(path: str | Path, *, separator: str | None = None) -> list[str]:
@@ -23,15 +26,8 @@ def read_documents(path: str | Path, *, separator: str | None = None) -> list[st
     EvaluationError
         If the file cannot be read, is no text or holds none.
     """
-    path = existing_file(path, expected="a text file", refusal=EvaluationError)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise EvaluationError(f"{path} is no text in UTF-8", remedy="convert it first") from error
-    except OSError as error:
-        raise EvaluationError(
-            f"{path} cannot be read ({error.strerror})", expected="a text file"
-        ) from error
+    path = existing_file(path, expected=_FILE.name, refusal=EvaluationError)
+    text = read_text(path, _FILE)
     if "\0" in text:
         raise EvaluationError(f"{path} is no text: it holds null bytes", expected="text in UTF-8")
     parts = [text] if separator is None else text.split(separator)

@@ -9,16 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from qcqa.files import temporary_beside
+from qcqa.errors import CalibrationError, QCQAError
+from qcqa.files import replacing
 from qcqa.plan.plan import Plan
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 
 #: Of the files' names; another one whenever merging or refitting comes to other weights.
 _VERSION = 1
 
 #: All files together, at most; attention that is larger than that is not kept at all.
 _MOST_BYTES = 4 * 2**30
+
+_FILE = FileKind("fitted attention", CalibrationError, most_bytes=None)
 
 #: For each layer its weights by parameter.
 Layers = Sequence[Mapping[str, NDArray[np.float32]]]
@@ -68,16 +73,11 @@ class FittedFolder:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _MOST_BYTES:
             return
-        file = self.path / _name(plan)
-        temporary = temporary_beside(file)
-        try:
+        with suppress(OSError, SafetensorError):
             self.path.mkdir(parents=True, exist_ok=True)
             self._make_room(size)
-            save_file(tensors, temporary)
-            temporary.replace(file)
-        except (OSError, SafetensorError):
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            with replacing(self.path / _name(plan)) as new:
+                save_file(tensors, new)
 
     def _make_room(self, size: int) -> None:
         files = sorted(
@@ -107,10 +107,11 @@ def _name(plan: Plan) -> str:
 
 def _load(file: Path, *, num_layers: int) -> Layers | None:
     layers: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(num_layers)]
+    kept = ArraysFile(file, _FILE)
     try:
-        for key, tensor in load_file(file).items():
+        for key in kept.header.tensors:
             layer, _, name = key.partition("/")
-            layers[int(layer)][name] = tensor
-    except (OSError, SafetensorError, ValueError, IndexError):
+            layers[int(layer)][name] = kept.array(key, np.floating)
+    except (QCQAError, ValueError, IndexError):
         return None
     return layers

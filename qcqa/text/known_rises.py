@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.errors import QCQAError, RunError
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import whole_lines
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_to_json
+
+_FILE = FileKind("rises of the loss", RunError, "search again in a new run", most_bytes=2**28)
 
 #: What a layer was changed to, as JSON: the choices at its keys and at its values, or which of them
 #: is kept in fewer bits and by which codec.
@@ -29,8 +34,8 @@ class KnownRises:
         self._path = path
         self._rises: dict[str, float] = {}
         if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                self._read(line)
+            for row in whole_lines(path, _FILE):
+                self._read(row)
 
     def of(
         self, layer: int, changes: Sequence[Change], measure: Callable[[int], float]
@@ -60,20 +65,20 @@ class KnownRises:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([*json.loads(name), rise]) + "\n")
 
-    def _read(self, line: str) -> None:
+    def _read(self, row: Any) -> None:
         try:
-            layer, *change, rise = json.loads(line)
+            layer, *change, rise = row
             name = _name(int(layer), [_today(part) for part in change])
             self._rises[name] = float(rise)
-        except (ValueError, TypeError):
-            # Half a line: whoever wrote it was killed. It is measured again.
+        except (ValueError, TypeError, OverflowError, QCQAError):
+            # Half of a line, or none of ours. It is measured again.
             return
 
 
 def _today(part: Any) -> Any:
     """Return a part of a change; earlier releases wrote the labels of heads that share."""
     is_labels = isinstance(part, list) and part and all(isinstance(one, int) for one in part)
-    return site_to_json(site_of(Grouping.from_labels(part))) if is_labels else part
+    return site_to_json(site_of_labels(part)) if is_labels else part
 
 
 def _name(layer: int, change: Sequence[Any]) -> str:

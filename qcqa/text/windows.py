@@ -7,6 +7,7 @@ from typing import TypeVar
 from transformers import PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
+from qcqa.model.source_model import tokenizer_errors
 from qcqa.text.scoring import Query
 
 _T = TypeVar("_T")
@@ -48,7 +49,8 @@ def special_prefix(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Return the token ids of a text of any length, without special tokens."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    with tokenizer_errors(tokenizer.name_or_path):
+        ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     return ids
 
 

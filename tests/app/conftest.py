@@ -24,11 +24,11 @@ from qcqa.pick.points import plans_of_points, points_along, points_at
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
 from qcqa.search.result import ResultFolder
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 
@@ -112,7 +112,7 @@ def _result_folder(num_layers: int, num_heads: int) -> Path:
     grams = _made_up_grams(num_layers, num_heads)
     kept = ResultFolder(folder)
     kept.save_grams(grams)
-    settings = SearchSettings(restarts=0, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=0), workers=1)
     problem = wse_problem(grams)
     kept.save_bound(lower_bound(problem, settings))
     for method in ("mha", "gqa", "mqa", "optimal"):
@@ -124,14 +124,16 @@ def _save_best(kept: ResultFolder) -> None:
     """Add a front by measured loss: a made-up one, quick to measure."""
 
     def rescore(layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
-        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
-        merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
+        layers = [choice.picture(8) for choice in choices]
+        merged = [(8 - one.key.num_stored, 8 - one.value.num_stored) for one in layers]
         return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
 
     grams = kept.result().grams
     make_objective = wse_problem(grams).make_objective
     problem = Problem(grams, make_objective, fitness="loss", rescore=rescore)
-    kept.save_front(run_method("best", problem, SearchSettings(restarts=0, workers=1)))
+    kept.save_front(
+        run_method("best", problem, SearchSettings(exact=ExactOptions(restarts=0), workers=1))
+    )
 
 
 def _made_up_grams(num_layers: int, num_heads: int) -> ModelGrams:

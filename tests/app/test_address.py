@@ -76,6 +76,8 @@ def test_a_draft_of_a_search_comes_back_from_its_address() -> None:
         apart=True,
         methods=("qcqa-ec", "optimal"),
         generations=7,
+        bits_group=64,
+        bits_rotate=True,
         seed=0,
     )
     assert from_address(Draft, to_address(draft)) == draft
@@ -96,6 +98,8 @@ def test_a_draft_of_a_search_comes_back_from_its_address() -> None:
         {"population_size": "3"},
         {"seed": "-1"},
         {"restarts": "1.5"},
+        {"bits_group": "48"},
+        {"bits_rotate": "1"},
         {"stage2_generations": "1" * 5000},
     ],
 )

@@ -19,6 +19,7 @@ from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions
 
 OpenApp = Callable[..., AppTest]
 MakeRun = Callable[..., Run]
@@ -37,7 +38,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 def searched_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished search of the demo model; nobody writes to it."""
     folder = tmp_path_factory.mktemp("searched") / "run"
-    settings = SearchSettings(restarts=0)
+    settings = SearchSettings(exact=ExactOptions(restarts=0))
     work(create_run(model="demo", methods=("optimal",), settings=settings, folder=folder))
     return folder
 

@@ -10,10 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from qcqa.charts.layers.differences import plan_difference
-from qcqa.charts.layers.group_costs import layer_costs
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import State
 from qcqa.pick.plan import plan_of_result
+from qcqa.reduce.groups.costs import layer_costs
 from qcqa.reduce.groups.gram import head_similarity
 
 OpenApp = Callable[..., AppTest]
@@ -39,8 +39,8 @@ def test_plan_is_the_one_of_the_address(
     plan = plan_of_result(run.result(), 18 * head_bits, method="optimal")
     chart = _charts(app)["grouping_chart"]
     numbers = [
-        [str(n) if layer.key.labels.count(n) > 1 else "" for n in layer.key.labels]
-        for layer in plan.groupings
+        [str(n) if layer.key.reads.count(n) > 1 else "" for n in layer.key.reads]
+        for layer in plan.pictures
     ]
     assert chart["data"][0]["text"] == numbers
     assert app.button_group(key="plan_method").value == "optimal"
@@ -110,7 +110,7 @@ def test_layer_shows_similarity_and_costs(
     order = [int(text) for text in chart["layout"]["xaxis"]["ticktext"]]
     similarity = head_similarity(result.grams.layers[2].total)[np.ix_(order, order)]
     assert _matrix(chart["data"][0]["z"]) == pytest.approx(similarity)
-    (cost,) = layer_costs(result.grams.layers[2], plan.groupings[2])
+    (cost,) = layer_costs(result.grams.layers[2], plan.layers[2])
     frame = app.dataframe[1].value
     assert frame["WSE"].sum() == pytest.approx(cost.wse)
     assert app.dataframe[0].value["WSE"].tolist() == pytest.approx([cost.wse])

@@ -12,6 +12,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.status import State
 from qcqa.jobs.store import list_runs
 from qcqa.packaged import demo_model_folder
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.search.presets import PRESETS
 
 OpenApp = Callable[..., AppTest]
@@ -48,7 +49,7 @@ def test_search_of_the_demo_model_is_started(form: AppTest, started: list[Run]) 
     assert run.config.model == "demo"
     assert run.config.methods == ("qcqa-ec",)
     assert run.config.settings.seed == 7
-    assert run.config.settings.generations == 30
+    assert run.config.settings.two_stage.generations == 30
     assert app.query_params["run"] == run.id
 
 
@@ -116,6 +117,26 @@ def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: lis
     bits = ("bits-8", "bits-4", "bits-2", "staircase", "bits", "heads-bits")
     assert run.config.methods == ("qcqa-ac", "best", *bits)
     assert run.config.calibration == "demo"
+
+
+def test_how_bits_are_packed_is_asked_where_bits_may_be_reduced(
+    form: AppTest, started: list[Run]
+) -> None:
+    app = form
+    assert not [one for one in app.toggle if one.key == "new_bits_rotate"]
+    app.radio(key="new_preset").set_value("best").run()
+    app.button_group(key="new_bits_group").set_value(64).run()
+    app.toggle(key="new_bits_rotate").set_value(True).run()
+    assert (app.query_params["bits_group"], app.query_params["bits_rotate"]) == ("64", "True")
+    app.button(key="start_search").click().run()
+    # Where no bits may be reduced, it has no say.
+    app.button_group(key="new_reduce").set_value(["groups"]).run()
+    app.button(key="start_search").click().run()
+    assert not app.exception
+    assert [run.search.settings.bits for run in started] == [
+        BitsOptions(group=64, rotate=True),
+        BitsOptions(),
+    ]
 
 
 def test_best_search_of_another_model_asks_for_a_text(
@@ -269,7 +290,7 @@ def test_the_form_is_in_the_address_and_comes_back_from_it(
     assert run.search.calibration == address["calibration"]
     settings = run.search.settings
     assert (settings.fitness, settings.merge, settings.refit) == ("output-error", "aligned", True)
-    assert (settings.generations, settings.seed) == (30, 7)
+    assert (settings.two_stage.generations, settings.seed) == (30, 7)
 
 
 def test_another_effort_has_its_own_numbers_and_the_usual_ones_need_no_address(

@@ -34,6 +34,7 @@ from qcqa.search.method_sets import all_searched, that_reduce
 from qcqa.search.methods import METHODS, Method
 from qcqa.search.presets import PRESETS
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.text.documents import demo_documents
 
 #: Tokens that are packed together, and channels or tokens that share a scale.
@@ -60,7 +61,7 @@ class Blur:
         return self.steps.bit_length() - 1
 
     @classmethod
-    def offered(cls, _kind: SiteKind, _spec: ModelSpec) -> tuple[Self, ...]:
+    def offered(cls, _options: None, _kind: SiteKind, _spec: ModelSpec) -> tuple[Self, ...]:
         return cls(256), cls(16)
 
     def stored(self, before: Stored) -> Stored:
@@ -77,6 +78,9 @@ class Blur:
     def require(self, _kind: SiteKind, spec: ModelSpec) -> None:
         if spec.head_dim % BLOCK:
             raise ReductionError(f"heads of {spec.head_dim}", expected=f"a multiple of {BLOCK}")
+
+    def reads(self) -> None:
+        return None
 
     def codec(self) -> Mapping[str, Any]:
         sizes = {"block": BLOCK, "group": BLOCK, "window": BLOCK, "rotated": False}
@@ -119,7 +123,7 @@ def run(source: Path, tmp_path: Path) -> Run:
     """Return a finished search of the method, judged by what was measured on a text."""
     text = tmp_path / "calibration.txt"
     text.write_text("\n".join(demo_documents()[:14]), encoding="utf-8")
-    settings = SearchSettings(restarts=1, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=1), workers=1)
     made = create_run(
         model=str(source), methods=("blur",), settings=settings, calibration=str(text)
     )

@@ -11,6 +11,7 @@ from qcqa.search.methods import run_method
 from qcqa.search.result import ResultFolder
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 
 _METHODS = ("mha", "gqa", "mqa", "optimal", "qcqa-ac", "qcqa-ec")
@@ -21,7 +22,11 @@ def made_up_run(num_layers: int, num_heads: int) -> Run:
 
     The plans of its ``best`` group keys and values apart, as that method's do.
     """
-    settings = SearchSettings(restarts=0, workers=1, generations=5, stage2_generations=20)
+    settings = SearchSettings(
+        two_stage=TwoStageOptions(generations=5, stage2_generations=20),
+        exact=ExactOptions(restarts=0),
+        workers=1,
+    )
     problem = wse_problem(synthetic_grams(num_layers, num_heads))
     name = f"{num_layers} x {num_heads}"
     run = create_run(model="demo", name=name, methods=("optimal",), settings=settings)

@@ -23,6 +23,7 @@ from search_speed import synthetic_grams
 from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.model.inspect import inspect_model
+from qcqa.reduce.candidates import Slot
 from qcqa.search.preflight import preflight
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -32,8 +33,9 @@ from qcqa.search.strategy.cost import (
     optimal_seconds,
 )
 from qcqa.search.strategy.optimal import optimal_candidates
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
-from qcqa.search.strategy.slots import Slot
+from qcqa.search.strategy.stage_one import slot_rng
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, equal_cardinality, over_slots
 
 #: Part, seconds of CPU, and seconds that were foretold.
@@ -46,7 +48,9 @@ HEADS = (4, 8, 12, 16, 32, 64, 128)
 POPULATIONS = ((40, 30), (100, 60), (200, 30))
 EFFORTS = {
     "quick": SearchSettings(
-        population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
+        two_stage=TwoStageOptions(
+            population_size=40, generations=30, stage2_population_size=80, stage2_generations=150
+        )
     ),
     "standard": SearchSettings(),
 }
@@ -63,30 +67,32 @@ def parts() -> Iterator[Row]:
     """Time the parts of a search by weights."""
     for heads in HEADS:
         objective = wse_problem(synthetic_grams(2, heads)).objective(Slot(1))
-        settings, slot = SearchSettings(), Slot(1)
-        taken = cpu_seconds(optimal_candidates, objective, settings, slot)
-        yield f"optimal, {heads} heads", taken, optimal_seconds(heads, settings)
+        exact, slot = ExactOptions(), Slot(1)
+        taken = cpu_seconds(optimal_candidates, objective, exact, slot, slot_rng(0, slot))
+        yield f"optimal, {heads} heads", taken, optimal_seconds(heads, exact)
         for population, generations in POPULATIONS:
-            settings = SearchSettings(population_size=population, generations=generations)
+            options = TwoStageOptions(population_size=population, generations=generations)
             for name, search, foretell in (
                 ("AC", arbitrary_cardinality, arbitrary_seconds),
                 ("EC", equal_cardinality, equal_seconds),
             ):
-                taken = cpu_seconds(search, objective, settings, slot)
+                taken = cpu_seconds(search, objective, options, slot, slot_rng(0, slot))
                 what = f"{name} stage 1, {heads} heads, {population} x {generations}"
-                yield what, taken, foretell(heads, settings)
+                yield what, taken, foretell(heads, options)
     for layers, heads in ((6, 8), (32, 32), (80, 64)):
         problem = wse_problem(synthetic_grams(layers, heads))
-        quick = SearchSettings(restarts=0)
+        quick = ExactOptions(restarts=0)
         slots = [
-            optimal_candidates(problem.objective(Slot(layer)), quick, Slot(layer))
-            for layer in range(layers)
+            optimal_candidates(problem.objective(slot), quick, slot, slot_rng(0, slot)).candidates(
+                problem.spec
+            )
+            for slot in map(Slot, range(layers))
         ]
         for population in (80, 200, 400):
-            settings = SearchSettings(stage2_population_size=population, stage2_generations=50)
-            taken = cpu_seconds(over_slots, slots, settings)
+            options = TwoStageOptions(stage2_population_size=population, stage2_generations=50)
+            taken = cpu_seconds(over_slots, slots, options, slot_rng(0, Slot(0), stage=2))
             what = f"stage 2, {layers} x {heads}, {population} x 50"
-            yield what, taken, choice_seconds(settings)
+            yield what, taken, choice_seconds(options)
 
 
 def searches() -> Iterator[tuple[str, float, float, float]]:

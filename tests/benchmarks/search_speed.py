@@ -18,6 +18,7 @@ from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.methods import run_method
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 
 
@@ -75,7 +76,9 @@ def optimal_seconds(num_layers: int, num_heads: int, workers: int | None) -> flo
 def two_stage_seconds(method: str, workers: int | None) -> float:
     """Return the time for both stages at 32 layers of 32 heads, with the default settings."""
     grams = synthetic_grams(32, 32)
-    settings = SearchSettings(population_size=100, generations=100, workers=workers)
+    settings = SearchSettings(
+        two_stage=TwoStageOptions(population_size=100, generations=100), workers=workers
+    )
     start = time.perf_counter()
     run_method(method, wse_problem(grams), settings)
     return time.perf_counter() - start

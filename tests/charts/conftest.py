@@ -13,11 +13,11 @@ from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.methods import run_method
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 #: Bits per token of one head of :func:`result`'s model: 4 elements of 16 bits.
@@ -27,7 +27,7 @@ HEAD_BITS = 64
 @pytest.fixture
 def result(random_grams: ModelGrams) -> SearchResult:
     """Return the fronts of 3 layers of 8 heads: all baselines and the optimal front."""
-    settings = SearchSettings(restarts=1, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=1), workers=1)
     problem = wse_problem(random_grams)
     methods = ("mha", "gqa", "mqa", "optimal")
     return SearchResult(
@@ -42,13 +42,13 @@ def with_best(result: SearchResult) -> SearchResult:
     """Return :func:`result` and a front by measured loss: a made-up one, quick to measure."""
 
     def rescore(layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
-        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
-        merged = [(8 - one.key.num_groups, 8 - one.value.num_groups) for one in groupings]
+        layers = [choice.picture(8) for choice in choices]
+        merged = [(8 - one.key.num_stored, 8 - one.value.num_stored) for one in layers]
         return np.array([(key**2 + 0.2 * value**2) / (100 + layer) for key, value in merged])
 
     make_objective = wse_problem(result.grams).make_objective
     problem = Problem(result.grams, make_objective, fitness="loss", rescore=rescore)
-    best = run_method("best", problem, SearchSettings(restarts=1, workers=1))
+    best = run_method("best", problem, SearchSettings(exact=ExactOptions(restarts=1), workers=1))
     return replace(result, fronts={**result.fronts, "best": best})
 
 

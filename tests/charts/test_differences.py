@@ -19,9 +19,9 @@ def test_cells_are_those_whose_partners_differ(result: SearchResult) -> None:
     difference = plan_difference(one, other)
     assert difference.key.shape == (3, 8)
     for layer in range(3):
-        groups = [plan.groupings[layer].key for plan in (one, other)]
+        groups = [plan.pictures[layer].key for plan in (one, other)]
         for head in range(8):
-            here, there = (set(one.groups[one.labels[head]]) for one in groups)
+            here, there = (set(one.readers[one.reads[head]]) for one in groups)
             assert difference.key[layer, head] == (here != there)
     figure = difference_figure(one, other)
     assert np.array_equal(figure.data[0].z, difference.key)
@@ -40,7 +40,7 @@ def test_a_plan_does_not_differ_from_itself(result: SearchResult) -> None:
 
 def test_keys_and_values_apart_get_a_grid_each(with_best: SearchResult) -> None:
     one, other = (plan_of_result(with_best, 24 * HEAD, method=name) for name in ("best", "gqa"))
-    assert any(layer.key != layer.value for layer in one.groupings)
+    assert any(layer.key != layer.value for layer in one.layers)
     figure = difference_figure(one, other)
     assert [note.text for note in figure.layout.annotations] == ["Keys", "Values"]
     difference = plan_difference(one, other)

@@ -22,7 +22,7 @@ def test_every_plan_has_its_row(with_best: SearchResult, load: CacheLoad) -> Non
         assert plan.kv_ratio == row["KV ratio"]
         assert plan.predicted.wse == pytest.approx(row["WSE"])
         heads = [
-            " ".join(str(getattr(layer, kind).num_groups) for layer in plan.groupings)
+            " ".join(str(getattr(layer, kind).num_stored) for layer in plan.pictures)
             for kind in ("key", "value")
         ]
         assert [row["key heads"], row["value heads"]] == heads

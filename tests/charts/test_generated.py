@@ -49,9 +49,9 @@ def test_where_a_text_leaves_the_source(
 def test_figures_in_words() -> None:
     assert figures_lines(SOURCE, SOURCE) == [
         "10.0 tokens/s, 20.0 ms for the prompt",
-        "26.0 KiB of KV cache",
+        "26 KiB of KV cache",
     ]
-    assert figures_lines(_plan((1, 2)), SOURCE)[1] == "13.0 KiB of KV cache, 50.0 % of the source's"
+    assert figures_lines(_plan((1, 2)), SOURCE)[1] == "13 KiB of KV cache, 50.0 % of the source's"
     assert figures_lines(_plan((1,), done=False), SOURCE) == []
 
 
@@ -59,13 +59,13 @@ def test_a_shorter_text_is_compared_token_by_token_of_its_cache() -> None:
     short = replace(
         _plan((1, 2)), figures=replace(FIGURES, cached_tokens=11, cache_bytes=11 * 1024)
     )
-    assert figures_lines(short, SOURCE)[1] == "11.0 KiB of KV cache, 50.0 % of the source's"
+    assert figures_lines(short, SOURCE)[1] == "11 KiB of KV cache, 50.0 % of the source's"
 
 
 def test_a_cache_that_breaks_its_promise_and_an_early_end_are_said() -> None:
     odd = replace(FIGURES, cache_bytes=1024, ending="context")
     lines = figures_lines(replace(SOURCE, figures=odd), SOURCE)
-    assert "26.0 KiB were promised" in lines
+    assert "26 KiB were promised" in lines
     assert lines[-1] == "ended at the model's longest context"
 
 

@@ -5,15 +5,12 @@ from math import isnan
 import numpy as np
 import pytest
 
-from qcqa.charts.layers.group_costs import (
-    group_cost_table,
-    layer_cost,
-    layer_cost_table,
-    layer_costs,
-)
+from qcqa.charts.layers.group_costs import group_cost_table, layer_cost_table
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.costs import layer_cost, layer_costs
 from qcqa.reduce.groups.gram import HeadGram, gram_of_heads, head_similarity
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
-from qcqa.reduce.groups.wse import dense_wse
+from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.reduce.terms import Kind
 
 NUM_HEADS = 6
@@ -49,18 +46,16 @@ def test_groups_cost_what_their_heads_are_from_their_mean(
     assert cost.relative_wse == pytest.approx(cost.wse / (weights.astype(np.float64) ** 2).sum())
 
 
-def test_neighbours_are_blocks_as_even_as_can_be(
-    heads: dict[str, np.ndarray], gram: HeadGram
-) -> None:
+def test_neighbours_are_blocks_as_even_as_can_be(gram: HeadGram) -> None:
     even = Grouping.from_groups([[0, 5], [1, 4], [2, 3]], NUM_HEADS)
     cost = layer_cost(gram, even, "key")
     blocks = Grouping.contiguous(NUM_HEADS, 3)
-    assert cost.neighbours_wse == pytest.approx(dense_wse(heads["key"], blocks))
+    assert cost.neighbours_wse == pytest.approx(grouping_wse(gram.key, blocks))
     assert cost.lower_bound <= cost.wse
     four = Grouping.from_groups([[0, 5, 1], [4], [2], [3]], NUM_HEADS)
     blocks = Grouping.from_groups([[0, 1], [2], [3, 4], [5]], NUM_HEADS)
     assert layer_cost(gram, four, "key").neighbours_wse == pytest.approx(
-        dense_wse(heads["key"], blocks)
+        grouping_wse(gram.key, blocks)
     )
 
 
@@ -84,15 +79,15 @@ def test_a_head_of_zeros_is_like_no_other() -> None:
 
 
 def test_keys_and_values_apart_are_two_costs(gram: HeadGram) -> None:
-    alike = layer_costs(gram, LayerGrouping.shared(GROUPING))
-    apart = layer_costs(gram, LayerGrouping(GROUPING, Grouping.contiguous(NUM_HEADS, 2)))
+    alike = layer_costs(gram, LayerGrouping.shared(GROUPING).choice)
+    apart = layer_costs(gram, LayerGrouping(GROUPING, Grouping.contiguous(NUM_HEADS, 2)).choice)
     assert [cost.kind for cost in alike] == ["shared"]
     assert [cost.kind for cost in apart] == ["key", "value"]
     assert group_cost_table(apart)["of"].tolist() == ["keys"] * 2 + ["values"] * 2
 
 
 def test_tables_list_what_is_merged_the_dearest_first(gram: HeadGram) -> None:
-    costs = layer_costs(gram, LayerGrouping.shared(GROUPING))
+    costs = layer_costs(gram, LayerGrouping.shared(GROUPING).choice)
     table = group_cost_table(costs)
     assert table["heads"].tolist() == ["0, 2, 5", "3, 4"]
     assert table["saved"].tolist() == [4, 2]
@@ -106,7 +101,7 @@ def test_tables_list_what_is_merged_the_dearest_first(gram: HeadGram) -> None:
 
 
 def test_a_layer_that_is_kept_loses_nothing(gram: HeadGram) -> None:
-    costs = layer_costs(gram, LayerGrouping.shared(Grouping.singletons(NUM_HEADS)))
+    costs = layer_costs(gram, LayerChoice())
     assert costs[0].wse == 0
     assert group_cost_table(costs).empty
     assert layer_cost_table(costs)["neighbours instead, %"].isna().all()

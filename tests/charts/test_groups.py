@@ -10,7 +10,10 @@ from qcqa.charts.layers.groups import group_colours, grouping_figure
 from qcqa.model.spec import ModelSpec
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.picture import SitePicture
 from qcqa.search.result import SearchResult
 
 #: Bits per token of one head of the model: 4 elements of 16 bits.
@@ -38,16 +41,16 @@ def test_heads_of_one_group_have_one_colour_and_number(result: SearchResult) -> 
     plan = plan_of_result(result, 24 * HEAD, method="optimal")
     cells = grouping_figure(plan).data[0]
     assert np.shape(cells.z) == (3, 8)
-    for layer, grouping in enumerate(plan.groupings):
-        for group in grouping.key.groups:
+    for layer, picture in enumerate(plan.pictures):
+        for group in picture.key.readers:
             assert len({cells.z[layer][head] for head in group}) == 1
             texts = {cells.text[layer][head] for head in group}
-            assert texts == ({""} if len(group) == 1 else {str(grouping.key.labels[group[0]])})
+            assert texts == ({""} if len(group) == 1 else {str(picture.key.reads[group[0]])})
 
 
 def test_colour_stays_with_the_lowest_head() -> None:
-    few = group_colours(Grouping.from_groups([[0, 1], [2, 3, 4, 5]], 6))
-    more = group_colours(Grouping.from_groups([[0], [1], [2, 3], [4, 5]], 6))
+    few = group_colours(SitePicture((0, 0, 1, 1, 1, 1)))
+    more = group_colours(SitePicture((0, 1, 2, 2, 3, 3)))
     assert few[2] == more[2]
     assert more[:2] == [-1, -1]
     assert more[2] != more[4]
@@ -55,8 +58,7 @@ def test_colour_stays_with_the_lowest_head() -> None:
 
 def test_layers_of_more_groups_than_colours_are_drawn() -> None:
     num_groups = 2 * len(GROUP_COLOURS) + 1
-    grouping = Grouping.contiguous(2 * num_groups, num_groups)
-    colours = group_colours(grouping)
+    colours = group_colours(SitePicture(tuple(head // 2 for head in range(2 * num_groups))))
     assert set(colours) == set(range(len(GROUP_COLOURS)))
     # Neighbouring groups are told apart.
     assert all(a != b for a, b in zip(colours[1::2], colours[2::2], strict=False))
@@ -93,3 +95,12 @@ def test_pointer_names_the_heads_of_a_group(result: SearchResult) -> None:
     assert told[0].tolist() == [*expected, expected[0]]
     told = grouping_figure(plan, compact=True).data[0].customdata
     assert told[0].tolist() == ["group 0, of 2 heads", expected[1], "group 0, of 2 heads"]
+
+
+def test_words_at_the_ends_of_two_panels_have_two_lines(result: SearchResult) -> None:
+    bits = Bits(((4, None),), group=4)
+    apart = LayerGrouping(key=Grouping.contiguous(8, 4), value=Grouping.contiguous(8, 2)).choice
+    layer = LayerChoice(apart.key, (*apart.value, bits))
+    plan = _plan((LayerGrouping.shared(Grouping.contiguous(8, 2)),), result.spec)
+    _, keys, _, values = grouping_figure(replace(plan, layers=(layer,))).data
+    assert (*keys.text, *values.text) == ("4/8", "2/8<br>4 bits")

@@ -53,5 +53,5 @@ def test_front_has_a_text_for_each_of_its_plans(result: SearchResult, method: st
     texts = kept_texts(front)
     assert len(texts) == len(front)
     for place in range(len(front)):
-        kept = np.array([one.key.num_groups for one in front.groupings(place)])
+        kept = np.array([one.picture(8).key.num_stored for one in front.plan_layers(place)])
         assert texts[place] == heads_kept_text(kept, kept, 8)

@@ -15,10 +15,10 @@ from qcqa.charts.layers.layer_bars import (
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
 from qcqa.pick.plan import plan_of_result
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import head_similarity
-from qcqa.reduce.groups.grouping import Grouping
-from qcqa.reduce.groups.wse import grouping_wse
+from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.result import SearchResult
 
 #: Bits per token of one head of the model: 4 elements of 16 bits.
@@ -29,10 +29,9 @@ def test_bars_are_what_layers_keep_and_lose(result: SearchResult) -> None:
     plan = plan_of_result(result, 24 * HEAD, method="optimal")
     errors = layer_errors(result.fronts["optimal"], plan)
     kept, lost = layer_bars_figure(plan, errors).data
-    assert kept.x == pytest.approx([100 * layer.key.num_groups / 8 for layer in plan.groupings])
+    assert kept.x == pytest.approx([100 * layer.key.num_stored / 8 for layer in plan.pictures])
     wse = [
-        grouping_wse(gram.total, layer.key)
-        for gram, layer in zip(result.grams, plan.groupings, strict=True)
+        choices_wse(gram, [layer])[0] for gram, layer in zip(result.grams, plan.layers, strict=True)
     ]
     assert lost.x == pytest.approx(np.array(wse) / result.grams.trace)
     assert sum(lost.x) == pytest.approx(plan.predicted.relative_wse)
@@ -68,8 +67,7 @@ def test_source_loses_nothing(result: SearchResult) -> None:
 
 def test_similarity_is_ordered_by_group(result: SearchResult) -> None:
     gram = result.grams.layers[0].key
-    grouping = Grouping.from_groups([[0], [1, 6], [2], [3, 4, 7], [5]], 8)
-    figure = similarity_figure(gram, grouping)
+    figure = similarity_figure(gram, [[0], [1, 6], [2], [3, 4, 7], [5]])
     # Groups first, heads on their own last.
     order = [1, 6, 3, 4, 7, 0, 2, 5]
     assert list(figure.layout.xaxis.ticktext) == [str(head) for head in order]
@@ -86,20 +84,20 @@ def test_colours_can_end_at_the_largest_similarity(result: SearchResult) -> None
     similarity = np.abs(head_similarity(gram))
     limit = similarity_limit(gram)
     assert limit == similarity[~np.eye(8, dtype=bool)].max()
-    figure = similarity_figure(gram, Grouping.contiguous(8, 2), limit=limit)
+    figure = similarity_figure(gram, [range(4), range(4, 8)], limit=limit)
     assert figure.data[0].zmax == limit
     assert similarity_limit(np.eye(1)) == 1
 
 
 @pytest.mark.parametrize("num_heads", [1, 64])
 def test_similarity_of_any_number_of_heads(num_heads: int) -> None:
-    figure = similarity_figure(np.eye(num_heads), Grouping.contiguous(num_heads, 1))
+    figure = similarity_figure(np.eye(num_heads), [range(num_heads)])
     assert np.shape(figure.data[0].z) == (num_heads, num_heads)
 
 
 def test_bars_of_fewer_bits_are_shorter(result: SearchResult) -> None:
     plan = plan_of_result(result, result.spec.kv_bits, method="mha")
-    bits = Bits.uniform(4, "key", result.spec), Bits.uniform(4, "value", result.spec)
+    bits = [Bits.uniform(4, BitsOptions(), kind, result.spec) for kind in ("key", "value")]
     packed = replace(plan, layers=tuple(LayerChoice((bits[0],), (bits[1],)) for _ in plan.layers))
     errors = LayerErrors("loss", np.zeros(len(plan.layers)))
     shown = sum(layer_bars_figure(packed, errors).data[0].x) / len(plan.layers)

@@ -3,8 +3,9 @@
 import pytest
 
 from qcqa.charts.common.duration import about, between, clock
-from qcqa.charts.jobs.preflight import size_text, time_text
+from qcqa.charts.jobs.preflight import time_text
 from qcqa.search.estimate import TimedPart, TimeEstimate
+from qcqa.sizes import bytes_text
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_times_and_sizes_have_fitting_units() -> None:
         "2.5 hours",
     ]
     assert [clock(seconds) for seconds in (7, 67, 7384)] == ["0:07", "1:07", "2:03:04"]
-    assert [size_text(size) for size in (2**10, 1.5 * 2**20, 2**30, 5000 * 2**30)] == [
+    assert [bytes_text(size) for size in (2**10, 1.5 * 2**20, 2**30, 5000 * 2**30)] == [
         "1 KiB",
         "1.5 MiB",
         "1 GiB",

@@ -17,6 +17,7 @@ from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import TwoStageOptions
 
 Measure = Callable[..., Evaluated]
 
@@ -152,14 +153,14 @@ def test_a_damaged_result_is_the_problem_of_its_row(result: SearchResult) -> Non
 
 
 def test_only_what_differs_is_compared(result: SearchResult) -> None:
-    first, second = _run(result), _run(seed=5, mutation_probability=0.1)
+    first, second = _run(result), _run(seed=5, two_stage=TwoStageOptions(mutation_probability=0.1))
     table = compare_settings([first, second])
     assert list(table.columns) == [first.id, second.id]
     assert table.loc["seed"].tolist() == [0, 5]
-    assert table.loc["mutation_probability"].tolist() == [None, 0.1]
+    assert table.loc["two_stage.mutation_probability"].tolist() == [None, 0.1]
     # The second has not read its model yet.
     assert table.loc["weights.layers"].tolist() == [3, None]
-    assert not {"generations", "methods", "name", "created"} & set(table.index)
+    assert not {"two_stage.generations", "methods", "name", "created"} & set(table.index)
     assert compare_settings([first, _run(result)]).empty
 
 

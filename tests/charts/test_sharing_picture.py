@@ -3,14 +3,14 @@
 from xml.etree import ElementTree
 
 from qcqa.charts.layers.sharing_picture import sharing_picture
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.picture import SitePicture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_every_head_is_tied_to_the_head_that_it_shares() -> None:
-    grouping = Grouping.from_groups([(0, 3), (1,), (2,)], num_heads=4)
-    picture = ElementTree.fromstring(sharing_picture([grouping], ink="#123456"))
+    layer = SitePicture((0, 1, 2, 0))
+    picture = ElementTree.fromstring(sharing_picture([layer], ink="#123456"))
     lines = picture.findall(f"{SVG}line")
     # Each of the four is drawn twice: its outline, and above it its colour.
     assert len(lines) == 8
@@ -22,7 +22,7 @@ def test_every_head_is_tied_to_the_head_that_it_shares() -> None:
 
 
 def test_layers_stand_below_each_other_inside_the_picture() -> None:
-    layers = [Grouping.singletons(8), Grouping.contiguous(8, 1)]
+    layers = [SitePicture(tuple(range(8))), SitePicture((0,) * 8)]
     picture = ElementTree.fromstring(sharing_picture(layers, ink="#123456"))
     height = float(picture.attrib["viewBox"].split()[3])
     bottoms = [

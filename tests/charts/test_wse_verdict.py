@@ -10,8 +10,7 @@ from qcqa.charts.quality.proxy import check_proxy
 from qcqa.charts.quality.wse_verdict import wse_verdict
 from qcqa.measure.evaluated import Evaluated
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.grouping import LayerGrouping
-from qcqa.reduce.groups.wse import grouping_wse
+from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.methods import run_method
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
@@ -27,10 +26,7 @@ def _searched(grams: ModelGrams, sign: int) -> SearchResult:
     """Return a search in which layers lose by their WSE, or the more the lower it is."""
 
     def rescore(layer, choices):
-        of = grams.layers[layer]
-        groupings = [LayerGrouping.of(choice, 8) for choice in choices]
-        wse = [grouping_wse(of.key, g.key) + grouping_wse(of.value, g.value) for g in groupings]
-        return np.exp(sign * np.array(wse) / grams.trace)
+        return np.exp(sign * choices_wse(grams.layers[layer], choices) / grams.trace)
 
     by_wse = wse_problem(grams)
     problem = Problem(grams, by_wse.make_objective, fitness="loss", rescore=rescore)

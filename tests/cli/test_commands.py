@@ -120,7 +120,7 @@ def test_a_preset_decides_what_it_is_about_and_no_more(
     assert qcqa("search", tiny_llama, *options, "--out", tmp_path / "r").code == 0
     config = open_run(tmp_path / "r").config
     assert config.methods == ("optimal", "qcqa-ac-wse", "qcqa-ec-wse")
-    assert (config.settings.seed, config.settings.generations) == (5, 3)
+    assert (config.settings.seed, config.settings.two_stage.generations) == (5, 3)
     assert (config.settings.fitness, config.calibration) == ("wse", None)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import open_run
-from qcqa.measure.evaluate import _Bench as Bench
+from qcqa.measure.bench import Bench
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Plan

@@ -18,6 +18,7 @@ from qcqa.model.heads import row_ranges
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.picture import SitePicture
 
 HIDDEN, HEADS, VOCAB, LAYERS = 48, 6, 32, 3
 
@@ -182,9 +183,9 @@ class Case:
         def module(template: str, layer: int) -> Any:
             return model.get_submodule(self.checkpoint.module_name(template, layer))
 
-        for layer, grouping in enumerate(self.plan.groupings):
+        for layer, picture in enumerate(self.plan.pictures):
             names = self.checkpoint.architecture.modules
-            for role, of_role in (("key", grouping.key), ("value", grouping.value)):
+            for role, of_role in (("key", picture.key), ("value", picture.value)):
                 projection = module(names.fused or getattr(names, role), layer)
                 ranges = row_ranges(self.checkpoint.architecture, self.checkpoint.spec, role)
                 rows = torch.cat([torch.arange(*one) for one in ranges])
@@ -194,22 +195,22 @@ class Case:
                     if parameter is not None:
                         parameter[rows] = self._means(parameter[rows], of_role)
             if names.key_norm is not None:
-                self._share_norm(module(names.key_norm, layer), grouping.key)
+                self._share_norm(module(names.key_norm, layer), picture.key)
         return model
 
-    def _share_norm(self, norm: Any, grouping: Grouping) -> None:
+    def _share_norm(self, norm: Any, picture: SitePicture) -> None:
         if hasattr(norm, "norms"):
             scales = torch.stack([one.weight for one in norm.norms])
-            for one, scale in zip(norm.norms, self._means(scales, grouping), strict=True):
+            for one, scale in zip(norm.norms, self._means(scales, picture), strict=True):
                 one.weight.copy_(scale)
         elif norm.weight.numel() > self.checkpoint.spec.head_dim:
-            norm.weight.copy_(self._means(norm.weight, grouping))
+            norm.weight.copy_(self._means(norm.weight, picture))
 
     @staticmethod
-    def _means(rows: Tensor, grouping: Grouping) -> Tensor:
-        heads = rows.reshape(grouping.num_heads, -1)
+    def _means(rows: Tensor, picture: SitePicture) -> Tensor:
+        heads = rows.reshape(picture.num_heads, -1)
         means = torch.empty_like(heads)
-        for group in grouping.groups:
+        for group in picture.readers:
             means[list(group)] = sum(heads[head] for head in group) / len(group)
         return means.reshape(rows.shape)
 

@@ -68,21 +68,21 @@ def make_images(model: PreTrainedModel, case: Any, *, is_orthogonal: bool) -> No
         basis[free[:, None], free] = free_map(len(free))
         return basis
 
-    for layer, grouping in enumerate(case.plan.groupings):
+    for layer, picture in enumerate(case.plan.pictures):
         weights, context = layout.heads(layer, read, {"query"}), layout.context(layer)
         key, value = weights.key.clone(), weights.value.clone()
         size = key.shape[1]
-        for group in grouping.key.groups:
+        for group in picture.key.readers:
             for head in group[1:]:
                 key[head] = key_map(context, size) @ key[group[0]]
-        for group in grouping.value.groups:
+        for group in picture.value.readers:
             for head in group[1:]:
                 value[head] = free_map(size) @ value[group[0]]
         write(model, case, layer, {"key": key, "value": value})
         norm = case.checkpoint.architecture.modules.key_norm
         if norm is not None:  # scales of a group are one, or a norm's heads would differ by them
             module = model.get_submodule(case.checkpoint.module_name(norm, layer))
-            case._share_norm(module, grouping.key)
+            case._share_norm(module, picture.key)
 
 
 def write(model: PreTrainedModel, case: Any, layer: int, heads: dict[Role, Tensor]) -> None:

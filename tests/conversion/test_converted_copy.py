@@ -85,7 +85,7 @@ def test_only_attention_that_shares_takes_new_memory(make_case: MakeCase, name: 
     mine, theirs = storages(case.model), storages(converted_copy(case.model, case.plan))
     modules = case.checkpoint.architecture.modules.model_dump().values()
     attention = [template.rpartition(".")[2] for template in modules if template]
-    left = [str(i) for i, layer in enumerate(case.plan.groupings) if not layer.shares]
+    left = [str(i) for i, layer in enumerate(case.plan.pictures) if not layer.shares]
     for parameter, place in mine.items():
         is_attention = any(f".{module}." in parameter for module in attention)
         # Fully connected layers have modules of the same names in some families.

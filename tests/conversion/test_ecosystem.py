@@ -54,7 +54,7 @@ def test_prefill_in_chunks_into_a_static_cache(
 
     assert torch.equal(written.sequences, generate(dense, tokens, **options).sequences)
     heads = [layer.keys.shape[1] for layer in cache_of(written).layers]
-    assert heads == [layer.key.num_groups for layer in case.plan.groupings]
+    assert heads == [layer.key.num_stored for layer in case.plan.pictures]
 
 
 @pytest.mark.parametrize("name", KINDS)

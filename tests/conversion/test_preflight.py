@@ -86,7 +86,7 @@ def test_too_little_memory_for_a_refit_is_one_line(
     monkeypatch.setattr(convert_preflight, "free_memory_bytes", lambda: 10 * 2**20)
     text = CalibrationText("demo", "0" * 8, 100, 100)
     plan = replace(llama.plan, calibration=text, refit=True)
-    with pytest.raises(ConversionError, match=r"GiB of memory free; expected 0\.5 GiB") as error:
+    with pytest.raises(ConversionError, match=r"MiB of memory free; expected 512 MiB") as error:
         preflight_conversion(conversion_source(str(llama.folder)), plan, tmp_path / "out")
     assert "\n" not in error.value.one_line()
 

@@ -119,9 +119,9 @@ def test_gradients_are_those_of_tied_dense_heads(
     if names.value is not None:
         value = case.checkpoint.module_name(names.value, 1)
         ours, theirs = (one.get_submodule(value).weight.grad for one in (model, dense))
-        grouping = case.plan.groupings[1].value
-        heads = theirs.reshape(grouping.num_heads, -1, theirs.shape[1])
-        tied = torch.cat([heads[list(group)].sum(0) for group in grouping.groups])
+        picture = case.plan.pictures[1].value
+        heads = theirs.reshape(picture.num_heads, -1, theirs.shape[1])
+        tied = torch.cat([heads[list(group)].sum(0) for group in picture.readers])
         torch.testing.assert_close(ours, tied, rtol=1e-4, atol=1e-7)
 
 

@@ -21,6 +21,7 @@ from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import delete_run, find_run
 from qcqa.jobs.worker import work
+from qcqa.locks import hold
 from qcqa.plan.file import load_plan
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.
@@ -124,7 +125,7 @@ def test_a_killed_worker_shows_as_dead_and_its_leftovers_go(search: Run, tmp_pat
     (leftover / "model.safetensors").write_bytes(b"half of it")
     others = folder.parent / f".half.{os.getpid()}.tmp"
     others.mkdir()
-    with resume(conversion) as process:
+    with hold(others), resume(conversion) as process:
         assert process.wait(300) == 0
     # That of a process that lives is not ours to remove.
     assert _names(folder.parent) == {"half", others.name}
@@ -169,7 +170,7 @@ def test_too_little_memory_to_open_it_is_no_failure(
 
 def test_deleting_a_conversion_leaves_its_checkpoint(search: Run, tmp_path: Path) -> None:
     conversion = create_conversion(search, point=POINT, folder=tmp_path / "half")
-    with pytest.raises(RunError, match="is still at work"):
+    with hold(conversion.lock), pytest.raises(RunError, match="is still at work"):
         delete_run(search)
     work(conversion)
     delete_run(conversion)

@@ -8,6 +8,7 @@ from qcqa.errors import EvaluationError, RunError
 from qcqa.jobs.evaluations import create_evaluation
 from qcqa.jobs.measurements import forget, measurements_of
 from qcqa.jobs.run import Run
+from qcqa.locks import hold
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.points import plans_of_points, points_along
@@ -58,9 +59,8 @@ def test_only_the_models_that_are_named_go(measured: Run) -> None:
 def test_it_is_refused_while_an_evaluation_is_at_work(measured: Run) -> None:
     points = points_along(measured.result(), (0.5,))
     evaluation = create_evaluation(measured, points=points, benchmark=Benchmark(text="demo"))
-    assert evaluation.is_at_work()
     before = measured.measured()
-    with pytest.raises(RunError, match="is at work") as caught:
+    with hold(evaluation.lock), pytest.raises(RunError, match="is at work") as caught:
         forget(measured, measurements_of(measured))
     assert evaluation.id in str(caught.value)
     assert measured.measured() == before

@@ -15,9 +15,12 @@ from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.pick.points import points_along
 from qcqa.search.method_seconds import weights_seconds
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 SETTINGS = SearchSettings(
-    population_size=10, generations=3, stage2_generations=10, restarts=0, workers=1
+    two_stage=TwoStageOptions(population_size=10, generations=3, stage2_generations=10),
+    exact=ExactOptions(restarts=0),
+    workers=1,
 )
 
 

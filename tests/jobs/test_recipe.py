@@ -28,7 +28,9 @@ from qcqa.packaged import demo_run_folder
 from qcqa.plan.budget import bits_within_ratio, budget_text, parse_ratio
 from qcqa.plan.file import load_plan, plan_to_json
 from qcqa.plan.plan import Plan
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.
 HEAD = 512
@@ -36,13 +38,15 @@ HEAD = 512
 TINY_HEAD = 128
 
 SETTINGS: dict[str, Any] = {
-    "population_size": 12,
-    "generations": 3,
-    "stage2_population_size": 12,
-    "stage2_generations": 6,
-    "crossover_probability": 0.75,
-    "mutation_probability": 0.25,
-    "restarts": 1,
+    "two_stage": TwoStageOptions(
+        population_size=12,
+        generations=3,
+        stage2_population_size=12,
+        stage2_generations=6,
+        crossover_probability=0.75,
+        mutation_probability=0.25,
+    ),
+    "exact": ExactOptions(restarts=1),
     "seed": 7,
     "workers": 1,
 }
@@ -157,8 +161,16 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
         merge="mean-norm",
         apart=True,
         refit=True,
+        bits=BitsOptions(group=64, rotate=True),
     )
-    changes = {"settings": settings, "calibration": "demo", "name": "-name", "revision": None}
+    methods = (*searched.search.methods, "bits")
+    changes = {
+        "settings": settings,
+        "methods": methods,
+        "calibration": "demo",
+        "name": "-name",
+        "revision": None,
+    }
     benchmark = Benchmark("demo", ("demo_recall",), 3, 64, DecodeLoad(16, 2, 4))
     recipe = replace(
         _recipe(searched, 48 * TINY_HEAD, "optimal"),
@@ -183,7 +195,7 @@ def test_every_option_of_a_search_and_of_a_benchmark_is_known(
     for line in shell_recipe(recipe).replace("\\\n", "").splitlines()[:2]:
         main.cli(shlex.split(line)[1:], standalone_mode=False)
     assert asked[0]["settings"] == settings
-    assert asked[0]["methods"] == searched.search.methods
+    assert asked[0]["methods"] == methods
     assert (asked[0]["calibration"], asked[0]["name"]) == ("demo", "-name")
     assert asked[1]["benchmark"] == benchmark
     assert (asked[1]["device"], asked[1]["dtype"]) == ("cuda", "float32")

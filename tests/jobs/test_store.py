@@ -12,7 +12,10 @@ from qcqa.jobs.home import runs_folder
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import DamagedRun, create_run, delete_run, find_run, list_runs
+from qcqa.locks import hold
+from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 
 def _create(**changes: object) -> Run:
@@ -34,12 +37,37 @@ def test_runs_live_where_the_environment_says(
 
 
 def test_a_run_opens_again_with_its_config(tmp_path: Path) -> None:
-    settings = SearchSettings(seed=7, population_size=24)
+    settings = SearchSettings(two_stage=TwoStageOptions(population_size=24), seed=7)
     run = _create(settings=settings, name="a title", folder=tmp_path / "mine")
     again = open_run(tmp_path / "mine")
     assert again.config == run.config
     assert again.config.settings == settings
     assert again.config.name == "a title"
+
+
+def test_settings_of_an_earlier_release_are_read(tmp_path: Path) -> None:
+    settings = SearchSettings(
+        two_stage=TwoStageOptions(generations=7), exact=ExactOptions(restarts=3), seed=2
+    )
+    run = create_run(model="m", methods=("optimal",), settings=settings, folder=tmp_path / "run")
+    file = run.folder / "config.json"
+    content = json.loads(file.read_text())
+    written = content["settings"]
+    flat = {**written.pop("two_stage"), **written.pop("exact"), **written}
+    del flat["bits"]
+    file.write_text(json.dumps({**content, "settings": flat}))
+    assert open_run(run.folder).search.settings == settings
+    file.write_text(json.dumps({**content, "settings": {**flat, "restarts": -1}}))
+    with pytest.raises(RunError, match="restarts") as refusal:
+        open_run(run.folder)
+    assert "\n" not in refusal.value.one_line()
+
+
+def test_the_included_run_is_of_an_earlier_release() -> None:
+    folder = demo_run_folder()
+    assert folder is not None
+    assert "restarts" in json.loads((folder / "config.json").read_text())["settings"]
+    assert open_run(folder).search.settings == SearchSettings(stage2_fitness="loss")
 
 
 def test_a_local_model_is_found_from_any_folder(
@@ -90,9 +118,8 @@ def test_a_run_is_found_by_id_beginning_and_folder() -> None:
 
 def test_only_runs_at_rest_are_deleted() -> None:
     run = _create()
-    with pytest.raises(RunError, match="still at work; first: qcqa runs cancel"):
+    with hold(run.lock), pytest.raises(RunError, match="at work; first: qcqa runs cancel"):
         delete_run(run)
-    run.write_status(RunStatus(state="cancelled"))
     delete_run(run)
     assert not run.folder.exists()
 

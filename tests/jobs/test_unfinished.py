@@ -10,6 +10,7 @@ from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.unfinished import unfinished
+from qcqa.locks import hold
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_what_is_missing_is_named(run: Run, state: State, says: str, can_resume:
 
 def test_a_search_at_work_says_so(run: Run) -> None:
     _stop(run, "running", without="optimal")
-    with run.lock:
+    with hold(run.lock):
         lacks = unfinished(open_run(run.folder))
     assert lacks is not None
     assert lacks.sentence.startswith("This search is still at work: Optimal is missing")

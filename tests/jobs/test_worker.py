@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,17 +15,21 @@ from qcqa.errors import CheckpointError, RunError
 from qcqa.jobs.launch import cancel, requeue, resume, start_worker
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
-from qcqa.jobs.store import create_run
+from qcqa.jobs.store import create_run, delete_run
 from qcqa.jobs.worker import Cancelled, work
+from qcqa.locks import hold
 from qcqa.progress import Progress
 from qcqa.search.front import Front
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import TwoStageOptions
 
 METHODS = ("optimal", "qcqa-ac-wse")
 #: Long enough to be interrupted on any machine, short enough to be finished by a test.
 SETTINGS = SearchSettings(
-    population_size=40, generations=150, stage2_generations=20, seed=3, workers=1
+    two_stage=TwoStageOptions(population_size=40, generations=150, stage2_generations=20),
+    seed=3,
+    workers=1,
 )
 
 
@@ -139,7 +144,7 @@ def test_cancel_stops_the_worker_and_keeps_what_is_finished(run: Run) -> None:
 
 
 def test_two_workers_cannot_have_one_run(tiny_llama: Path) -> None:
-    endless = SETTINGS.model_copy(update={"generations": 100_000})
+    endless = SearchSettings(two_stage=TwoStageOptions(generations=100_000), workers=1)
     run = create_run(model=str(tiny_llama), methods=METHODS, settings=endless)
     with start_worker(run) as process:
         _wait(lambda: run.status().state == "running")
@@ -148,6 +153,56 @@ def test_two_workers_cannot_have_one_run(tiny_llama: Path) -> None:
         with pytest.raises(RunError, match="is running"):
             requeue(run)
         process.terminate()
+
+
+@pytest.mark.parametrize("queued", ["2999-01-01T00:00:00+00:00", "1999-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize("act", [requeue, cancel, delete_run])
+def test_no_clock_keeps_a_run_that_nobody_has_from_going_on_or_away(
+    run: Run, act: Callable[[Run], object], queued: str
+) -> None:
+    run.write_status(RunStatus(state="queued", queued=queued))
+    with hold(run.lock):
+        assert run.is_at_work()
+    act(run)
+    assert not run.is_at_work()
+    left = {requeue: "queued", cancel: "cancelled"}
+    assert run.folder.exists() is (act in left)
+    assert act not in left or run.status().state == left[act]
+
+
+def test_a_worker_that_dies_before_its_first_word_is_dead_and_no_other_starts_meanwhile(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 600\n")
+    silent.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(silent))
+        process = start_worker(run)
+    with process:
+        assert run.status().state == "running"
+        for act in (start_worker, requeue, delete_run):
+            with pytest.raises(RunError):
+                act(run)
+        process.kill()
+    assert run.status().state == "dead"
+    requeue(run)
+    assert run.status().state == "queued"
+
+
+def test_an_event_that_was_half_written_spoils_no_other(run: Run) -> None:
+    (run.folder / "events.jsonl").write_text('{"event": "progr')
+    work(run)
+    assert run.events()[0]["event"] == "started"
+
+
+def test_what_the_dead_left_below_a_run_goes_when_it_goes_on(run: Run) -> None:
+    (run.folder / "fronts").mkdir()
+    left = run.folder / "fronts" / ".old.plans.parquet.99.tmp"
+    left.write_text("half")
+    work(run)
+    assert not left.exists()
+    assert not list(run.folder.rglob("*.tmp"))
 
 
 def test_a_run_that_fails_says_why_in_one_line(tmp_path: Path) -> None:

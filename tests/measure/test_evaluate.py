@@ -11,7 +11,8 @@ import pytest
 from qcqa.errors import EvaluationError
 from qcqa.jobs.run import open_run
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
-from qcqa.measure.evaluate import evaluate_plans, require_evaluable
+from qcqa.measure.evaluable import require_evaluable
+from qcqa.measure.evaluate import evaluate_plans
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.plan_models import PlanModels
@@ -63,7 +64,7 @@ def test_progress_grows_over_the_whole(half: Plan) -> None:
     evaluate_plans("demo", [half], benchmark, on_progress=watched)
     fractions = [progress.fraction for progress in watched.seen]
     assert fractions == sorted(fractions)
-    assert 0 < fractions[0] < 0.2
+    assert 0 < fractions[0] <= 0.25
     assert fractions[-1] == 1.0
     assert watched.models() == ["source, 1 of 2", "GQA at 50 %, 2 of 2"]
     assert watched.seen[-1].stage == "GQA at 50 %, 2 of 2: speed"

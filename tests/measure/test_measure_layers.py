@@ -63,13 +63,13 @@ def by_hand(layer: int, plan: Plan) -> PreTrainedModel:
     """Return the dense demo model in which the heads of one layer's groups are their means."""
     model = dense()
     attention = model.model.layers[layer].self_attn
-    for projection, grouping in (
-        (attention.k_proj, plan.groupings[layer].key),
-        (attention.v_proj, plan.groupings[layer].value),
+    for projection, picture in (
+        (attention.k_proj, plan.pictures[layer].key),
+        (attention.v_proj, plan.pictures[layer].value),
     ):
         weight = projection.weight.data
         heads = weight.view(plan.model.num_kv_heads, -1, weight.shape[1])
-        for group in grouping.groups:
+        for group in picture.readers:
             heads[list(group)] = heads[list(group)].mean(dim=0)
     return model
 

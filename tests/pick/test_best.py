@@ -16,6 +16,7 @@ from qcqa.search.methods import run_method
 from qcqa.search.result import SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import wse_problem
 
 #: Bits per token of one head of 4 elements of 16 bits.
@@ -29,7 +30,7 @@ SIZES = {"optimal": 24, "gqa": 24, "mqa": 6, "best": 24, "qcqa-ac": 24}
 @pytest.fixture
 def result(random_grams: ModelGrams) -> SearchResult:
     """Return a search by WSE: the baselines and the optimal front."""
-    settings = SearchSettings(restarts=0, workers=1)
+    settings = SearchSettings(exact=ExactOptions(restarts=0), workers=1)
     problem = wse_problem(random_grams)
     methods = ("mha", "gqa", "mqa", "optimal")
     return SearchResult(

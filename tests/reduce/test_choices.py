@@ -10,9 +10,11 @@ import pytest
 from qcqa.errors import GroupingError, QCQAError, ReductionError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.registry import REDUCTIONS, site_from_json, site_to_json
 
 PAIRS = Grouping.contiguous(8, 4)
@@ -41,6 +43,20 @@ def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label
     assert REDUCTIONS[choice.kind].choice is type(choice)
     assert choice.label == label
     assert len({choice, replace(choice)}) == 1  # type: ignore[type-var]  # all are dataclasses
+
+
+def test_a_picture_tells_who_reads_which_head_and_how_it_is_stored() -> None:
+    picture = LayerChoice(key=(PAIRS, FOUR)).picture(8)
+    assert picture.key == SitePicture((0, 0, 1, 1, 2, 2, 3, 3), "4 bits")
+    assert picture.key.readers == ((0, 1), (2, 3), (4, 5), (6, 7))
+    assert picture.value == SitePicture(tuple(range(8)))
+    assert (picture.num_stored_heads, picture.shares) == (12, True)
+    assert not LayerChoice(value=(FOUR,)).picture(8).shares
+
+
+def test_a_choice_that_leaves_every_head_alone_is_none(spec: ModelSpec) -> None:
+    alone = Grouping.singletons(8)
+    assert site_from_json(site_to_json((alone, FOUR)), spec) == (FOUR,)
 
 
 def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
@@ -106,10 +122,43 @@ def test_a_site_refuses_what_does_not_divide_it(spec: ModelSpec) -> None:
 
 def test_values_of_odd_heads_get_groups_that_divide_them(spec: ModelSpec) -> None:
     odd = replace(spec, head_dim=48)
-    assert Bits.uniform(4, "value", odd).group == 16
-    assert Bits.uniform(4, "key", odd).group == 32
+    assert Bits.uniform(4, BitsOptions(), "value", odd).group == 16
+    assert Bits.uniform(4, BitsOptions(), "key", odd).group == 32
     for kind in ("key", "value"):
-        Bits.uniform(4, kind, odd).require(kind, odd)
+        Bits.uniform(4, BitsOptions(), kind, odd).require(kind, odd)
+
+
+def test_groups_and_a_rotation_that_were_asked_for_reach_the_codec(spec: ModelSpec) -> None:
+    options = BitsOptions(group=64, rotate=True)
+    stairs = (8, 128), (4, 896), (2, None)
+    for kind, block, rungs in (
+        ("key", 64, [[8, 2], [4, 14], [2, None]]),
+        ("value", 32, [[8, 4], [4, 28], [2, None]]),
+    ):
+        for four in Bits.offered(options, kind, spec):
+            four.require(kind, spec)
+            assert (four.group, four.block, four.is_rotated) == (64, block, True)
+        codec = Bits.staircase(stairs, options, kind, spec).codec()
+        # The same tokens on every rung, whatever the length of a block.
+        assert (codec["rungs"], codec["group"], codec["rotated"]) == (rungs, 64, True)
+        assert site_from_json([{**codec, "kind": "bits"}], spec)[0].codec() == codec
+    # Half as many scales.
+    usual, asked = (Bits.uniform(4, one, "key", spec) for one in (BitsOptions(), options))
+    elements = (stored_at((one,), spec).rungs[0].element_bits for one in (usual, asked))
+    assert list(elements) == [Fraction(5), Fraction(9, 2)]
+
+
+def test_groups_that_were_asked_for_divide_a_head_or_hold_it(spec: ModelSpec) -> None:
+    options = BitsOptions(group=64)
+    for head_dim, group in ((32, 32), (128, 64), (256, 64)):
+        heads = replace(spec, head_dim=head_dim)
+        assert Bits.uniform(4, options, "value", heads).group == group
+    for head_dim in (48, 80, 96):
+        heads = replace(spec, head_dim=head_dim)
+        BitsOptions().require(heads)
+        if head_dim > 64:
+            with pytest.raises(ReductionError, match=f"groups of 64 for heads of {head_dim} d"):
+                options.require(heads)
 
 
 def test_heads_and_bits_cost_what_they_keep(spec: ModelSpec) -> None:

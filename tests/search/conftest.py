@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams, gram_of_heads
-from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.search.front import LayerCandidates
 
 
@@ -22,14 +23,13 @@ def layer_of() -> Callable[..., LayerCandidates]:
         *,
         head_bits: int = 64,
     ) -> LayerCandidates:
-        groupings = [
-            LayerGrouping(Grouping.from_labels(one), Grouping.from_labels(other))
-            for one, other in zip(key, value, strict=True)
-        ]
+        sites = zip(map(site_of_labels, key), map(site_of_labels, value), strict=True)
+        choices = tuple(LayerChoice(*both) for both in sites)
+        heads = [choice.picture(len(key[0])).num_stored_heads for choice in choices]
         return LayerCandidates(
             num_heads=len(key[0]),
-            choices=tuple(grouping.choice for grouping in groupings),
-            cost=np.array([head_bits * grouping.num_stored_heads for grouping in groupings]),
+            choices=choices,
+            cost=head_bits * np.array(heads),
             error=np.array(error, dtype=float),
         )
 

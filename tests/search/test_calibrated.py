@@ -25,6 +25,7 @@ from qcqa.search import calibrated_model as problem_file
 from qcqa.search.calibrated_model import CalibratedModel
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.text.calibrate import calibrate_model, calibration_of_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.documents import demo_documents
@@ -34,7 +35,9 @@ from qcqa.text.refit import RefitSettings
 from qcqa.text.running import cache_of
 
 SETTINGS = SearchSettings(
-    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+    two_stage=TwoStageOptions(population_size=16, generations=5, stage2_generations=10),
+    exact=ExactOptions(restarts=1),
+    workers=1,
 )
 
 

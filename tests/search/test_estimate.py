@@ -3,10 +3,12 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from qcqa.model.inspect import ModelReport, inspect_model
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.registry import REDUCTIONS, Reduction
 from qcqa.search import calibrated_model as problem
 from qcqa.search import estimate, method_seconds
@@ -22,15 +24,15 @@ from qcqa.search.strategy.cost import (
     optimal_seconds,
 )
 from qcqa.search.strategy.optimal import optimal_candidates
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 from qcqa.search.strategy.rescoring import most_measured, worth_measuring
-from qcqa.search.strategy.slots import Slot
 from qcqa.text import source_reading
 from qcqa.text.calibration_windows import DEFAULT_TOKENS
 from qcqa.text.merged import BATCH_TOKENS
 
-QUICK = SearchSettings(population_size=40, generations=30)
-THOROUGH = SearchSettings(population_size=200, generations=300)
+QUICK = TwoStageOptions(population_size=40, generations=30)
+THOROUGH = TwoStageOptions(population_size=200, generations=300)
 
 
 @pytest.fixture
@@ -53,17 +55,14 @@ def test_stage_one_grows_with_heads_and_effort(seconds):
 
 
 def test_local_search_and_stage_two_grow_with_their_settings():
-    assert optimal_seconds(64, QUICK) > 4 * optimal_seconds(32, QUICK)
-    assert optimal_seconds(32, QUICK.model_copy(update={"restarts": 0})) < optimal_seconds(
-        32, QUICK
-    )
+    usual, none, many = (ExactOptions(restarts=restarts) for restarts in (12, 0, 99))
+    assert optimal_seconds(64, usual) > 4 * optimal_seconds(32, usual)
+    assert optimal_seconds(32, none) < optimal_seconds(32, usual)
+    assert optimal_seconds(32, usual) < optimal_seconds(32, usual, fitness="output-error")
     # Few heads are solved exactly: restarts count nothing.
-    assert optimal_seconds(8, QUICK.model_copy(update={"restarts": 99})) == optimal_seconds(
-        8, QUICK
-    )
-    assert choice_seconds(SearchSettings(stage2_generations=1000)) == pytest.approx(
-        2 * choice_seconds(SearchSettings(stage2_generations=500))
-    )
+    assert optimal_seconds(8, many) == optimal_seconds(8, usual)
+    twice = TwoStageOptions(stage2_generations=1000)
+    assert choice_seconds(twice) == pytest.approx(2 * choice_seconds(TwoStageOptions()))
 
 
 def test_estimate_has_a_part_for_all_that_is_done(demo):
@@ -134,7 +133,7 @@ def test_a_short_text_makes_a_short_search(demo, tmp_path):
 
 def test_processes_share_the_layers(demo, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    settings = {n: THOROUGH.model_copy(update={"workers": n}) for n in (1, 2)}
+    settings = {n: SearchSettings(two_stage=THOROUGH, workers=n) for n in (1, 2)}
     alone, two = (
         _of(estimate_time(demo, methods=("qcqa-ac",), settings=s))["qcqa-ac"]
         for s in settings.values()
@@ -197,6 +196,6 @@ def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
     assert method_seconds._MEASURED_SHARE == 1 / source_reading.MEASURED_EVERY
     slot = Slot(0)
     objective = wse_problem(random_grams).objective(slot)
-    found = optimal_candidates(objective, SearchSettings(), slot)
+    found = optimal_candidates(objective, ExactOptions(), slot, np.random.default_rng(0))
     # The source's own heads are not measured.
     assert most_measured(random_grams.spec.num_kv_heads) == len(worth_measuring(found)) - 1

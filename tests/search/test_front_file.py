@@ -9,6 +9,7 @@ import pytest
 from qcqa.model.inspect import inspect_model
 from qcqa.packaged import demo_run_folder
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import LayerChoice
 from qcqa.search.front import Front, LayerCandidates, LowerBound
 from qcqa.search.front_file import load_bound, load_front, save_bound, save_front, saved_methods
@@ -47,8 +48,8 @@ def test_a_front_comes_back_with_all_that_it_knows(front, spec, tmp_path):
 
 
 def test_bits_come_back_with_the_heads_that_share(front, spec, tmp_path):
-    bits = LayerChoice(key=(Bits.uniform(4, "key", spec),))
-    stairs = Bits.staircase(((8, 4), (2, None)), "value", spec)
+    bits = LayerChoice(key=(Bits.uniform(4, BitsOptions(), "key", spec),))
+    stairs = Bits.staircase(((8, 128), (2, None)), BitsOptions(), "value", spec)
     both = LayerChoice(key=front.layers[0].choices[0].key + bits.key, value=(stairs,))
     layer = LayerCandidates(3, (bits, both), np.array([300, 90]), np.array([0.5, 2.0]))
     written = replace(front, layers=(layer, layer), choices=np.array([[1, 1], [0, 1]]))
@@ -56,7 +57,7 @@ def test_bits_come_back_with_the_heads_that_share(front, spec, tmp_path):
     again = load_front(tmp_path, "best", spec)
     assert again.plan_layers(1) == (bits, both)
     assert again.cost.tolist() == [180, 390]
-    assert again.layers[0].key_heads.tolist() == [3, 1]
+    assert again.key_heads.tolist() == [[1, 1], [3, 1]]
 
 
 def test_a_front_without_terms_is_of_the_first_release(front, spec, tmp_path):
@@ -114,9 +115,9 @@ def earlier(front, spec, tmp_path):
         table = pd.read_parquet(path)
         table["num_cached_heads"] = table.pop("bits_per_token") // spec.head_bits
         if "key" in table:
-            layers = [layer for one in front.layers for layer in one.groupings]
-            table["key_labels"] = [list(layer.key.labels) for layer in layers]
-            table["value_labels"] = [list(layer.value.labels) for layer in layers]
+            layers = [layer for one in front.layers for layer in one.pictures]
+            table["key_labels"] = [list(layer.key.reads) for layer in layers]
+            table["value_labels"] = [list(layer.value.reads) for layer in layers]
             table = table.drop(columns=["key", "value"])
         table.to_parquet(path, index=False)
     return tmp_path

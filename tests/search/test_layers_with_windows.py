@@ -14,6 +14,7 @@ from qcqa.pick.plan import plan_of_result
 from qcqa.search.calibrated_model import CalibratedModel
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.text.documents import demo_documents
 
 
@@ -43,7 +44,7 @@ def test_bits_only_where_all_tokens_are_seen(model_folder: Path, tmp_path: Path)
     result = search_model(
         str(model_folder),
         methods=("bits-4", "bits", "heads-bits"),
-        settings=SearchSettings(restarts=1, workers=1),
+        settings=SearchSettings(exact=ExactOptions(restarts=1), workers=1),
         calibrated=CalibratedModel(str(model_folder), str(text), tmp_path / "calibration"),
     )
     for method in ("bits-4", "bits", "heads-bits"):

@@ -1,5 +1,7 @@
 """Fitness by measured loss: here a made-up loss that is quick and always the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,23 +9,28 @@ from qcqa.errors import SettingsError
 from qcqa.plan.file import plan_from_json, plan_to_json
 from qcqa.plan.plan import CalibrationText
 from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.front_wse import front_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.plans import best_plan
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=40,
-    generations=30,
-    stage2_generations=60,
-    restarts=1,
+    two_stage=TwoStageOptions(population_size=40, generations=30, stage2_generations=60),
+    exact=ExactOptions(restarts=1),
     workers=1,
     fitness="loss",
     merge="svd",
 )
+
+
+def _groupings(front, plan):
+    num_heads = front.layers[0].num_heads
+    return [LayerGrouping.of(layer, num_heads) for layer in front.plan_layers(plan)]
 
 
 @pytest.fixture
@@ -87,6 +94,23 @@ def test_a_staircase_loses_what_its_rungs_do_by_the_tokens_on_each(problem):
     assert front.error[0] == pytest.approx(sum(losses))
 
 
+@pytest.mark.parametrize("name", ["bits-4", "staircase", "bits", "heads-bits"])
+def test_bits_are_measured_and_kept_as_they_were_asked_for(name, problem):
+    settings = SETTINGS.model_copy(update={"bits": BitsOptions(group=64, rotate=True)})
+    asked = []
+
+    def rescore(layer, choices):
+        asked.extend(choices)
+        return problem.rescore(layer, choices)
+
+    front = run_method(name, replace(problem, rescore=rescore), settings)
+    every = [*asked, *(one for layer in front.layers for one in layer.choices)]
+    packed = [one for choice in every for one in choice.key if isinstance(one, Bits)]
+    assert {(one.group, one.block, one.is_rotated) for one in packed} == {(64, 64, True)}
+    usual = run_method(name, problem, SETTINGS)
+    assert front.cost[0] < usual.cost[0]
+
+
 def test_a_front_of_bits_has_the_plans_of_one_number_of_bits_and_never_loses_to_them(problem):
     best = run_method("bits", problem, SETTINGS)
     for name in ("bits-8", "bits-4", "bits-2"):
@@ -134,7 +158,7 @@ def test_best_insists_on_what_makes_it_best(problem, half):
     front = run_method("best", problem, SETTINGS.model_copy(update={"merge": "mean"}))
     assert (front.apart, front.refit, front.merge, front.fitness) == (True, True, "svd", "loss")
     # values are cheaper to merge, so they are merged more
-    layers = front.groupings(front.within(half))
+    layers = _groupings(front, front.within(half))
     assert sum(layer.value.num_groups for layer in layers) < sum(
         layer.key.num_groups for layer in layers
     )
@@ -147,7 +171,7 @@ def test_baselines_stay_as_they_are_where_keys_and_values_are_apart(problem):
     for name in ("mha", "gqa", "mqa"):
         front = run_method(name, problem, apart)
         assert not front.apart
-        assert all(layer.key == layer.value for layer in front.groupings(0))
+        assert all(layer.key == layer.value for layer in _groupings(front, 0))
     assert run_method("qcqa-ec", problem, apart).apart
 
 
@@ -173,7 +197,7 @@ def test_a_plan_says_both_its_wse_and_its_loss(problem, grams, half):
     index = front.within(half)
     wse = sum(
         grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)
-        for gram, layer in zip(grams, plan.groupings, strict=True)
+        for gram, layer in zip(grams, _groupings(front, index), strict=True)
     )
     assert front_wse(front, grams)[index] == pytest.approx(wse)
     said = plan.predicted

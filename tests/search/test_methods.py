@@ -7,26 +7,31 @@ import pytest
 
 from qcqa.errors import SettingsError
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.groups.wse import grouping_wse
 from qcqa.search.methods import METHODS, run_method
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume
 from qcqa.search.strategy.problem import wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=40,
-    generations=40,
-    stage2_population_size=60,
-    stage2_generations=80,
-    restarts=6,
+    two_stage=TwoStageOptions(
+        population_size=40, generations=40, stage2_population_size=60, stage2_generations=80
+    ),
+    exact=ExactOptions(restarts=6),
     workers=1,
     seed=1,
 )
 #: The others are never by WSE; test_loss.py has them.
 BY_WSE = [name for name, one in METHODS.items() if one.settings(SETTINGS).judged_by == "wse"]
 SHAPES = {"8 heads": (3, 8), "16 heads": (4, 16)}
+
+
+def _with_stages(**changes):
+    two_stage = SETTINGS.two_stage.model_copy(update=changes)
+    return SETTINGS.model_copy(update={"two_stage": two_stage})
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -37,6 +42,11 @@ def grams(request, make_grams) -> ModelGrams:
 @pytest.fixture(scope="module")
 def fronts(grams):
     return {name: run_method(name, wse_problem(grams), SETTINGS) for name in BY_WSE}
+
+
+def _groupings(front, plan):
+    num_heads = front.layers[0].num_heads
+    return [LayerGrouping.of(layer, num_heads) for layer in front.plan_layers(plan)]
 
 
 def _volume(front, grams):
@@ -69,8 +79,8 @@ def test_a_front_is_sorted_and_its_errors_are_those_of_its_groupings(name, front
     assert (np.diff(front.cost) > 0).all()
     assert (np.diff(front.error) < 0).all()
     for index in {0, len(front) // 2, len(front) - 1}:
-        groupings = front.groupings(index)
-        heads = sum(layer.num_stored_heads for layer in groupings)
+        groupings = _groupings(front, index)
+        heads = sum(layer.key.num_groups + layer.value.num_groups for layer in groupings)
         assert heads * grams.spec.head_bits == front.cost[index]
         error = sum(
             grouping_wse(gram.total, layer.key)
@@ -94,7 +104,7 @@ def test_the_baselines_are_what_they_are_called(fronts, grams):
     counts = [count for count in range(1, num_heads + 1) if num_heads % count == 0]
     assert fronts["gqa"].cost.tolist() == [per_count * count for count in counts]
     for index, count in enumerate(counts):
-        for layer in fronts["gqa"].groupings(index):
+        for layer in _groupings(fronts["gqa"], index):
             assert layer.key == Grouping.contiguous(num_heads, count)
 
 
@@ -129,7 +139,8 @@ def test_nsga2_comes_close_to_the_optimal_front(fronts, grams):
 def test_groups_of_equal_cardinality_have_it(fronts):
     front = fronts["qcqa-ec"]
     for index in range(0, len(front), 7):
-        assert all(layer.key.has_equal_cardinality for layer in front.groupings(index))
+        for layer in _groupings(front, index):
+            assert len({*map(len, layer.key.groups)}) == 1
 
 
 def test_few_heads_are_proven_optimal(make_grams):
@@ -158,11 +169,11 @@ def test_planted_clusters_are_found_and_gqa_misses_them(name, make_grams):
     """Twelve heads in three clusters of four, neighbours in different ones."""
     grams = make_grams(2, 12, noise=0.02)
     planted = Grouping.from_labels([head % 3 for head in range(12)])
-    settings = SETTINGS.model_copy(update={"population_size": 60, "generations": 80})
+    settings = _with_stages(population_size=60, generations=80)
     front = run_method(name, wse_problem(grams), settings)
     budget = 2 * 2 * 3 * grams.spec.head_bits
     index = front.within(budget)
-    assert all(layer.key == planted for layer in front.groupings(index))
+    assert all(layer.key == planted for layer in _groupings(front, index))
     gqa = run_method("gqa", wse_problem(grams), SETTINGS)
     assert front.error[index] < 0.05 * gqa.error[gqa.within(budget)]
 
@@ -176,7 +187,7 @@ def test_the_same_seed_gives_the_same_front_again(name, grams, fronts):
 
 def test_another_seed_gives_another_search(make_grams):
     grams = make_grams(3, 16)
-    few = SETTINGS.model_copy(update={"generations": 5, "stage2_generations": 5})
+    few = _with_stages(generations=5, stage2_generations=5)
     other = few.model_copy(update={"seed": 2})
     one, two = (run_method("qcqa-ac", wse_problem(grams), settings) for settings in (few, other))
     assert one.error.tolist() != two.error.tolist()
@@ -195,9 +206,9 @@ def test_another_seed_gives_another_search(make_grams):
 )
 def test_settings_reach_the_search(change, make_grams):
     grams = make_grams(3, 16)
-    few = SETTINGS.model_copy(update={"generations": 6, "stage2_generations": 6})
-    one = run_method("qcqa-ac", wse_problem(grams), few)
-    two = run_method("qcqa-ac", wse_problem(grams), few.model_copy(update=change))
+    few = {"generations": 6, "stage2_generations": 6}
+    one = run_method("qcqa-ac", wse_problem(grams), _with_stages(**few))
+    two = run_method("qcqa-ac", wse_problem(grams), _with_stages(**few | change))
     assert one.error.tolist() != two.error.tolist()
 
 

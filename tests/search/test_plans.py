@@ -35,7 +35,6 @@ def test_a_plan_says_what_it_costs_and_where_it_came_from(front, grams, tmp_path
     )
     assert plan.kv_bits == front.cost[3]
     assert plan.layers == front.plan_layers(3)
-    assert plan.groupings == front.groupings(3)
     assert plan.predicted.wse == front.error[3]
     assert plan.predicted.relative_wse == pytest.approx(front.error[3] / grams.trace)
     assert plan.predicted.wse_lower_bound == bound.at(int(front.cost[3]))

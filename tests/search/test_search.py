@@ -9,7 +9,6 @@ from qcqa.errors import SettingsError
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import CalibrationText
 from qcqa.reduce.bits.choice import Bits
-from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.search.method_sets import (
     all_searched,
     beyond_heads,
@@ -22,10 +21,13 @@ from qcqa.search.presets import PRESETS, preset_named
 from qcqa.search.result import ResultFolder
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import Problem, wse_problem
 
 SETTINGS = SearchSettings(
-    population_size=16, generations=5, stage2_generations=10, restarts=1, workers=1
+    two_stage=TwoStageOptions(population_size=16, generations=5, stage2_generations=10),
+    exact=ExactOptions(restarts=1),
+    workers=1,
 )
 
 
@@ -45,7 +47,7 @@ class _Calibrated:
         self.asked.append((settings.judged_by, settings.merge))
 
         def rise(layer, choice):
-            lost = 24.0 - LayerGrouping.of(choice, 12).num_stored_heads
+            lost = 24.0 - choice.picture(12).num_stored_heads
             bits = [one for site in choice.sites for one in site if isinstance(one, Bits)]
             return lost + layer + sum(1 / one.rungs[0][0] for one in bits)
 

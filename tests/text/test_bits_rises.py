@@ -118,11 +118,19 @@ def test_window_and_younger_rungs_do_not_count(model, batches, tmp_path, monkeyp
     np.testing.assert_array_equal(again, plain)
 
 
-def test_rotated_states_are_stored_otherwise(meter):
-    plain, rotated = (
-        meter(0, "key", [replace(LADDERS[-1], rotated=is_so)])[0] for is_so in (False, True)
-    )
-    assert 0 < rotated != plain > 0
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [("key", {"rotated": True}), ("key", {"block": 16}), ("value", {"group": 8})],
+)
+def test_what_is_packed_otherwise_is_measured_by_itself(model, batches, tmp_path, role, change):
+    reading, path = SourceReading(model, batches, is_fitted_to=False), tmp_path / "rises.jsonl"
+    ladders = [LADDERS[-1], replace(LADDERS[-1], **change)]
+    plain, other = (BitsMeter(reading, KnownRises(path))(0, role, [one])[0] for one in ladders)
+    assert 0 < other != plain > 0
+    # Kept beside each other.
+    again = BitsMeter(reading, KnownRises(path))(0, role, ladders[::-1])
+    assert again.tolist() == [other, plain]
+    assert len(path.read_text().splitlines()) == 2
 
 
 def test_groups_that_do_not_divide_a_head_are_refused(meter):

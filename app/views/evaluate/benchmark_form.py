@@ -3,11 +3,13 @@
 from importlib.util import find_spec
 
 import streamlit as st
+from ui.errors import show_error
 from ui.looks import look_at_text
 
 from qcqa.errors import EvaluationError, QCQAError
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import INSTALL_HARNESS, Benchmark, DecodeLoad
+from qcqa.options import described
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.metric import data_label
 from qcqa.user_path import as_meant, existing_file
@@ -40,13 +42,14 @@ def ask_speed(run: Run) -> Benchmark:
     """Ask on which load speed and memory are measured."""
     defaults = DecodeLoad(256 if run.search.model == "demo" else 2048)
     fields = (
-        ("Context, tokens", "context_tokens", "Length of each prompt."),
-        ("Batch", "batch_size", "Prompts at a time."),
-        ("New tokens", "new_tokens", "Generated after each prompt, one by one."),
+        ("Context, tokens", "context_tokens"),
+        ("Batch", "batch_size"),
+        ("New tokens", "new_tokens"),
     )
     numbers = {}
-    for column, (label, name, told) in zip(st.columns(3, gap="medium"), fields, strict=True):
+    for column, (label, name) in zip(st.columns(3, gap="medium"), fields, strict=True):
         st.session_state.setdefault(f"speed_{name}", getattr(defaults, name))
+        told = f"{described(DecodeLoad, name)}."
         numbers[name] = int(
             column.number_input(label, min_value=1, step=1, key=f"speed_{name}", help=told)
         )
@@ -109,7 +112,8 @@ def ask_quality(run: Run) -> Benchmark | None:
     try:
         return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
     except QCQAError as error:
-        middle.error(error.one_line(), icon=":material/error:")
+        with middle:
+            show_error(error)
         return None
 
 
@@ -125,7 +129,7 @@ def _file(run: Run, limit: int | None) -> str:
         path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
         look_at_text(run, str(path.resolve()), limit)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
         return ""
     return str(path.resolve())
 

@@ -3,7 +3,7 @@
 import streamlit as st
 from ui import workers
 from ui.address import SECTIONS, Section
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.results import measured_of, result_of
@@ -104,7 +104,7 @@ with shown_in_place():
     if run is None:
         st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
     elif isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     elif (result := result_of(run)) is None:
         st.info("This search has no fronts yet: there are no plans to measure.")
     else:

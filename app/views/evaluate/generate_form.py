@@ -16,6 +16,7 @@ from qcqa.jobs.config import MOST_GENERATED_PLANS, GenerationConfig
 from qcqa.jobs.generations import create_generation, plans_side_by_side
 from qcqa.jobs.run import Run
 from qcqa.measure.generated import GenerationSettings
+from qcqa.options import described
 from qcqa.pick.best import best_method
 from qcqa.pick.points import Points, points_at, points_to_compare
 from qcqa.search.result import SearchResult
@@ -54,7 +55,7 @@ def generate_form(run: Run, result: SearchResult, last: Run | None, *, is_at_wor
                 "Prompt",
                 height=236,
                 key="generate_prompt",
-                help="All models continue this. Left empty, each begins a text of its own.",
+                help=f"{described(GenerationSettings, 'prompt')}.",
             )
         with right:
             points = _points(run, result)
@@ -136,14 +137,14 @@ def _settings(result: SearchResult) -> tuple[GenerationSettings, str, str]:
                 min_value=0.0,
                 step=0.1,
                 key="generate_temperature",
-                help="0 takes the likeliest token each time; above it, tokens are drawn.",
+                help=f"{described(GenerationSettings, 'temperature')}.",
             )
             st.number_input(
                 "Seed",
                 min_value=0,
                 step=1,
                 key="generate_seed",
-                help="Of the draws. All models are given the same random numbers.",
+                help=f"{described(GenerationSettings, 'seed')}.",
             )
             device = choose_device("generate_device")
             dtype = choose_dtype(result.spec.dtype, "generate_dtype", device=device)

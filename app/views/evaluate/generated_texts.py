@@ -4,6 +4,7 @@ import streamlit as st
 from ui.glyph import glyph
 
 from qcqa.charts.common.kv_axis import size_text
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style, source_text
 from qcqa.charts.quality.generated import difference_text, figures_lines, marked_html
 from qcqa.jobs.config import GenerationConfig
@@ -47,7 +48,7 @@ def generated_texts(generation: Run, result: SearchResult) -> None:
 
 def _heading(method: str, kv_bits: int, result: SearchResult) -> None:
     style = method_style(method)
-    told = f"![]({glyph(style)}) **{style.label}**"
+    told = f"![]({glyph(style)}) **{plain(style.label)}**"
     if method == "mha":
         told = f"![]({glyph(style)}) **{source_text(result.spec)}**"
     else:

@@ -9,7 +9,7 @@ from ui.budget import budget_field
 from ui.cards import best_points
 from ui.device import choose_device, choose_dtype, probable_device, probable_dtype
 from ui.duration import evaluation_estimate, tell_estimate
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.looks import require_model
 from ui.state import choices, redrawn_alone, widget
 from views.evaluate.benchmark_form import FORM_COLUMNS
@@ -141,7 +141,7 @@ def _ratios(result: SearchResult) -> list[float]:
     for one in chosen:
         ratio = _share(one) if isinstance(one, str) else one
         if ratio is None:
-            st.error(f"{one!r} is no percentage above 0 and up to 100", icon=":material/error:")
+            show_error(f"{one!r} is no percentage above 0 and up to 100")
             return []
         ratios.append(ratio)
     return ratios

@@ -4,8 +4,9 @@ Whether it is open is kept, as the page draws itself anew while an evaluation is
 """
 
 import streamlit as st
-from ui.wording import plain
+from ui.errors import show_error
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted
 from qcqa.charts.quality.measurements import figures_text, measurement_title
@@ -48,7 +49,7 @@ def _manage(run: Run) -> None:
             _delete(run, measured)
         _show_again(run)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
 
 
 def _delete(run: Run, measured: list[Measured]) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 from ui.chart import legible
 from ui.state import redrawn_alone
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.quality.speed import SpeedConditions, speed_conditions, speed_sentence, speed_table
 from qcqa.charts.quality.speed_chart import QUANTITIES, speed_figure
 from qcqa.measure.evaluated import Evaluated
@@ -43,7 +44,7 @@ def _conditions(rows: tuple[Evaluated, ...]) -> SpeedConditions:
     """Ask which of several loads is shown: their figures are not comparable."""
     offered = speed_conditions(rows)
     if len(offered) == 1:
-        st.caption(f"Measured on: {offered[0].label}.")
+        st.caption(f"Measured on: {plain(offered[0].label)}.")
         return offered[0]
     chosen: SpeedConditions = st.selectbox(
         "Measured on", offered, format_func=lambda one: one.label, key="speed_conditions"

@@ -6,8 +6,8 @@ import streamlit as st
 from ui.results import has_result, measured_of, result_of
 from ui.run_picker import run_labels
 from ui.state import choices, choose, controlled
-from ui.wording import plain
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.fronts.overlay import MOST_OVERLAYS, OtherRun
 from qcqa.errors import QCQAError
 from qcqa.jobs.run import Run
@@ -54,7 +54,7 @@ def compared_runs(runs: Mapping[str, Run]) -> list[OtherRun]:
             if result is not None:
                 opened.append(OtherRun(run.config.name, result, measured_of(run)))
         except QCQAError as error:
-            st.caption(f":material/error: {error.one_line()}")
+            st.caption(f":material/error: {plain(error.one_line())}")
     return opened
 
 

@@ -8,7 +8,7 @@ from ui import workers
 from ui.axis_choice import shown_metric, shown_scale
 from ui.budget import budget_controls
 from ui.cards import headline, method_cards, selected_point
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import live_progress, stopped, tell_problem
 from ui.results import measured_of, result_of, stamp_of
@@ -22,6 +22,7 @@ from views.explore.gpu_panel import gpu_panel
 from views.explore.plan_panel import plan_panel
 
 from qcqa.charts.common.kv_axis import significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import geometry_text
 from qcqa.charts.fronts.comparison import comparison_table, points_at_budget
 from qcqa.charts.fronts.equal_bytes import compare_methods
@@ -106,9 +107,10 @@ def explore(run: Run, result: SearchResult, others: Mapping[str, Run]) -> None:
 def describe(run: Run, result: SearchResult) -> None:
     """Say in one line which model and search this is."""
     spec = result.spec
+    kib = significant(spec.kv_bytes_per_token() / 1024)
     st.caption(
-        f"{spec.model_type} · {geometry_text(spec)} · head dim {spec.head_dim} · "
-        f"{significant(spec.kv_bytes_per_token() / 1024)} KiB of KV cache per token in {spec.dtype}"
+        f"{plain(spec.model_type)} · {geometry_text(spec)} · head dim {spec.head_dim} · "
+        f"{kib} KiB of KV cache per token in {plain(spec.dtype)}"
         f" · searched {when(run.config.created)}, seed {run.search.settings.seed}"
     )
 
@@ -154,6 +156,6 @@ with shown_in_place():
     if run is None:
         nothing_yet()
     elif isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     else:
         show(run)

@@ -6,12 +6,13 @@ from pathlib import Path
 import streamlit as st
 from pandas import isna
 from ui import workers
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.results import result_of
 from ui.state import redrawn_alone
-from ui.wording import plain, when
+from ui.wording import when
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import counted
 from qcqa.charts.jobs.conversions_table import conversions_table
@@ -29,15 +30,13 @@ from qcqa.jobs.conversions import conversions_of, converted_of, create_conversio
 from qcqa.jobs.plans import origin_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
-from qcqa.plan.budget import GIB
 from qcqa.plan.plan import Plan
+from qcqa.sizes import bytes_text
 from qcqa.text.texts_there import require_text_there
 from qcqa.user_path import user_path
 
 #: Larger checkpoints are not sent through the browser.
 _MOST_ZIPPED_BYTES = 200 * 2**20
-
-_MIB = 2**20
 
 
 def conversion_card(run: Run, plan: Plan, max_kv_bits: int) -> None:
@@ -82,7 +81,9 @@ def _earlier(run: Run, conversions: list[Run]) -> None:
             ratio = "" if isna(row["KV ratio"]) else f", KV ratio {row['KV ratio']:.4g}"
             with st.container(gap=None):
                 st.markdown(plain(row["folder"]))
-                st.caption(f"{row['method']}{ratio} · {row['state']} · {when(row['created'])}")
+                st.caption(
+                    f"{plain(row['method'])}{ratio} · {row['state']} · {when(row['created'])}"
+                )
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -94,7 +95,7 @@ def _live(conversion: Run) -> None:
         status = conversion.status()
         if status.state not in LIVE_STATES:
             st.rerun()
-        st.caption(f"Writes to `{_config(conversion).folder}`")
+        st.caption(f"Writes to {plain(_config(conversion).folder)}")
         with st.container(key="live"):
             progress_row(conversion, status)
 
@@ -121,7 +122,7 @@ def _form(run: Run, plan: Plan, max_kv_bits: int) -> None:
         require_text_there(plan, run.fitted_folder)
         needs = preflight_conversion(_source(run.search.model, run.search.revision), plan, folder)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
     else:
         st.caption(_needs_text(needs, plan))
     is_asked = right.button(
@@ -152,7 +153,9 @@ def _source(model: str, revision: str | None) -> ConversionSource:
 
 def _needs_text(needs: ConversionPreflight, plan: Plan) -> str:
     """Say what a conversion reads, writes and takes, as Markdown."""
-    free = "" if needs.memory_free_bytes is None else f" ({_size(needs.memory_free_bytes)} free)"
+    free = (
+        "" if needs.memory_free_bytes is None else f" ({bytes_text(needs.memory_free_bytes)} free)"
+    )
     how = (
         "the model is refitted in float32"
         if plan.refit
@@ -161,14 +164,15 @@ def _needs_text(needs: ConversionPreflight, plan: Plan) -> str:
         else "a layer at a time"
     )
     lines = [
-        f":material/check_circle: Writes {_size(needs.weight_bytes)} of weights (source "
-        f"{_size(needs.source_bytes)}); {_size(needs.disk_free_bytes)} free on this disk.",
-        f":material/memory: Takes {_size(needs.memory_bytes)} of memory{free}: {how}.",
+        f":material/check_circle: Writes {bytes_text(needs.weight_bytes)} of weights (source "
+        f"{bytes_text(needs.source_bytes)}); "
+        f"{bytes_text(needs.disk_free_bytes)} free on this disk.",
+        f":material/memory: Takes {bytes_text(needs.memory_bytes)} of memory{free}: {how}.",
     ]
     if not needs.can_be_opened:
         lines.append(
-            f":material/info: Opening it would take {_size(needs.opening_bytes)} of memory: its "
-            "cache is not measured on this machine."
+            f":material/info: Opening it would take {bytes_text(needs.opening_bytes)} of memory: "
+            "its cache is not measured on this machine."
         )
     return "  \n".join(lines)
 
@@ -178,9 +182,12 @@ def _finished(conversion: Run) -> None:
     converted = converted_of(conversion)
     folder = Path(converted.folder)
     if not folder.is_dir():
-        st.info(f"`{folder}` was written, but is no longer there.", icon=":material/folder_off:")
+        st.info(
+            f"{plain(str(folder))} was written, but is no longer there.",
+            icon=":material/folder_off:",
+        )
         return
-    st.success(f"Written to `{folder}`", icon=":material/check_circle:")
+    st.success(f"Written to {plain(str(folder))}", icon=":material/check_circle:")
     left, right = st.columns([5, 7], gap="medium")
     with left:
         st.table(_came_of(converted, _config(conversion)), border="horizontal")
@@ -202,8 +209,9 @@ def _finished(conversion: Run) -> None:
 def _came_of(converted: Converted, config: ConversionConfig) -> dict[str, str]:
     held, promised = converted.measured_bytes_per_token, converted.promised_bytes_per_token
     return {
-        "Method": method_style(config.point[0]).label,
-        "Weights": f"{_size(converted.weight_bytes)}, source {_size(converted.source_bytes)}",
+        "Method": plain(method_style(config.point[0]).label),
+        "Weights": f"{bytes_text(converted.weight_bytes)}, "
+        f"source {bytes_text(converted.source_bytes)}",
         "KV cache promised": f"{promised:,.0f} bytes per token",
         "KV cache measured": (
             "not opened: too little memory" if held is None else f"{held:,.0f} bytes per token"
@@ -226,8 +234,3 @@ def _config(conversion: Run) -> ConversionConfig:
     config = conversion.config
     assert isinstance(config, ConversionConfig)
     return config
-
-
-def _size(num_bytes: int) -> str:
-    unit, scale = ("GiB", GIB) if num_bytes >= GIB else ("MiB", _MIB)
-    return f"{num_bytes / scale:,.1f} {unit}"

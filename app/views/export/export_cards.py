@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 from ui.axis_choice import vertical_axis
+from ui.errors import show_error
 from ui.state import choices, redrawn_alone
 
 from qcqa.charts.common.figure_file import (
@@ -15,6 +16,7 @@ from qcqa.charts.common.figure_file import (
     find_browser,
 )
 from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import kept_words, merge_text
 from qcqa.charts.fronts.chart import front_chart, grouping_chart
@@ -65,7 +67,7 @@ def plan_card(run: Run, plan: Plan, load: CacheLoad) -> None:
             + f"{measured}."
         )
         if "chosen" in plan.provenance:
-            st.caption(plan.provenance["chosen"]["why"])
+            st.caption(plain(plan.provenance["chosen"]["why"]))
         _download(
             "plan.json",
             plan_text(plan),
@@ -209,7 +211,7 @@ def _drawn(
 def _tell_problems() -> None:
     """Say what stood in the way of drawing a chart."""
     for problem in dict.fromkeys(st.session_state.get(_PROBLEMS, {}).values()):
-        st.error(problem, icon=":material/error:")
+        show_error(problem)
 
 
 def _download(

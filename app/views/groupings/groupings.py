@@ -5,7 +5,7 @@ from ui import workers
 from ui.budget import budget_controls
 from ui.cards import headline
 from ui.chart import legible
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from ui.plan_choice import chosen_plan, plan_choice
@@ -84,7 +84,7 @@ with shown_in_place():
     if run is None:
         st.info("There is no search yet. Start one with **New search**.", icon=":material/info:")
     elif isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     elif (result := result_of(run)) is None:
         st.info("This search has no fronts yet: there are no plans to look at.")
     else:

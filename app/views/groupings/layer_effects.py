@@ -7,12 +7,13 @@ import streamlit as st
 from ui import workers
 from ui.device import choose_device, choose_dtype, probable_device
 from ui.duration import tell_estimate
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.looks import require_model
 from ui.search_model import look_at
 from ui.state import redrawn_alone
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import counted
 from qcqa.charts.layers.layer_effects import conditions_text, effects_sentence
 from qcqa.errors import EvaluationError, QCQAError, RunError
@@ -68,7 +69,7 @@ def effects_panel(
         return
     if found is not None:
         st.markdown(effects_sentence(found))
-        st.caption(f"Measured on {conditions_text(found)}.")
+        st.caption(f"Measured on {plain(conditions_text(found))}.")
     newest = next(iter(sensitivities_of(run)), None)
     if newest is not None:
         with shown_in_place():
@@ -128,7 +129,7 @@ def _live(measurement: Run) -> None:
         if status.state not in LIVE_STATES:
             st.rerun()
         with st.container(border=True, key="live_layers"):
-            st.caption(f"What each layer does alone: {measurement.name}")
+            st.caption(f"What each layer does alone: {plain(measurement.name)}")
             progress_row(measurement, status, key="cancel_layers")
 
 
@@ -196,7 +197,7 @@ def _text(run: Run) -> str | None:
     try:
         path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
         return None
     return str(path.resolve())
 

@@ -10,13 +10,12 @@ from qcqa.charts.common.rounded import zeros_unsigned
 from qcqa.charts.common.wording import wse_note
 from qcqa.charts.layers.group_costs import (
     KIND_LABELS,
-    LayerCost,
     group_cost_table,
     layer_cost_table,
-    layer_costs,
 )
 from qcqa.charts.layers.similarity import similarity_figure, similarity_limit
 from qcqa.plan.plan import Plan
+from qcqa.reduce.groups.costs import LayerCost, layer_costs
 from qcqa.reduce.groups.gram import HeadGram
 from qcqa.search.result import SearchResult
 
@@ -28,7 +27,7 @@ def layer_panel(result: SearchResult, plan: Plan) -> None:
     st.subheader("One layer", anchor=False)
     layer = _controls(plan)
     gram = result.grams.layers[layer]
-    costs = layer_costs(gram, plan.groupings[layer], choices().kind)
+    costs = layer_costs(gram, plan.layers[layer], choices().kind)
     left, right = st.columns([5, 6], gap="medium")
     with left:
         _similarity(gram, costs, layer)
@@ -62,10 +61,11 @@ def _similarity(gram: HeadGram, costs: Sequence[LayerCost], layer: int) -> None:
     grams = [gram.of(cost.kind) for cost in costs]
     limit = similarity_limit(*grams) if choices().stretch else 1.0
     for cost, weights in zip(costs, grams, strict=True):
+        groups = [group.heads for group in cost.groups]
         if len(costs) > 1:
             st.markdown(f"**{KIND_LABELS[cost.kind]}**")
         st.plotly_chart(
-            legible(similarity_figure(weights, cost.grouping, limit=limit)),
+            legible(similarity_figure(weights, groups, limit=limit)),
             key=f"similarity_{cost.kind}",
             config={"displayModeBar": False},
             alt=f"Similarity of the heads of layer {layer}: {KIND_LABELS[cost.kind].lower()}",

@@ -4,18 +4,25 @@ Which one is open is kept, as a page that follows a run at work draws itself ane
 """
 
 import streamlit as st
-from ui.run_picker import run_id
+from ui.errors import show_error
 from ui.state import choices, choose
-from ui.wording import plain
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import counted
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import QCQAError, RunError
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
 from qcqa.jobs.loading import load_run
 from qcqa.jobs.run import Run
-from qcqa.jobs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
+from qcqa.jobs.store import (
+    DamagedRun,
+    annotate_run,
+    delete_run,
+    find_any_run,
+    find_run,
+    rename_run,
+)
+from qcqa.sizes import bytes_text
 from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"
@@ -70,7 +77,7 @@ def _load() -> None:
         with st.spinner("Checking and copying …"):
             loaded = load_run(file or user_path(path, RunError))
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
         return
     choose(run=loaded.id, method=None)
     _close()
@@ -95,13 +102,13 @@ def _label(name: str) -> None:
             _close()
             st.rerun()
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
+        show_error(error)
 
 
 @st.dialog("Delete for good?", icon=":material/delete:", on_dismiss=_close)
 def _delete(ids: tuple[str, ...]) -> None:
     try:
-        runs = [_find(name) for name in ids]
+        runs = [find_any_run(name) for name in ids]
         for run in runs:
             _tell_what_goes(run)
         if st.button(
@@ -118,13 +125,7 @@ def _delete(ids: tuple[str, ...]) -> None:
             _close()
             st.rerun()
     except QCQAError as error:
-        st.error(error.one_line(), icon=":material/error:")
-
-
-def _find(name: str) -> Run | DamagedRun:
-    """Return a run, whether it can be opened or not, or a job of one."""
-    damaged = [run for run in list_runs() if isinstance(run, DamagedRun) and run_id(run) == name]
-    return damaged[0] if damaged else find_run(name)
+        show_error(error)
 
 
 def _tell_what_goes(run: Run | DamagedRun) -> None:

@@ -5,22 +5,23 @@ from io import BytesIO
 
 import streamlit as st
 from ui import workers
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, attempt, progress_row, stopped
 from ui.looks import why_it_cannot_go_on
 from ui.state import redrawn_alone
-from ui.wording import plain, when
+from ui.wording import when
 from views.runs.run_dialogs import open_dialog
 from views.runs.runs_list import outcome_of_run
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import in_order, method_style
-from qcqa.charts.jobs.runs_table import bytes_text
 from qcqa.errors import RunError
 from qcqa.jobs.archive import packed_files, write_archive
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
+from qcqa.sizes import bytes_text
 
 
 def run_panel(run: Run | DamagedRun) -> None:
@@ -28,7 +29,7 @@ def run_panel(run: Run | DamagedRun) -> None:
     with st.container(border=True, key="run_panel", gap="small"):
         if isinstance(run, DamagedRun):
             _title(run.folder.name, str(run.folder))
-            st.error(run.error.one_line(), icon=":material/error:")
+            show_error(run.error)
             _delete_button(run.folder.name)
             return
         _title(run.name, f"{run.id} · {when(run.config.created)}")
@@ -62,7 +63,7 @@ def _work(run: Run) -> None:
     if at_work:
         _live(run, at_work)
     status = run.status()
-    if status.state not in LIVE_STATES and status.state != "finished":
+    if run.id not in at_work and status.state != "finished":
         stopped(run, status)
 
 

@@ -14,8 +14,8 @@ from ui.live import SECONDS_BETWEEN_LOOKS
 from ui.results import Stamp, measured_stamp, stamp_of
 from ui.run_picker import default_run, run_id
 from ui.state import choices, choose, redrawn_alone
-from ui.wording import plain
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import counted
 from qcqa.charts.jobs.runs_table import Outcome, outcome_of, runs_table
 from qcqa.errors import QCQAError

@@ -2,7 +2,7 @@
 
 import streamlit as st
 from ui import workers
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
 from ui.live import tell_problem
 from views.search.search_form import search_form
@@ -18,7 +18,7 @@ with shown_in_place():
     )
     tell_problem()
     if isinstance(run, DamagedRun):
-        st.error(run.error.one_line(), icon=":material/error:")
+        show_error(run.error)
     elif run is not None:
         search_status(run)
     others_at_work(run)

@@ -3,12 +3,13 @@
 import streamlit as st
 from ui import workers
 from ui.draft import SOURCES
-from ui.errors import shown_in_place
+from ui.errors import show_error, shown_in_place
 from ui.looks import look_at_calibration
 from ui.search_model import choose_model, look_at
 from ui.state import choose, draft, field, redrawn_alone
 from views.search.search_settings import Asked, choose_settings
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.jobs.preflight import model_facts, search_facts, time_text
 from qcqa.errors import QCQAError
 from qcqa.jobs.home import runs_folder
@@ -42,7 +43,7 @@ def search_form() -> None:
         if model is None:
             st.caption("Name a model to see what it is and what a search takes.")
         elif isinstance(model, QCQAError):
-            st.error(model.one_line(), icon=":material/error:")
+            show_error(model)
         else:
             st.markdown(":material/check_circle: This model can be searched.")
             if asked.methods:
@@ -107,13 +108,14 @@ def _preflight(model: ModelReport, asked: Asked, calibration: str | None) -> Non
         calibration=calibration,
         folder=runs_folder(),
     )
-    st.table(model_facts(model) | search_facts(check), border="horizontal")
+    facts = model_facts(model) | search_facts(check)
+    st.table({name: plain(fact) for name, fact in facts.items()}, border="horizontal")
     pace, timed_runs = _pace()
     time = check.time.on_this_machine(pace, timed_runs=timed_runs)
     span, comma, reason = time_text(time).partition(",")
     st.markdown(f":material/schedule: It takes **{span}**{comma}{reason}.")
     for warning in check.warnings:
-        st.warning(warning, icon=":material/memory_alt:")
+        st.warning(plain(warning), icon=":material/memory_alt:")
 
 
 @st.cache_resource(ttl=60, show_spinner=False)

@@ -3,6 +3,7 @@
 import streamlit as st
 from ui.state import address
 
+from qcqa.charts.common.markup import plain
 from qcqa.errors import QCQAError
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import Run
@@ -32,7 +33,7 @@ def others_at_work(shown: Run | DamagedRun | None) -> None:
         for label, page, run_id in links:
             st.page_link(
                 f"views/{page}/{page}.py",
-                label=label,
+                label=plain(label),
                 icon=":material/pending:",
                 query_params=address(run=run_id, method=None),
             )

@@ -1,31 +1,29 @@
 """How to search: a preset or a choice of one's own, and how thoroughly."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar, get_args
 
 import streamlit as st
-from ui.draft import EFFORTS, FITNESSES, LEAST, OF_EFFORT, OWN, Draft
+from ui.draft import EFFORTS, FITNESSES, OF_EFFORT, OWN, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
+from qcqa.options import Options, described
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import MergeName
 from qcqa.search.method_sets import SEARCHED_METHODS, names_today, that_reduce
 from qcqa.search.methods import METHODS
 from qcqa.search.presets import PRESETS
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings, SearchSettings
+from qcqa.search.strategy.options import ExactOptions
 
 _PRESET_LABELS = {"paper": "As published", "best": "Best quality"}
 
-_FIELDS = {
-    "population_size": "Candidates per generation, stage 1",
-    "generations": "Generations, stage 1",
-    "stage2_population_size": "Candidates per generation, stage 2",
-    "stage2_generations": "Generations, stage 2",
-    "restarts": "Restarts of the local search",
-    "seed": "Seed",
-}
+_OptionsT = TypeVar("_OptionsT", bound=Options)
+
 #: Larger numbers are not read from an address.
 _MOST = 10**9
 
@@ -92,9 +90,16 @@ def choose_settings() -> Asked:
     )
     with st.expander("Advanced", icon=":material/tune:"):
         methods = _methods(asked, always) if "groups" in reductions else ()
-        numbers = _numbers(asked)
+        with st.grid(2, min_column_width=220):
+            # Those of the effort, each of which may be changed.
+            two_stage = _with_numbers(EFFORTS[asked.effort], OF_EFFORT)
+            exact = _with_numbers(ExactOptions(), ("restarts",))
+            common = _with_numbers(CommonSettings(), ("seed",))
+        bits = _bits(asked) if "bits" in reductions else BitsOptions()
         st.text_input("Name of the run", placeholder="the model's own", **field("name", asked.name))
-    settings = SearchSettings.model_validate({**numbers, **kind})
+    settings = SearchSettings.model_validate(
+        {**dict(common), **kind, "two_stage": two_stage, "exact": exact, "bits": bits}
+    )
     methods = names_today(methods, settings)
     return Asked((*methods, *always), settings, asked.name.strip())
 
@@ -126,7 +131,7 @@ def _kind(asked: Draft) -> Mapping[str, object]:
     with st.container(border=True, key="own_kind"):
         left, right = st.columns(2)
         left.selectbox(
-            "What the search minimises",
+            described(CommonSettings, "fitness"),
             list(FITNESSES),
             format_func=FITNESSES.__getitem__,
             **controlled(
@@ -136,7 +141,7 @@ def _kind(asked: Draft) -> Mapping[str, object]:
             ),
         )
         right.selectbox(
-            "How heads become one",
+            described(CommonSettings, "merge"),
             list(MERGES),
             format_func=MERGES.__getitem__,
             **controlled(
@@ -146,8 +151,8 @@ def _kind(asked: Draft) -> Mapping[str, object]:
             ),
         )
         left, right = st.columns(2)
-        left.toggle("Group keys and values apart", **field("apart", asked.apart))
-        right.toggle("Refit what was merged on a text", **field("refit", asked.refit))
+        for column, name in ((left, "apart"), (right, "refit")):
+            column.toggle(described(CommonSettings, name), **field(name, getattr(asked, name)))
     return {"fitness": asked.fitness, "merge": merge, "apart": asked.apart, "refit": asked.refit}
 
 
@@ -169,22 +174,35 @@ def _methods(asked: Draft, always: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def _numbers(asked: Draft) -> dict[str, int]:
-    """Show the settings of an effort, each of which may be changed."""
+def _with_numbers(usual: _OptionsT, names: Iterable[str]) -> _OptionsT:
+    """Return options with some whole numbers as the form has them, which it shows."""
     chosen = {}
-    with st.grid(2, min_column_width=220):
-        for name, label in _FIELDS.items():
-            usual: int = getattr(EFFORTS[asked.effort], name)
-            typed: int | None = getattr(asked, name)
-            chosen[name] = usual if typed is None else typed
-            st.number_input(
-                label,
-                min_value=LEAST.get(name, 1),
-                max_value=_MOST,
-                step=1,
-                **controlled(f"new_{name}", chosen[name], partial(_change, name, usual)),
-            )
-    return chosen
+    for name in names:
+        typed: int | None = getattr(draft(), name)
+        chosen[name] = getattr(usual, name) if typed is None else typed
+        st.number_input(
+            described(type(usual), name),
+            min_value=usual.least(name),
+            max_value=_MOST,
+            step=1,
+            **controlled(f"new_{name}", chosen[name], partial(_change, name, getattr(usual, name))),
+        )
+    return usual.model_copy(update=chosen)
+
+
+def _bits(asked: Draft) -> BitsOptions:
+    """Ask how bits are packed."""
+    usual = BitsOptions()
+    group = asked.bits_group or usual.group
+    left, right = st.columns(2, vertical_alignment="bottom")
+    left.segmented_control(
+        described(BitsOptions, "group"),
+        get_args(BitsOptions.model_fields["group"].annotation),
+        required=True,
+        **controlled("new_bits_group", group, partial(_change, "bits_group", usual.group)),
+    )
+    right.toggle(described(BitsOptions, "rotate"), **field("bits_rotate", asked.bits_rotate))
+    return BitsOptions.model_validate({"group": group, "rotate": asked.bits_rotate})
 
 
 def _change(name: str, usual: int, typed: int) -> None:

@@ -14,6 +14,7 @@ from ui.state import redrawn_alone
 from ui.wording import when
 
 from qcqa.charts.common.duration import clock
+from qcqa.charts.common.markup import plain
 from qcqa.charts.jobs.progress import (
     REFERENCE,
     convergence,
@@ -129,13 +130,13 @@ def _hypervolume(run: Run, events: Events) -> None:
         alt="Hypervolume of the fronts found so far",
     )
     if found := convergence(events):
-        st.markdown("  \n".join(f":material/trending_flat: {one.text()}" for one in found))
+        st.markdown("  \n".join(f":material/trending_flat: {plain(one.text())}" for one in found))
     st.caption(REFERENCE)
 
 
 def _line(stage: Stage) -> str:
     """Return one stage of the list."""
-    text = f"{_ICONS[stage.state]} {stage.name[0].upper()}{stage.name[1:]}"
+    text = f"{_ICONS[stage.state]} {plain(stage.name[0].upper() + stage.name[1:])}"
     if stage.state == "waiting":
         return f":gray[{text}]"
     if stage.state == "working" and stage.total:

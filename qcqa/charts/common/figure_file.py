@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import plotly.graph_objects as go
 
+from qcqa.charts.common.markup import in_chart
 from qcqa.errors import ExportError
 from qcqa.files import write_bytes_atomically
 
@@ -83,7 +84,7 @@ def titled(figure: go.Figure, title: str, subtitle: str = "") -> go.Figure:
         paper_bgcolor="white",
         font={"family": "Helvetica, Arial, sans-serif", "size": 13, "color": "#262730"},
         title={
-            "text": f"<b>{_plain(title)}</b><br><sup>{_plain(subtitle)}</sup>",
+            "text": f"<b>{in_chart(title)}</b><br><sup>{in_chart(subtitle)}</sup>",
             "x": 0,
             "xref": "paper",
             "xanchor": "left",
@@ -191,8 +192,3 @@ def find_browser() -> str | None:
     named = os.environ.get(BROWSER_VARIABLE)
     names = (named,) if named else _BROWSERS
     return next(filter(None, map(shutil.which, names)), None)
-
-
-def _plain(text: str) -> str:
-    """Return a text in which Plotly finds no markup, on one line."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

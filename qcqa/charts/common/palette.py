@@ -4,6 +4,7 @@ The colours are safe for colour-blind readers and stand out from a light and fro
 alike; dash and symbol say the same once more, so that colour is never the only sign.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -97,6 +98,8 @@ ALONE_COLOUR = "rgba(127, 133, 141, 0.20)"
 def method_style(name: str, spec: ModelSpec | None = None) -> MethodStyle:
     """Return the looks of a method; one that is not known here is drawn in grey.
 
+    What such a one is called comes from a file: of its name only letters and digits are kept.
+
     Parameters
     ----------
     name : str
@@ -104,7 +107,7 @@ def method_style(name: str, spec: ModelSpec | None = None) -> MethodStyle:
     spec : ModelSpec, optional
         The source model, where it is known: only MHA is called that.
     """
-    label = METHODS[name].label if name in METHODS else name
+    label = METHODS[name].label if name in METHODS else re.sub(r"[^\w-]", "", name)
     style = METHOD_STYLES.get(name) or MethodStyle(label, "#7F858D", "dashdot", "cross")
     if name != "mha" or spec is None:
         return style

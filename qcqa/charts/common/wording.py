@@ -33,7 +33,8 @@ def error_text(fitness: Fitness, error: float) -> str:
 
 def merge_label(merge: str) -> str:
     """Return what people call a merge of a measured row; the source has none."""
-    return next((label for name, label in MERGES.items() if name == merge), merge)
+    unknown = "none" if merge == "none" else "unknown merge"
+    return next((label for name, label in MERGES.items() if name == merge), unknown)
 
 
 def merge_text(plan: Plan) -> str:

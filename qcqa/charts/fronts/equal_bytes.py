@@ -1,10 +1,8 @@
 """Two methods at one budget: compared only where their plans cache the same bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from qcqa.charts.common.kv_axis import KvAxis, significant
 from qcqa.charts.common.palette import method_style
@@ -14,7 +12,6 @@ from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, of_plan, paired_diffe
 from qcqa.measure.evaluated import Evaluated
 from qcqa.plan.metric import RATIO, metric_of
 from qcqa.plan.plan import Measurement
-from qcqa.search.front import Front, IntArray
 from qcqa.search.result import SearchResult
 
 #: Said of a difference that was measured without what its standard error takes.
@@ -222,15 +219,7 @@ def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> 
     mine, others = result.fronts[one.method], result.fronts[other.method]
     if (mine.merge, mine.refit) != (others.merge, others.refit):
         return False
-    pairs = zip(_labels(mine, one.index), _labels(others, other.index), strict=True)
-    return all(np.array_equal(left, right) for left, right in pairs)
-
-
-def _labels(front: Front, plan: int) -> Iterator[IntArray]:
-    """Yield the labels of keys and values in every layer of a plan."""
-    for layer, candidate in zip(front.layers, front.choices[plan].tolist(), strict=True):
-        yield layer.key_labels[candidate]
-        yield layer.value_labels[candidate]
+    return mine.plan_layers(one.index) == others.plan_layers(other.index)
 
 
 def is_better(difference: Measurement) -> bool | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, isfinite, isnan
 
 from qcqa.charts.common.kv_axis import KvAxis, significant, size_text
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import ERROR_NAMES, in_sentence, listed
 from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
@@ -32,7 +33,7 @@ def budget_headline(
     scale: str = "",
     best: BestMethod | None = None,
 ) -> str:
-    """Say what the budget buys.
+    """Say what the budget buys, as Markdown.
 
     Parameters
     ----------
@@ -72,7 +73,9 @@ def budget_headline(
             return measured + trade
     if best is not None and best.by == "measured":
         name = method_style(best.method).label
-        return f"Of what was measured, {within}, **{name}** is the best: {best.ground}.{trade}"
+        return (
+            f"Of what was measured, {within}, **{name}** is the best: {plain(best.ground)}.{trade}"
+        )
     return f"Estimated, {within}: {_estimated(points, equals, scale)}{trade}"
 
 
@@ -129,7 +132,7 @@ def _measured(
     has = "have" if len(ways) > 1 else "has"
     said = (
         f"Measured, {within}: {_bold(names, ways)} {has} the {'highest' if higher else 'lowest'} "
-        f"{in_sentence(label)}, {value_text(metric, values[first])}"
+        f"{plain(in_sentence(label))}, {value_text(metric, values[first])}"
     )
     if close:
         said += f", not clearly better than {_bold(names, close)}"

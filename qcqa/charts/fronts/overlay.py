@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.common.kv_chart import NOT_FADED
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.common.palette import OVERLAY_STYLES, MethodStyle, in_order, method_style
 from qcqa.charts.fronts.error_axis import ErrorAxis, ErrorScale
 from qcqa.charts.quality.series import Series, series_of, short_name, value_text
@@ -204,8 +204,7 @@ def _series(
 
 
 def _trace_name(other: OtherRun, style: MethodStyle) -> str:
-    # Plotly takes names for HTML.
-    return f"{escape(short_name(other.name, _LONGEST_NAME), quote=False)}, {style.label}"
+    return in_chart(f"{short_name(other.name, _LONGEST_NAME)}, {style.label}")
 
 
 def _conditions(rows: Iterable[Evaluated], metric: str) -> Conditions | None:

@@ -1,5 +1,6 @@
 """How to read the Pareto chart, in words."""
 
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.palette import method_style
 from qcqa.charts.common.wording import listed
 from qcqa.charts.fronts.error_axis import ErrorScale
@@ -68,9 +69,10 @@ def _of_bits(result: SearchResult, load: CacheLoad) -> str:
     """Say how fewer bits are counted, where there are any."""
     if not _names_of_bits(result):
         return ""
+    dtype = plain(load.dtype)
     return (
-        f" Bits are counted in a cache of {load.context_tokens:,} tokens in {load.dtype}, scales "
-        "and the newest tokens, which stay as they are, included."
+        f" Bits are counted in a cache of {load.context_tokens:,} tokens in {dtype}, scales and "
+        "the newest tokens, which stay as they are, included."
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 
 from qcqa.charts.common.kv_axis import KvAxis, significant
+from qcqa.charts.common.markup import plain
 from qcqa.charts.common.wording import error_text, in_sentence
 from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
 from qcqa.charts.fronts.equal_bytes import ERROR_NOT_KNOWN, Comparison, difference_text
@@ -123,7 +124,8 @@ def _estimated(
     if scale != point.fitness:
         lines += _searched(point)
     if figure is not None:
-        lines.append(f":material/science: measured: {figure.value} {in_sentence(figure.label)}")
+        told = plain(in_sentence(figure.label))
+        lines.append(f":material/science: measured: {figure.value} {told}")
     return PlanCard(value=value, label=label, change=None, is_better=None, lines=tuple(lines))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.kv_axis import KvAxis, load_text, significant
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.fronts.heads_kept import kept_texts
 from qcqa.charts.quality.series import metrics_of, value_text
 from qcqa.measure.comparable import PlanId, figures_of_plans
@@ -117,8 +118,7 @@ def size_and_error_lines(row: Evaluated, front: Front | None, axis: KvAxis) -> l
     if row.read_bits:
         here = 100 * row.read_bits / axis.spec.kv_bits
         lines.append(f"{here:.1f} % at the lengths of the texts that were read")
-    # Weights say nothing of fewer bits; merged heads are never without error.
-    if row.wse:
+    if row.is_of_weights_alone and row.wse:
         wse, relative = significant(row.wse), significant(row.relative_wse)
         lines.append(f"WSE {wse}, relative WSE {relative}")
     return lines
@@ -141,5 +141,7 @@ def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
     lines: dict[PlanId, list[str]] = {}
     for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:
         for plan, figure in figures_of_plans(rows, metric).items():
-            lines.setdefault(plan, []).append(f"<br>{label}: {value_text(metric, figure.value)}")
+            lines.setdefault(plan, []).append(
+                f"<br>{in_chart(label)}: {value_text(metric, figure.value)}"
+            )
     return {plan: "".join(told) for plan, told in lines.items()}

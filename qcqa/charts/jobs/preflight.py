@@ -7,6 +7,7 @@ from qcqa.measure.estimate import MeasureEstimate
 from qcqa.model.inspect import ModelReport
 from qcqa.search.estimate import TimeEstimate
 from qcqa.search.preflight import Preflight, machine_memory_bytes
+from qcqa.sizes import bytes_text
 
 
 def model_facts(model: ModelReport) -> dict[str, str]:
@@ -29,9 +30,9 @@ def model_facts(model: ModelReport) -> dict[str, str]:
 def search_facts(check: Preflight) -> dict[str, str]:
     """Return what a search of the model takes, but for its time."""
     return {
-        "Reads": f"{size_text(check.model.bytes_to_read)} of K/V projections",
-        "Memory": f"about {size_text(check.memory_bytes)}",
-        "Disk": f"about {size_text(check.disk_bytes)}",
+        "Reads": f"{bytes_text(check.model.bytes_to_read)} of K/V projections",
+        "Memory": f"about {bytes_text(check.memory_bytes)}",
+        "Disk": f"about {bytes_text(check.disk_bytes)}",
     }
 
 
@@ -52,7 +53,7 @@ def measure_facts(estimate: MeasureEstimate) -> dict[str, str]:
         "Models": f"{estimate.models:,}",
         "Tokens": f"about {round_number(estimate.tokens):,} with each",
         "Time": measure_time_text(estimate),
-        "Memory": f"about {size_text(estimate.memory_bytes)}",
+        "Memory": f"about {bytes_text(estimate.memory_bytes)}",
         "Type": f"{estimate.dtype.name}: {estimate.dtype.why}",
     }
 
@@ -69,7 +70,7 @@ def measure_sentence(estimate: MeasureEstimate) -> str:
     """Return the same in a sentence, for a form."""
     return (
         f"About {round_number(estimate.tokens):,} tokens with each, in {estimate.dtype.name}: "
-        f"{measure_time_text(estimate)}; about {size_text(estimate.memory_bytes)} of memory."
+        f"{measure_time_text(estimate)}; about {bytes_text(estimate.memory_bytes)} of memory."
     )
 
 
@@ -79,8 +80,8 @@ def memory_warning(estimate: MeasureEstimate) -> str | None:
     if there is None or estimate.memory_bytes <= there:
         return None
     return (
-        f"It needs about {size_text(estimate.memory_bytes)} of memory and this machine has "
-        f"{size_text(there)}: it will probably not come to an end."
+        f"It needs about {bytes_text(estimate.memory_bytes)} of memory and this machine has "
+        f"{bytes_text(there)}: it will probably not come to an end."
     )
 
 
@@ -88,15 +89,6 @@ def round_number(number: int) -> int:
     """Return a number with the two digits that an estimate has."""
     digits = max(0, len(str(number)) - 2)
     return round(number, -digits)
-
-
-def size_text(size: float) -> str:
-    """Return a number of bytes in the unit that fits: ``4.2 MiB``."""
-    unit, power = next(
-        (one for one in (("GiB", 30), ("MiB", 20)) if size >= 2 ** one[1]), ("KiB", 10)
-    )
-    number = size / 2**power
-    return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
 
 
 def _count(weights: int) -> str:

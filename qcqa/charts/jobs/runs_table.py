@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.palette import in_order, method_style
 from qcqa.charts.fronts.best_plan import BestPlan, best_plan_within
 from qcqa.errors import QCQAError, RunError
@@ -155,11 +154,3 @@ def age_text(created: str) -> str:
         if seconds >= unit:
             return f"{seconds // unit:.0f} {name}"
     return "now"
-
-
-def bytes_text(size: int) -> str:
-    """Return a size for people, such as ``58 KiB``."""
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{significant(size / unit)} {name}"
-    return f"{size} bytes"

@@ -14,7 +14,7 @@ from qcqa.charts.common.palette import ALONE_COLOUR, method_style
 from qcqa.charts.layers.groups import heads_text, is_apart
 from qcqa.errors import PlanError
 from qcqa.plan.plan import Plan
-from qcqa.reduce.groups.grouping import Grouping, differing_heads
+from qcqa.reduce.picture import SitePicture
 
 #: Of more partners only these are named where the pointer rests.
 _MOST_PARTNERS_NAMED = 4
@@ -66,12 +66,25 @@ def plan_difference(one: Plan, other: Plan) -> PlanDifference:
     if shapes[0] != shapes[1]:
         here, there = (f"{layers} layers of {heads} KV heads" for layers, heads in shapes)
         raise PlanError(f"plans for {here} and for {there}", expected="two plans of one model")
-    pairs = list(zip(one.groupings, other.groupings, strict=True))
+    pairs = list(zip(one.pictures, other.pictures, strict=True))
     return PlanDifference(
         key=np.array([differing_heads(a.key, b.key) for a, b in pairs]),
         value=np.array([differing_heads(a.value, b.value) for a, b in pairs]),
         is_apart=is_apart(one, other),
     )
+
+
+def differing_heads(one: SitePicture, other: SitePicture) -> NDArray[np.bool_]:
+    """Return which heads share with other heads in one picture than in the other, shape (H,).
+
+    A head's partners are the other heads that read what it reads; a head that keeps its own has
+    none. A head differs where its two sets of partners do, whatever number its group has. So a head
+    that joins or leaves a group makes every head of that group differ.
+    """
+    a, b = np.array(one.reads), np.array(other.reads)
+    with_one, with_other = a[:, None] == a, b[:, None] == b  # (H, H)
+    differs: NDArray[np.bool_] = (with_one != with_other).any(axis=1)
+    return differs
 
 
 def difference_table(difference: PlanDifference) -> pd.DataFrame:
@@ -104,7 +117,7 @@ def difference_figure(one: Plan, other: Plan) -> go.Figure:
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
     for place, kind in enumerate(kinds):
         differs: NDArray[np.bool_] = getattr(difference, kind)
-        here, there = ([getattr(layer, kind) for layer in p.groupings] for p in (one, other))
+        here, there = ([getattr(layer, kind) for layer in p.pictures] for p in (one, other))
         figure.add_trace(_cells(differs, here, there, names, gaps | axes_of(place)))
         words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
         hover = "layer %{y}: %{text} heads differ"
@@ -114,8 +127,8 @@ def difference_figure(one: Plan, other: Plan) -> go.Figure:
 
 def _cells(
     differs: NDArray[np.bool_],
-    here: Sequence[Grouping],
-    there: Sequence[Grouping],
+    here: Sequence[SitePicture],
+    there: Sequence[SitePicture],
     names: Sequence[str],
     looks: Mapping[str, Any],
 ) -> go.Heatmap:
@@ -136,11 +149,11 @@ def _cells(
     )
 
 
-def _partners(grouping: Grouping) -> list[str]:
+def _partners(picture: SitePicture) -> list[str]:
     """Return with whom each head shares."""
     texts = []
-    groups = grouping.groups
-    for head, label in enumerate(grouping.labels):
-        others = [one for one in groups[label] if one != head]
+    groups = picture.readers
+    for head, number in enumerate(picture.reads):
+        others = [one for one in groups[number] if one != head]
         texts.append(heads_text(others, at_most=_MOST_PARTNERS_NAMED) if others else "none")
     return texts

@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 from qcqa.charts.common.head_grid import axes_of, cell_gaps, head_grid, row_end_words, unblended
 from qcqa.charts.common.palette import ALONE_COLOUR, GROUP_COLOURS, GROUP_INK
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import packing_of
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.picture import SitePicture
 
 #: More cells side by side have no room for a number each; compact figures have less.
 _MOST_COLUMNS_WITH_NUMBERS = {False: 40, True: 16}
@@ -53,12 +52,12 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
     between = " of " if len(panels) == 1 and not compact else "/"
     then = " \N{MIDDLE DOT} " if len(panels) == 1 else "<br>"
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact)
-    for place, (_, groupings) in enumerate(panels):
+    for place, (_, pictures) in enumerate(panels):
         looks = gaps | axes_of(place)
-        figure.add_trace(_cells(groupings, looks, has_numbers=has_numbers, is_brief=compact))
+        figure.add_trace(_cells(pictures, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            ends = [f"{then}{end}" if end else "" for end in _packing(plan, place)]
-            kept = [f"{one.num_groups}{between}{num_heads}" for one in groupings]
+            ends = [f"{then}{one.words}" if one.words else "" for one in pictures]
+            kept = [f"{one.num_stored}{between}{num_heads}" for one in pictures]
             kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
             hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
@@ -82,29 +81,23 @@ def is_apart(*plans: Plan) -> bool:
     return any(layer.key != layer.value for plan in plans for layer in plan.layers)
 
 
-def _panels(plan: Plan) -> list[tuple[str, list[Grouping]]]:
-    """Return title and groupings of each grid that the plan needs: one, or keys and values."""
-    keys = [layer.key for layer in plan.groupings]
+def _panels(plan: Plan) -> list[tuple[str, list[SitePicture]]]:
+    """Return title and layers of each grid that the plan needs: one, or keys and values."""
+    keys = [layer.key for layer in plan.pictures]
     if not is_apart(plan):
         return [("Keys and values", keys)]
-    return [("Keys", keys), ("Values", [layer.value for layer in plan.groupings])]
+    return [("Keys", keys), ("Values", [layer.value for layer in plan.pictures])]
 
 
-def _packing(plan: Plan, place: int) -> list[str]:
-    """Return how each layer of a grid is packed, such as in ``4 bits``; empty where it is not."""
-    packing = [packing_of(layer.sites[place]) for layer in plan.layers]
-    return [one.label if one else "" for one in packing]
-
-
-def group_colours(grouping: Grouping) -> list[int]:
+def group_colours(picture: SitePicture) -> list[int]:
     """Return the colour of each head as a place in ``GROUP_COLOURS``, -1 where it is alone.
 
     A group takes the colour of its lowest head; if another group of the layer has that already,
     the next free one.
     """
-    colour_of_head = [-1] * grouping.num_heads
+    colour_of_head = [-1] * picture.num_heads
     taken: set[int] = set()
-    for group in grouping.groups:
+    for group in picture.readers:
         if len(group) == 1:
             continue
         if len(taken) == len(GROUP_COLOURS):
@@ -119,40 +112,40 @@ def group_colours(grouping: Grouping) -> list[int]:
 
 
 def _cells(
-    groupings: Sequence[Grouping], looks: Mapping[str, Any], *, has_numbers: bool, is_brief: bool
+    pictures: Sequence[SitePicture], looks: Mapping[str, Any], *, has_numbers: bool, is_brief: bool
 ) -> go.Heatmap:
-    colours = np.array([group_colours(grouping) for grouping in groupings], dtype=np.int8)  # (L, H)
+    colours = np.array([group_colours(one) for one in pictures], dtype=np.int8)  # (L, H)
     return go.Heatmap(
         z=colours,
         zmin=-1.5,
         zmax=len(GROUP_COLOURS) - 0.5,
         colorscale=unblended((ALONE_COLOUR, *GROUP_COLOURS)),
         showscale=False,
-        text=[_numbers(grouping) for grouping in groupings] if has_numbers else None,
+        text=[_numbers(one) for one in pictures] if has_numbers else None,
         texttemplate="%{text}" if has_numbers else None,
         textfont={"color": GROUP_INK},
         # An array is not looked through cell by cell, which lists are.
-        customdata=np.array([_members(one, is_brief=is_brief) for one in groupings]),
+        customdata=np.array([_members(one, is_brief=is_brief) for one in pictures]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
         **looks,
     )
 
 
-def _numbers(grouping: Grouping) -> list[str]:
-    sizes = [len(group) for group in grouping.groups]
-    return [str(label) if sizes[label] > 1 else "" for label in grouping.labels]
+def _numbers(picture: SitePicture) -> list[str]:
+    sizes = [len(group) for group in picture.readers]
+    return [str(number) if sizes[number] > 1 else "" for number in picture.reads]
 
 
-def _members(grouping: Grouping, *, is_brief: bool) -> list[str]:
+def _members(picture: SitePicture, *, is_brief: bool) -> list[str]:
     texts = []
-    for label, group in enumerate(grouping.groups):
+    for number, group in enumerate(picture.readers):
         if len(group) == 1:
             texts.append("keeps its own head")
         elif is_brief:
-            texts.append(f"group {label}, of {len(group)} heads")
+            texts.append(f"group {number}, of {len(group)} heads")
         else:
-            texts.append(f"group {label}: heads {heads_text(group)} share one")
-    return [texts[label] for label in grouping.labels]
+            texts.append(f"group {number}: heads {heads_text(group)} share one")
+    return [texts[number] for number in picture.reads]
 
 
 def heads_text(heads: Sequence[int], *, at_most: int = _MOST_HEADS_NAMED) -> str:

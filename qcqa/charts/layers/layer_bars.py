@@ -86,7 +86,7 @@ def layer_bars_figure(plan: Plan, errors: LayerErrors) -> go.Figure:
         Of the same plan.
     """
     num_layers, num_heads = plan.model.num_layers, plan.model.num_kv_heads
-    kept = [(layer.key.num_groups, layer.value.num_groups) for layer in plan.groupings]
+    kept = [(layer.key.num_stored, layer.value.num_stored) for layer in plan.pictures]
     full = 2 * num_heads * plan.model.head_bits
     percent = [100 * layer.bits_per_token(plan.model) / full for layer in plan.layers]
     values = errors.per_layer.tolist()

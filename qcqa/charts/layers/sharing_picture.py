@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from qcqa.charts.common.palette import GROUP_COLOURS
 from qcqa.charts.layers.groups import group_colours
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.picture import SitePicture
 
 #: Of a head that shares with none.
 _ALONE = "#6B7280"
@@ -15,19 +15,19 @@ _BOX, _TALL = 30.0, 24.0
 _QUERIES, _CACHED = 22.0, 80.0
 
 
-def sharing_picture(layers: Sequence[Grouping], *, ink: str) -> str:
+def sharing_picture(layers: Sequence[SitePicture], *, ink: str) -> str:
     """Return an SVG: for each layer its query heads above, and the K/V heads in the cache below.
 
     Parameters
     ----------
-    layers : sequence of Grouping
+    layers : sequence of SitePicture
         Of as many heads each, up to about ten.
     ink : str
         Colour of words and of outlines on the page, ``#rrggbb``.
     """
     parts = [
-        _layer(grouping, number, _LAYER_HEIGHT * (number - 1), ink)
-        for number, grouping in enumerate(layers, start=1)
+        _layer(picture, number, _LAYER_HEIGHT * (number - 1), ink)
+        for number, picture in enumerate(layers, start=1)
     ]
     height = _LAYER_HEIGHT * len(layers)
     return (
@@ -36,12 +36,11 @@ def sharing_picture(layers: Sequence[Grouping], *, ink: str) -> str:
     )
 
 
-def _layer(grouping: Grouping, number: int, top: float, ink: str) -> str:
+def _layer(picture: SitePicture, number: int, top: float, ink: str) -> str:
     """Draw one layer; groups stand below their heads as nearly as they can without crossing."""
-    num_heads = grouping.num_heads
-    colours = group_colours(grouping)
-    step = _WIDTH / num_heads
-    groups = sorted(grouping.groups, key=lambda heads: sum(heads) / len(heads))
+    colours = group_colours(picture)
+    step = _WIDTH / picture.num_heads
+    groups = sorted(picture.readers, key=lambda heads: sum(heads) / len(heads))
     lines, boxes = [], []
     for place, heads in enumerate(groups):
         colour = GROUP_COLOURS[colours[heads[0]]] if len(heads) > 1 else _ALONE

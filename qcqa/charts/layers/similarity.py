@@ -1,5 +1,6 @@
 """How alike the heads of one layer are: their similarity matrix, ordered by group."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,6 @@ from qcqa.charts.common.head_grid import tick_step
 from qcqa.charts.common.palette import NEUTRAL_COLOUR
 from qcqa.charts.common.rounded import fixed
 from qcqa.reduce.groups.gram import FloatArray, head_similarity
-from qcqa.reduce.groups.grouping import Grouping
 
 #: Blue against orange is told apart by all eyes; what is not alike at all takes the page's colour.
 _SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00"))
@@ -19,19 +19,21 @@ _SCALE = ((0.0, "#1B75BC"), (0.5, "rgba(127, 133, 141, 0.08)"), (1.0, "#D55E00")
 _MOST_HEADS_WITH_NUMBERS = 16
 
 
-def similarity_figure(gram: FloatArray, grouping: Grouping, *, limit: float = 1.0) -> go.Figure:
+def similarity_figure(
+    gram: FloatArray, groups: Sequence[Sequence[int]], *, limit: float = 1.0
+) -> go.Figure:
     """Return the cosine similarity of a layer's heads as a matrix, heads of a group together.
 
     Parameters
     ----------
     gram : array, shape (H, H)
         Inner products between the heads.
-    grouping : Grouping
-        Whose groups are framed, in the order of their numbers; heads on their own come last.
+    groups : sequence of sequences of int
+        Heads that are framed together, in their order; heads on their own come last.
     limit : float
         The similarity, to either side of 0, that has the full colour.
     """
-    groups = sorted(grouping.groups, key=lambda group: len(group) == 1)
+    groups = sorted(groups, key=lambda group: len(group) == 1)
     order = [head for group in groups for head in group]
     num_heads = len(order)
     similarity = head_similarity(gram)[np.ix_(order, order)]  # (H, H)

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.common.kv_chart import draw_budget, kv_layout, selection_ring
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.common.palette import NEUTRAL_COLOUR
 from qcqa.charts.fronts.overlay import OtherRun, measured_obstacle, measured_traces
 from qcqa.charts.quality.accuracy_chart import AccuracyChart
@@ -150,7 +151,7 @@ def accuracy_caption(
 
 
 def _axis_title(metric: str) -> str:
-    title, better = metric_title(metric), direction_text(metric)
+    title, better = in_chart(metric_title(metric)), direction_text(metric)
     if not better:
         return title
     return f"{title}{'<br>' if len(title) > _LONGEST_LINE else ' '}({better})"

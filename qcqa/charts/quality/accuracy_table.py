@@ -48,7 +48,7 @@ def accuracy_table(
                         "method": series.style.label,
                         "merge": merge_label(row.merge),
                         "KV ratio": row.kv_ratio,
-                        "relative WSE": row.relative_wse,
+                        "relative WSE": row.relative_wse if row.is_of_weights_alone else nan,
                     },
                 )
                 figures = _figures(row, source, metric, label)

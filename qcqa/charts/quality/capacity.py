@@ -4,6 +4,7 @@ import pandas as pd
 
 from qcqa.plan.budget import GIB, CacheLoad
 from qcqa.plan.capacity import Capacity
+from qcqa.sizes import bytes_text
 
 
 def capacity_sentence(
@@ -25,8 +26,8 @@ def capacity_sentence(
     where = f"On {gpu}, batch {load.batch_size:,}"
     before, after = source.longest_context_tokens, plan.longest_context_tokens
     if not after:
-        need = plan.weight_bytes / GIB
-        return f"{where}: no room for a KV cache, the weights alone need {need:,.1f} GiB"
+        need = bytes_text(plan.weight_bytes)
+        return f"{where}: no room for a KV cache, the weights alone need {need}"
     sentence = f"{where}: {tokens_text(before)} \N{RIGHTWARDS ARROW} {tokens_text(after)} tokens"
     if most_tokens is not None and before >= most_tokens:
         sentence += f" (the model was made for {most_tokens:,})"

@@ -6,6 +6,7 @@ from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.wording import counted
 from qcqa.charts.fronts.comparison import percent_text
 from qcqa.measure.generated import GeneratedText
+from qcqa.sizes import bytes_text
 
 #: Of what is not the source's text: underlined, so that no colour is needed.
 _OTHER = "font-weight:500;text-decoration:underline dotted;text-underline-offset:0.25em"
@@ -32,12 +33,12 @@ def figures_lines(text: GeneratedText, source: GeneratedText) -> list[str]:
         return []
     rate = figures.tokens_per_second
     speed = "one token" if rate is None else f"{significant(rate)} tokens/s"
-    cache = f"{significant(figures.cache_bytes / 1024)} KiB of KV cache"
+    cache = f"{bytes_text(figures.cache_bytes)} of KV cache"
     if text is not source and (ratio := cache_ratio(text, source)) is not None:
         cache += f", {percent_text(ratio)} of the source's"
     lines = [f"{speed}, {significant(1000 * figures.prefill_seconds)} ms for the prompt", cache]
     if figures.cache_bytes != promised_bytes(text):
-        lines.append(f"{significant(promised_bytes(text) / 1024)} KiB were promised")
+        lines.append(f"{bytes_text(promised_bytes(text))} were promised")
     if figures.ending == "context":
         lines.append("ended at the model's longest context")
     return lines

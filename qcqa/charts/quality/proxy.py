@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from qcqa.charts.common.kv_axis import size_text
+from qcqa.charts.common.markup import in_chart
 from qcqa.charts.common.rounded import fixed
 from qcqa.charts.common.wording import counted
 from qcqa.charts.quality.series import bar_of, data_title, series_of
@@ -217,10 +218,10 @@ def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
 
 
 def _loss_name(metric: str) -> str:
-    of, data = metric_of(metric), data_title(metric)
+    of, data = metric_of(metric), in_chart(data_title(metric))
     if of.name == f"nll{DIFFERENCE}":
         return "rise of the loss, nats per token"
-    label = of.label.removeprefix("change in ")
+    label = in_chart(of.label.removeprefix("change in "))
     if of.higher_is_better:
         return f"loss of {data} {label}, points" if of.is_share else f"loss of {data} {label}"
     return f"rise of {data} {label}"
@@ -257,11 +258,10 @@ def _scale(metric: str) -> int:
 
 def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
     compared = rows_under(rows, metric)
-    # What is lost in a cache is in no weight.
     return [
         row
         for row in compared
-        if not row.is_source and {*row.reductions} <= {"groups"} and isfinite(_loss(row, metric))
+        if not row.is_source and row.is_of_weights_alone and isfinite(_loss(row, metric))
     ]
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from qcqa.charts.quality.proxy import FEWEST_PAIRS, check_proxy, proxy_metric, verdict
 from qcqa.measure.evaluated import Evaluated
-from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
 
@@ -57,9 +57,8 @@ def _ordered_layers(result: SearchResult) -> tuple[int, int]:
     if front is None or front.fitness != "loss":
         return 0, 0
     alike: dict[int, list[tuple[float, float]]] = {}
-    for layer, candidates in zip(result.grams.layers, front.layers, strict=True):
-        wse = population_wse(layer.key, candidates.key_labels)
-        wse = wse + population_wse(layer.value, candidates.value_labels)
+    for gram, candidates in zip(result.grams.layers, front.layers, strict=True):
+        wse = choices_wse(gram, candidates.choices)
         for cost, *both in zip(candidates.cost, wse, candidates.error, strict=True):
             if cost < 2 * result.spec.num_kv_heads * result.spec.head_bits:
                 alike.setdefault(int(cost), []).append((float(both[0]), float(both[1])))

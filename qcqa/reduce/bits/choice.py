@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from math import gcd
 from typing import Any, ClassVar, Self
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.bits.options import DEFAULT_GROUP, BitsOptions
 from qcqa.reduce.choice import SiteKind
 from qcqa.reduce.stored import Rung, Stored
 
@@ -18,11 +18,12 @@ WIDTHS = (8, 4, 3, 2)
 #: Bits, and for how many blocks of tokens, the newest first; None, in the last alone, for all that
 #: are older.
 Rungs = tuple[tuple[int, int | None], ...]
+#: The same in tokens, whatever the length of a block.
+Steps = Rungs
 
 #: Scale and minimum of a group, float16 each.
 _SCALE_BITS = 32
 
-_DEFAULT_GROUP = 32
 #: Three bits are packed eight integers at a time.
 _TOKENS_PACKED_TOGETHER = 8
 
@@ -54,8 +55,8 @@ class Bits:
     """
 
     rungs: Rungs
-    group: int = _DEFAULT_GROUP
-    block: int = _DEFAULT_GROUP
+    group: int = DEFAULT_GROUP
+    block: int = DEFAULT_GROUP
     window: int = 32
     is_rotated: bool = False
     kind: ClassVar[str] = "bits"
@@ -89,23 +90,28 @@ class Bits:
             )
 
     @classmethod
-    def offered(cls, kind: SiteKind, spec: ModelSpec) -> tuple[Self, ...]:
+    def offered(cls, options: BitsOptions, kind: SiteKind, spec: ModelSpec) -> tuple[Self, ...]:
         """Return every number of bits for the keys, or the values, of a model."""
-        return tuple(cls.uniform(width, kind, spec) for width in WIDTHS)
+        return tuple(cls.uniform(width, options, kind, spec) for width in WIDTHS)
 
     @classmethod
-    def uniform(cls, width: int, kind: SiteKind, spec: ModelSpec) -> Self:
+    def uniform(cls, width: int, options: BitsOptions, kind: SiteKind, spec: ModelSpec) -> Self:
         """Return so many bits for the keys, or the values, of a model."""
-        return cls.staircase(((width, None),), kind, spec)
+        return cls.staircase(((width, None),), options, kind, spec)
 
     @classmethod
-    def staircase(cls, rungs: Rungs, kind: SiteKind, spec: ModelSpec) -> Self:
+    def staircase(cls, steps: Steps, options: BitsOptions, kind: SiteKind, spec: ModelSpec) -> Self:
         """Return a staircase for the keys, or the values, of a model.
 
-        Values have groups of as many channels as divide a head.
+        Raises
+        ------
+        ReductionError
+            If groups were asked for that the model cannot have, or steps are no whole blocks.
         """
-        group = _DEFAULT_GROUP if kind == "key" else gcd(_DEFAULT_GROUP, spec.head_dim)
-        return cls(rungs, group=group)
+        group = options.group_at(kind, spec)
+        block = group if kind == "key" else DEFAULT_GROUP
+        rungs = tuple((width, tokens and tokens // block) for width, tokens in steps)
+        return cls(rungs, group=group, block=block, is_rotated=options.rotate)
 
     @property
     def label(self) -> str:
@@ -173,6 +179,9 @@ class Bits:
                 f"groups of {self.group} channels of values",
                 expected=f"a number that divides the {spec.head_dim} dimensions of a head",
             )
+
+    def reads(self) -> None:
+        """Return None: every head is packed by itself."""
 
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""

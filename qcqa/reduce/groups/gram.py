@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import TypeAdapter
 
-from qcqa.errors import CheckpointError
-from qcqa.files import write_bytes_atomically
+from qcqa.errors import RunError
 from qcqa.model.spec import ModelSpec
+from qcqa.model.tensor_file import write_tensors
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record
+from qcqa.reading.safetensors_file import ArraysFile
 from qcqa.reduce.terms import Kind
 
 FloatArray = NDArray[np.float64]
+
+_FILE = FileKind("a file of Grams", RunError, "start the search anew", most_bytes=None)
+_SPEC = TypeAdapter(ModelSpec)
 
 #: Multiplications up to which OpenBLAS keeps a product on one thread.
 _MAX_PRODUCT = 2**18
@@ -137,7 +142,7 @@ def save_grams(grams: ModelGrams, path: Path) -> None:
         "value": np.stack([layer.value for layer in grams.layers]),  # (L, H, H)
     }
     metadata = {"spec": dumps(asdict(grams.spec)), "fingerprint": grams.fingerprint}
-    write_bytes_atomically(path, save(tensors, metadata))
+    write_tensors(path, tensors, metadata)
 
 
 def load_grams(path: Path) -> ModelGrams:
@@ -145,18 +150,18 @@ def load_grams(path: Path) -> ModelGrams:
 
     Raises
     ------
-    CheckpointError
+    RunError
         If the file is missing or is not such a file.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
-            keys, values = file.get_tensor("key"), file.get_tensor("value")
-        spec = ModelSpec(**loads(metadata["spec"]))
-        fingerprint = metadata["fingerprint"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is no Gram file ({error})", remedy="start the search anew"
-        ) from error
+    file = ArraysFile(path, _FILE)
+    spec = as_record(file.about("spec"), _SPEC, path, _FILE)
+    heads = spec.num_kv_heads
+    keys, values = (
+        file.array(name, np.floating, (spec.num_layers, heads, heads)) for name in ("key", "value")
+    )
+    if not (np.isfinite(keys).all() and np.isfinite(values).all()):
+        raise _FILE.damaged(path, "not all of its numbers are finite")
     layers = tuple(HeadGram(key=k, value=v) for k, v in zip(keys, values, strict=True))
-    return ModelGrams(spec=spec, fingerprint=fingerprint, layers=layers)
+    return ModelGrams(
+        spec=spec, fingerprint=file.header.metadata.get("fingerprint", ""), layers=layers
+    )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qcqa.errors import GroupingError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice, Site, SiteKind
+from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.stored import Stored
 
 
@@ -110,10 +111,7 @@ class Grouping:
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Head numbers of each group, in the order of the labels."""
-        groups: list[list[int]] = [[] for _ in range(self.num_groups)]
-        for head, label in enumerate(self.labels):
-            groups[label].append(head)
-        return tuple(map(tuple, groups))
+        return SitePicture(self.labels).readers
 
     @property
     def label(self) -> str:
@@ -158,13 +156,12 @@ class Grouping:
                 expected=f"{spec.num_kv_heads}, as {spec.source} has",
             )
 
+    def reads(self) -> tuple[int, ...]:
+        """Return the label of each head's group."""
+        return self.labels
+
     def codec(self) -> None:
         """Return None: the heads of the cache are as the projections make them."""
-
-    @property
-    def has_equal_cardinality(self) -> bool:
-        """Whether all groups have one size (EC)."""
-        return len({len(group) for group in self.groups}) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +186,7 @@ class LayerGrouping:
     @classmethod
     def of(cls, choice: LayerChoice, num_heads: int) -> "LayerGrouping":
         """Return how the heads of a layer share, whatever else is chosen there."""
-        return cls(
-            key=grouping_at(choice.key, num_heads), value=grouping_at(choice.value, num_heads)
-        )
-
-    @property
-    def num_stored_heads(self) -> int:
-        """Shared K heads plus shared V heads."""
-        return self.key.num_groups + self.value.num_groups
-
-    @property
-    def shares(self) -> bool:
-        """Whether any heads share."""
-        return self.num_stored_heads < 2 * self.key.num_heads
+        return cls(*(Grouping(site.reads) for site in choice.picture(num_heads).sites))
 
     @property
     def choice(self) -> LayerChoice:
@@ -212,35 +197,6 @@ class LayerGrouping:
 def site_of(grouping: Grouping) -> Site:
     """Return the choices of a site whose heads share like this; none if every one is alone."""
     return () if grouping.num_groups == grouping.num_heads else (grouping,)
-
-
-def grouping_at(site: Site, num_heads: int) -> Grouping:
-    """Return how heads share at a site."""
-    found = (choice for choice in site if isinstance(choice, Grouping))
-    return next(found, Grouping.singletons(num_heads))
-
-
-def differing_heads(one: Grouping, other: Grouping) -> NDArray[np.bool_]:
-    """Return which heads share with other heads in one grouping than in the other, shape (H,).
-
-    A head's partners are the other heads of its group; a head that keeps its own has none. A head
-    differs where its two sets of partners do, whatever number its group has. So a head that joins
-    or leaves a group makes every head of that group differ.
-
-    Raises
-    ------
-    GroupingError
-        If the groupings are of different numbers of heads.
-    """
-    if one.num_heads != other.num_heads:
-        raise GroupingError(
-            f"groupings of {one.num_heads} and of {other.num_heads} heads",
-            expected="two groupings of the same heads",
-        )
-    a, b = np.array(one.labels), np.array(other.labels)
-    with_one, with_other = a[:, None] == a, b[:, None] == b  # (H, H)
-    differs: NDArray[np.bool_] = (with_one != with_other).any(axis=1)
-    return differs
 
 
 def block_labels(num_heads: int) -> NDArray[np.int64]:

@@ -1,9 +1,13 @@
 """Weight-sharing error of groupings, from Gram matrices alone (arXiv 2406.10247, section 3)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.gram import HeadGram
+from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 
 FloatArray = NDArray[np.float64]
 
@@ -44,21 +48,11 @@ def grouping_wse(gram: FloatArray, grouping: Grouping) -> float:
     return float(population_wse(gram, np.asarray([grouping.labels]))[0])
 
 
-def dense_wse(heads: NDArray[np.floating], grouping: Grouping) -> float:
-    """Return the weight-sharing error from the weights themselves: the definition, slow.
-
-    Parameters
-    ----------
-    heads : array, shape (H, ...)
-        Weights of each head.
-    grouping : Grouping
-        Of ``H`` heads.
-    """
-    error = 0.0
-    for group in grouping.groups:
-        members = heads[list(group)].astype(np.float64)  # (|g|, ...)
-        error += float(((members - members.mean(axis=0)) ** 2).sum())
-    return error
+def choices_wse(gram: HeadGram, choices: Sequence[LayerChoice]) -> FloatArray:
+    """Return the weight-sharing error of some choices of a layer, shape (C,)."""
+    layers = [LayerGrouping.of(choice, gram.num_heads) for choice in choices]
+    wse = population_wse(gram.key, np.array([one.key.labels for one in layers]))
+    return wse + population_wse(gram.value, np.array([one.value.labels for one in layers]))
 
 
 def spectral_bound(gram: FloatArray) -> FloatArray:

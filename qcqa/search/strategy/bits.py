@@ -2,23 +2,25 @@
 
 import numpy as np
 
-from qcqa.reduce.bits.choice import Bits, Rungs
+from qcqa.reduce.bits.choice import Bits, Steps
+from qcqa.reduce.bits.options import BitsOptions
+from qcqa.reduce.candidates import Candidates, slots_of
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.stored import COST_CONTEXT
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.fronts import front_of
-from qcqa.search.strategy.offered import choice_at, cost_at, rises_at, site_kind, tell
+from qcqa.search.strategy.offered import cost_at, rises_at, site_kind, tell
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, slots_of
 
 
 def ladder_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
-    rungs: Rungs,
+    settings: CommonSettings,
+    options: BitsOptions,
+    steps: Steps,
     on_progress: OnSearchProgress,
 ) -> Front:
     """Return the one plan that keeps all keys and values alike, where layers can have it.
@@ -31,19 +33,21 @@ def ladder_front(
         Name of the method.
     problem : Problem
         The model, and what its bits cost, measured.
-    settings : SearchSettings
+    settings : CommonSettings
         Of the search.
-    rungs : tuple of (int, int or None)
-        See :class:`~qcqa.reduce.bits.choice.Bits`.
+    options : BitsOptions
+        How bits are packed.
+    steps : tuple of (int, int or None)
+        Bits, and for how many tokens; see :data:`~qcqa.reduce.bits.choice.Steps`.
     on_progress : callable
         Called after each layer.
     """
-    slots, shares = slots_of(problem.spec.num_layers, apart=True), _shares(rungs)
-    found = []
+    slots, found = slots_of(problem.spec.num_layers, apart=True), []
     for slot in slots:
         kind = site_kind(slot)
-        choices = (choice_at(slot, Bits.staircase(rungs, kind, problem.spec)),)
-        alone = [Bits.uniform(width, kind, problem.spec) for width in shares]
+        bits = Bits.staircase(steps, options, kind, problem.spec)
+        choices, shares = (slot.choice((bits,)),), _shares(bits)
+        alone = [Bits.uniform(width, options, kind, problem.spec) for width in shares]
         rises = rises_at(problem, slot, alone)
         error = sum(share * rise for share, rise in zip(shares.values(), rises, strict=True))
         if not np.isfinite(error):  # a layer that does not see all tokens stays as it is
@@ -54,12 +58,11 @@ def ladder_front(
     return front_of(method, found, plan, settings, problem.spec.num_kv_heads)
 
 
-def _shares(rungs: Rungs) -> dict[int, float]:
+def _shares(bits: Bits) -> dict[int, float]:
     """Return the share of a long context's blocks at every width; the window is not counted."""
-    bits = Bits(rungs)
     num_blocks = remaining = (COST_CONTEXT - bits.window) // bits.block
     shares = {}
-    for width, most in rungs:
+    for width, most in bits.rungs:
         here = remaining if most is None else min(remaining, most)
         shares[width] = here / num_blocks
         remaining -= here

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.candidates import Slot
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING, measured
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def block_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
     group_counts: Sequence[int],
     on_progress: OnSearchProgress,
 ) -> Front:
@@ -29,7 +29,7 @@ def block_front(
         Name of the method.
     problem : Problem
         The model, and what sharing costs.
-    settings : SearchSettings
+    settings : CommonSettings
         Say how the heads of a group are merged.
     group_counts : sequence of int
         Divisors of the number of heads, one plan each.
@@ -37,20 +37,18 @@ def block_front(
         Called after each layer that was measured.
     """
     num_heads, num_layers = problem.spec.num_kv_heads, problem.spec.num_layers
-    blocks = [Grouping.contiguous(num_heads, count).labels for count in group_counts]
-    labels = np.array(blocks)  # (C, H)
     layers = []
     for layer in range(num_layers):
-        layers.append(_judged(problem, Slot(layer), labels).candidates(problem.spec))
+        blocks = GroupCandidates.blocks(Slot(layer), num_heads, group_counts)
+        layers.append(_judged(problem, blocks).candidates(problem.spec))
         if problem.rescore is not None:
             done = len(layers)
             on_progress(SearchProgress(MEASURING, done, num_layers, done / num_layers, layer=layer))
-    choices = np.repeat(np.arange(len(labels))[:, None], num_layers, axis=1)  # (C, L)
+    choices = np.repeat(np.arange(len(group_counts))[:, None], num_layers, axis=1)  # (C, L)
     return front_of(method, layers, choices, settings, num_heads)
 
 
-def _judged(problem: Problem, slot: Slot, labels: np.ndarray) -> GroupCandidates:
+def _judged(problem: Problem, blocks: GroupCandidates) -> GroupCandidates:
     if problem.rescore is not None:
-        unjudged = GroupCandidates(slot, labels, np.zeros(len(labels)), total=None)
-        return measured(unjudged, problem.rescore)
-    return GroupCandidates.judged(slot, problem.objective(slot), labels)
+        return measured(blocks, problem.rescore)
+    return blocks.judged(problem.objective(blocks.slot))

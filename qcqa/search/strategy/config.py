@@ -1,60 +1,38 @@
-"""Settings of a search: typed, checked, and the same after a round trip through JSON."""
+"""Settings of a search: what holds for all of it, and the options of its strategies."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field
 
-from qcqa.errors import SettingsError
+from qcqa.options import Options
+from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.terms import Fitness, MergeName
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 
-class SearchSettings(BaseModel):
-    """What a search may be told; the same settings and seed always give the same result.
+class CommonSettings(Options):
+    """What every strategy may read.
 
     Parameters
     ----------
-    population_size, generations : int
-        Of NSGA-II in stage 1, per layer.
-    stage2_population_size, stage2_generations : int
-        Of NSGA-II in stage 2, over layers; its generations are cheap and its fronts long.
-    crossover_probability : float
-        That two parents are mixed rather than copied.
-    mutation_probability : float or None
-        That a gene (a head in stage 1, a layer in stage 2) changes; by default one gene per child.
-    restarts : int
-        Rounds of perturbed restarts of the local search, per layer.
     seed : int
-        Of every random number.
+        Seed: the same seed gives the same result.
     workers : int or None
-        Processes for stage 1, by default one per CPU; the result does not depend on it.
+        Processes, which change no result; one per core if unset.
     fitness : Fitness
         What the search minimises.
     stage2_fitness : "loss" or None
         What QCQA's second stage, over layers, minimises, and by what the baselines are judged, if
         not ``fitness``. The paper's is the model's accuracy (arXiv 2406.10247, section 3).
     apart : bool
-        Whether keys and values are grouped apart from each other.
+        Group keys and values apart.
     merge : MergeName
-        How the shared head of a group is computed.
+        How heads of a group become one.
     refit : bool
-        Whether a conversion refits the merged attention on calibration text.
-
-    Raises
-    ------
-    SettingsError
-        If a value is out of range or unknown.
+        Refit merged attention on the calibration text.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    population_size: int = Field(default=100, ge=4)
-    generations: int = Field(default=100, ge=1)
-    stage2_population_size: int = Field(default=200, ge=4)
-    stage2_generations: int = Field(default=500, ge=1)
-    crossover_probability: float = Field(default=0.9, ge=0, le=1)
-    mutation_probability: float | None = Field(default=None, ge=0, le=1)
-    restarts: int = Field(default=12, ge=0)
     seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     fitness: Fitness = "wse"
@@ -68,13 +46,30 @@ class SearchSettings(BaseModel):
         """What the errors of the plans are."""
         return self.stage2_fitness or self.fitness
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _refuse_in_one_line(cls, values: Any, handler: Callable[[Any], Any]) -> Any:
-        """Raise the project's own error instead of pydantic's many lines."""
-        try:
-            return handler(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "settings"
-            raise SettingsError(f"{name} = {first['input']!r}: {first['msg']}") from error
+
+class SearchSettings(CommonSettings):
+    """What a search may be told: what is for all, and beside it what only some methods read.
+
+    Parameters
+    ----------
+    two_stage : TwoStageOptions
+        Of QCQA.
+    exact : ExactOptions
+        Of ``optimal``, and wherever else heads are grouped by exact allocation.
+    bits : BitsOptions
+        Of whatever keeps keys and values in fewer bits.
+    """
+
+    two_stage: TwoStageOptions = TwoStageOptions()
+    exact: ExactOptions = ExactOptions()
+    bits: BitsOptions = BitsOptions()
+
+
+def nested(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as files hold them today; those of earlier releases had all in one."""
+    today = dict(content)
+    for name, options in (("two_stage", TwoStageOptions), ("exact", ExactOptions)):
+        flat = {one: today.pop(one) for one in options.model_fields if one in today}
+        if flat:
+            today[name] = flat
+    return today

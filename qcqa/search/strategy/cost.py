@@ -8,9 +8,10 @@ nothing else is at work.
 
 from math import factorial
 
-from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.encodings import divisors
-from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.reduce.groups.search.exact import EXACT_HEADS
+from qcqa.reduce.groups.search.genes import divisors
+from qcqa.reduce.terms import Fitness
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
 #: A generation of NSGA-II costs so much whatever it holds: pymoo's own work.
 _PER_GENERATION = 6e-4
@@ -28,35 +29,35 @@ _PER_JUDGEMENT_OF_32 = 1.0
 _PER_SUBSET = 6e-8
 
 
-def arbitrary_seconds(num_heads: int, settings: SearchSettings) -> float:
+def arbitrary_seconds(num_heads: int, options: TwoStageOptions) -> float:
     """Return what stage 1 of QCQA-AC costs for one slot of so many heads."""
     groupings = _bell(num_heads) if num_heads <= EXACT_HEADS else None
-    return _stage_one(_PER_ARBITRARY, num_heads, groupings, settings)
+    return _stage_one(_PER_ARBITRARY, num_heads, groupings, options)
 
 
-def equal_seconds(num_heads: int, settings: SearchSettings) -> float:
+def equal_seconds(num_heads: int, options: TwoStageOptions) -> float:
     """Return what stage 1 of QCQA-EC costs for one slot of so many heads."""
     groupings = sum(
         factorial(num_heads) // (factorial(num_heads // count) ** count * factorial(count))
         for count in divisors(num_heads)
     )
-    return _stage_one(_PER_EQUAL, num_heads, groupings, settings)
+    return _stage_one(_PER_EQUAL, num_heads, groupings, options)
 
 
-def choice_seconds(settings: SearchSettings) -> float:
+def choice_seconds(options: TwoStageOptions) -> float:
     """Return what stage 2 costs; the number of layers hardly counts."""
-    per_generation = _PER_GENERATION + _PER_CHOICE * settings.stage2_population_size
-    return settings.stage2_generations * per_generation
+    per_generation = _PER_GENERATION + _PER_CHOICE * options.stage2_population_size
+    return options.stage2_generations * per_generation
 
 
-def optimal_seconds(num_heads: int, settings: SearchSettings) -> float:
+def optimal_seconds(num_heads: int, options: ExactOptions, *, fitness: Fitness = "wse") -> float:
     """Return what the best groupings of every count cost for one slot."""
     if num_heads <= EXACT_HEADS:
         return exact_seconds(num_heads)
     growth = (num_heads / 32) ** 3
     per_round = _PER_ROUND + _PER_ROUND_OF_32 * growth
-    judging = 0.0 if settings.fitness == "wse" else _PER_JUDGEMENT_OF_32 * growth
-    return per_round * (settings.restarts + 1) + judging
+    judging = 0.0 if fitness == "wse" else _PER_JUDGEMENT_OF_32 * growth
+    return per_round * (options.restarts + 1) + judging
 
 
 def exact_seconds(num_heads: int) -> float:
@@ -65,11 +66,11 @@ def exact_seconds(num_heads: int) -> float:
 
 
 def _stage_one(
-    per_candidate: float, num_heads: int, groupings: int | None, settings: SearchSettings
+    per_candidate: float, num_heads: int, groupings: int | None, options: TwoStageOptions
 ) -> float:
-    size = settings.population_size
+    size = options.population_size
     is_all = groupings is not None and groupings <= size
-    generations = min(settings.generations, _GENERATIONS_OF_ALL) if is_all else settings.generations
+    generations = min(options.generations, _GENERATIONS_OF_ALL) if is_all else options.generations
     growth = 1 + (num_heads / _HEADS_OF_DOUBLE_COST) ** 2
     return generations * (_PER_GENERATION + per_candidate * size * growth)
 

@@ -8,17 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from qcqa.errors import QCQAError, RunError
 from qcqa.files import write_text_atomically
+from qcqa.options import Options
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import read_object
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.objective import Objective
-from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.slots import GroupCandidates, Slot
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 
 #: Raised when a search changes, so that slots of an older release are searched anew.
 _FORMAT = 2
 
+_FILE = FileKind("the candidates of a slot", RunError, most_bytes=2**28)
+
 
 def fingerprint(
-    search: Callable[..., Any], objective: Objective, settings: SearchSettings, slot: Slot
+    search: Callable[..., Any], objective: Objective, options: Options, slot: Slot, seed: int
 ) -> str:
     """Return a hash of all that a slot's result depends on.
 
@@ -26,7 +32,7 @@ def fingerprint(
     or another calibration text.
     """
     names = [f"{thing.__module__}.{thing.__qualname__}" for thing in (search, type(objective))]
-    told = settings.model_dump_json(exclude={"workers"})
+    told = f"{options.model_dump_json()} {seed}"
     digest = hashlib.sha256(f"{_FORMAT} {names} {slot} {objective.total} {told} ".encode())
     digest.update(np.ascontiguousarray(objective.gram).tobytes())
     return digest.hexdigest()
@@ -35,25 +41,16 @@ def fingerprint(
 def save_finished(folder: Path, candidates: GroupCandidates, mark: str) -> None:
     """Keep one slot's candidates in ``folder``, marked by their :func:`fingerprint`."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "of": mark,
-        "labels": candidates.labels.tolist(),
-        "error": candidates.error.tolist(),
-        "total": candidates.total,
-    }
+    content = {"of": mark, **candidates.to_json()}
     write_text_atomically(_path(folder, candidates.slot), json.dumps(content))
 
 
 def load_finished(folder: Path, slot: Slot, mark: str) -> GroupCandidates | None:
     """Return one slot's candidates, or None if the search of this mark has not finished it."""
     try:
-        content = json.loads(_path(folder, slot).read_text(encoding="utf-8"))
-        if content["of"] != mark:
-            return None
-        labels = np.array(content["labels"], dtype=np.int64)
-        error = np.array(content["error"], dtype=np.float64)
-        return GroupCandidates(slot, labels, error, content["total"])
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = read_object(_path(folder, slot), _FILE)
+        return GroupCandidates.from_json(slot, kept) if kept.get("of") == mark else None
+    except (QCQAError, ValueError, KeyError, TypeError):
         return None  # missing or damaged: it is searched again
 
 

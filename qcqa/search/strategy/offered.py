@@ -1,22 +1,23 @@
 """What reductions offer for every site: measured there alone, then spread exactly over sites."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.model.spec import ModelSpec
+from qcqa.reduce.candidates import Candidates, Slot, slots_of
 from qcqa.reduce.choice import Choice, LayerChoice, SiteKind
-from qcqa.reduce.registry import REDUCTIONS, Offer
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings, SearchSettings
 from qcqa.search.strategy.fronts import best_front
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.rescoring import MEASURING
-from qcqa.search.strategy.slots import Candidates, Slot, slots_of
 
 #: Rise, in nats per token, below which a float32 difference is noise. What loses something is never
 #: thought free, so that the source alone is without error.
@@ -24,19 +25,24 @@ _LEAST_RISE = 1e-8
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+#: What a reduction offers for a site, its options settled.
+Offered = Callable[[SiteKind, ModelSpec], Sequence[Choice]]
 
 
-def offers_of(reductions: Sequence[str]) -> list[Offer]:
+def offers_of(reductions: Sequence[str], settings: SearchSettings) -> list[Offered]:
     """Return what some reductions offer for a site, in the order in which they take effect."""
-    rows = [row for name, row in REDUCTIONS.items() if name in reductions]
-    return [row.offer for row in rows if row.offer is not None]
+    return [
+        partial(row.offer, getattr(settings, name, None))
+        for name, row in REDUCTIONS.items()
+        if name in reductions and row.offer is not None
+    ]
 
 
 def offered_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
-    offers: Sequence[Offer],
+    settings: CommonSettings,
+    offers: Sequence[Offered],
     on_progress: OnSearchProgress,
     groups: Sequence[Candidates] = (),
 ) -> Front:
@@ -48,7 +54,7 @@ def offered_front(
         Name of the method.
     problem : Problem
         The model, and what choices cost, measured.
-    settings : SearchSettings
+    settings : CommonSettings
         Of the search.
     offers : sequence of callable
         Of reductions, as :func:`offers_of` returns them; all are crossed with each other.
@@ -67,10 +73,10 @@ def offered_front(
     return best_front(method, found, settings, problem.spec.num_kv_heads)
 
 
-def _offered(problem: Problem, slot: Slot, offer: Offer) -> Candidates:
+def _offered(problem: Problem, slot: Slot, offer: Offered) -> Candidates:
     """Return the source's own site and all that is offered and worth a choice."""
     offered = offer(site_kind(slot), problem.spec)
-    choices = (LayerChoice(), *(choice_at(slot, one) for one in offered))
+    choices = (LayerChoice(), *(slot.choice((one,)) for one in offered))
     error = np.array([0.0, *rises_at(problem, slot, offered)])
     candidates = Candidates(slot, choices, cost_at(problem, choices), error)
     return _worth_a_choice(candidates.pick(np.flatnonzero(np.isfinite(error))))
@@ -93,7 +99,7 @@ def rises_at(problem: Problem, slot: Slot, choices: Sequence[Choice]) -> FloatAr
     """Return the measured rise of each choice at one slot alone, nats per token."""
     if problem.rescore is None:
         raise AssertionError("what is offered is measured: weights alone say nothing of it")
-    rises = problem.rescore(slot.layer, [choice_at(slot, one) for one in choices])
+    rises = problem.rescore(slot.layer, [slot.choice((one,)) for one in choices])
     return np.maximum(rises, _LEAST_RISE)
 
 
@@ -108,11 +114,6 @@ def site_kind(slot: Slot) -> SiteKind:
     if slot.kind == "shared":
         raise AssertionError("keys and values have choices of their own")
     return slot.kind
-
-
-def choice_at(slot: Slot, choice: Choice) -> LayerChoice:
-    """Return the choice of a layer that is made at one slot alone."""
-    return LayerChoice(key=(choice,)) if slot.kind == "key" else LayerChoice(value=(choice,))
 
 
 def tell(on_progress: OnSearchProgress, slot: Slot, done: int, total: int) -> None:

@@ -5,19 +5,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.reduce.candidates import Candidates, Slot, slots_of
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import slot_bound
+from qcqa.reduce.groups.search.table import best_table
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.progress import OnSearchProgress
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.candidates import find_candidates
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import optimal_seconds
-from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
 from qcqa.search.strategy.fronts import best_front
+from qcqa.search.strategy.options import ExactOptions
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot, slots_of
-from qcqa.search.strategy.stage_one import OnTable, slot_rng, tabulate
-from qcqa.search.strategy.table import best_table
+from qcqa.search.strategy.stage_one import OnTable, tabulate
 
 FloatArray = NDArray[np.float64]
 
@@ -25,7 +27,8 @@ FloatArray = NDArray[np.float64]
 def optimal_front(
     method: str,
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: ExactOptions,
     *,
     on_progress: OnSearchProgress,
     scratch: Path | None,
@@ -34,25 +37,27 @@ def optimal_front(
 
     Proven optimal where every slot can be solved exactly and errors are not measured.
     """
-    slots = optimal_slots(problem, settings, share=1.0, on_progress=on_progress, scratch=scratch)
+    slots = optimal_slots(problem, settings, options, on_progress=on_progress, scratch=scratch)
     return best_front(method, slots, settings, problem.spec.num_kv_heads)
 
 
 def optimal_slots(
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: ExactOptions,
     *,
-    share: float,
     on_progress: OnSearchProgress,
     scratch: Path | None,
 ) -> tuple[Candidates, ...]:
-    """Return the best candidates of every slot; ``share`` is of the method's whole work."""
+    """Return the best candidates of every slot."""
     slots = find_candidates(
         optimal_candidates,
         problem,
         settings,
-        seconds_per_slot=optimal_seconds(problem.spec.num_kv_heads, settings),
-        share=share,
+        options,
+        seconds_per_slot=optimal_seconds(
+            problem.spec.num_kv_heads, options, fitness=settings.fitness
+        ),
         on_progress=on_progress,
         scratch=scratch,
     )
@@ -60,26 +65,15 @@ def optimal_slots(
 
 
 def optimal_candidates(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: ExactOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's best groupings, a candidate for every group count; pure and picklable."""
-    rng = slot_rng(settings, slot)
-    table = best_table(objective, restarts=settings.restarts, rng=rng)
-    return GroupCandidates(slot, table.labels, table.error, objective.total)
-
-
-def slot_bound(objective: Objective) -> FloatArray:
-    """Return the error below which no grouping of a slot comes, for every group count, shape (H,).
-
-    For as many heads as can be solved exactly it is the optimum itself.
-    """
-    if objective.num_heads <= EXACT_HEADS:
-        return objective.error(exact_labels(errors_of_groups(objective)))
-    return objective.bound()
+    table = best_table(objective, restarts=options.restarts, rng=rng)
+    return table.candidates(slot, objective.total)
 
 
 def lower_bound(
-    problem: Problem, settings: SearchSettings, *, on_table: OnTable | None = None
+    problem: Problem, settings: CommonSettings, *, on_table: OnTable | None = None
 ) -> LowerBound:
     """Return what no plan can beat; errors that are measured have no bound.
 
@@ -92,7 +86,7 @@ def lower_bound(
     tabulate(problem, slots, settings, on_table=on_table)
     bounds = [slot_bound(problem.objective(slot)) for slot in slots]
     costs = [
-        slot.heads_per_group * problem.spec.head_bits * np.arange(1, len(bound) + 1)
+        slot.num_sites * problem.spec.head_bits * np.arange(1, len(bound) + 1)
         for slot, bound in zip(slots, bounds, strict=True)
     ]
     cost, error, _ = allocate(costs, bounds)

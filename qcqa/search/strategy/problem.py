@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.objective import Objective, WseObjective
 from qcqa.reduce.terms import Fitness, Kind
-from qcqa.search.strategy.slots import Slot
 
 #: Measured rise of the calibration loss when one layer alone is reduced like this: number of the
 #: layer, some choices for it, and the rise for each, infinite where the layer cannot have it. Asked

@@ -1,14 +1,14 @@
 """Candidates judged by the measured rise of the loss when their slot alone is grouped."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.strategy.pareto import nondominated
 from qcqa.search.strategy.problem import Rescore
-from qcqa.search.strategy.slots import GroupCandidates
 
 IntArray = NDArray[np.int64]
 
@@ -35,13 +35,12 @@ def measured(candidates: GroupCandidates, rescore: Rescore) -> GroupCandidates:
     rescore : callable
         Measures; see :data:`~qcqa.search.strategy.problem.Rescore`.
     """
-    slot = candidates.slot
-    error = np.zeros(len(candidates.labels))
+    error = np.zeros(len(candidates.error))
     merged = np.flatnonzero(candidates.num_groups < candidates.num_heads)
     if len(merged):
-        choices = [slot.choice(Grouping.from_labels(row)) for row in candidates.labels[merged]]
-        error[merged] = np.maximum(rescore(slot.layer, choices), _LEAST_RISE)
-    return GroupCandidates(slot, candidates.labels, error, total=None)
+        rises = rescore(candidates.slot.layer, candidates.pick(merged).choices)
+        error[merged] = np.maximum(rises, _LEAST_RISE)
+    return replace(candidates, error=error, total=None)
 
 
 def measured_choice(

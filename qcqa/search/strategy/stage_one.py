@@ -3,21 +3,25 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from qcqa.options import Options
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.objective import Objective
-from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.exact import EXACT_HEADS, TabulatedObjective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import EXACT_HEADS, TabulatedObjective
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.finished import fingerprint, load_finished, save_finished
 from qcqa.search.strategy.parallel import in_parallel
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
-#: Searches one slot: a pure function of its objective, the settings and the slot, at the top level
-#: of a module so that another process can find it.
-SlotSearch = Callable[[Objective, SearchSettings, Slot], GroupCandidates]
+#: What a strategy reads.
+OptionsT = TypeVar("OptionsT", bound=Options)
+#: Searches one slot: a pure function of its objective, the strategy's options, the slot and its
+#: random generator, at the top level of a module so that another process can find it.
+SlotSearch = Callable[[Objective, OptionsT, Slot, np.random.Generator], GroupCandidates]
 OnSlot = Callable[[GroupCandidates, int], None]
 #: Takes the tables that are made and the number of all.
 OnTable = Callable[[int, int], None]
@@ -25,17 +29,18 @@ OnTable = Callable[[int, int], None]
 _STREAMS = {"shared": (), "key": (1,), "value": (2,)}
 
 
-def slot_rng(settings: SearchSettings, slot: Slot, stage: int = 1) -> np.random.Generator:
+def slot_rng(seed: int, slot: Slot, stage: int = 1) -> np.random.Generator:
     """Return the random generator of one slot: the same whoever searches it, and when."""
     key = (stage, slot.layer, *_STREAMS[slot.kind])
-    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def search_slots(
-    search: SlotSearch,
+    search: SlotSearch[OptionsT],
     problem: Problem,
     slots: Sequence[Slot],
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: OptionsT,
     *,
     seconds_per_slot: float,
     on_slot: OnSlot,
@@ -52,8 +57,10 @@ def search_slots(
         Knows the slots' objectives.
     slots : sequence of Slot
         Those to search.
-    settings : SearchSettings
-        Seed, number of workers and what ``search`` reads.
+    settings : CommonSettings
+        Seed and number of workers.
+    options : Options
+        What ``search`` reads.
     seconds_per_slot : float
         A guess, for whether other processes are worth their start.
     on_slot : callable
@@ -75,12 +82,12 @@ def search_slots(
         for slot in slots:
             objective = problem.objective(slot)
             if scratch:
-                marks[slot] = fingerprint(search, objective, settings, slot)
+                marks[slot] = fingerprint(search, objective, options, slot, settings.seed)
                 kept = load_finished(scratch, slot, marks[slot])
                 if kept:
                     finish(kept)
                     continue
-            yield slot, (objective, settings, slot)
+            yield slot, (objective, options, slot, slot_rng(settings.seed, slot))
 
     for slot, candidates in in_parallel(
         search,
@@ -98,7 +105,7 @@ def search_slots(
 def tabulate(
     problem: Problem,
     slots: Sequence[Slot],
-    settings: SearchSettings,
+    settings: CommonSettings,
     *,
     on_table: OnTable | None = None,
 ) -> None:
@@ -113,7 +120,7 @@ def tabulate(
         Knows the slots' objectives, and keeps the tables.
     slots : sequence of Slot
         Those to tabulate; what is kept already is not made again.
-    settings : SearchSettings
+    settings : CommonSettings
         The number of workers counts.
     on_table : callable, optional
         Called after each table.

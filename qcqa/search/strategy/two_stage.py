@@ -6,21 +6,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.grouping import block_labels
+from qcqa.progress import within
+from qcqa.reduce.candidates import Candidates, Slot
 from qcqa.reduce.groups.objective import Objective
-from qcqa.reduce.groups.wse import population_wse
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import guide_of
+from qcqa.reduce.groups.search.genes import BlockGenes, LabelGenes, candidates_of, divisors
 from qcqa.search.front import Front
 from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.candidates import find_candidates
-from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.config import CommonSettings
 from qcqa.search.strategy.cost import arbitrary_seconds, choice_seconds, equal_seconds
-from qcqa.search.strategy.encodings import BlockGenes, ChoiceGenes, LabelGenes, divisors
-from qcqa.search.strategy.exact import EXACT_HEADS
+from qcqa.search.strategy.encodings import ChoiceGenes
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
+from qcqa.search.strategy.options import TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume, nondominated
 from qcqa.search.strategy.problem import Problem
-from qcqa.search.strategy.slots import Candidates, GroupCandidates, Slot
 from qcqa.search.strategy.stage_one import SlotSearch, slot_rng
 
 FloatArray = NDArray[np.float64]
@@ -31,24 +33,25 @@ _REPORT_EVERY = 10
 
 
 def arbitrary_cardinality(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: TwoStageOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's candidates for QCQA-AC; pure and picklable."""
-    return _stage_one(LabelGenes(objective.num_heads), objective, settings, slot)
+    return _stage_one(LabelGenes(objective.num_heads), objective, options, slot, rng)
 
 
 def equal_cardinality(
-    objective: Objective, settings: SearchSettings, slot: Slot
+    objective: Objective, options: TwoStageOptions, slot: Slot, rng: np.random.Generator
 ) -> GroupCandidates:
     """Return one slot's candidates for QCQA-EC; pure and picklable."""
-    return _stage_one(BlockGenes(objective.num_heads), objective, settings, slot)
+    return _stage_one(BlockGenes(objective.num_heads), objective, options, slot, rng)
 
 
 def two_stage(
     method: str,
-    search: SlotSearch,
+    search: SlotSearch[TwoStageOptions],
     problem: Problem,
-    settings: SearchSettings,
+    settings: CommonSettings,
+    options: TwoStageOptions,
     *,
     on_progress: OnSearchProgress,
     scratch: Path | None,
@@ -63,7 +66,9 @@ def two_stage(
         Stage 1 of one slot: :func:`arbitrary_cardinality` or :func:`equal_cardinality`.
     problem : Problem
         A model of ``L`` layers, and what sharing costs.
-    settings : SearchSettings
+    settings : CommonSettings
+        Of the search.
+    options : TwoStageOptions
         Of both stages.
     on_progress : callable
         Called after each slot of stage 1 and some generations of stage 2.
@@ -72,22 +77,24 @@ def two_stage(
     """
     num_slots = problem.spec.num_layers * (2 if settings.apart else 1)
     seconds = equal_seconds if search is equal_cardinality else arbitrary_seconds
-    per_slot = seconds(problem.spec.num_kv_heads, settings)
-    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(settings))
+    per_slot = seconds(problem.spec.num_kv_heads, options)
+    share = per_slot * num_slots / (per_slot * num_slots + choice_seconds(options))
     slots = find_candidates(
         search,
         problem,
         settings,
+        options,
         seconds_per_slot=per_slot,
-        share=share,
-        on_progress=on_progress,
+        on_progress=within(on_progress, 0.0, share),
         scratch=scratch,
     )
     # Where the fitness has no total of its own, merging as much as possible stands for it.
     max_error = sum(float(slot.error.max()) if slot.total is None else slot.total for slot in slots)
 
+    on_choosing = within(on_progress, share, 1.0)
+
     def on_generation(generation: int, archive: Archive) -> None:
-        last = settings.stage2_generations
+        last = options.stage2_generations
         if generation % _REPORT_EVERY and generation != last:
             return
         volume = hypervolume(
@@ -96,24 +103,20 @@ def two_stage(
             max_cost=problem.spec.kv_bits,
             max_error=max_error,
         )
-        on_progress(
-            SearchProgress(
-                stage="stage 2",
-                step=generation,
-                total=last,
-                fraction=share + (1 - share) * generation / last,
-                hypervolume=volume,
-            )
+        on_choosing(
+            SearchProgress("stage 2", generation, last, generation / last, hypervolume=volume)
         )
 
     candidates = [slot.candidates(problem.spec) for slot in slots]
-    choices = over_slots(candidates, settings, on_generation=on_generation)
+    rng = slot_rng(settings.seed, Slot(0), stage=2)
+    choices = over_slots(candidates, options, rng, on_generation=on_generation)
     return front_of(method, candidates, choices, settings, problem.spec.num_kv_heads)
 
 
 def over_slots(
     slots: Sequence[Candidates],
-    settings: SearchSettings,
+    options: TwoStageOptions,
+    rng: np.random.Generator,
     *,
     on_generation: Callable[[int, Archive], None] | None = None,
 ) -> IntArray:
@@ -123,8 +126,10 @@ def over_slots(
     ----------
     slots : sequence of S Candidates
         Sorted by cost, the source's own heads last.
-    settings : SearchSettings
+    options : TwoStageOptions
         Those of stage 2 count.
+    rng : Generator
+        The only source of randomness.
     on_generation : callable, optional
         Called after each generation.
     """
@@ -139,46 +144,47 @@ def over_slots(
         ChoiceGenes([slot.cost for slot in slots]),
         evaluate,
         max_cost=int(cost.max(axis=1).sum()),
-        population_size=settings.stage2_population_size,
-        generations=settings.stage2_generations,
-        crossover_probability=settings.crossover_probability,
-        mutation_probability=settings.mutation_probability,
-        rng=slot_rng(settings, Slot(0), stage=2),
+        population_size=options.stage2_population_size,
+        generations=options.stage2_generations,
+        crossover_probability=options.crossover_probability,
+        mutation_probability=options.mutation_probability,
+        rng=rng,
         on_generation=on_generation,
     )
     return archive.genes
 
 
 def _stage_one(
-    encoding: LabelGenes | BlockGenes, objective: Objective, settings: SearchSettings, slot: Slot
+    encoding: LabelGenes | BlockGenes,
+    objective: Objective,
+    options: TwoStageOptions,
+    slot: Slot,
+    rng: np.random.Generator,
 ) -> GroupCandidates:
     """Return the non-dominated groupings that NSGA-II finds, cheapest first."""
-    # The error of few heads is looked up; else the WSE of a Gram stands for a slow one.
-    is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
+    guide = guide_of(objective)
 
     def evaluate(genes: IntArray) -> tuple[IntArray, FloatArray]:
-        labels = encoding.labels(genes)
-        error = objective.error(labels) if is_quick else population_wse(objective.gram, labels)
-        return labels.max(axis=1) + 1, error
+        found = candidates_of(genes, encoding, slot).judged(guide)
+        return found.num_groups, found.error
 
     archive = nsga2(
         encoding,
         evaluate,
         max_cost=objective.num_heads,
-        population_size=settings.population_size,
-        generations=settings.generations,
-        crossover_probability=settings.crossover_probability,
-        mutation_probability=settings.mutation_probability,
-        rng=slot_rng(settings, slot),
+        population_size=options.population_size,
+        generations=options.generations,
+        crossover_probability=options.crossover_probability,
+        mutation_probability=options.mutation_probability,
+        rng=rng,
     )
-    labels, error = encoding.labels(archive.genes), archive.error
-    if not is_quick:
+    found = candidates_of(archive.genes, encoding, slot)
+    if guide is not objective:
         # GQA's groupings, which no search should lose to.
-        counts = np.array(divisors(objective.num_heads))
-        labels = np.concatenate([labels, block_labels(objective.num_heads)[counts - 1]])
-        error = objective.error(labels)
-    keep = nondominated(labels.max(axis=1), error)
-    return GroupCandidates(slot, labels[keep], error[keep], objective.total)
+        num_heads = objective.num_heads
+        found = found.joined(GroupCandidates.blocks(slot, num_heads, divisors(num_heads)))
+    found = found.judged(objective)
+    return found.pick(nondominated(found.num_groups, found.error))
 
 
 def _padded(rows: Sequence[NDArray[np.number]]) -> NDArray[np.number]:

@@ -121,13 +121,13 @@ def mixed_layers(shape: Shape) -> list[LayerGrouping]:
 def dense_twin(source: PreTrainedModel, plan: Plan) -> PreTrainedModel:
     """Return a copy of a model in which every head of a group is the group's mean."""
     twin = deepcopy(source)
-    for layer, grouping in zip(twin.model.layers, plan.groupings, strict=True):
+    for layer, picture in zip(twin.model.layers, plan.pictures, strict=True):
         for projection, of_role in (
-            (layer.self_attn.k_proj, grouping.key),
-            (layer.self_attn.v_proj, grouping.value),
+            (layer.self_attn.k_proj, picture.key),
+            (layer.self_attn.v_proj, picture.value),
         ):
             heads = projection.weight.view(of_role.num_heads, plan.model.head_dim, -1)
-            for group in of_role.groups:
+            for group in of_role.readers:
                 members = list(group)
                 heads[members] = heads[members].double().mean(dim=0).to(heads.dtype)
     return twin

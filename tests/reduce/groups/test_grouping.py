@@ -26,8 +26,6 @@ def test_contiguous_groups_are_gqa_mqa_and_mha():
     assert Grouping.contiguous(6, 3).labels == (0, 0, 1, 1, 2, 2)
     assert Grouping.contiguous(6, 1).num_groups == 1
     assert Grouping.contiguous(6, 6) == Grouping.singletons(6)
-    assert Grouping.contiguous(6, 2).has_equal_cardinality
-    assert not Grouping.from_labels([0, 0, 1]).has_equal_cardinality
 
 
 @pytest.mark.parametrize(
@@ -47,9 +45,3 @@ def test_contiguous_groups_are_gqa_mqa_and_mha():
 def test_what_is_no_partition_is_refused(make):
     with pytest.raises(GroupingError):
         make()
-
-
-def test_a_layer_counts_its_stored_heads():
-    key, value = Grouping.contiguous(4, 2), Grouping.contiguous(4, 1)
-    assert LayerGrouping(key, value).num_stored_heads == 3
-    assert LayerGrouping.shared(key).num_stored_heads == 4

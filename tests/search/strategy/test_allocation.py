@@ -3,11 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import Slot
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.strategy.allocation import allocate
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import best_front, front_of
 from qcqa.search.strategy.pareto import nondominated
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def _random_layers(seed, *, unit=1):

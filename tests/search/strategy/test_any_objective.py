@@ -5,17 +5,27 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import Slot, slots_of
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
+from qcqa.reduce.groups.search.exact import TabulatedObjective, errors_of_groups, exact_labels
+from qcqa.reduce.groups.search.table import searched_table
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.exact import TabulatedObjective, errors_of_groups, exact_labels
 from qcqa.search.strategy.optimal import lower_bound, optimal_candidates
-from qcqa.search.strategy.slots import Slot, slots_of
-from qcqa.search.strategy.stage_one import tabulate
-from qcqa.search.strategy.table import searched_table
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
+from qcqa.search.strategy.stage_one import slot_rng, tabulate
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, equal_cardinality
 
-SETTINGS = SearchSettings(population_size=40, generations=30, restarts=2, workers=1)
+SETTINGS = SearchSettings(
+    two_stage=TwoStageOptions(population_size=40, generations=30),
+    exact=ExactOptions(restarts=2),
+    workers=1,
+)
+
+
+def _searched(search, objective):
+    options = SETTINGS.exact if search is optimal_candidates else SETTINGS.two_stage
+    return search(objective, options, Slot(0), slot_rng(SETTINGS.seed, Slot(0)))
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def test_a_table_says_what_its_objective_says(make, make_gram):
 @pytest.mark.parametrize("search", [arbitrary_cardinality, optimal_candidates])
 def test_few_heads_are_searched_by_the_error_itself(search, make_gram, all_partitions):
     objective = TabulatedObjective.of(Diameters(make_gram(6, 1)))
-    found = search(objective, SETTINGS, Slot(0))
+    found = _searched(search, objective)
     best = _by_brute_force(objective, all_partitions(6))
     np.testing.assert_allclose(found.error, best, atol=1e-9)
 
@@ -98,7 +108,7 @@ def test_few_heads_are_searched_by_the_error_itself(search, make_gram, all_parti
 @pytest.mark.parametrize("search", [arbitrary_cardinality, equal_cardinality, optimal_candidates])
 def test_many_heads_are_searched_by_the_gram_and_judged_by_the_error(search, make_gram):
     objective = Diameters(make_gram(14, 2))
-    found = search(objective, SETTINGS, Slot(0))
+    found = _searched(search, objective)
     np.testing.assert_array_equal(found.error, objective.error(found.labels))
     assert found.error[-1] == 0
     assert found.num_groups[-1] == 14
@@ -110,7 +120,7 @@ def test_many_heads_are_searched_by_the_gram_and_judged_by_the_error(search, mak
 def test_of_what_the_gram_finds_the_table_keeps_the_best_by_the_error(make_gram):
     objective = Diameters(make_gram(14, 2))
     guided = searched_table(objective.gram, restarts=2, rng=np.random.default_rng(0))
-    found = optimal_candidates(objective, SETTINGS, Slot(0))
+    found = _searched(optimal_candidates, objective)
     assert found.num_groups.tolist() == list(range(1, 15))
     assert (found.error <= objective.error(guided.labels) + 1e-9).all()
 

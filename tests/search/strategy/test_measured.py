@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.grouping import LayerGrouping
+from qcqa.reduce.groups.search.candidates import GroupCandidates
 from qcqa.search.strategy.rescoring import measured, measured_choice, worth_measuring
-from qcqa.search.strategy.slots import GroupCandidates, Slot
 
 
 def _candidates(num_heads, kind="shared", counts=None):

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
+from qcqa.reduce.groups.search.genes import LabelGenes
+from qcqa.reduce.groups.search.table import best_table
 from qcqa.reduce.groups.wse import population_wse
 from qcqa.search.strategy import two_stage
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.encodings import LabelGenes
 from qcqa.search.strategy.fronts import best_front, front_of
 from qcqa.search.strategy.nsga2 import Archive, nsga2
 from qcqa.search.strategy.optimal import optimal_candidates
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.pareto import hypervolume
-from qcqa.search.strategy.slots import Slot
-from qcqa.search.strategy.table import best_table
+
+
+def _rng():
+    return np.random.default_rng(0)
 
 
 def _run(gram, **changes):
@@ -101,8 +106,8 @@ def test_the_archive_keeps_the_best_of_every_cost():
 @pytest.mark.parametrize("num_heads", [6, 8])
 def test_stage_one_finds_the_optimum_of_a_few_heads(num_heads, make_gram):
     gram = make_gram(num_heads, 3)
-    settings = SearchSettings(population_size=60, generations=40)
-    found = two_stage.arbitrary_cardinality(WseObjective(gram), settings, Slot(0))
+    options = TwoStageOptions(population_size=60, generations=40)
+    found = two_stage.arbitrary_cardinality(WseObjective(gram), options, Slot(0), _rng())
     best = best_table(WseObjective(gram), restarts=0, rng=np.random.default_rng(0))
     np.testing.assert_allclose(found.error, best.error, atol=1e-12 * np.trace(gram))
 
@@ -110,9 +115,9 @@ def test_stage_one_finds_the_optimum_of_a_few_heads(num_heads, make_gram):
 def test_stage_one_never_beats_the_optimal_table_and_comes_close(make_gram):
     """Distance that is stated: 3% of the hypervolume, 3% of the trace at any group count."""
     gram = make_gram(32, 0)
-    settings = SearchSettings()
-    found = two_stage.arbitrary_cardinality(WseObjective(gram), settings, Slot(0))
-    best = optimal_candidates(WseObjective(gram), settings, Slot(0))
+    objective, slot = WseObjective(gram), Slot(0)
+    found = two_stage.arbitrary_cardinality(objective, TwoStageOptions(), slot, _rng())
+    best = optimal_candidates(objective, ExactOptions(), slot, _rng())
     excess = (found.error - best.error[found.num_groups - 1]) / np.trace(gram)
     assert excess.min() > -1e-12
     assert excess.max() < 0.03
@@ -123,26 +128,30 @@ def test_stage_one_never_beats_the_optimal_table_and_comes_close(make_gram):
 
 def test_equal_cardinality_yields_groups_of_one_size_no_worse_than_gqa(make_gram):
     gram = make_gram(12, 1)
-    found = two_stage.equal_cardinality(
-        WseObjective(gram), SearchSettings(population_size=40, generations=30), Slot(0)
-    )
+    options = TwoStageOptions(population_size=40, generations=30)
+    found = two_stage.equal_cardinality(WseObjective(gram), options, Slot(0), _rng())
     groupings = [Grouping.from_labels(row) for row in found.labels]
     assert [grouping.num_groups for grouping in groupings] == [1, 2, 3, 4, 6, 12]
-    assert all(grouping.has_equal_cardinality for grouping in groupings)
+    assert all(len({*map(len, grouping.groups)}) == 1 for grouping in groupings)
     blocks = np.array([Grouping.contiguous(12, count).labels for count in (1, 2, 3, 4, 6, 12)])
     assert (found.error <= population_wse(gram, blocks) + 1e-9).all()
 
 
 def test_stage_two_comes_close_to_the_exact_allocation_of_its_candidates(make_gram, make_spec):
     """Distance that is stated: 1% of the hypervolume for 16 layers of 16 heads."""
-    settings, spec = SearchSettings(stage2_generations=200), make_spec(16, 16)
+    settings, spec = SearchSettings(), make_spec(16, 16)
+    options = TwoStageOptions(stage2_generations=200)
     slots = [
         optimal_candidates(
-            WseObjective(make_gram(16, layer, centres=layer / 15)), settings, Slot(layer)
+            WseObjective(make_gram(16, layer, centres=layer / 15)),
+            ExactOptions(),
+            Slot(layer),
+            _rng(),
         ).candidates(spec)
         for layer in range(16)
     ]
-    found = front_of("found", slots, two_stage.over_slots(slots, settings), settings, 16)
+    choices = two_stage.over_slots(slots, options, _rng())
+    found = front_of("found", slots, choices, settings, 16)
     best = best_front("best", slots, settings, 16)
     box = {"max_cost": spec.kv_bits, "max_error": float(best.error[0])}
     volume = hypervolume(found.cost, found.error, **box)

@@ -4,19 +4,23 @@ import numpy as np
 import pytest
 
 from qcqa.progress import silent
+from qcqa.reduce.candidates import Slot, slots_of
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.gram import HeadGram, ModelGrams
 from qcqa.reduce.groups.grouping import Grouping
-from qcqa.reduce.groups.wse import grouping_wse, population_wse
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.wse import choices_wse, population_wse
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.fronts import front_of
 from qcqa.search.strategy.optimal import lower_bound, optimal_front
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
-from qcqa.search.strategy.slots import GroupCandidates, Slot, slots_of
 from qcqa.search.strategy.two_stage import arbitrary_cardinality, two_stage
 
 ALIKE = SearchSettings(
-    population_size=40, generations=40, stage2_generations=200, restarts=2, workers=1
+    two_stage=TwoStageOptions(population_size=40, generations=40, stage2_generations=200),
+    exact=ExactOptions(restarts=2),
+    workers=1,
 )
 APART = ALIKE.model_copy(update={"apart": True})
 
@@ -32,7 +36,8 @@ def problem(request, make_gram, make_problem):
 
 
 def _optimal(problem, settings):
-    return optimal_front("optimal", problem, settings, on_progress=silent, scratch=None)
+    options = settings.exact
+    return optimal_front("optimal", problem, settings, options, on_progress=silent, scratch=None)
 
 
 def test_a_layer_has_one_slot_or_two():
@@ -48,10 +53,9 @@ def test_a_group_of_both_costs_two_heads_and_leaves_what_is_not_its_own(make_spe
         assert candidates.num_stored_heads.tolist() == [2 * unit, 3 * unit]
         cost = candidates.candidates(spec).cost
         assert cost.tolist() == [2 * unit * spec.head_bits, 3 * unit * spec.head_bits]
-    assert Slot(0, "key").choice(pair) == LayerChoice(key=(pair,))
-    assert Slot(0, "value").choice(pair) == LayerChoice(value=(pair,))
-    assert Slot(0).choice(pair) == LayerChoice(key=(pair,), value=(pair,))
-    assert Slot(0).choice(Grouping.singletons(3)) == LayerChoice()
+    assert Slot(0, "key").choice((pair,)) == LayerChoice(key=(pair,))
+    assert Slot(0, "value").choice((pair,)) == LayerChoice(value=(pair,))
+    assert Slot(0).choice((pair,)) == LayerChoice(key=(pair,), value=(pair,))
 
 
 def test_a_layers_candidates_are_the_pairs_that_plans_use(make_spec):
@@ -67,8 +71,8 @@ def test_a_layers_candidates_are_the_pairs_that_plans_use(make_spec):
     assert front.total == 12
     assert front.apart
     assert len(front.layers[0].error) == 3
-    layer = front.groupings(1)[0]
-    assert (layer.key.labels, layer.value.labels) == ((0, 0, 1), (0, 0, 0))
+    layer = front.plan_layers(1)[0].picture(3)
+    assert (layer.key.reads, layer.value.reads) == ((0, 0, 1), (0, 0, 0))
 
 
 def test_apart_is_never_worse_than_alike_and_reaches_odd_costs(problem):
@@ -87,7 +91,13 @@ def test_apart_is_never_worse_than_alike_and_reaches_odd_costs(problem):
 def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(problem, settings):
     best = _optimal(problem, settings)
     found = two_stage(
-        "qcqa-ac", arbitrary_cardinality, problem, settings, on_progress=silent, scratch=None
+        "qcqa-ac",
+        arbitrary_cardinality,
+        problem,
+        settings,
+        settings.two_stage,
+        on_progress=silent,
+        scratch=None,
     )
     for front in (best, found):
         assert (np.diff(front.cost) > 0).all()
@@ -95,8 +105,8 @@ def test_errors_are_those_of_the_groupings_and_the_paper_s_search_comes_close(pr
         assert front.cost[-1] == problem.spec.kv_bits
         for index in {0, len(front) // 3, len(front) - 1}:
             error = sum(
-                grouping_wse(gram.key, layer.key) + grouping_wse(gram.value, layer.value)
-                for gram, layer in zip(problem.grams, front.groupings(index), strict=True)
+                choices_wse(gram, [layer])[0]
+                for gram, layer in zip(problem.grams, front.plan_layers(index), strict=True)
             )
             assert error == pytest.approx(front.error[index], rel=1e-9, abs=1e-9)
     for cost, error in zip(found.cost.tolist(), found.error, strict=True):

@@ -10,14 +10,19 @@ import time
 import numpy as np
 import pytest
 
+from qcqa.reduce.candidates import slots_of
 from qcqa.search.strategy import parallel
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import optimal_candidates
-from qcqa.search.strategy.slots import slots_of
+from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.stage_one import search_slots, slot_rng
 from qcqa.search.strategy.two_stage import arbitrary_cardinality
 
-SETTINGS = SearchSettings(population_size=20, generations=8, restarts=1, seed=5)
+SETTINGS = SearchSettings(
+    two_stage=TwoStageOptions(population_size=20, generations=8),
+    exact=ExactOptions(restarts=1),
+    seed=5,
+)
 
 
 @pytest.fixture
@@ -38,11 +43,13 @@ def search_all(make_problem):
         **changes,
     ):
         settings = SETTINGS.model_copy(update=changes)
+        options = settings.exact if search is optimal_candidates else settings.two_stage
         return search_slots(
             search,
             make_problem(grams),
             slots_of(len(grams), apart=settings.apart),
             settings,
+            options,
             seconds_per_slot=1000.0,
             on_slot=on_slot,
             scratch=scratch,
@@ -72,7 +79,7 @@ def test_another_seed_is_another_result(search_all, grams):
 
 def test_slots_draw_different_numbers():
     slots = [*slots_of(9, apart=False), *slots_of(9, apart=True)]
-    draws = {slot_rng(SETTINGS, slot, stage).random() for slot in slots for stage in (1, 2)}
+    draws = {slot_rng(SETTINGS.seed, slot, stage).random() for slot in slots for stage in (1, 2)}
     assert len(draws) == 54
 
 

@@ -8,9 +8,11 @@ one that absorbs a change of basis changes queries and the output projection wit
 from collections.abc import Mapping
 
 from qcqa.errors import PlanError
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import LayerGrouping
 from qcqa.reduce.groups.merge.aligned import AlignedMerge
 from qcqa.reduce.groups.merge.context import LayerContext
-from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge, Role
+from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge
 from qcqa.reduce.groups.merge.mean import MeanMerge
 from qcqa.reduce.groups.merge.mean_norm import MeanNormMerge
 from qcqa.reduce.groups.merge.svd import SvdMerge
@@ -36,4 +38,8 @@ def merge_named(name: str) -> Merge:
     return MERGES[name]
 
 
-__all__ = ["MERGES", "LayerContext", "LayerWeights", "MeanMerge", "Merge", "Role", "merge_named"]
+def merged_layer(
+    merge: Merge, weights: LayerWeights, choice: LayerChoice, context: LayerContext
+) -> LayerWeights:
+    """Return a layer in which heads share as is chosen there; see :class:`Merge`."""
+    return merge(weights, LayerGrouping.of(choice, len(weights.key)), context)

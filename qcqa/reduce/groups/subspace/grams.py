@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from qcqa.errors import CheckpointError
-from qcqa.files import write_bytes_atomically
+from qcqa.errors import CheckpointError, QCQAError
+from qcqa.model.tensor_file import write_tensors
+from qcqa.reading.file import FileKind
+from qcqa.reading.safetensors_file import ArraysFile
 from qcqa.reduce.groups.subspace.free import FreeGram
 from qcqa.reduce.groups.subspace.gram import Gram
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective, errors_of_blocks, pair_guide
@@ -29,6 +29,8 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
 _TOLD = ("guide", "bound", "block_errors")
 #: Raised when Grams change, so that those of an older release are computed anew.
 _FORMAT = "qcqa-subspace-grams-2"
+
+_FILE = FileKind("a file of Grams", CheckpointError, "start the search anew", most_bytes=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +97,7 @@ class SubspaceGrams:
             for gram in self._role(role).grams:
                 tensors |= {f"{role}.{name}": part for name, part in _parts(gram).items()}
         whole = {name: np.ascontiguousarray(part) for name, part in tensors.items()}
-        write_bytes_atomically(path, save(whole, metadata=_metadata(mark)))
+        write_tensors(path, whole, _metadata(mark))
 
     def _role(self, role: str) -> RoleGrams:
         return self.key if role == "key" else self.value
@@ -112,9 +114,8 @@ class SubspaceGrams:
 def are_grams_of(path: Path, mark: str) -> bool:
     """Return whether a file holds Grams that this release wrote with this mark."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            return bool(file.metadata() == _metadata(mark))
-    except (OSError, SafetensorError):
+        return ArraysFile(path, _FILE).header.metadata == _metadata(mark)
+    except QCQAError:
         return False
 
 
@@ -178,11 +179,6 @@ def _load(path: Path, kind: Kind) -> tuple[Gram, ...]:
 
 def _read(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[np.floating]]:
     """Return some of a file's tensors, or all of them."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            wanted = file.keys() if names is None else names
-            return {name: file.get_tensor(name) for name in wanted}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is no file of Grams ({error})", remedy="start the search anew"
-        ) from error
+    file = ArraysFile(path, _FILE)
+    wanted = file.header.tensors if names is None else names
+    return {name: file.array(name, np.floating) for name in wanted}

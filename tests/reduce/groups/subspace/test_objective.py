@@ -12,10 +12,10 @@ import pytest
 from qcqa.errors import CheckpointError
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.exact import TabulatedObjective
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
 from qcqa.reduce.groups.wse import population_wse
 from qcqa.reduce.terms import Kind
-from qcqa.search.strategy.exact import TabulatedObjective
 
 MakeLayer = Callable[..., Any]
 LAYERS = ["free", "half", "partial", "normed", "normed together", "centred", "clipped"]

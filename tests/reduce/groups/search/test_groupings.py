@@ -5,11 +5,11 @@ import pytest
 
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.objective import WseObjective
+from qcqa.reduce.groups.search.exact import errors_of_groups, exact_labels
+from qcqa.reduce.groups.search.local_search import local_search
+from qcqa.reduce.groups.search.table import best_table, searched_table
+from qcqa.reduce.groups.search.ward import ward_labels
 from qcqa.reduce.groups.wse import population_wse, spectral_bound
-from qcqa.search.strategy.exact import errors_of_groups, exact_labels
-from qcqa.search.strategy.local_search import local_search
-from qcqa.search.strategy.table import best_table, searched_table
-from qcqa.search.strategy.ward import ward_labels
 
 
 def _best_by_brute_force(gram, partitions):

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.objective import Objective, WseObjective
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -108,6 +108,22 @@ class TabulatedObjective:
     def bound(self) -> FloatArray:
         """Return the optimum itself, shape (H,)."""
         return self.error(exact_labels(self.group_errors))
+
+
+def guide_of(objective: Objective) -> Objective:
+    """Return what is quick enough to judge many groupings: itself, or else the WSE of its Gram."""
+    is_quick = objective.guided_exactly or objective.num_heads <= EXACT_HEADS
+    return objective if is_quick else WseObjective(objective.gram)
+
+
+def slot_bound(objective: Objective) -> FloatArray:
+    """Return the error below which no grouping of a slot comes, for every group count, shape (H,).
+
+    For as many heads as can be solved exactly it is the optimum itself.
+    """
+    if objective.num_heads <= EXACT_HEADS:
+        return objective.error(exact_labels(errors_of_groups(objective)))
+    return objective.bound()
 
 
 @lru_cache(maxsize=4)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.reduce.candidates import Slot
 from qcqa.reduce.groups.grouping import block_labels, canonical_labels
 from qcqa.reduce.groups.objective import Objective
+from qcqa.reduce.groups.search.candidates import GroupCandidates
+from qcqa.reduce.groups.search.exact import EXACT_HEADS, errors_of_groups, exact_labels
+from qcqa.reduce.groups.search.local_search import local_search
+from qcqa.reduce.groups.search.ward import ward_labels
 from qcqa.reduce.groups.wse import population_wse
-from qcqa.search.strategy.exact import EXACT_HEADS, errors_of_groups, exact_labels
-from qcqa.search.strategy.local_search import local_search
-from qcqa.search.strategy.ward import ward_labels
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -31,14 +33,18 @@ class GroupingTable:
     labels: IntArray
     error: FloatArray
 
+    def candidates(self, slot: Slot, total: float) -> GroupCandidates:
+        """Return them as candidates of a slot; ``total`` is that of their objective."""
+        return GroupCandidates(slot, self.labels, self.error, total)
+
 
 def best_table(objective: Objective, *, restarts: int, rng: np.random.Generator) -> GroupingTable:
     """Return the best groupings known of a layer.
 
-    Up to :data:`~qcqa.search.strategy.exact.EXACT_HEADS` heads they are proven optimal. Beyond, the
-    WSE of the objective's Gram guides :func:`searched_table`; where that is not the error itself,
-    Ward's groupings and blocks of neighbours are judged with what it found. So no grouping is worse
-    than GQA's.
+    Up to :data:`~qcqa.reduce.groups.search.exact.EXACT_HEADS` heads they are proven optimal.
+    Beyond, the WSE of the objective's Gram guides :func:`searched_table`; where that is not the
+    error itself, Ward's groupings and blocks of neighbours are judged with what it found. So no
+    grouping is worse than GQA's.
 
     Parameters
     ----------

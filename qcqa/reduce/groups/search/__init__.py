@@ -1,0 +1,1 @@
+"""How groups are searched within a layer: what gives the candidates of which layers are chosen."""

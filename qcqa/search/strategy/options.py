@@ -1,0 +1,45 @@
+"""What each strategy over groups of heads may be told."""
+
+from pydantic import Field
+
+from qcqa.options import Options
+
+
+class TwoStageOptions(Options):
+    """Of NSGA-II within layers, stage 1, and over them, stage 2 (arXiv 2406.10247, section 3).
+
+    Parameters
+    ----------
+    population_size : int
+        Candidates per generation, stage 1.
+    generations : int
+        Generations, stage 1.
+    stage2_population_size : int
+        Candidates per generation, stage 2.
+    stage2_generations : int
+        Generations, stage 2.
+    crossover_probability : float
+        Probability that two parents are crossed.
+    mutation_probability : float or None
+        Probability that a head, or a layer, changes; one in each child if unset.
+    """
+
+    population_size: int = Field(default=100, ge=4)
+    generations: int = Field(default=100, ge=1)
+    # Cheap generations, and long fronts.
+    stage2_population_size: int = Field(default=200, ge=4)
+    stage2_generations: int = Field(default=500, ge=1)
+    crossover_probability: float = Field(default=0.9, ge=0, le=1)
+    mutation_probability: float | None = Field(default=None, ge=0, le=1)
+
+
+class ExactOptions(Options):
+    """Of the best grouping known for every group count.
+
+    Parameters
+    ----------
+    restarts : int
+        Restarts of the local search, per layer.
+    """
+
+    restarts: int = Field(default=12, ge=0)
