@@ -4,6 +4,7 @@ import streamlit as st
 
 from qcqa.charts.jobs.preflight import measure_sentence, memory_warning
 from qcqa.errors import QCQAError
+from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import EvaluationConfig, GenerationConfig
 from qcqa.jobs.measuring import estimated_evaluation, estimated_generation
 from qcqa.jobs.pace import measuring_pace
@@ -63,7 +64,7 @@ def evaluation_estimate(
     )
     like = EvaluationConfig(
         name="",
-        created="",
+        created=utc_now(),
         points=(("mha", 0),),
         benchmark=benchmark,
         device=device,
@@ -83,7 +84,7 @@ def generation_estimate(
     estimate = estimated_generation(run, model, plans, settings, device=on, dtype=dtype)
     like = GenerationConfig(
         name="",
-        created="",
+        created=utc_now(),
         points=(),
         settings=settings,
         device=device,

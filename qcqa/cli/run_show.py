@@ -10,7 +10,6 @@ from qcqa.cli.measured import description, print_measured, row_json
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs, print_table
 from qcqa.cli.run_rows import row_text, run_row
 from qcqa.cli.summary import print_result, result_json
-from qcqa.errors import RunError
 from qcqa.jobs import store
 from qcqa.jobs.config import (
     JOB_FOLDERS,
@@ -28,6 +27,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.sensitivities import found_of
 from qcqa.pick.points import Points
 from qcqa.plan.budget import bits_of_point
+from qcqa.search.result import ResultFolder
 
 
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
@@ -52,10 +52,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 
 
 def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
-    try:
-        result = run.result()
-    except RunError:
-        result = None
+    result = run.result() if ResultFolder(run.folder).has_result else None
     measured, jobs = run.measured(), jobs_of(run)
     if as_json:
         print_json(

@@ -1,6 +1,6 @@
 """Generations with a search's plans, side by side: runs inside its directory."""
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from qcqa.errors import EvaluationError, RunError
 from qcqa.jobs.clock import utc_now
@@ -15,6 +15,8 @@ from qcqa.measure.generated import GeneratedText, GenerationEvent, GenerationSet
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.points import Points, plan_of_point
 from qcqa.plan.plan import Plan
+from qcqa.reading.file import FileKind
+from qcqa.reading.json_file import as_record
 from qcqa.search.result import SearchResult
 
 #: Of one search; older ones are deleted when another is made.
@@ -22,6 +24,7 @@ MOST_KEPT = 20
 
 _LONGEST_NAME = 48
 
+_FILE = FileKind("the texts of a generation", RunError, "generate again")
 _EVENT: TypeAdapter[GenerationEvent] = TypeAdapter(GenerationEvent)
 
 
@@ -129,17 +132,13 @@ def texts_of_generation(generation: Run) -> tuple[GeneratedText, ...]:
     """
     generation.asked(GenerationConfig, "a generation")
     told: list[GenerationEvent] = []
-    try:
-        for event in generation.events():
-            if event.get("event") == "started":
-                # Another worker starts over.
-                told = []
-            elif event.get("generated"):
-                told.append(_EVENT.validate_python(event["generated"]))
-    except (ValidationError, AttributeError) as error:
-        raise RunError(
-            f"{generation.folder / 'events.jsonl'} is damaged", remedy="generate again"
-        ) from error
+    for event in generation.events():
+        if event["event"] == "started":
+            # Another worker starts over.
+            told = []
+        elif "generated" in event:
+            path = generation.folder / "events.jsonl"
+            told.append(as_record(event["generated"], _EVENT, path, _FILE))
     return texts_of(told)
 
 

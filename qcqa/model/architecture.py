@@ -248,14 +248,15 @@ class Architecture(_Data):
         self, config: Config, head_dim: int, layer: int
     ) -> tuple[tuple[int, int], ...]:
         """Return the pairs of a key head's dimensions that a layer turns together."""
-        if not self._rotates(config, layer):
+        if not self.rotates(config, layer):
             return ()
         num_planes = self.rotary_dim(config, head_dim) // 2
         if self.position.pairing == "adjacent":
             return tuple((2 * plane, 2 * plane + 1) for plane in range(num_planes))
         return tuple((plane, plane + num_planes) for plane in range(num_planes))
 
-    def _rotates(self, config: Config, layer: int) -> bool:
+    def rotates(self, config: Config, layer: int) -> bool:
+        """Return whether positions turn the keys of a layer."""
         layers, interval = (
             None if key is None else config.get(key)
             for key in (self.position.layers, self.position.still_interval)

@@ -29,7 +29,8 @@ def missing_head(config: Config, decoder_config: Config, tensors: Collection[str
     """
     if any(_HEAD.search(name) for name in tensors):
         return None
-    classes = [str(name) for name in config.get("architectures") or ()]
+    named = config.get("architectures")
+    classes = [str(name) for name in named] if isinstance(named, list) else []
     is_other = [_OTHER_HEAD.search(name) and not _WITH_HEAD.search(name) for name in classes]
     if classes and all(is_other):
         return f"its config names {classes[0]}"

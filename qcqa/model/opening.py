@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from qcqa.errors import CheckpointError
 from qcqa.model.architecture import Architecture
 from qcqa.model.checkpoint import Checkpoint
-from qcqa.model.config_keys import CONFIG_FILE, first_of, nested
+from qcqa.model.config_keys import CONFIG_FILE, Config, first_of, nested
 from qcqa.model.families import architecture_of, refuse_converted
 from qcqa.model.geometry import geometry_of
 from qcqa.model.kv_tensors import KVTensors
@@ -66,6 +66,7 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
         dtype=found.dtype,
     )
     found.check_shapes(spec)
+    _refuse_positions(architecture, decoder_config, spec)
     stated = first_of({**config, **nested(config, "text_config")}, architecture.geometry.num_layers)
     found.check_config(decoder_config, names_layers=stated is not None)
     return Checkpoint(
@@ -80,6 +81,23 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
         storage=storage,
         missing_head=missing_head(config, decoder_config, shards),
     )
+
+
+def _refuse_positions(architecture: Architecture, config: Config, spec: ModelSpec) -> None:
+    """Refuse a config that says of positions what no model can do."""
+    try:
+        dim = architecture.rotary_dim(config, spec.head_dim)
+        # An odd number is rounded up.
+        if not 0 <= dim <= spec.head_dim + 1:
+            raise ValueError(f"{dim} of {spec.head_dim} dimensions rotate")
+        for layer in range(spec.num_layers):
+            architecture.rotates(config, layer)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise CheckpointError(
+            f"the config of {spec.source} tells how positions enter, but not in a way that can be "
+            f"({error})",
+            remedy="mend config.json",
+        ) from error
 
 
 def _storage_of(source: str, revision: str | None) -> Storage:

@@ -13,17 +13,30 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from qcqa.errors import EvaluationError
+from qcqa.errors import CheckpointError, EvaluationError
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.device import usable_device
 
 
 def load_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """Return a checkpoint's config, with the defaults of its family."""
+    """Return a checkpoint's config, with the defaults of its family.
+
+    Raises
+    ------
+    CheckpointError
+        If transformers does not take it.
+    """
     location = _location(checkpoint)
-    config: PreTrainedConfig = AutoConfig.from_pretrained(
-        location, revision=_revision(checkpoint), trust_remote_code=False
-    )
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            location, revision=_revision(checkpoint), trust_remote_code=False
+        )
+    # Each family's class checks what it knows of, and raises what it comes across in the rest.
+    except Exception as error:
+        raise CheckpointError(
+            f"transformers does not take the config of {location} ({error})",
+            remedy="mend config.json, or download it again",
+        ) from error
     return config
 
 

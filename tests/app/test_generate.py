@@ -74,7 +74,8 @@ def generate() -> Generate:
                 events.append({"model": model, "token_id": token, "text": word})
             cache = {"cache_bytes": int(5 * 2048 * ratio)}
             events.append({"model": model, "figures": FIGURES | cache})
-        lines = [json.dumps({"event": "progress", "generated": event}) for event in events]
+        row = {"time": "2026-01-01T00:00:00+00:00", "event": "progress"}
+        lines = [json.dumps({**row, "generated": event}) for event in events]
         (made.folder / "events.jsonl").write_text("".join(line + "\n" for line in lines))
         return made
 
@@ -240,7 +241,8 @@ def test_damaged_texts_are_one_line(
     make_run: MakeRun, open_app: OpenApp, generate: Generate
 ) -> None:
     generation = generate(make_run(), "finished")
-    (generation.folder / "events.jsonl").write_text('{"generated": {"model": -1}}\n')
+    event = {"time": "2026-01-01T00:00:00+00:00", "event": "progress", "generated": {"model": -1}}
+    (generation.folder / "events.jsonl").write_text(json.dumps(event) + "\n")
     app = _open(open_app)
     (error,) = app.error
     assert "events.jsonl is damaged" in error.value

@@ -1,5 +1,6 @@
 """The table of all runs, what each offers, and in which settings runs differ."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -183,8 +184,9 @@ def test_one_run_is_not_compared() -> None:
 
 def test_versions_are_those_of_the_last_start() -> None:
     run = _run()
-    lines = ['{"event": "started", "versions": {"numpy": "1"}}', '{"event": "failed"}']
-    (run.folder / "events.jsonl").write_text("\n".join(lines) + "\n")
+    time = {"time": "2026-01-01T00:00:00+00:00"}
+    rows = [{**time, "event": "started", "versions": {"numpy": "1"}}, {**time, "event": "failed"}]
+    (run.folder / "events.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     assert settings_of(open_run(run.folder))["versions.numpy"] == "1"
 
 

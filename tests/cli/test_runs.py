@@ -67,6 +67,12 @@ def test_a_damaged_run_is_listed_with_its_problem_beside_the_others(
     assert str(run.folder) not in rows[run.id]["error"]
     assert rows[other.id]["state"] == "queued"
     assert "damaged" in qcqa("runs", "list").out
+    shown = qcqa("runs", "show", run.id)
+    assert shown.code == 2
+    assert f"{file} is damaged" in shown.err
+    assert shown.err.count("\n") == 1
+    assert qcqa("runs", "delete", run.id, "--yes").code == 0
+    assert not run.folder.exists()
 
 
 def test_short_names_tell_runs_apart() -> None:

@@ -183,7 +183,7 @@ def test_a_damaged_section_is_one_line(section: Any, old: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda *_: False)
+        patch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
         assert "cannot be written to" in refusal(old, ConversionError)
     # In the way of the file that is written before it takes the other's place.
     (old / f".modeling_qcqa.py.{os.getpid()}.tmp").mkdir()

@@ -287,7 +287,7 @@ def _edited(packed: Path, name: str, content: bytes) -> Path:
         ("config.json", b'{"model_type": "llama"}', "no run directory"),
         ("config.json", json.dumps({"format": "qcqa-run", "version": 99}).encode(), "version 99"),
         ("status.json", b'{"state": "dancing"}', "status.json is damaged"),
-        ("grams.safetensors", b"no tensors", "no Gram file"),
+        ("grams.safetensors", b"no tensors", "grams.safetensors is damaged"),
         ("gqa.plans.parquet", b"no table", "gqa.plans.parquet"),
     ],
 )
@@ -305,7 +305,7 @@ def test_a_damaged_run_is_refused_by_the_name_that_the_user_knows(
 def test_tables_that_do_not_fit_together_are_refused(packed: Path) -> None:
     with zipfile.ZipFile(packed) as file:
         other = file.read("20260101-000000-demo-0000/fronts/lower_bound.parquet")
-    with pytest.raises(RunError, match="does not fit together"):
+    with pytest.raises(RunError, match="is damaged: it has 0 columns layer"):
         load_run(_edited(packed, "gqa.candidates.parquet", other))
     assert _nothing_was_left()
 

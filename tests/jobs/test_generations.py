@@ -157,7 +157,10 @@ def test_other_runs_and_damaged_events_are_one_line(search: Run) -> None:
     generation = _create(search)
     with pytest.raises(RunError, match="is of kind generation; expected a search"):
         generation.result()
-    for line in ('{"event": "progress", "generated": {"model": "no"}}', '"text"'):
-        (generation.folder / "events.jsonl").write_text(line + "\n")
-        with pytest.raises(RunError, match="is damaged; generate again"):
-            texts_of_generation(generation)
+    event = {"time": "2026-01-01T00:00:00+00:00", "event": "progress", "generated": {"model": "no"}}
+    (generation.folder / "events.jsonl").write_text(json.dumps(event) + "\n")
+    with pytest.raises(RunError, match=r"is damaged: .*; generate again"):
+        texts_of_generation(generation)
+    # What is no event was half written.
+    (generation.folder / "events.jsonl").write_text('1\n"text"\n')
+    assert texts_of_generation(generation) == ()

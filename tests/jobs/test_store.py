@@ -147,8 +147,9 @@ def test_a_damaged_status_is_one_clear_error() -> None:
 
 def test_half_an_event_is_left_out() -> None:
     run = _create()
-    (run.folder / "events.jsonl").write_text('{"event": "started"}\n{"event": "pro')
-    assert run.events() == [{"event": "started"}]
+    event = {"time": "2026-01-01T00:00:00+00:00", "event": "started"}
+    (run.folder / "events.jsonl").write_text(json.dumps(event) + '\n{"event": "pro')
+    assert run.events() == [event]
 
 
 def _set(run: Run, **changes: object) -> None:

@@ -277,7 +277,7 @@ def test_scores_come_back_from_their_file(
     assert loaded.measurements() == scores.measurements()
     assert all(one.value in (0, 1) for one in loaded.compared_with(scores))
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(EvaluationError, match="cannot be read"):
+    with pytest.raises(EvaluationError, match="is damaged: it ends early"):
         load_text_scores(path)
     with pytest.raises(EvaluationError, match="cannot be read"):
         load_text_scores(tmp_path / "none.safetensors")

@@ -470,6 +470,22 @@ def test_damaged_index(hand_made: Any, weight_map: Any) -> None:
     assert "no weight_map" in refusal(folder)
 
 
+def test_an_index_of_a_name_that_no_file_can_have(hand_made: Any) -> None:
+    folder = hand_made.write()
+    path = hand_made.folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"] = dict.fromkeys(index["weight_map"], "x" * 300 + ".safetensors")
+    path.write_text(json.dumps(index))
+    assert "which its index names" in refusal(folder)
+
+
+def test_classes_that_are_no_names_say_nothing_of_the_head(hand_made: Any) -> None:
+    folder = hand_made.write()
+    path = hand_made.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"architectures": 1}))
+    assert open_checkpoint(folder).missing_head == open_checkpoint(hand_made.write()).missing_head
+
+
 def damaged(name: str, stored: bytes) -> bytes:
     header_bytes = int.from_bytes(stored[:8], "little")
     return {
@@ -477,7 +493,9 @@ def damaged(name: str, stored: bytes) -> bytes:
         "ends early, within its header": stored[:100],
         "no safetensors file": b"\x80\x02PICKLE" + stored,
         "Git LFS": b"version https://git-lfs.github.com/spec/v1\n",
-        "damaged safetensors header": stored[:8] + b"?" * header_bytes + stored[8 + header_bytes :],
+        "safetensors header, is damaged": stored[:8]
+        + b"?" * header_bytes
+        + stored[8 + header_bytes :],
         "192 for shape": stored.replace(b'"data_offsets": [0, 192]', b'"data_offsets": [0, 188]'),
     }[name]
 
@@ -489,7 +507,7 @@ def damaged(name: str, stored: bytes) -> bytes:
         "ends early, within its header",
         "no safetensors file",
         "Git LFS",
-        "damaged safetensors header",
+        "safetensors header, is damaged",
         "192 for shape",
     ],
 )

@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qcqa.errors import EvaluationError
 from qcqa.model.opening import open_checkpoint
-from qcqa.model.source_model import load_config, load_model, load_tokenizer
+from qcqa.model.source_model import load_config, load_model, load_tokenizer, tokenizer_of
 from qcqa.packaged import demo_model_folder
 
 SCRIPT = """
@@ -53,6 +54,34 @@ def test_a_family_that_transformers_has_is_opened_with_its_code(odd: Path) -> No
 def test_a_tokenizer_that_needs_code_is_refused_in_one_line(odd: Path) -> None:
     with pytest.raises(EvaluationError, match="is code of its own, which is not run here") as error:
         load_tokenizer(open_checkpoint(str(odd)))
+    assert "\n" not in str(error.value)
+
+
+def _without_model(tokenizer: dict[str, object]) -> None:
+    del tokenizer["model"]
+
+
+def _panicking(tokenizer: dict[str, object]) -> None:
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}],
+        "pair": [],
+        "special_tokens": {},
+    }
+
+
+@pytest.mark.parametrize("change", [_without_model, _panicking, dict.clear])
+def test_a_damaged_tokenizer_is_one_line(
+    tmp_path: Path, change: Callable[[dict[str, object]], None]
+) -> None:
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(demo_model_folder() / name, tmp_path)
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(EvaluationError, match="has no tokenizer that can be used") as error:
+        tokenizer_of(str(tmp_path))
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -83,10 +84,27 @@ def test_files_that_are_no_json_are_refused(tmp_path):
     with pytest.raises(PlanError, match="cannot be read"):
         load_plan(path)
     path.write_text("{")
-    with pytest.raises(PlanError, match="not JSON"):
+    with pytest.raises(PlanError, match="is damaged: it is no JSON"):
         load_plan(path)
     path.write_text("[]")
     with pytest.raises(PlanError, match="no plan"):
+        load_plan(path)
+    path.write_text('{"a":' * 1000)
+    with pytest.raises(PlanError, match="nested too deep"):
+        load_plan(path)
+    with pytest.raises(PlanError, match="file name too long"):
+        load_plan(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize(
+    ("origin", "says"),
+    [('"\\ud800"', "half a character"), ("[" * 300 + "]" * 300, "too deep"), ("1e999", "finite")],
+)
+def test_what_could_not_be_written_again_is_not_read(plan, tmp_path, origin, says):
+    path = tmp_path / "plan.json"
+    content = plan_to_json(plan) | {"provenance": {"origin": "here"}}
+    path.write_text(json.dumps(content).replace('"here"', origin))
+    with pytest.raises(PlanError, match=says):
         load_plan(path)
 
 

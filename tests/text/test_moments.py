@@ -1,8 +1,11 @@
 """Second moments of the attention's input, and calibrations as files."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from qcqa.errors import CalibrationError
 from qcqa.text.calibration_folder import CalibrationFolder
@@ -52,6 +55,25 @@ def test_a_calibration_comes_back_from_its_files(tmp_path):
     assert folder.is_of(windows, "fingerprint")
     assert not folder.is_of(windows, "another")
     assert not folder.is_of(windows[:1], "fingerprint")
+
+
+@pytest.mark.parametrize("told", ["1", "[]", "{", "[" * 1000, '{"format": 1e999}'])
+def test_what_a_calibration_tells_of_itself_is_not_trusted(tmp_path, told):
+    arrays = {"token_ids": np.arange(4, dtype=np.int32), "lengths": np.array([4])}
+    save_file(arrays, tmp_path / "tokens.safetensors", metadata={"qcqa": told})
+    with pytest.raises(CalibrationError, match="is damaged") as error:
+        CalibrationFolder(tmp_path).windows()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("lengths", [[], [3], [5], [-1, 5], [0, 4]])
+def test_windows_that_are_not_of_the_tokens_are_refused(tmp_path, lengths):
+    lengths = np.array(lengths, dtype=np.int64)
+    arrays = {"token_ids": np.arange(4, dtype=np.int32), "lengths": lengths}
+    told = {"qcqa": json.dumps({"format": "qcqa-calibration-1", "fingerprint": "0"})}
+    save_file(arrays, tmp_path / "tokens.safetensors", metadata=told)
+    with pytest.raises(CalibrationError, match="not cut into windows"):
+        CalibrationFolder(tmp_path).windows()
 
 
 def test_damaged_files_are_refused_in_one_line(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qcqa.errors import CheckpointError
+from qcqa.errors import RunError
 from qcqa.reduce.groups.gram import gram_of_heads, load_grams, save_grams
 
 
@@ -36,5 +36,5 @@ def test_what_is_no_gram_file_is_refused(content, tmp_path):
     path = tmp_path / "grams.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(RunError):
         load_grams(path)

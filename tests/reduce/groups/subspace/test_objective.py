@@ -103,5 +103,5 @@ def test_grams_know_of_what_they_are(grams: Any, tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "layer-0.safetensors"
     path.write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match=r"layer-0.safetensors is no file of Grams"):
+    with pytest.raises(CheckpointError, match=r"layer-0.safetensors is damaged: it is no safe"):
         stored_objective(path, "key")

@@ -1,0 +1,25 @@
+"""A minute of mutated files; ``python -m tests.fuzz --minutes 30`` tries more, of other seeds."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_mutated_file_is_a_fault() -> None:
+    # In a process of its own, whose memory is bounded.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--minutes", "1", "--seed", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    table = [line.rpartition("  ")[0].split() for line in done.stdout.splitlines()[2:]]
+    assert len(table) == 9
+    for *_, accepted, refused, faults in table:
+        assert int(accepted) > 0
+        assert int(refused) > 0
+        assert int(faults) == 0
