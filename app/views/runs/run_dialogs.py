@@ -5,6 +5,7 @@ Which one is open is kept, as a page that follows a run at work draws itself ane
 
 import streamlit as st
 from ui.errors import show_error
+from ui.paths import typed_path
 from ui.run_picker import run_id
 from ui.state import choices, choose
 
@@ -17,7 +18,6 @@ from qcqa.jobs.label import MOST_OF_NAME, MOST_OF_NOTE
 from qcqa.jobs.loading import load_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import DamagedRun, annotate_run, delete_run, find_run, list_runs, rename_run
-from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"
 
@@ -69,7 +69,7 @@ def _load() -> None:
         return
     try:
         with st.spinner("Checking and copying …"):
-            loaded = load_run(file or user_path(path, RunError))
+            loaded = load_run(file or typed_path(path, RunError))
     except QCQAError as error:
         show_error(error)
         return
