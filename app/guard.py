@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Collection
 from hashlib import sha256
 from hmac import compare_digest
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -90,7 +91,9 @@ class Guard:
     def _answer(self, asked: HTTPConnection) -> Response | None:
         """Return the answer to what is not let through, None for what is."""
         host = asked.headers.get("host", "")
-        if self._hosts and _name_of(host) not in self._hosts:
+        name = _name_of(host)
+        # Names can be pointed here by anyone, addresses are what they are.
+        if self._hosts and name not in self._hosts and not _is_address(name):
             return _refused(f"This dashboard is not {host!r}.")
         if _is_foreign(asked, host):
             return _refused("Pages of other origins may not ask this dashboard for anything.")
@@ -146,6 +149,14 @@ def _name_of(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(why: str) -> Response:

@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from qcqa.cli.app import ROOT_VARIABLE
 from qcqa.errors import QCQAError, RunError
-from qcqa.jobs.home import converted_folder, runs_folder
+from qcqa.jobs.home import ROOT_VARIABLE, converted_folder, runs_folder
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.run import Run
 from qcqa.user_path import existing_file, shown, user_path

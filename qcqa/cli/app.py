@@ -13,12 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from qcqa.errors import SettingsError
-from qcqa.jobs.home import RUNS_VARIABLE
+from qcqa.jobs.home import ROOT_VARIABLE, RUNS_VARIABLE
 from qcqa.packaged import app_folder
 from qcqa.user_path import is_folder, user_path
-
-#: Folder to which paths in forms are limited, for the pages.
-ROOT_VARIABLE = "QCQA_ROOT"
 
 #: By which this machine calls itself, and nobody else can.
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -80,14 +77,14 @@ def app(
 
         qcqa app --host 0.0.0.0 --root /data/models
     """
-    for option, folder, variable in (
-        ("--runs", runs, RUNS_VARIABLE),
-        ("--root", root, ROOT_VARIABLE),
-    ):
-        if folder is not None:
-            if not is_folder(folder) and not (option == "--runs" and is_folder(folder) is None):
-                raise SettingsError(f"{option} {folder}", expected="a folder")
-            os.environ[variable] = str(folder.resolve())
+    if runs is not None:
+        if is_folder(runs) is False:
+            raise SettingsError(f"--runs {runs}", expected="a folder")
+        os.environ[RUNS_VARIABLE] = str(runs.resolve())
+    if root is not None:
+        if not is_folder(root):
+            raise SettingsError(f"--root {root}", expected="a folder that is there")
+        os.environ[ROOT_VARIABLE] = str(root.resolve())
     how = _how(host, port, served_as or [], has_token=token, opens=not no_browser)
     for one in (signal.SIGINT, signal.SIGTERM):
         # The server has shut down when it comes to this, and sends itself the signal once more.
@@ -127,8 +124,10 @@ def _how(
         "address": address,
         "opens": opens,
         "token": token,
-        # Others cannot be known where all addresses are listened on: there the token guards.
-        "hosts": [one.lower() for one in (*_OWN_NAMES, host, *names)] if is_own else [],
+        # All names of this machine cannot be known: elsewhere the token guards.
+        "hosts": [one.lower() for one in (*_OWN_NAMES, host, shown, *names)]
+        if is_own or token is None
+        else [],
     }
 
 

@@ -17,7 +17,7 @@ IMAGE = "![x](https:beacon.test)"
 #: Elements and fields that show text as it is: fields to type into, tables and charts, which are
 #: drawn, code, and lists that open; and names that nobody sees.
 _SHOWN_AS_IT_IS = {
-    "Text", "Code", "TextInput", "TextArea", "Selectbox", "MultiSelect", "ArrowData", "PlotlyChart",
+    "Text", "Code", "TextInput", "TextArea", "Selectbox", "MultiSelect", "Dataframe", "PlotlyChart",
     "Html",
 }  # fmt: skip
 _UNSEEN = ("id", "element_id", "form_id", "raw_values", "query_params")
@@ -38,8 +38,8 @@ def hostile(hostile_run: Callable[[Path, str], Run]) -> str:
 def texts(message: Message) -> Iterator[tuple[str, str]]:
     """Yield all texts of an element, with the fields in which they stand."""
     for field, value in message.ListFields():
-        many = value if not isinstance(value, (str, bytes, Message)) else [value]
-        for one in many if hasattr(many, "__iter__") else []:
+        is_one = isinstance(value, (str, bytes, Message)) or not hasattr(value, "__len__")
+        for one in [value] if is_one else value:
             if isinstance(one, Message):
                 yield from texts(one)
             elif isinstance(one, str):

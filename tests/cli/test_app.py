@@ -60,21 +60,23 @@ def _asked(port: int, path: str = "/", **headers: str) -> HTTPResponse:
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("GET", path, headers=told)
-    return connection.getresponse()
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
 
 
 def _is_let_in(port: int, **headers: str) -> bool:
     """Return whether a websocket is opened, on which the dashboard would run its pages."""
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     origin, host = told.pop("Origin", None), told.pop("Host", f"127.0.0.1:{port}")
-    sock = socket.create_connection(("127.0.0.1", port))
-    try:
-        with connect(
-            f"ws://{host}/_stcore/stream", sock=sock, origin=origin, additional_headers=told
-        ):
-            return True
-    except InvalidStatus:
-        return False
+    address = f"ws://{host}/_stcore/stream"
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        try:
+            with connect(address, sock=sock, origin=origin, additional_headers=told):
+                return True
+        except InvalidStatus:
+            return False
 
 
 def _started(start: Callable[..., Server], *options: str) -> tuple[int, Server]:
