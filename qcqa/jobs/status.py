@@ -1,6 +1,6 @@
 """How far a run is: ``status.json``, replaced atomically by the worker."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,10 @@ _LEAST_SHARE, _LEAST_SECONDS = 0.1, 5.0
 
 #: States in which a worker is, or should be, at work.
 LIVE_STATES: frozenset[State] = frozenset({"queued", "running"})
+
+
+#: Of the whole, from 0 to 1; sums of the shares of stages come out a last digit larger.
+Share = Annotated[float, Field(ge=0, le=1 + 1e-9)]
 
 
 class RunStatus(BaseModel):
@@ -47,8 +51,8 @@ class RunStatus(BaseModel):
     stage: str = ""
     step: int = 0
     total: int = 0
-    fraction: float = Field(default=0.0, ge=0, le=1)
-    own_from: float = 0.0
+    fraction: Share = 0.0
+    own_from: Share = 0.0
     own_since: Time | None = None
     pid: int | None = None
     queued: Time | None = None
