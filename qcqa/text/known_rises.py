@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.files import append_line
 from qcqa.reduce.groups.grouping import Grouping, site_of
 from qcqa.reduce.registry import site_to_json
 
@@ -57,8 +58,7 @@ class KnownRises:
     def _add(self, name: str, rise: float) -> None:
         self._rises[name] = rise
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([*json.loads(name), rise]) + "\n")
+            append_line(self._path, json.dumps([*json.loads(name), rise]))
 
     def _read(self, line: str) -> None:
         try:
