@@ -14,15 +14,15 @@ from qcqa.jobs.store import create_run
 from qcqa.jobs.worker import work
 from qcqa.packaged import demo_model_folder
 from qcqa.search.strategy.config import SearchSettings
+from qcqa.search.strategy.options import TwoStageOptions
 
 #: What says when a run was made, and when which step of it was done.
 _TIMES = {"config.json", "status.json", "events.jsonl"}
 
 _QUICK = SearchSettings(
-    population_size=8,
-    generations=2,
-    stage2_population_size=8,
-    stage2_generations=2,
+    two_stage=TwoStageOptions(
+        population_size=8, generations=2, stage2_population_size=8, stage2_generations=2
+    ),
     stage2_fitness="loss",
     workers=1,
 )
