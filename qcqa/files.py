@@ -44,7 +44,9 @@ def replacing(path: Path) -> Iterator[Path]:
             new.replace(path)
     except OSError as error:
         # Of the file that was asked for, not of the one beside it; the number makes the subclass.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        # Some libraries tell a story in place of the system's few words.
+        said = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, said, str(path)) from error
     finally:
         with suppress(OSError):
             new.unlink(missing_ok=True)
@@ -164,6 +166,26 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8; see :func:`write_bytes_atomically`."""
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file of lines, after cutting off one that was left half-written.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names ``path``.
+    """
+    try:
+        with path.open("ab+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if file.read(1) not in (b"", b"\n"):
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line.encode() + b"\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def zipped(folder: Path) -> bytes:

@@ -45,11 +45,7 @@ def hold(path: Path, *, timeout: float = 0.0, inherited: int | None = None) -> I
     # Not for processes that this one starts: it is free as soon as this one is gone.
     os.set_inheritable(descriptor, False)
     try:
-        deadline = time.monotonic() + timeout
-        while not _take(descriptor, shared=False):
-            if time.monotonic() >= deadline:
-                raise BusyError(f"{path} is held by another process")
-            time.sleep(_SECONDS_BETWEEN_TRIES)
+        _wait_for(descriptor, path, timeout)
         yield descriptor
     finally:
         with suppress(OSError):
@@ -76,6 +72,17 @@ def is_held(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    try:
+        while not _take(descriptor, shared=False):
+            if time.monotonic() >= deadline:
+                raise BusyError(f"{path} is held by another process")
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _opened(path: Path) -> int:

@@ -71,4 +71,7 @@ class Options(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"])) or "settings"
-            raise SettingsError(f"{name} = {first['input']!r}: {first['msg']}") from error
+            says, known = first["msg"], ", ".join(cls.model_fields)
+            if first["type"] == "extra_forbidden":
+                says = f"there is no such option; expected {known}"
+            raise SettingsError(f"{name} = {first['input']!r}: {says}") from error

@@ -236,7 +236,7 @@ def hostile_run() -> Callable[[Path, str], Run]:
                 _rewrite(unknown, method=text)
         # A file's name holds no slash, and an address may do without.
         for path in (folder / "fronts").glob("optimal.*"):
-            name = path.name.replace("optimal", text.replace("/", ""))
+            name = path.name.replace("optimal", text.replace("/", "")[:80])
             shutil.copy(path, path.with_name(name))
         for place, state in enumerate(("failed", "running", "cancelled", "finished")):
             _hostile_jobs(folder, place, state, text)
@@ -254,7 +254,7 @@ def _rewrite(path: Path, **changes: object) -> None:
 def _hostile_jobs(folder: Path, place: int, state: State, text: str) -> None:
     """Add a job of every kind, in one state, whose texts are all ``text``."""
     point, told = ("gqa", 24576), {"name": text, "created": text}
-    written = folder / "conversions" / f"conversions-{place}" / text.replace("/", "")
+    written = folder / "conversions" / f"conversions-{place}" / text.replace("/", "")[:80]
     jobs = {
         "evaluations": EvaluationConfig(
             **told, points=(point,), benchmark=Benchmark(text=text, tasks=(text,)), device=text

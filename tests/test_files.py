@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from qcqa.files import remove_leftovers, replacing, replacing_folder, write_text_atomically
+from qcqa.files import (
+    append_line,
+    remove_leftovers,
+    replacing,
+    replacing_folder,
+    write_text_atomically,
+)
 
 
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
@@ -74,6 +80,24 @@ def test_a_killed_process_leaves_nothing_that_stays(tmp_path: Path) -> None:
         (new / "weights").write_bytes(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "weights").read_bytes() == b"whole"
+
+
+def test_a_line_that_was_half_written_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    for before, after in (
+        (None, ""),
+        ("", ""),
+        ("one\n", "one\n"),
+        ("one\ntw", "one\n"),
+        ("o", ""),
+    ):
+        if before is not None:
+            path.write_text(before)
+        append_line(path, "next")
+        assert path.read_text() == f"{after}next\n"
+    with pytest.raises(IsADirectoryError) as error:
+        append_line(tmp_path, "next")
+    assert error.value.filename == str(tmp_path)
 
 
 def test_nothing_is_left_of_what_could_not_be_written(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def tell_problem() -> None:
 
 
 def _progress_text(status: RunStatus, stage: str | None) -> str:
-    if status.state == "queued":
+    if status.state == "queued" or (status.stage == "starting" and status.pid is None):
         return "Starting the worker process …"
     if stage is None:
         stage = status.stage + (f", {status.step} of {status.total}" if status.total else "")

@@ -10,6 +10,7 @@ from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.generated import GenerationSettings
 from qcqa.user_path import existing_path
+from ui.paths import require_run_within_root
 from ui.search_model import look_at
 
 #: Where a file is, when it was written last, and its size.
@@ -17,13 +18,14 @@ _Stamp = tuple[str, int, int]
 
 
 def require_model(run: Run) -> None:
-    """Refuse a run whose model cannot be opened any more.
+    """Refuse a run whose model cannot be opened any more, or may not.
 
     Raises
     ------
     QCQAError
         Which says why.
     """
+    require_run_within_root(run)
     found = look_at(run.search.model, run.search.revision)
     if isinstance(found, QCQAError):
         raise found.with_traceback(None)
@@ -90,6 +92,7 @@ def look_at_calibration(model: str, revision: str | None, text: str) -> None:
 def why_it_cannot_go_on(run: Run) -> str | None:
     """Return in one line why a run that stopped early cannot be resumed; None if it can."""
     try:
+        require_run_within_root(run)
         require_all_there(run)
     except QCQAError as error:
         return error.one_line()

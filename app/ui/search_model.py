@@ -6,8 +6,9 @@ import streamlit as st
 
 from qcqa.errors import CheckpointError, QCQAError
 from qcqa.model.inspect import ModelReport, inspect_model
-from qcqa.user_path import as_meant, user_path
+from qcqa.user_path import as_meant, is_folder, user_path
 from ui.draft import SOURCES
+from ui.paths import require_within_root, typed_path
 from ui.state import draft, field
 
 
@@ -39,7 +40,7 @@ def choose_model() -> tuple[str, str | None]:
         if not asked.folder.strip():
             return "", None
         # Absolute, so that a folder that is not there is never taken for the id of a model.
-        return str(user_path(asked.folder, CheckpointError).absolute()), None
+        return str(typed_path(asked.folder, CheckpointError).absolute()), None
     left, right = st.columns([3, 2])
     left.text_input("Id on the Hub", placeholder="org/name", **field("hub", asked.hub))
     right.text_input(
@@ -54,6 +55,10 @@ def choose_model() -> tuple[str, str | None]:
 
 def look_at(source: str, revision: str | None) -> ModelReport | QCQAError:
     """Return what a model is, or why it cannot be searched; loads no weights."""
+    try:
+        _require_allowed(source)
+    except QCQAError as error:
+        return error
     is_elsewhere = source != "demo" and not Path(source).is_absolute()
     return _asked_of_the_hub(source, revision) if is_elsewhere else _inspected(source, revision)
 
@@ -62,6 +67,13 @@ def look_at(source: str, revision: str | None) -> ModelReport | QCQAError:
 def _asked_of_the_hub(source: str, revision: str | None) -> ModelReport | QCQAError:
     """Return it from the network, which is not asked again at every turn of a knob."""
     return _inspected(source, revision)
+
+
+def _require_allowed(source: str) -> None:
+    """Refuse a folder outside the root, where the source is one and no id of a model."""
+    path = user_path(source, CheckpointError)
+    if source != "demo" and (path.is_absolute() or is_folder(path, CheckpointError)):
+        require_within_root(path, CheckpointError)
 
 
 def _inspected(source: str, revision: str | None) -> ModelReport | QCQAError:

@@ -81,6 +81,13 @@ def evaluate(
             "demo_recall), or YAML files; needs the extra 'eval'.",
         ),
     ] = None,
+    allow_task_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-task-code",
+            help="Run the code that YAML files of --tasks name. Read it before.",
+        ),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help=help_of(Benchmark, "limit")),
@@ -136,6 +143,7 @@ def evaluate(
         limit=limit,
         window_tokens=window,
         speed=DecodeLoad(context, batch, new_tokens) if speed else None,
+        allow_task_code=allow_task_code,
     )
     if run is None:
         if budgets or method or detach or dry_run:

@@ -22,43 +22,36 @@ def help_of(kind: type, name: str) -> str:
 
 def with_fields(command: Callable[..., None]) -> Callable[..., None]:
     """Decorate a command: each parameter that is of options becomes an option for every field."""
-    parameters = signature(command).parameters
-    kinds = {
-        name: one.annotation
-        for name, one in parameters.items()
-        if isinstance(one.annotation, type) and issubclass(one.annotation, Options)
-    }
+    shown: list[Parameter] = []
+    kinds: dict[str, type[Options]] = {}
+    for name, one in signature(command).parameters.items():
+        if isinstance(one.annotation, type) and issubclass(one.annotation, Options):
+            kinds[name] = one.annotation
+            shown += [_parameter(one.annotation, field) for field in one.annotation.model_fields]
+        else:
+            shown.append(one)
 
     @wraps(command)
     def run(**told: Any) -> None:
         for name, kind in kinds.items():
-            told[name] = kind(
-                **{field: told.pop(_name(kind, field)) for field in kind.model_fields}
-            )
+            told[name] = kind(**{one: told.pop(_name(kind, one)) for one in kind.model_fields})
         command(**told)
 
-    shown: list[Parameter] = []
-    for name, one in parameters.items():
-        shown += _fields(kinds[name]) if name in kinds else [one]
     run.__signature__ = signature(command).replace(parameters=shown)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in shown}
     return run
 
 
-def _fields(kind: type[Options]) -> list[Parameter]:
-    found = []
-    for name, field in kind.model_fields.items():
-        # The options themselves say which numbers there are.
-        value = int if get_origin(field.annotation) is Literal else field.annotation
-        found.append(
-            Parameter(
-                _name(kind, name),
-                Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=Annotated[value, field_option(kind, name)],
-            )
-        )
-    return found
+def _parameter(kind: type[Options], name: str) -> Parameter:
+    field = kind.model_fields[name]
+    # The options themselves say which numbers there are.
+    value = int if get_origin(field.annotation) is Literal else field.annotation
+    return Parameter(
+        _name(kind, name),
+        Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[value, field_option(kind, name)],
+    )
 
 
 def _name(kind: type[Options], field: str) -> str:

@@ -8,6 +8,9 @@ from platformdirs import user_data_path
 #: Folder of the runs, set by ``qcqa app --runs``.
 RUNS_VARIABLE = "QCQA_RUNS"
 
+#: Folder to which paths in the dashboard's forms are limited, set by ``qcqa app --root``.
+ROOT_VARIABLE = "QCQA_ROOT"
+
 
 def runs_folder() -> Path:
     """Return the folder of all runs.

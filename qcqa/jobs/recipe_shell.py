@@ -75,6 +75,7 @@ def _preset_of(search: SearchConfig) -> Preset | None:
 def _benchmark_options(benchmark: Benchmark) -> list[str]:
     options = _option("--text", benchmark.text, None)
     options += _option("--tasks", ",".join(benchmark.tasks), "")
+    options += ["--allow-task-code"] if benchmark.allow_task_code else []
     # A limit of documents was one of another kind: today's counts windows.
     counts_documents = benchmark.text is not None and benchmark.limit_of == "documents"
     options += _option("--limit", None if counts_documents else benchmark.limit, None)

@@ -180,6 +180,8 @@ class Run:
         try:
             write_text_atomically(path, text)
         except OSError:
+            if not path.exists():
+                raise
             # A full disk still has the room that the old file takes, and why a run failed is
             # worth more than that nobody ever reads half of it.
             with path.open("r+", encoding="utf-8") as file:

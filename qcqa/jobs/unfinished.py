@@ -66,10 +66,12 @@ def unfinished(run: Run) -> Unfinished | None:
     RunError
         If the run is no search.
     """
-    there = ResultFolder(run.folder).methods
-    missing = tuple(name for name in run.search.methods if name not in there)
+    asked = run.search.methods
     try:
-        state = run.status().state
+        state: State | Literal["damaged"] = run.status().state
     except RunError:
-        return Unfinished("damaged", missing)
-    return None if state == "finished" else Unfinished(state, missing)
+        state = "damaged"
+    if state == "finished":
+        return None
+    there = ResultFolder(run.folder).methods
+    return Unfinished(state, tuple(name for name in asked if name not in there))

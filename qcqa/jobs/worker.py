@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import remove_leftovers
+from qcqa.files import append_line, remove_leftovers
 from qcqa.jobs.carry_out import carry_out
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.jobs import search_of
@@ -147,10 +147,7 @@ class _Journal:
     def _event(self, event: str, **details: Any) -> None:
         row = {"time": utc_now(), "event": event}
         row |= {name: value for name, value in details.items() if value is not None}
-        with self._events.open("ab+") as file:
-            # What a worker that was killed, or found the disk full, had begun to write.
-            is_torn = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
-            file.write(b"\n" * is_torn + json.dumps(row).encode() + b"\n")
+        append_line(self._events, json.dumps(row))
 
 
 @contextmanager

@@ -184,7 +184,10 @@ class Bench:
     def _key(self, method: str, plan_digest: str) -> str:
         """Return a name for a row: the same model, benchmark and data, the same name."""
         data = [part.content for part in self._parts]
-        return self._hash([method, plan_digest, asdict(self._benchmark), data])
+        asked = asdict(self._benchmark)
+        # Says nothing of the figures.
+        del asked["allow_task_code"]
+        return self._hash([method, plan_digest, asked, data])
 
     def _hash(self, content: object) -> str:
         named = [self._models.fingerprint, self._where, content]

@@ -1,6 +1,6 @@
 """What is measured on a model: a text, tasks of lm-evaluation-harness, the speed of generation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -67,6 +67,8 @@ class Benchmark:
     limit_of : str
         What ``limit`` counts of the text: ``windows``, or ``documents`` in what was measured
         before windows were counted.
+    allow_task_code : bool
+        Whether tasks in YAML files may run what they name; figures are the same in either case.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Benchmark:
     window_tokens: int | None = None
     speed: DecodeLoad | None = None
     limit_of: Literal["windows", "documents"] = "windows"
+    allow_task_code: bool = field(default=False, compare=False)
 
     @model_validator(mode="before")
     @classmethod

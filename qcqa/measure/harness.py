@@ -34,7 +34,9 @@ def harness_module(name: str) -> Any:
         ) from error
 
 
-def load_tasks(tasks: Sequence[str | Path], *, num_fewshot: int | None) -> dict[str, Any]:
+def load_tasks(
+    tasks: Sequence[str | Path], *, num_fewshot: int | None, allow_code: bool
+) -> dict[str, Any]:
     """Return the tasks with their data, as the harness's ``evaluate`` takes them.
 
     Parameters
@@ -43,11 +45,13 @@ def load_tasks(tasks: Sequence[str | Path], *, num_fewshot: int | None) -> dict[
         Names that the harness knows, names of the demo's tasks, or YAML files.
     num_fewshot : int or None
         Examples before a question; None for what each task says.
+    allow_code : bool
+        Whether YAML files may run what they name.
 
     Raises
     ------
     EvaluationError
-        If a task is unknown or its data cannot be had.
+        If a task is unknown, its data cannot be had, or its file would run code.
     """
     manager_class = harness_module("lm_eval.tasks").TaskManager
     files = demo_task_files()
@@ -55,7 +59,7 @@ def load_tasks(tasks: Sequence[str | Path], *, num_fewshot: int | None) -> dict[
     for task in tasks:
         path = files.get(str(task), Path(task))
         is_file = isinstance(task, Path) or path.suffix in (".yaml", ".yml")
-        specs.append(read_task_file(path) if is_file else str(task))
+        specs.append(read_task_file(path, allow_code=allow_code) if is_file else str(task))
     names = [spec for spec in specs if isinstance(spec, str)]
     # The index of some ten thousand tasks takes seconds; local files do without.
     manager = _known_tasks() if names else manager_class(include_defaults=False)
@@ -114,6 +118,29 @@ def _set_fewshot(task: Any, num_fewshot: int | None) -> None:
     elif own is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=_FEWSHOT_SEED)
+
+
+@contextmanager
+def sandboxed() -> Iterator[None]:
+    """Keep a task's templates, which are Jinja's, from all but the questions.
+
+    Raises
+    ------
+    EvaluationError
+        If one reaches for more.
+    """
+    module, sandbox = harness_module("lm_eval.utils"), harness_module("jinja2.sandbox")
+    own = module.env
+    module.env = sandbox.ImmutableSandboxedEnvironment(
+        loader=own.loader, undefined=own.undefined, keep_trailing_newline=own.keep_trailing_newline
+    )
+    module.env.filters.update(own.filters)
+    try:
+        yield
+    except sandbox.SecurityError as error:
+        raise EvaluationError(f"a template of a task runs code ({error})") from error
+    finally:
+        module.env = own
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.harness import harness_module
 from qcqa.measure.samples import Samples
+from qcqa.measure.task_code import refuse_code
 from qcqa.measure.task_files import task_content
 from qcqa.measure.task_scores import load_task_scores, save_task_scores
 from qcqa.measure.tasks import evaluate_tasks
@@ -221,6 +222,9 @@ class TaskPart(Part):
         self.label = data_label(self.name)
         self._task = task
         self._limit = benchmark.limit
+        self._allow_code = benchmark.allow_task_code
+        if is_file and not self._allow_code:
+            refuse_code(Path(task))
         self.content = {"task": task, "data": task_content(task), "limit": self._limit}
 
     def require_readable(
@@ -247,6 +251,7 @@ class TaskPart(Part):
             [self._task],
             max_samples=self._limit,
             piece_tokens=piece_tokens,
+            allow_code=self._allow_code,
             on_progress=on_progress,
         )
 

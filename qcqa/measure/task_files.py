@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qcqa.errors import EvaluationError
+from qcqa.measure.task_code import refuse_code
 from qcqa.packaged import demo_model_folder
 from qcqa.reading.file import FileKind, read_bytes
 from qcqa.reading.json_file import read_json, read_lines
@@ -21,24 +22,27 @@ def demo_task_files() -> dict[str, Path]:
     return {f"demo_{path.stem}": path for path in sorted(folder.glob("*.yaml"))}
 
 
-def read_task_file(path: Path) -> dict[str, Any]:
+def read_task_file(path: Path, *, allow_code: bool) -> dict[str, Any]:
     """Return a task's config with its data found.
 
     Relative ``data_files`` are looked for beside the YAML file, wherever the program was started.
-    JSON Lines are read into memory, so that nothing is copied to a cache of data sets. Functions
-    that the file names (``!function``) are run, as the harness does: they are the file's own.
+    JSON Lines are read into memory, so that nothing is copied to a cache of data sets.
 
     Parameters
     ----------
     path : Path
         A YAML file as lm-evaluation-harness takes it, for one task.
+    allow_code : bool
+        Whether what it names may be run, see :func:`~qcqa.measure.task_code.code_of_task`.
 
     Raises
     ------
     EvaluationError
-        If it cannot be read, is no task, or its data is missing.
+        If it cannot be read, is no task, its data is missing, or it would run code.
     """
-    config, files = _read(path)
+    if not allow_code:
+        refuse_code(path)
+    config, files = _read(path, allow_code=allow_code)
     if not files:
         return config
     if config.get("dataset_path") != "json":
@@ -60,7 +64,7 @@ def task_content(task: str) -> str:
     path = demo_task_files().get(task, Path(task))
     if path.suffix not in (".yaml", ".yml"):
         return ""
-    _, files = _read(path)
+    _, files = _read(path, allow_code=False)
     local = [one for one in _flat(files) if "://" not in one]
     _require_files({"data": local}, path)
     digest = sha256()
@@ -69,12 +73,15 @@ def task_content(task: str) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a task's config as it stands, and its data files by split, with their folders."""
+def _read(path: Path, *, allow_code: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a task's config as it stands, and its data files by split, with their folders.
+
+    Where no code is allowed names of functions stay names.
+    """
     yaml = import_module("yaml")
     loader = import_module("lm_eval.tasks._yaml_loader")
     try:
-        config: dict[str, Any] = loader.load_yaml(path)
+        config: dict[str, Any] = loader.load_yaml(path, resolve_func=allow_code)
     except (OSError, ValueError, ImportError, AttributeError, yaml.YAMLError) as error:
         raise EvaluationError(f"{path} cannot be read as a task ({error})") from error
     if not isinstance(config.get("task"), str):

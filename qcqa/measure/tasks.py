@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
-from qcqa.measure.harness import harness_module, load_tasks, quiet
+from qcqa.measure.harness import harness_module, load_tasks, quiet, sandboxed
 from qcqa.measure.harness_model import HarnessModel
 from qcqa.measure.task_scores import Strata, Stratum, TaskScores, as_numbers, figure_name
 from qcqa.plan.plan import Measurement
@@ -29,6 +29,7 @@ def evaluate_tasks(
     max_samples: int | None = None,
     batch_tokens: int | None = None,
     piece_tokens: int | None = None,
+    allow_code: bool = False,
     on_progress: OnProgress = silent,
 ) -> dict[str, TaskScores]:
     """Run tasks on a model.
@@ -52,6 +53,9 @@ def evaluate_tasks(
     piece_tokens : int, optional
         Tokens that the model reads at a time, see :func:`~qcqa.text.scoring.answer_queries`; it
         generates with a cache then, whatever its config says.
+    allow_code : bool
+        Whether YAML files may run what they name: functions, programs that come with data or
+        metrics. Read them before.
     on_progress : callable
         Called with the requests answered so far; what it raises ends the evaluation.
 
@@ -63,8 +67,8 @@ def evaluate_tasks(
     Raises
     ------
     EvaluationError
-        If the harness is not installed, a task is unknown, its data cannot be had, a number is
-        out of range, or a batch does not fit.
+        If the harness is not installed, a task is unknown or would run code, its data cannot be
+        had, a number is out of range, or a batch does not fit.
     """
     for name, number, least in (
         ("max_samples", max_samples, 1),
@@ -84,8 +88,8 @@ def evaluate_tasks(
         piece_tokens=piece_tokens,
         on_progress=on_progress,
     )
-    with quiet():
-        loaded = load_tasks(tasks, num_fewshot=num_fewshot)
+    with quiet(), sandboxed():
+        loaded = load_tasks(tasks, num_fewshot=num_fewshot, allow_code=allow_code)
         results = evaluator.evaluate(
             lm=asked,
             task_dict=loaded,

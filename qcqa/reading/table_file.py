@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from qcqa.reading.file import FileKind, read_bytes
+from qcqa.reading.file import FileKind, opened, read_bytes
 from qcqa.reading.json_file import as_object, parse_json
 
 #: Equal values take no room in a file, however many they are: this is what they may take in memory.
@@ -133,9 +133,29 @@ def read_table(path: Path, kind: FileKind) -> TableFile:
         raise kind.damaged(path, f"it is no Parquet ({error})", expected="a table") from error
     if not table.num_rows:
         raise kind.damaged(path, "it has no rows", expected="a table with rows")
-    told = (table.schema.metadata or {}).get(_ATTRIBUTES, b"{}")
+    return TableFile(path, kind, table, _about(table.schema, path, kind))
+
+
+def about_table(path: Path, kind: FileKind) -> Mapping[str, Any]:
+    """Return what the writer of a table said of it; no row is read.
+
+    Raises
+    ------
+    QCQAError
+        If the file cannot be read or is no Parquet.
+    """
+    with opened(path, kind) as file:
+        try:
+            schema = pq.read_schema(file)
+        except (pa.ArrowException, ValueError) as error:
+            raise kind.damaged(path, f"it is no Parquet ({error})", expected="a table") from error
+    return _about(schema, path, kind)
+
+
+def _about(schema: pa.Schema, path: Path, kind: FileKind) -> Mapping[str, Any]:
+    attributes = (schema.metadata or {}).get(_ATTRIBUTES, b"{}")
     where = f"{path}, {_ATTRIBUTES.decode()},"
-    return TableFile(path, kind, table, as_object(parse_json(told, where, kind), where, kind))
+    return as_object(parse_json(attributes, where, kind), where, kind)
 
 
 def _refuse_bomb(about: pq.FileMetaData, path: Path, kind: FileKind) -> None:

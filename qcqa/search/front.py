@@ -3,7 +3,6 @@
 Costs are bits of the KV cache per token: whole numbers; see :mod:`qcqa.reduce.stored`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,14 +82,13 @@ class Front:
     sizes: IntArray | None = None
 
     @cached_property
-    def key_heads(self) -> IntArray:
-        """K heads that every layer of every plan keeps, shape (N, L)."""
-        return self._kept(lambda picture: picture.key.num_stored)
-
-    @cached_property
-    def value_heads(self) -> IntArray:
-        """V heads that every layer of every plan keeps, shape (N, L)."""
-        return self._kept(lambda picture: picture.value.num_stored)
+    def stored_heads(self) -> IntArray:
+        """K heads, then V heads, that every layer of every plan keeps, shape (2, N, L)."""
+        kept = [
+            np.array([[site.num_stored for site in one.sites] for one in layer.pictures])[c].T
+            for layer, c in self._picked
+        ]  # L of (2, N)
+        return np.stack(kept, axis=-1)
 
     @cached_property
     def layer_cost(self) -> IntArray:
@@ -121,11 +119,6 @@ class Front:
     def _picked(self) -> list[tuple[LayerCandidates, IntArray]]:
         """Every layer's candidates, and those that the plans take of them, shape (N,)."""
         return list(zip(self.layers, self.choices.T, strict=True))
-
-    def _kept(self, count: Callable[[LayerPicture], int]) -> IntArray:
-        """Return how many heads every layer of every plan keeps, shape (N, L)."""
-        heads = (np.array([count(one) for one in layer.pictures]) for layer in self.layers)
-        return np.stack([one[c] for one, c in zip(heads, self.choices.T, strict=True)], axis=1)
 
     def __len__(self) -> int:
         return len(self.choices)

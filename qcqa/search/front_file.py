@@ -17,13 +17,14 @@ from qcqa.files import replacing
 from qcqa.model.spec import ModelSpec
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, parse_json
-from qcqa.reading.table_file import TableFile, read_table
+from qcqa.reading.table_file import TableFile, about_table, read_table
 from qcqa.reduce.choice import LayerChoice, Site
 from qcqa.reduce.groups.earlier import site_of_labels
 from qcqa.reduce.registry import site_from_json, site_to_json
-from qcqa.reduce.terms import Fitness, MergeName
+from qcqa.reduce.terms import Fitness, MergeName, name_today
 from qcqa.search.front import Front, IntArray, LayerCandidates, LowerBound
 
+_PLANS = ".plans.parquet"
 _FILE = FileKind(
     "a table of a search", RunError, "resume the run to make it anew", most_bytes=2**28
 )
@@ -75,7 +76,7 @@ def save_front(front: Front, folder: Path) -> None:
     # pandas keeps them in the metadata of the file's schema.
     plans.attrs = {one.name: getattr(front, one.name) for one in fields(_Terms)}
     _write(candidates, folder / f"{front.method}.candidates.parquet")
-    _write(plans, folder / f"{front.method}.plans.parquet")
+    _write(plans, folder / f"{front.method}{_PLANS}")
 
 
 def load_front(folder: Path, method: str, spec: ModelSpec) -> Front:
@@ -96,7 +97,7 @@ def load_front(folder: Path, method: str, spec: ModelSpec) -> Front:
         If a file is missing or damaged.
     """
     candidates = read_table(folder / f"{method}.candidates.parquet", _FILE)
-    plans = read_table(folder / f"{method}.plans.parquet", _FILE)
+    plans = read_table(folder / f"{method}{_PLANS}", _FILE)
     layers = _layers(candidates, spec)
     rows = plans.lists("candidate_of_layer")
     sizes = [len(layer.choices) for layer in layers]
@@ -178,11 +179,20 @@ def _text(site: Site) -> str:
     return json.dumps(site_to_json(site))
 
 
-def saved_methods(folder: Path) -> list[str]:
-    """Return the names of the methods whose fronts lie in ``folder``."""
-    return sorted(
-        path.name.removesuffix(".plans.parquet") for path in folder.glob("*.plans.parquet")
-    )
+def saved_methods(folder: Path) -> dict[str, str]:
+    """Return the methods whose fronts lie in ``folder``, as they are called today and there.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be read.
+    """
+    found = {}
+    for path in sorted(folder.glob(f"*{_PLANS}")):
+        name = path.name.removesuffix(_PLANS)
+        terms = as_record(about_table(path, _FILE), _TERMS, path, _FILE)
+        found[name_today(name, terms.fitness)] = name
+    return found
 
 
 def save_bound(bound: LowerBound, path: Path) -> None:

@@ -1,5 +1,7 @@
 """The WSE of a front's plans, so that fronts of any fitness stand on one axis."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +12,15 @@ from qcqa.search.front import Front
 FloatArray = NDArray[np.float64]
 
 
-def front_wse(front: Front, grams: ModelGrams) -> FloatArray:
-    """Return the WSE of every plan of a front, whatever its search minimised, shape (N,)."""
+def front_wse(
+    front: Front, grams: ModelGrams, plans: Sequence[int] | slice = slice(None)
+) -> FloatArray:
+    """Return the WSE of all plans of a front or of some, whatever its search minimised."""
     if front.fitness == "wse":
-        return front.error
-    layers = zip(front.layers, grams, front.choices.T, strict=True)
-    of_layers = (choices_wse(gram, layer.choices)[chosen] for layer, gram, chosen in layers)
-    return np.asarray(sum(of_layers))
+        return front.error[plans]
+    choices = front.choices[plans]
+    wse = np.zeros(len(choices))
+    for layer, gram, chosen in zip(front.layers, grams, choices.T, strict=True):
+        taken, place = np.unique(chosen, return_inverse=True)
+        wse += choices_wse(gram, [layer.choices[c] for c in taken])[place]
+    return wse

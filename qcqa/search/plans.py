@@ -99,7 +99,7 @@ def _prediction(
     bound: LowerBound | None,
     error_bound: LowerBound | None,
 ) -> Prediction:
-    wse, cost = float(front_wse(front, grams)[index]), int(front.cost[index])
+    wse, cost = float(front_wse(front, grams, [index])[0]), int(front.cost[index])
     prediction = Prediction(
         wse=wse,
         relative_wse=wse / grams.trace if grams.trace else 0.0,

@@ -156,8 +156,11 @@ class ResultFolder:
 
     @property
     def methods(self) -> list[str]:
-        """Methods whose fronts are there."""
-        return list(self._all_fronts())
+        """Methods whose fronts are there, by what they are called today.
+
+        Those of methods that this release does not have are left out.
+        """
+        return [name for name in saved_methods(self._fronts) if name in METHODS]
 
     def save_grams(self, grams: ModelGrams) -> None:
         """Keep the Grams."""
@@ -202,7 +205,8 @@ class ResultFolder:
 
     def front(self, method: str) -> Front | None:
         """Return one method's front, or None if it is not there yet."""
-        return self._all_fronts().get(method)
+        names = saved_methods(self._fronts)
+        return self._front(method, names[method], self._spec()) if method in names else None
 
     def result(self) -> SearchResult:
         """Return all that is there.
@@ -219,21 +223,19 @@ class ResultFolder:
             )
         return SearchResult(
             grams=grams,
-            fronts=self._all_fronts(),
+            fronts={
+                name: self._front(name, saved, grams.spec)
+                for name, saved in saved_methods(self._fronts).items()
+                if name in METHODS
+            },
             bound=load_bound(self._bound, grams.spec),
             error_bound=self.error_bound(),
             calibration=self.calibration(),
         )
 
-    def _all_fronts(self) -> dict[str, Front]:
-        """Return the fronts that are there, by what their methods are called today.
-
-        Those of methods that this release does not have are left out.
-        """
-        names = saved_methods(self._fronts)
-        saved = (load_front(self._fronts, name, self._spec()) for name in names)
-        named = (replace(one, method=name_today(one.method, one.fitness)) for one in saved)
-        return {front.method: front for front in named if front.method in METHODS}
+    def _front(self, method: str, saved: str, spec: ModelSpec) -> Front:
+        """Return the front of a method that was saved by another name, or the same."""
+        return replace(load_front(self._fronts, saved, spec), method=method)
 
     def error_bound(self) -> LowerBound | None:
         """Return the bound on another fitness than WSE, or None if there is none (yet)."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.files import append_line
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import whole_lines
 from qcqa.reduce.groups.earlier import site_of_labels
@@ -62,8 +63,7 @@ class KnownRises:
     def _add(self, name: str, rise: float) -> None:
         self._rises[name] = rise
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([*json.loads(name), rise]) + "\n")
+            append_line(self._path, json.dumps([*json.loads(name), rise]))
 
     def _read(self, row: Any) -> None:
         try:

@@ -304,7 +304,7 @@ def test_large_checkpoints_are_not_zipped(
     converted = Converted(str(tmp_path / "out"), 14 * 2**30, 13 * 2**30, 3072, 3072.0)
     save_outcome(converted, conversion.folder / CONVERTED)
     app = open_app("export")
-    assert "13.0 GiB, source 14.0 GiB" in str(app.table[0].value)
+    assert "13 GiB, source 14 GiB" in str(app.table[0].value)
     assert "download_checkpoint" not in _downloads(app)
 
 

@@ -168,7 +168,7 @@ def test_texts_stand_beside_each_other_and_the_difference_is_marked(
     assert '&lt;eggs&gt; <span style="font-weight' in plan
     assert "same as the source for 1 token" in _text(app)
     assert "100 tokens/s" in _text(app)
-    assert "5.00 KiB of KV cache, 50.0 % of the source's" in _text(app)
+    assert "5 KiB of KV cache, 50.0 % of the source's" in _text(app)
     # The form begins with what was asked last.
     assert app.text_area(key="generate_prompt").value == "Marco likes"
     assert app.number_input(key="generate_tokens").value == 7

@@ -10,6 +10,8 @@ from qcqa.charts.layers.groups import group_colours, grouping_figure
 from qcqa.model.spec import ModelSpec
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.picture import SitePicture
 from qcqa.search.result import SearchResult
@@ -93,3 +95,12 @@ def test_pointer_names_the_heads_of_a_group(result: SearchResult) -> None:
     assert told[0].tolist() == [*expected, expected[0]]
     told = grouping_figure(plan, compact=True).data[0].customdata
     assert told[0].tolist() == ["group 0, of 2 heads", expected[1], "group 0, of 2 heads"]
+
+
+def test_words_at_the_ends_of_two_panels_have_two_lines(result: SearchResult) -> None:
+    bits = Bits(((4, None),), group=4)
+    apart = LayerGrouping(key=Grouping.contiguous(8, 4), value=Grouping.contiguous(8, 2)).choice
+    layer = LayerChoice(apart.key, (*apart.value, bits))
+    plan = _plan((LayerGrouping.shared(Grouping.contiguous(8, 2)),), result.spec)
+    _, keys, _, values = grouping_figure(replace(plan, layers=(layer,))).data
+    assert (*keys.text, *values.text) == ("4/8", "2/8<br>4 bits")

@@ -17,9 +17,12 @@ from qcqa.demo.model import DemoShape, build_model
 from qcqa.demo.pooled import mean_pooled
 from qcqa.demo.score import answer_questions, read_jsonl, score_pairs
 from qcqa.errors import EvaluationError
+from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.harness import harness_module
 from qcqa.measure.harness_model import HarnessModel
-from qcqa.measure.task_files import demo_task_files
+from qcqa.measure.parts import parts_of
+from qcqa.measure.task_code import code_of_task
+from qcqa.measure.task_files import demo_task_files, task_content
 from qcqa.measure.task_scores import Stratum, TaskScores, load_task_scores, save_task_scores
 from qcqa.measure.tasks import _group_scores, evaluate_tasks
 from qcqa.packaged import demo_model_folder
@@ -257,6 +260,87 @@ def test_what_cannot_be_run_is_refused_in_one_line(
     refused("describes no single task", tmp_path / "group.yaml")
     refused("such as hellaswag", "hellaswagg")
     refused("the data of hellaswag cannot be had", "hellaswag")
+
+
+OWN = (
+    "task: own\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\n"
+    "test_split: test\noutput_type: generate_until\ndoc_to_target: '{{answer}}'\n"
+    "generation_kwargs: {until: ['.'], max_gen_toks: 3}\n"
+    "metric_list:\n  - {metric: exact_match, aggregation: mean, higher_is_better: true}\n"
+)
+
+
+@pytest.fixture
+def task_with_code(tmp_path: Path) -> Path:
+    """Return a task's file that includes one whose code leaves a file behind when it is run."""
+    rows = [{"question": "a b", "answer": "c"}, {"question": "d e f", "answer": "g"}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "code.py").write_text(
+        "from pathlib import Path\n"
+        "Path(__file__).with_name('it-ran').touch()\n"
+        "def asked(doc):\n    return doc['question']\n"
+    )
+    (tmp_path / "base.yaml").write_text(OWN + "doc_to_text: !function code.asked\n")
+    path = tmp_path / "own.yaml"
+    path.write_text("include: base.yaml\ntask: own\n")
+    return path
+
+
+@pytest.mark.usefixtures("harness")
+def test_code_of_a_file_is_told_and_run_only_where_it_is_allowed(
+    model: PreTrainedModel, tokenizer: Tokenizer, task_with_code: Path
+) -> None:
+    ran = task_with_code.with_name("it-ran")
+    with pytest.raises(EvaluationError, match=r"own\.yaml would run code\.asked on this machine"):
+        evaluate_tasks(model, tokenizer, [task_with_code])
+    with pytest.raises(EvaluationError, match="allow it: --allow-task-code"):
+        list(parts_of(Benchmark(tasks=(str(task_with_code),))))
+    assert task_content(str(task_with_code))
+    assert not ran.exists()
+    scores = evaluate_tasks(model, tokenizer, [task_with_code], allow_code=True)["own"]
+    assert scores.measurements()[0].sample_count == 2
+    assert ran.exists()
+    # It says nothing of the figures.
+    tasks = (str(task_with_code),)
+    assert Benchmark(tasks=tasks) == Benchmark(tasks=tasks, allow_task_code=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("a: {b: [!function os.system, !function x.y]}", ("os.system", "x.y")),
+        ("metric_list: [{metric: who/x, hf_evaluate: true}]", ("the program of the metric who/x",)),
+        ("dataset_kwargs: {trust_remote_code: true}", ("the program of its data",)),
+        ("dataset_path: ./data.py", ("./data.py",)),
+        ("dataset_path: pandas", ("what is pickled in its data (pandas)",)),
+        ("include: own.yaml\ntask: own", ()),
+        ("doc_to_text: 'import os'", ()),
+    ],
+)
+def test_all_that_a_file_would_run_is_found(
+    tmp_path: Path, content: str, code: tuple[str, ...]
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    assert code_of_task(path) == code
+
+
+@pytest.mark.parametrize("content", ["a: [", "a: !!python/object/apply:os.system [x]", "[" * 3000])
+def test_a_file_that_is_no_yaml_is_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(content)
+    with pytest.raises(EvaluationError, match="cannot be read as a task"):
+        code_of_task(path)
+
+
+@pytest.mark.usefixtures("harness")
+def test_a_template_reaches_nothing_but_the_question(
+    model: PreTrainedModel, tokenizer: Tokenizer, task_with_code: Path
+) -> None:
+    reaching = "{{ cycler.__init__.__globals__.os.system('touch it-ran') }}"
+    task_with_code.write_text(f'{OWN}doc_to_text: "{reaching}"\n')
+    with pytest.raises(EvaluationError, match="a template of a task runs code"):
+        evaluate_tasks(model, tokenizer, [task_with_code])
 
 
 @pytest.mark.usefixtures("harness")

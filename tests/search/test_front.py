@@ -20,8 +20,9 @@ def test_costs_are_bits_per_token_and_errors_add_up(front):
     assert front.layers[1].cost.tolist() == [3 * HEAD, 6 * HEAD]
     assert (front.layer_cost // HEAD).tolist() == [[2, 3], [4, 3], [6, 6]]
     assert front.cost.tolist() == [5 * HEAD, 7 * HEAD, 12 * HEAD]
-    assert front.key_heads.tolist() == [[1, 1], [2, 1], [3, 3]]
-    assert front.value_heads.tolist() == [[1, 2], [2, 2], [3, 3]]
+    keys, values = front.stored_heads.tolist()
+    assert keys == [[1, 1], [2, 1], [3, 3]]
+    assert values == [[1, 2], [2, 2], [3, 3]]
     assert front.error.tolist() == [8, 5, 0]
     assert len(front) == 3
 

@@ -57,7 +57,7 @@ def test_bits_come_back_with_the_heads_that_share(front, spec, tmp_path):
     again = load_front(tmp_path, "best", spec)
     assert again.plan_layers(1) == (bits, both)
     assert again.cost.tolist() == [180, 390]
-    assert again.key_heads.tolist() == [[1, 1], [3, 1]]
+    assert again.stored_heads[0].tolist() == [[1, 1], [3, 1]]
 
 
 def test_a_front_without_terms_is_of_the_first_release(front, spec, tmp_path):

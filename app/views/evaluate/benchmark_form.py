@@ -1,18 +1,22 @@
 """What is measured on each model: a text and tasks, or the load of speed and memory."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import streamlit as st
 from ui.errors import show_error
 from ui.looks import look_at_text
+from ui.paths import is_limited, typed_file
 
+from qcqa.charts.common.markup import plain
 from qcqa.errors import EvaluationError, QCQAError
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import INSTALL_HARNESS, Benchmark, DecodeLoad
+from qcqa.measure.task_code import code_of_task, code_text
 from qcqa.options import described
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.metric import data_label
-from qcqa.user_path import as_meant, existing_file
+from qcqa.user_path import as_meant
 
 STORIES, FILE, NO_TEXT = "Held-out stories", "Text file", "No text"
 
@@ -110,7 +114,10 @@ def ask_quality(run: Run) -> Benchmark | None:
     if text == "":
         return None
     try:
-        return Benchmark(text=text, tasks=tuple(map(_whole_path, tasks)), limit=limit)
+        files = tuple(map(_whole_path, tasks))
+        with middle:
+            allowed = _ask_code(files)
+        return Benchmark(text=text, tasks=files, limit=limit, allow_task_code=allowed)
     except QCQAError as error:
         with middle:
             show_error(error)
@@ -126,7 +133,7 @@ def _file(run: Run, limit: int | None) -> str:
         st.caption("Enter the path of a text file, or choose no text.")
         return ""
     try:
-        path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
+        path = typed_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
         look_at_text(run, str(path.resolve()), limit)
     except QCQAError as error:
         show_error(error)
@@ -139,8 +146,34 @@ def _whole_path(task: str) -> str:
     task = as_meant(task, EvaluationError)
     if not task.endswith((".yaml", ".yml")):
         return task
-    found = existing_file(task, expected="the YAML file of a task", refusal=EvaluationError)
+    found = typed_file(task, expected="the YAML file of a task", refusal=EvaluationError)
     return str(found.resolve())
+
+
+def _ask_code(tasks: tuple[str, ...]) -> bool:
+    """Ask whether files of tasks may run what they name, where they name anything.
+
+    Raises
+    ------
+    EvaluationError
+        If one would run code, and may not.
+    """
+    files = [Path(task) for task in tasks if task.endswith((".yaml", ".yml"))]
+    code = {file: told for file in files if (told := code_of_task(file))}
+    if not code:
+        return False
+    # Who may name files in one folder alone is not whose machine this is.
+    may_be_asked = not is_limited()
+    for file, told in code.items():
+        what = f"{file} would run {code_text(told)} on this machine, with your rights"
+        if not may_be_asked:
+            raise EvaluationError(what, remedy="measure it with qcqa evaluate")
+        st.warning(f"{plain(what)}.", icon=":material/terminal:")
+    if not st.checkbox("I have read this code: run it", key="measure_task_code"):
+        raise EvaluationError(
+            "code that tasks name is not run", remedy="tick the box, or leave them out"
+        )
+    return True
 
 
 def _has_harness() -> bool:

@@ -8,6 +8,7 @@ from pandas import isna
 from ui import workers
 from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.paths import require_run_within_root, typed_path
 from ui.results import result_of
 from ui.state import redrawn_alone
 from ui.wording import when
@@ -33,7 +34,6 @@ from qcqa.jobs.status import LIVE_STATES
 from qcqa.plan.plan import Plan
 from qcqa.sizes import bytes_text
 from qcqa.text.texts_there import require_text_there
-from qcqa.user_path import user_path
 
 #: Larger checkpoints are not sent through the browser.
 _MOST_ZIPPED_BYTES = 200 * 2**20
@@ -118,7 +118,8 @@ def _form(run: Run, plan: Plan, max_kv_bits: int) -> None:
     ).strip()
     needs, folder = None, Path(default)
     try:
-        folder = user_path(text or default, ConversionError)
+        folder = typed_path(text or default, ConversionError)
+        require_run_within_root(run)
         require_text_there(plan, run.fitted_folder)
         needs = preflight_conversion(_source(run.search.model, run.search.revision), plan, folder)
     except QCQAError as error:

@@ -10,6 +10,7 @@ from ui.duration import tell_estimate
 from ui.errors import show_error, shown_in_place
 from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
 from ui.looks import require_model
+from ui.paths import typed_file
 from ui.search_model import look_at
 from ui.state import redrawn_alone
 
@@ -39,7 +40,6 @@ from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
-from qcqa.user_path import existing_file
 
 _STORIES, _FILE = "Held-out stories", "Text file"
 
@@ -195,7 +195,7 @@ def _text(run: Run) -> str | None:
         st.caption("Enter the path of a text file that the plan was not calibrated on.")
         return None
     try:
-        path = existing_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
+        path = typed_file(file, expected="a text file in UTF-8", refusal=EvaluationError)
     except QCQAError as error:
         show_error(error)
         return None

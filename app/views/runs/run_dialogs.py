@@ -5,6 +5,7 @@ Which one is open is kept, as a page that follows a run at work draws itself ane
 
 import streamlit as st
 from ui.errors import show_error
+from ui.paths import typed_path
 from ui.state import choices, choose
 
 from qcqa.charts.common.markup import plain
@@ -23,7 +24,6 @@ from qcqa.jobs.store import (
     rename_run,
 )
 from qcqa.sizes import bytes_text
-from qcqa.user_path import user_path
 
 _OPEN = "runs_dialog"
 
@@ -75,7 +75,7 @@ def _load() -> None:
         return
     try:
         with st.spinner("Checking and copying …"):
-            loaded = load_run(file or user_path(path, RunError))
+            loaded = load_run(file or typed_path(path, RunError))
     except QCQAError as error:
         show_error(error)
         return

@@ -19,7 +19,6 @@ from qcqa.errors import RunError
 from qcqa.jobs.archive import packed_files, write_archive
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
 from qcqa.sizes import bytes_text
 
@@ -147,7 +146,8 @@ def _jobs(jobs: list[Run]) -> None:
     st.markdown("**Jobs of this search**")
     for job in jobs:
         state, problem = _state(job)
-        is_stopped = state in ("cancelled", "failed", "dead")
+        at_work = job.is_at_work()
+        is_stopped = not at_work and state not in ("finished", "damaged")
         hindrance = why_it_cannot_go_on(job) if is_stopped else None
         with st.container(gap=None):
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -164,7 +164,7 @@ def _jobs(jobs: list[Run]) -> None:
                         on_click=attempt,
                         args=(workers.start_again, job),
                     )
-                if state not in LIVE_STATES:
+                if not at_work:
                     st.button(
                         "Delete",
                         icon=":material/delete:",

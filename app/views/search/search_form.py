@@ -5,13 +5,14 @@ from ui import workers
 from ui.draft import SOURCES
 from ui.errors import show_error, shown_in_place
 from ui.looks import look_at_calibration
+from ui.paths import typed_path
 from ui.search_model import choose_model, look_at
 from ui.state import choose, draft, field, redrawn_alone
 from views.search.search_settings import Asked, choose_settings
 
 from qcqa.charts.common.markup import plain
 from qcqa.charts.jobs.preflight import model_facts, search_facts, time_text
-from qcqa.errors import QCQAError
+from qcqa.errors import CalibrationError, QCQAError
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.pace import machine_pace
 from qcqa.jobs.run import Run
@@ -83,6 +84,8 @@ def _calibration(source: str, revision: str | None, asked: Asked) -> tuple[bool,
     )
     if typed := draft().calibration.strip():
         # At once, not when the search is started.
+        if typed != "demo":
+            typed_path(typed, CalibrationError)
         text = calibration_of(source, typed, methods=wanted, settings=asked.settings)
         # A model that cannot be opened is told beside the form.
         if text and text != "demo" and isinstance(look_at(source, revision), ModelReport):

@@ -95,7 +95,7 @@ def points_at_budget(result: SearchResult, max_kv_bits: int) -> dict[str, Budget
             index=index,
             kv_bits=kv_bits,
             size=size,
-            num_stored_heads=int(front.key_heads[index].sum() + front.value_heads[index].sum()),
+            num_stored_heads=int(front.stored_heads[:, index].sum()),
             kv_ratio=size / result.spec.kv_bits,
             wse=wse,
             relative_wse=wse / result.grams.trace,

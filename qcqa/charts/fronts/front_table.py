@@ -46,8 +46,8 @@ def front_table(result: SearchResult, load: CacheLoad) -> pd.DataFrame:
                     "WSE": result.wse(method),
                     "relative WSE": result.wse(method) / (result.grams.trace or 1.0),
                     "lower bound of WSE": bound if result.bound.holds_for(front) else None,
-                    "key heads": _as_text(front.key_heads),
-                    "value heads": _as_text(front.value_heads),
+                    "key heads": _as_text(front.stored_heads[0]),
+                    "value heads": _as_text(front.stored_heads[1]),
                 }
             ).iloc[::-1]
         )

@@ -35,12 +35,12 @@ def kept_texts(front: Front) -> tuple[str, ...]:
     As :func:`heads_kept_text`, and where states are packed :func:`packing_text`.
     """
     num_heads = front.layers[0].num_heads
-    kept = zip(front.key_heads, front.value_heads, strict=True)
+    kept = zip(*front.stored_heads, strict=True)
     heads = (heads_kept_text(key, value, num_heads) for key, value in kept)
     if not front.has_codecs:
         return tuple(heads)
     packing = map(packing_text, map(front.plan_layers, range(len(front))))
-    if (front.key_heads == num_heads).all() and (front.value_heads == num_heads).all():
+    if (front.stored_heads == num_heads).all():
         return tuple(packing)
     return tuple("<br>".join(both) for both in zip(heads, packing, strict=True))
 

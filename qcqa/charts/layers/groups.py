@@ -50,12 +50,15 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
     has_numbers = num_heads * len(panels) <= most and num_cells <= _MOST_CELLS_WITH_NUMBERS
     # Two panels beside each other have less room for words.
     between = " of " if len(panels) == 1 and not compact else "/"
+    then = " \N{MIDDLE DOT} " if len(panels) == 1 else "<br>"
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(panels), compact=compact)
     for place, (_, pictures) in enumerate(panels):
         looks = gaps | axes_of(place)
         figure.add_trace(_cells(pictures, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            kept = [f"{one.num_stored}{between}{num_heads}{_end(one)}" for one in pictures]
+            ends = [f"{then}{one.words}" if one.words else "" for one in pictures]
+            kept = [f"{one.num_stored}{between}{num_heads}" for one in pictures]
+            kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
             hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
     return figure
@@ -84,11 +87,6 @@ def _panels(plan: Plan) -> list[tuple[str, list[SitePicture]]]:
     if not is_apart(plan):
         return [("Keys and values", keys)]
     return [("Keys", keys), ("Values", [layer.value for layer in plan.pictures])]
-
-
-def _end(picture: SitePicture) -> str:
-    """Return how heads are stored, such as in 4 bits, as the end of a row's words."""
-    return f" \N{MIDDLE DOT} {picture.words}" if picture.words else ""
 
 
 def group_colours(picture: SitePicture) -> list[int]:

@@ -33,7 +33,7 @@ def test_settings_come_back_from_json():
         ({"two_stage": {"mutation_probability": float("nan")}}, "mutation_probability"),
         ({"exact": {"restarts": -1}}, "restarts = -1"),
         ({"bits": {"group": 48}}, "group = 48: Input should be 32 or 64"),
-        ({"restarts": 3}, "restarts = 3: Extra inputs"),
+        ({"restarts": 3}, "restarts = 3: there is no such option; expected seed.* exact, bits$"),
         ({"seed": -1}, "seed = -1"),
         ({"workers": 0}, "workers = 0"),
         ({"pop_size": 10}, "pop_size"),
