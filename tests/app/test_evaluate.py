@@ -188,11 +188,13 @@ def test_code_of_a_task_file_is_shown_and_run_only_where_it_is_ticked(
     make_run: MakeRun,
     open_app: OpenApp,
     started: list[Run],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("lm_eval")
     make_run()
+    # A name without lines below, which the list of tasks shows as blanks.
+    tmp_path = tmp_path_factory.mktemp("tasks")
     task = tmp_path / "own.yaml"
     task.write_text("task: own\ndataset_path: json\ndoc_to_text: !function code.asked\n")
     (tmp_path / "code.py").write_text("def asked(doc):\n    return ''\n")
@@ -201,15 +203,17 @@ def test_code_of_a_task_file_is_shown_and_run_only_where_it_is_ticked(
     assert not app.exception
     assert "own.yaml would run code.asked on this machine, with your rights." in _alerts(app)
     assert "start_evaluation" not in [button.key for button in app.button]
-    app.checkbox(key="measure_task_code").check().run()
-    app.button(key="start_evaluation").click().run()
-    assert not app.exception
-    assert started[0].config.benchmark.allow_task_code
     # Who may name files in one folder alone does not own the machine.
     monkeypatch.setenv("QCQA_ROOT", str(tmp_path))
     app.run()
     assert "measure_task_code" not in [box.key for box in app.checkbox]
     assert "measure it with qcqa evaluate" in _alerts(app)
+    monkeypatch.delenv("QCQA_ROOT")
+    app.run()
+    app.checkbox(key="measure_task_code").check().run()
+    app.button(key="start_evaluation").click().run()
+    assert not app.exception
+    assert started[0].config.benchmark.allow_task_code
 
 
 def test_what_is_measured_is_not_measured_again(

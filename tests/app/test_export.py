@@ -288,7 +288,7 @@ def test_finished_conversion_says_what_its_cache_holds(
     assert "is no longer there" in _alerts(app)
     folder.mkdir()
     app = open_app("export")
-    assert f"Written to `{folder}`" in _alerts(app)
+    assert f"Written to {folder}" in _alerts(app)
     shown = str(app.table[0].value)
     assert "3,072 bytes per token" in shown
     assert ("too little memory" in shown) == (held is None)
