@@ -5,11 +5,11 @@ from collections.abc import Callable
 import streamlit as st
 
 from qcqa.errors import EvaluationError, QCQAError
+from qcqa.files.user_path import existing_path
 from qcqa.jobs.resumable import require_all_there
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.generated import GenerationSettings
-from qcqa.user_path import existing_path
 from ui.paths import require_run_within_root
 from ui.search_model import look_at
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from qcqa.errors import QCQAError, RunError
+from qcqa.files.user_path import existing_file, shown, user_path
 from qcqa.jobs.home import ROOT_VARIABLE, converted_folder, runs_folder
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.run import Run
-from qcqa.user_path import existing_file, shown, user_path
 
 
 def typed_path(typed: str, refusal: type[QCQAError]) -> Path:
-    """Return the path that a reader means, see :func:`~qcqa.user_path.user_path`.
+    """Return the path that a reader means, see :func:`~qcqa.files.user_path.user_path`.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def typed_path(typed: str, refusal: type[QCQAError]) -> Path:
 
 
 def typed_file(typed: str, *, expected: str, refusal: type[QCQAError]) -> Path:
-    """Return the path of a file that can be read, see :func:`~qcqa.user_path.existing_file`.
+    """Return the path of a file that can be read, see :func:`~qcqa.files.user_path.existing_file`.
 
     Raises
     ------

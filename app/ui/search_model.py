@@ -5,8 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from qcqa.errors import CheckpointError, QCQAError
+from qcqa.files.user_path import as_meant, is_folder, user_path
 from qcqa.model.inspect import ModelReport, inspect_model
-from qcqa.user_path import as_meant, is_folder, user_path
 from ui.draft import SOURCES
 from ui.paths import require_within_root, typed_path
 from ui.state import draft, field

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from qcqa.errors import SettingsError
+from qcqa.files.user_path import is_folder, user_path
 from qcqa.jobs.home import ROOT_VARIABLE, RUNS_VARIABLE
 from qcqa.packaged import app_folder
-from qcqa.user_path import is_folder, user_path
 
 #: By which this machine calls itself, and nobody else can.
 _OWN_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -8,8 +8,8 @@ import typer
 
 from qcqa.cli.model_options import DeviceOption, ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, fraction_bar, print_json
+from qcqa.files.user_path import as_meant, user_path
 from qcqa.search.method_seconds import CALIBRATION_TOKENS
-from qcqa.user_path import as_meant, user_path
 
 
 def calibrate(

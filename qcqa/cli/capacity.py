@@ -11,6 +11,7 @@ from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError, SettingsError
+from qcqa.files.user_path import as_meant, is_plain_file, user_path
 from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run
@@ -21,7 +22,6 @@ from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.capacity import UTILIZATION, WEIGHT_BYTES, Server, capacity_of
 from qcqa.plan.gpus import GPUS, gpu_named
 from qcqa.search.result import SearchResult
-from qcqa.user_path import as_meant, is_plain_file, user_path
 
 
 def capacity(

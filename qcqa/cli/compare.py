@@ -11,12 +11,12 @@ from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.cli.summary import comparison_json, print_comparison
 from qcqa.errors import SettingsError
+from qcqa.files.user_path import as_meant
 from qcqa.jobs.store import find_run
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.search.search import search_model
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.options import TwoStageOptions
-from qcqa.user_path import as_meant
 
 
 def compare(

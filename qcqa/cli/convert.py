@@ -12,6 +12,7 @@ from qcqa.cli.model_options import RevisionOption
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import ConversionError
+from qcqa.files.user_path import user_path
 from qcqa.jobs.conversions import create_conversion
 from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.run import Run
@@ -20,7 +21,6 @@ from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
-from qcqa.user_path import user_path
 
 
 def convert(

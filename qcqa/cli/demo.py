@@ -9,6 +9,7 @@ from qcqa.cli.budget_options import parse_ratio
 from qcqa.cli.jobs import carry_out, work_through
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.cli.summary import print_groupings, print_result, result_json
+from qcqa.files.user_path import user_path
 from qcqa.jobs.evaluations import require_harness
 from qcqa.jobs.included import BENCHMARK, create_included_evaluation, create_included_search
 from qcqa.jobs.launch import requeue
@@ -17,7 +18,6 @@ from qcqa.pick.plan import plan_of_result
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import plan_to_json, save_plan
 from qcqa.search.search import search_model
-from qcqa.user_path import user_path
 
 
 def demo(

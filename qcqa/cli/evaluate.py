@@ -20,6 +20,8 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json, progress_bar
 from qcqa.errors import EvaluationError
+from qcqa.files.places import require_writable
+from qcqa.files.user_path import as_meant, user_path
 from qcqa.jobs.evaluations import create_evaluation, evaluation_before_start
 from qcqa.jobs.pace import measuring_pace
 from qcqa.jobs.run import Run
@@ -27,9 +29,7 @@ from qcqa.jobs.store import find_run, jobs_with_those_of
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluated import Evaluated, newest_figures
 from qcqa.pick.points import Points, points_along
-from qcqa.places import require_writable
 from qcqa.plan.file import load_plan, save_plan
-from qcqa.user_path import as_meant, user_path
 
 _DEFAULT_BUDGETS = "75%,50%,25%"
 

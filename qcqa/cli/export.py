@@ -17,7 +17,8 @@ from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin, tell_unfinished
 from qcqa.cli.output import JsonOption, console, print_json
 from qcqa.errors import ExportError
-from qcqa.files import write_text_atomically
+from qcqa.files.user_path import user_path
+from qcqa.files.writing import write_text_atomically
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.recipe import recipe_of
 from qcqa.jobs.recipe_python import python_recipe
@@ -27,7 +28,6 @@ from qcqa.jobs.store import find_run
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.plan import Plan
 from qcqa.sizes import bytes_text
-from qcqa.user_path import user_path
 
 cli = typer.Typer(help="Write charts, tables and code of a run.", no_args_is_help=True)
 

@@ -20,6 +20,7 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_unfinished
 from qcqa.cli.output import JsonOption, print_json
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import user_path
 from qcqa.jobs.generations import create_generation
 from qcqa.jobs.store import find_run
 from qcqa.measure.generated import GenerationSettings
@@ -27,7 +28,6 @@ from qcqa.pick.best import best_method
 from qcqa.pick.points import points_to_compare
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
-from qcqa.user_path import user_path
 
 
 def generate(

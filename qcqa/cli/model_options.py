@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from qcqa.user_path import as_meant
+from qcqa.files.user_path import as_meant
 
 ModelArgument = Annotated[
     str,

@@ -17,10 +17,10 @@ from qcqa.cli.budget_options import (
 from qcqa.cli.jobs import RunArgument
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json
+from qcqa.files.user_path import user_path
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.store import find_run
 from qcqa.plan.file import plan_text, plan_to_json, save_plan
-from qcqa.user_path import user_path
 
 
 def plan(

@@ -9,9 +9,9 @@ from qcqa.charts.jobs.run_settings import compare_settings, setting_text
 from qcqa.cli.jobs import RunArgument, name_of
 from qcqa.cli.output import JsonOption, console, print_json, print_table
 from qcqa.errors import RunError
+from qcqa.files.user_path import is_folder, user_path
 from qcqa.jobs import archive, loading, store
 from qcqa.sizes import bytes_text
-from qcqa.user_path import is_folder, user_path
 
 
 def rename(

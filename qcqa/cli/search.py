@@ -12,6 +12,7 @@ from qcqa.cli.jobs import start_or_carry_out
 from qcqa.cli.model_options import ModelArgument, RevisionOption
 from qcqa.cli.output import JsonOption, console, print_json, print_pairs
 from qcqa.errors import SettingsError
+from qcqa.files.user_path import as_meant, user_path
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.pace import machine_pace
 from qcqa.jobs.run import Run
@@ -34,7 +35,6 @@ from qcqa.search.preflight import Preflight, preflight
 from qcqa.search.presets import PRESETS, preset_named
 from qcqa.search.strategy.config import CommonSettings, SearchSettings
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
-from qcqa.user_path import as_meant, user_path
 
 
 @with_fields

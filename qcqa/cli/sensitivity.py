@@ -19,13 +19,13 @@ from qcqa.cli.model_options import (
 from qcqa.cli.origin import tell_origin
 from qcqa.cli.output import JsonOption, console, print_json, progress_bar
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import as_meant, user_path
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.sensitivities import create_sensitivity, found_before, sensitivity_before_start
 from qcqa.jobs.store import find_run
 from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.file import load_plan
-from qcqa.user_path import as_meant, user_path
 
 
 def sensitivity(

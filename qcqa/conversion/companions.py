@@ -13,10 +13,10 @@ from typing import Any
 
 from qcqa.conversion.source_code import modules_of, processors_of, pruned, references
 from qcqa.errors import CheckpointError
+from qcqa.files.user_path import why_unreadable
 from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.storage import Storage, own_file
 from qcqa.reading.json_file import read_json
-from qcqa.user_path import why_unreadable
 
 #: Data that transformers' tokenizers and processors read, of any family.
 NAMES = frozenset(

@@ -26,12 +26,12 @@ from qcqa.conversion.travelling import (
 )
 from qcqa.conversion.travelling.section_qcqa import Section
 from qcqa.errors import CheckpointError, ConversionError
-from qcqa.files import replacing_folder
+from qcqa.files.places import require_empty, require_room
+from qcqa.files.writing import replacing_folder
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.config_keys import CONFIG_FILE
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config
-from qcqa.places import require_empty, require_room
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
 from qcqa.reading.json_file import read_object

@@ -8,9 +8,9 @@ from qcqa.conversion.loading import converted_config
 from qcqa.conversion.section import config_entry
 from qcqa.conversion.travelling.modeling_qcqa import auto_map
 from qcqa.errors import CheckpointError, ConversionError
-from qcqa.files import write_text_atomically
+from qcqa.files.places import require_writable
+from qcqa.files.writing import write_text_atomically
 from qcqa.model.config_keys import CONFIG_FILE
-from qcqa.places import require_writable
 from qcqa.reading.json_file import read_object
 
 

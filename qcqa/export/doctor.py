@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from qcqa.errors import QCQAError
 from qcqa.export.preflight import free_memory_bytes
-from qcqa.places import free_bytes, require_writable
+from qcqa.files.places import free_bytes, require_writable
 from qcqa.sizes import bytes_text
 
 _PACKAGE = "qcqa-explorer"

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from qcqa.conversion.converted import SMALL_FILES_BYTES
 from qcqa.errors import ConversionError, PlanError
+from qcqa.files.places import free_bytes, require_empty, require_room, require_writable
+from qcqa.files.user_path import is_plain_file
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.spec import ModelSpec, dtype_bytes
-from qcqa.places import free_bytes, require_empty, require_room, require_writable
 from qcqa.plan.budget import GIB
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Plan
 from qcqa.sizes import bytes_text
-from qcqa.user_path import is_plain_file
 
 #: A model in memory beside its weights: the interpreter, torch, and what a short prompt takes.
 _MEMORY_BESIDE_WEIGHTS = GIB // 2

@@ -8,7 +8,7 @@ from stat import S_ISLNK
 from typing import BinaryIO
 
 from qcqa.errors import RunError
-from qcqa.files import replacing
+from qcqa.files.writing import replacing
 from qcqa.jobs.run import CALIBRATION, FITTED, Run
 from qcqa.sizes import bytes_text
 

@@ -7,6 +7,8 @@ from typing import Any
 from qcqa.conversion.converted import Converted
 from qcqa.errors import ConversionError
 from qcqa.export.preflight import conversion_source, preflight_conversion
+from qcqa.files.places import require_empty
+from qcqa.files.user_path import require_utf8, user_path
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.home import converted_folder
@@ -16,11 +18,9 @@ from qcqa.jobs.outcomes import load_outcome
 from qcqa.jobs.plans import plan_at
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
-from qcqa.places import require_empty
 from qcqa.plan.plan import Plan
 from qcqa.text.fitted import needs_text
 from qcqa.text.texts_there import require_text_there
-from qcqa.user_path import require_utf8, user_path
 
 #: File in a conversion's directory with what came of it.
 CONVERTED = "converted.json"

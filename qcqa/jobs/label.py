@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import read_record
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from qcqa.errors import RunError
+from qcqa.files.locks import BusyError, hold
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.resumable import require_resumable
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES, RunStatus
-from qcqa.locks import BusyError, hold
 
 #: For a worker to stop, and for looks at its lock to end.
 _SECONDS_TO_STOP, _SECONDS_TO_WAIT = 10.0, 1.0

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import new_folder
+from qcqa.files.user_path import existing_path, is_folder
+from qcqa.files.writing import new_folder
 from qcqa.jobs.archive import is_data, is_private, refuse_without_room, unpack
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.jobs import jobs_of
@@ -16,7 +17,6 @@ from qcqa.jobs.new import new_id
 from qcqa.jobs.run import BUNDLED_ID, Run, open_run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.search.result import ResultFolder
-from qcqa.user_path import existing_path, is_folder
 
 
 def load_run(source: Path | BinaryIO) -> Run:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.jobs.home import machine_file
 from qcqa.model.dtype import ChosenDtype, dtype_to_run, measured_slowdown
 from qcqa.reading.file import FileKind

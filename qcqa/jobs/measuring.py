@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import existing_file
 from qcqa.jobs.machine import dtype_here, known_slowdown
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
@@ -18,7 +19,6 @@ from qcqa.model.inspect import ModelReport
 from qcqa.plan.plan import Plan
 from qcqa.text.fitted import needs_text
 from qcqa.text.through_cache import reads_through_cache
-from qcqa.user_path import existing_file
 
 #: A prompt is short: about so many characters are a token.
 _CHARACTERS_PER_TOKEN = 4

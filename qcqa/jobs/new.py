@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qcqa.errors import RunError
-from qcqa.files import replacing_folder, write_text_atomically
+from qcqa.files.writing import replacing_folder, write_text_atomically
 from qcqa.jobs.config import JOB_FOLDERS, RunConfig
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from qcqa.conversion.converted import Converted
 from qcqa.errors import RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.measure.sensitivity import LayerSensitivity
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_object

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from qcqa.errors import EvaluationError, RunError
+from qcqa.files.user_path import existing_file
 from qcqa.jobs import conversions, evaluations, generations, sensitivities
 from qcqa.jobs.config import (
     ConversionConfig,
@@ -19,7 +20,6 @@ from qcqa.search.method_sets import calibration_of, require_calibration, with_ba
 from qcqa.search.methods import wants_calibration
 from qcqa.search.result import ResultFolder
 from qcqa.text.texts_there import require_text_there
-from qcqa.user_path import existing_file
 
 
 def require_resumable(run: Run) -> None:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.locks import is_held
+from qcqa.files.writing import write_text_atomically
 from qcqa.jobs.config import (
     JOB_FOLDERS,
     RUN_CONFIG,
@@ -22,7 +23,6 @@ from qcqa.jobs.events import read_events
 from qcqa.jobs.home import additions_folder
 from qcqa.jobs.label import Label, read_label
 from qcqa.jobs.status import RunStatus
-from qcqa.locks import is_held
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.reading.file import FileKind
@@ -149,7 +149,7 @@ class Run:
 
     @property
     def lock(self) -> Path:
-        """What the worker holds for as long as it lives; see :mod:`qcqa.locks`."""
+        """What the worker holds for as long as it lives; see :mod:`qcqa.files.locks`."""
         return worker_lock(self.folder)
 
     def status(self) -> RunStatus:

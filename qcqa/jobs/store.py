@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from qcqa.errors import RunError
-from qcqa.files import remove_folder
+from qcqa.files.locks import is_held
+from qcqa.files.user_path import as_meant, is_folder, is_plain_file, require_utf8, shown, user_path
+from qcqa.files.writing import remove_folder
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.config import SearchConfig
 from qcqa.jobs.home import runs_folder
@@ -15,10 +17,8 @@ from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.label import checked_name, checked_note, write_label
 from qcqa.jobs.new import new_id, write_new_run
 from qcqa.jobs.run import Run, open_run, worker_lock
-from qcqa.locks import is_held
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.user_path import as_meant, is_folder, is_plain_file, require_utf8, shown, user_path
 
 #: Characters of an id that are its time: ``20260131-101500``.
 _TIME_IN_ID = 15

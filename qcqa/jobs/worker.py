@@ -11,13 +11,13 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import append_line, remove_leftovers
+from qcqa.files.locks import BusyError, hold
+from qcqa.files.writing import append_line, remove_leftovers
 from qcqa.jobs.carry_out import carry_out
 from qcqa.jobs.clock import utc_now
 from qcqa.jobs.jobs import search_of
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
-from qcqa.locks import BusyError, hold
 from qcqa.progress import OnProgress, Progress
 from qcqa.search.plans import installed_versions
 

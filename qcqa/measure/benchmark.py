@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import user_path
 from qcqa.packaged import DEMO_TEXT
-from qcqa.user_path import user_path
 
 #: What installs the harness that tasks need: the extra ``eval``, without this project's name.
 INSTALL_HARNESS = "pip install 'lm_eval>=0.4.13,<0.4.14'"

@@ -7,6 +7,7 @@ from transformers import AutoConfig
 
 from qcqa.conversion.loading import load
 from qcqa.errors import CheckpointError
+from qcqa.files.user_path import user_path
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.measure.parts import TextPart, parts_of
@@ -23,7 +24,6 @@ from qcqa.plan.plan import Measurement
 from qcqa.progress import OnProgress, silent, within
 from qcqa.reading.json_file import read_object
 from qcqa.text.through_cache import piece_tokens_of
-from qcqa.user_path import user_path
 
 
 def is_converted(model: str) -> bool:

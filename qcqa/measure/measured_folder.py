@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from qcqa.errors import EvaluationError, QCQAError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.measure.evaluated import Evaluated, PartName, by_size
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_object, read_record

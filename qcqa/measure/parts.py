@@ -10,6 +10,7 @@ import numpy as np
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import user_path
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.harness import harness_module
 from qcqa.measure.samples import Samples
@@ -25,7 +26,6 @@ from qcqa.plan.plan import Measurement
 from qcqa.progress import OnProgress
 from qcqa.text.documents import demo_documents, read_documents
 from qcqa.text.windows import Window
-from qcqa.user_path import user_path
 
 DEMO = "demo"
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import existing_file
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.plan.metric import text_label
 from qcqa.plan.plan import Plan
 from qcqa.reading.file import FileKind, read_bytes
-from qcqa.user_path import existing_file
 
 _TEXT = FileKind("a file with text", EvaluationError, most_bytes=None)
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import is_plain_file, user_path
 from qcqa.measure.benchmark import Benchmark
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.plan import Plan
-from qcqa.user_path import is_plain_file, user_path
 
 #: In the demo model's folder: what ``demo`` means as either text.
 _CALIBRATION, _HELD_OUT = "calibration.txt", "heldout.txt"

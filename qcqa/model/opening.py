@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from qcqa.errors import CheckpointError
+from qcqa.files.user_path import is_folder, user_path
 from qcqa.model.architecture import Architecture
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.config_keys import CONFIG_FILE, Config, first_of, nested
@@ -17,7 +18,6 @@ from qcqa.model.weight_files import refuse_adapter, tensor_files
 from qcqa.model.wrapped import refuse_wrapped
 from qcqa.packaged import demo_model_folder
 from qcqa.reading.json_file import read_object
-from qcqa.user_path import is_folder, user_path
 
 
 def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:

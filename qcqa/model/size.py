@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qcqa.errors import CheckpointError
+from qcqa.files.user_path import is_folder, user_path
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.spec import ModelSpec
-from qcqa.user_path import is_folder, user_path
 
 #: Where configs say how many positions a model was made for; the first counts, as in an evaluation.
 _POSITIONS = ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions")

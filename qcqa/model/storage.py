@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from qcqa.files.user_path import is_plain_file
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.reading.safetensors_file import StoredTensor
-from qcqa.user_path import is_plain_file
 
 
 class Storage(Protocol):

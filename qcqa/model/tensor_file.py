@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from qcqa.files import write_bytes_atomically
+from qcqa.files.writing import write_bytes_atomically
 
 
 def write_tensors(

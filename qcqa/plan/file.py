@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from qcqa.errors import PlanError
-from qcqa.files import write_text_atomically
+from qcqa.files.user_path import existing_file
+from qcqa.files.writing import write_text_atomically
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import CalibrationText, Measurement, Plan, Prediction
 from qcqa.reading.file import FileKind
@@ -16,7 +17,6 @@ from qcqa.reading.json_file import as_record, read_json
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.registry import site_from_json, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
-from qcqa.user_path import existing_file
 
 FORMAT = "qcqa-plan"
 VERSION = 2

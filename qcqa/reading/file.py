@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qcqa.errors import QCQAError
-from qcqa.user_path import why_unreadable
+from qcqa.files.user_path import why_unreadable
 
 _MIB = 2**20
 

@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from qcqa.errors import RunError
-from qcqa.files import replacing
+from qcqa.files.writing import replacing
 from qcqa.model.spec import ModelSpec
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, parse_json

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from qcqa.errors import SettingsError
+from qcqa.files.user_path import existing_path
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import BY_WEIGHTS, name_today
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.user_path import existing_path
 
 #: Methods that only look up their plans: cheap, and what the others are compared with.
 BASELINES = ("mha", "gqa", "mqa")

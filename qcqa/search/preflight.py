@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcqa.files.places import free_bytes
 from qcqa.model.inspect import ModelReport
 from qcqa.model.language_head import require_head
-from qcqa.places import free_bytes
 from qcqa.search.estimate import TimeEstimate, estimate_time
 from qcqa.search.method_seconds import tokens_of
 from qcqa.search.method_sets import refuse_bits, with_baselines

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from qcqa.errors import BudgetError, RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.model.spec import ModelSpec, dtype_bytes
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import CalibrationText

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from qcqa.conversion.live import source_heads
 from qcqa.errors import CalibrationError
+from qcqa.files.user_path import is_folder, is_plain_file, user_path
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config, load_float32, load_tokenizer
@@ -28,7 +29,6 @@ from qcqa.text.documents import read_documents
 from qcqa.text.moments import second_moments
 from qcqa.text.running import context_limit
 from qcqa.text.token_ids import require_embedded
-from qcqa.user_path import is_folder, is_plain_file, user_path
 
 DEMO = "demo"
 

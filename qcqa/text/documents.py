@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from qcqa.errors import EvaluationError
+from qcqa.files.user_path import existing_file
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.reading.file import FileKind, read_text
-from qcqa.user_path import existing_file
 
 _FILE = FileKind("a text file", EvaluationError, "convert it to UTF-8 first", most_bytes=None)
 
@@ -16,7 +16,7 @@ def read_documents(path: str | Path, *, separator: str | None = None) -> list[st
     Parameters
     ----------
     path : str or Path
-        The file, as :func:`~qcqa.user_path.existing_file` takes it.
+        The file, as :func:`~qcqa.files.user_path.existing_file` takes it.
     separator : str, optional
         What parts documents, such as a blank line (two line breaks). By default the file is one
         document, as is usual for perplexity.

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from qcqa.errors import CalibrationError, QCQAError
-from qcqa.files import replacing
+from qcqa.files.writing import replacing
 from qcqa.plan.plan import Plan
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile

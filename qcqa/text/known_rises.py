@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import append_line
+from qcqa.files.writing import append_line
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import whole_lines
 from qcqa.reduce.groups.earlier import site_of_labels

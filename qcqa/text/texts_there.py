@@ -1,9 +1,9 @@
 """Whether the calibration text that a plan needs is still where it was; reads none of it."""
 
 from qcqa.errors import CalibrationError
+from qcqa.files.user_path import existing_path
 from qcqa.plan.plan import Plan
 from qcqa.text.fitted import FittedFolder, needs_text
-from qcqa.user_path import existing_path
 
 
 def require_text_there(plan: Plan, fitted: FittedFolder | None) -> None:

@@ -12,6 +12,7 @@ import pytest
 import qcqa
 from qcqa.conversion.converted import Converted
 from qcqa.errors import BudgetError, ConversionError, RunError
+from qcqa.files.locks import hold
 from qcqa.jobs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.launch import cancel, requeue, resume, start_worker
@@ -21,7 +22,6 @@ from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import delete_run, find_run
 from qcqa.jobs.worker import work
-from qcqa.locks import hold
 from qcqa.plan.file import load_plan
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from qcqa.errors import EvaluationError, RunError
+from qcqa.files.locks import hold
 from qcqa.jobs.evaluations import create_evaluation
 from qcqa.jobs.measurements import forget, measurements_of
 from qcqa.jobs.run import Run
-from qcqa.locks import hold
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluated import Evaluated
 from qcqa.pick.points import plans_of_points, points_along

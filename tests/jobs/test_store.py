@@ -8,11 +8,11 @@ import pytest
 from filelock import FileLock
 
 from qcqa.errors import RunError
+from qcqa.files.locks import hold
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import DamagedRun, create_run, delete_run, find_run, list_runs
-from qcqa.locks import hold
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions

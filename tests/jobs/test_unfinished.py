@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from qcqa.errors import BudgetError
+from qcqa.files.locks import hold
 from qcqa.jobs.plans import origin_of, plan_of_run
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.unfinished import unfinished
-from qcqa.locks import hold
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from qcqa.errors import CheckpointError, RunError
+from qcqa.files.locks import hold
 from qcqa.jobs.launch import cancel, requeue, resume, start_worker
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import create_run, delete_run
 from qcqa.jobs.worker import Cancelled, work
-from qcqa.locks import hold
 from qcqa.progress import Progress
 from qcqa.search.front import Front
 from qcqa.search.search import search_model

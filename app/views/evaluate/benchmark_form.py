@@ -10,13 +10,13 @@ from ui.paths import is_limited, typed_file
 
 from qcqa.charts.common.markup import plain
 from qcqa.errors import EvaluationError, QCQAError
+from qcqa.files.user_path import as_meant
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import INSTALL_HARNESS, Benchmark, DecodeLoad
 from qcqa.measure.task_code import code_of_task, code_text
 from qcqa.options import described
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.metric import data_label
-from qcqa.user_path import as_meant
 
 STORIES, FILE, NO_TEXT = "Held-out stories", "Text file", "No text"
 

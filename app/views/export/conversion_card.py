@@ -25,7 +25,7 @@ from qcqa.export.preflight import (
     conversion_source,
     preflight_conversion,
 )
-from qcqa.files import zipped
+from qcqa.files.writing import zipped
 from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.jobs.plans import origin_of

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 
 from qcqa.charts.common.markup import in_chart
 from qcqa.errors import ExportError
-from qcqa.files import write_bytes_atomically
+from qcqa.files.writing import write_bytes_atomically
 
 FigureFormat = Literal["html", "png", "svg"]
 FIGURE_FORMATS: tuple[FigureFormat, ...] = ("html", "png", "svg")

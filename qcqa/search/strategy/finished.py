@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qcqa.errors import QCQAError, RunError
-from qcqa.files import write_text_atomically
+from qcqa.files.writing import write_text_atomically
 from qcqa.options import Options
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import read_object

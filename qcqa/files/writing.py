@@ -1,8 +1,8 @@
 """Writing files and folders so that a reader never sees half of one.
 
 What is written lies beside its place, under a name of its own, until it is whole. For so long the
-process that writes it holds a lock on it (:mod:`qcqa.locks`): what is locked by nobody was left by
-a process that is gone, and is cleared away by whoever uses the place next.
+process that writes it holds a lock on it (:mod:`qcqa.files.locks`): what is locked by nobody was
+left by a process that is gone, and is cleared away by whoever uses the place next.
 """
 
 import os
@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-from qcqa.locks import BusyError, hold
+from qcqa.files.locks import BusyError, hold
 
 #: Earlier releases had the number of the process in place of a random one.
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.([0-9a-f]{8}|[0-9]+)\.tmp")

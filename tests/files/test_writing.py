@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qcqa.files import (
+from qcqa.files.writing import (
     append_line,
     remove_leftovers,
     replacing,
@@ -68,7 +68,7 @@ def test_leftovers_below_a_folder_are_those_of_nobody(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_nothing_that_stays(tmp_path: Path) -> None:
     writes = (
-        "import os, signal, sys; from pathlib import Path; from qcqa.files import *\n"
+        "import os, signal, sys; from pathlib import Path; from qcqa.files.writing import *\n"
         "with replacing_folder(Path(sys.argv[1])) as new:\n"
         "    (new / 'weights').write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qcqa.errors import EvaluationError, SettingsError
-from qcqa.user_path import as_meant, existing_file, existing_path, is_folder, user_path
+from qcqa.files.user_path import as_meant, existing_file, existing_path, is_folder, user_path
 
 
 def test_what_is_pasted_is_the_path_that_was_meant(

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from qcqa.files.locks import BusyError, hold, is_held
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import create_run
-from qcqa.locks import BusyError, hold, is_held
 from qcqa.search.strategy.config import SearchSettings
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from qcqa.locks import hold
+from qcqa.files.locks import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

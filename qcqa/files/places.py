@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from qcqa.errors import ConversionError
+from qcqa.files.user_path import is_folder
 from qcqa.sizes import bytes_text
-from qcqa.user_path import is_folder
 
 
 def require_empty(folder: Path) -> None:
