@@ -16,7 +16,7 @@ from qcqa.charts.fronts.headline import budget_headline
 from qcqa.charts.fronts.plan_card import PlanCard, plan_card
 from qcqa.charts.fronts.plan_figures import PlanFigure
 from qcqa.charts.quality.series import metrics_of
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.best import best_method
 from qcqa.search.result import SearchResult
 from ui.axis_choice import shown_metric, shown_scale
@@ -27,7 +27,7 @@ Points = Mapping[str, BudgetPoint | None]
 
 
 def best_points(
-    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated]
+    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluation]
 ) -> list[BudgetPoint]:
     """Return the points to recommend: the best, and those as good; none where no plan fits.
 
@@ -42,7 +42,7 @@ def best_points(
 
 
 def selected_point(
-    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated]
+    points: Points, result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluation]
 ) -> BudgetPoint | None:
     """Return the plan of the method that the reader chose, or else the best; None if none fits."""
     chosen = points.get(choices().method or "")
@@ -56,7 +56,7 @@ def headline(
     result: SearchResult,
     axis: KvAxis,
     max_kv_bits: int,
-    rows: tuple[Evaluated, ...] = (),
+    rows: tuple[Evaluation, ...] = (),
 ) -> None:
     """Say in one sentence what the budget buys: as measured, or else as the search expects."""
     metrics = metrics_of(rows)

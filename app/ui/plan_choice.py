@@ -7,7 +7,7 @@ import streamlit as st
 from qcqa.charts.common.palette import method_style
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from ui.cards import Points, selected_point
@@ -18,7 +18,7 @@ def plan_choice(
     points: Points,
     result: SearchResult,
     max_kv_bits: int,
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     *,
     heading: str | None = None,
 ) -> str | None:
@@ -32,7 +32,7 @@ def plan_choice(
         Fronts of the methods.
     max_kv_bits : int
         The budget: bits of the KV cache per token.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured of the plans.
     heading : str, optional
         Stands above the switch, in place of its label.
@@ -66,7 +66,7 @@ def chosen_plan(
     result: SearchResult,
     points: Points,
     max_kv_bits: int,
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
 ) -> Plan:
     """Return the plan that is looked at, with all that is known of it; one must fit the budget.
 

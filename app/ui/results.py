@@ -7,7 +7,7 @@ from typing import TypeVar
 import streamlit as st
 
 from qcqa.jobs.run import Run
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
 
 Stamp = tuple[tuple[str, int], ...]
@@ -68,13 +68,13 @@ def measured_stamp(run: Run) -> Stamp:
     )
 
 
-def measured_of(run: Run) -> tuple[Evaluated, ...]:
+def measured_of(run: Run) -> tuple[Evaluation, ...]:
     """Return what was measured of the run's plans and of their source."""
     return _read_once(_rows(), run.folder, measured_stamp(run), run.measured)
 
 
 @st.cache_resource(show_spinner=False)
-def _rows() -> _Kept[tuple[Evaluated, ...]]:
+def _rows() -> _Kept[tuple[Evaluation, ...]]:
     """Return the figures that were read; the same for all tabs."""
     return {}
 

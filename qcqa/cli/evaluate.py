@@ -27,7 +27,7 @@ from qcqa.jobs.pace import measuring_pace
 from qcqa.jobs.run import Run
 from qcqa.jobs.store import find_run, jobs_with_those_of
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
-from qcqa.measure.evaluated import Evaluated, newest_figures
+from qcqa.measure.evaluation import Evaluation, newest_figures
 from qcqa.pick.points import Points, points_along
 from qcqa.plan.file import load_plan, save_plan
 
@@ -206,7 +206,7 @@ def _measure_here(
 
     waiting = iter(zip(files, plans, strict=True))
 
-    def write_into_plan(row: Evaluated) -> None:
+    def write_into_plan(row: Evaluation) -> None:
         if not row.is_source:
             path, its_plan = next(waiting)
             measured = newest_figures(its_plan.measured, row.measured)

@@ -10,12 +10,12 @@ from qcqa.charts.quality.measurements import pieces_text, prompt_text
 from qcqa.charts.quality.series import data_title
 from qcqa.cli.output import console, print_table
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import DIFFERENCE, data_label, data_of, metric_of, text_label
 from qcqa.plan.plan import Measurement
 
 
-def print_measured(rows: Sequence[Evaluated]) -> None:
+def print_measured(rows: Sequence[Evaluation]) -> None:
     """Print a table for each text, task and load, a model per line.
 
     Differences from the source are for programs: the source stands in the first line. Rows of
@@ -23,7 +23,7 @@ def print_measured(rows: Sequence[Evaluated]) -> None:
     """
     if not rows:
         console.print("Nothing is measured yet.")
-    benchmarks: dict[str, list[Evaluated]] = {}
+    benchmarks: dict[str, list[Evaluation]] = {}
     for row in rows:
         asked = f"{description(row.benchmark)}; on {row.device}, dtype {row.dtype}"
         benchmarks.setdefault(asked, []).append(row)
@@ -33,7 +33,7 @@ def print_measured(rows: Sequence[Evaluated]) -> None:
         _print_benchmark(own)
 
 
-def row_json(row: Evaluated) -> dict[str, Any]:
+def row_json(row: Evaluation) -> dict[str, Any]:
     """Return a row's figures as a JSON value; its sums over samples are for comparisons."""
     content = asdict(row)
     del content["samples"]
@@ -62,7 +62,7 @@ def _counted(benchmark: Benchmark) -> str:
     return " and ".join(part for part in parts if part) or "samples"
 
 
-def _print_benchmark(rows: Sequence[Evaluated]) -> None:
+def _print_benchmark(rows: Sequence[Evaluation]) -> None:
     names = [
         name
         for name in dict.fromkeys(one.metric for row in rows for one in row.measured)
@@ -80,7 +80,7 @@ def _print_benchmark(rows: Sequence[Evaluated]) -> None:
         console.print(note, style="dim")
 
 
-def _shown(row: Evaluated, names: Sequence[str]) -> dict[str, str]:
+def _shown(row: Evaluation, names: Sequence[str]) -> dict[str, str]:
     cells = {"method": method_style(row.method).label, "KV\nratio": f"{row.kv_ratio:.3f}"}
     for name in names:
         metric = metric_of(name)

@@ -16,7 +16,7 @@ from qcqa.charts.quality.measurements import pieces_text
 from qcqa.charts.quality.series import main_metric, metrics_of, value_text
 from qcqa.cli.output import console, print_table
 from qcqa.measure.comparable import conditions_of, figures_of_plans, of_plan, rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
 
@@ -31,7 +31,7 @@ _NO_DIFFERENCE = {
 def print_measured_comparison(
     result: SearchResult,
     max_kv_bits: Mapping[float, int],
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
 ) -> None:
     """Print for every budget what was measured of its plans; nothing where nothing was.
 
@@ -41,7 +41,7 @@ def print_measured_comparison(
         Fronts of the methods.
     max_kv_bits : mapping from float to int
         Budgets by their ratio.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     """
     rows = list(rows)
@@ -86,7 +86,7 @@ def print_measured_comparison(
 
 
 def measured_json(
-    result: SearchResult, kv_bits: int, rows: Iterable[Evaluated]
+    result: SearchResult, kv_bits: int, rows: Iterable[Evaluation]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return by method what was measured of its plan at a budget, as JSON values.
 
@@ -96,7 +96,7 @@ def measured_json(
         Fronts of the methods.
     heads : int
         The budget in bits per token.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     """
     rows = list(rows)

@@ -13,7 +13,7 @@ from qcqa.errors import EvaluationError
 from qcqa.jobs import measurements, store
 from qcqa.jobs.measurements import Measured, Model
 from qcqa.jobs.run import Run
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.metric import data_of
 
@@ -138,7 +138,7 @@ def _models(
     return {(row.method, row.kv_bits) for row in own}
 
 
-def _of_size(run: Run, rows: list[Evaluated], budget: str) -> list[Evaluated]:
+def _of_size(run: Run, rows: list[Evaluation], budget: str) -> list[Evaluation]:
     ratio = parse_ratio(budget)
     spec = run.result().spec
     kv_bits = bits_within_ratio(spec, ratio)

@@ -18,7 +18,7 @@ from qcqa.charts.fronts.equal_bytes import Comparison, compare_methods
 from qcqa.charts.fronts.headline import shown_names
 from qcqa.cli.measured_comparison import measured_json, print_measured_comparison
 from qcqa.cli.output import console
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad, bits_within_ratio
 from qcqa.plan.plan import Plan
 from qcqa.reduce.picture import SitePicture
@@ -39,7 +39,7 @@ _OWN_NOTES: dict[Fitness, str] = {
 }
 
 
-def print_result(result: SearchResult, rows: Iterable[Evaluated] = ()) -> None:
+def print_result(result: SearchResult, rows: Iterable[Evaluation] = ()) -> None:
     """Print a search's methods side by side at a few budgets, for one sequence of 4096 tokens."""
     load = CacheLoad(context_tokens=4096, batch_size=1, dtype=result.spec.dtype)
     budgets = {ratio: bits_within_ratio(result.spec, ratio) for ratio in _RATIOS}
@@ -50,7 +50,7 @@ def print_comparison(
     result: SearchResult,
     max_kv_bits: Mapping[float, int],
     load: CacheLoad,
-    rows: Iterable[Evaluated] = (),
+    rows: Iterable[Evaluation] = (),
 ) -> None:
     """Print a table of all methods for every budget, by its ratio, and what was measured."""
     console.print(
@@ -123,7 +123,7 @@ def comparison_json(
     result: SearchResult,
     max_kv_bits: Mapping[float, int],
     load: CacheLoad,
-    measured: Iterable[Evaluated] = (),
+    measured: Iterable[Evaluation] = (),
 ) -> list[dict[str, Any]]:
     """Return a row per budget and method that has a plan for it, as JSON values.
 

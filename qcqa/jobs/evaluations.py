@@ -12,7 +12,7 @@ from qcqa.jobs.new import write_new_job
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import INSTALL_HARNESS, Benchmark
 from qcqa.measure.estimate import MeasureEstimate
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.model.inspect import inspect_model
 from qcqa.pick.points import Points, plans_of_points
 from qcqa.plan.plan import Plan
@@ -124,7 +124,7 @@ def plans_to_measure(search: Run, config: EvaluationConfig) -> list[Plan]:
     return [plan for plan in plans if (plan.method, plan.digest) not in measured]
 
 
-def _rows_of(search: Run, config: EvaluationConfig) -> list[Evaluated]:
+def _rows_of(search: Run, config: EvaluationConfig) -> list[Evaluation]:
     """Return what was measured in the same way."""
     how = (config.benchmark, config.dtype)
     return [
@@ -154,7 +154,7 @@ def evaluations_of(run: Run) -> list[Run]:
     return jobs_of(run, "evaluation")
 
 
-def figures_of(evaluation: Run) -> tuple[Evaluated, ...]:
+def figures_of(evaluation: Run) -> tuple[Evaluation, ...]:
     """Return what an evaluation has measured so far, or an earlier one by the same benchmark.
 
     Raises

@@ -7,7 +7,7 @@ from qcqa.errors import EvaluationError, RunError
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated, PartName
+from qcqa.measure.evaluation import Evaluation, PartName
 from qcqa.measure.measured_folder import Forgotten
 
 #: Method and bits per token of a measured model.
@@ -26,7 +26,7 @@ class Measured:
         With that part alone.
     device, dtype : str
         Where, and in which type, the models ran.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         The models' whole rows, which may hold other parts beside.
     """
 
@@ -34,7 +34,7 @@ class Measured:
     benchmark: Benchmark
     device: str
     dtype: str
-    rows: tuple[Evaluated, ...]
+    rows: tuple[Evaluation, ...]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Measured:
 
 def measurements_of(run: Run) -> list[Measured]:
     """Return what was measured of a search, the measurements of the most models first."""
-    found: dict[tuple[PartName, Benchmark, str, str], list[Evaluated]] = {}
+    found: dict[tuple[PartName, Benchmark, str, str], list[Evaluation]] = {}
     for row in run.measured():
         for part, benchmark in row.parts().items():
             found.setdefault((part, benchmark, row.device, row.dtype), []).append(row)
@@ -83,7 +83,7 @@ def forget(
     going = {(one.part, one.benchmark, one.device, one.dtype) for one in measured}
     only = None if models is None else set(models)
 
-    def wanted(row: Evaluated) -> list[PartName]:
+    def wanted(row: Evaluation) -> list[PartName]:
         if only is not None and (row.method, row.kv_bits) not in only:
             return []
         parts = row.parts().items()

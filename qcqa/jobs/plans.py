@@ -8,7 +8,7 @@ from typing import Any
 from qcqa.errors import BudgetError
 from qcqa.jobs.run import Run
 from qcqa.jobs.unfinished import unfinished
-from qcqa.measure.evaluated import Evaluated, figures_of_plan
+from qcqa.measure.evaluation import Evaluation, figures_of_plan
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.budget import bits_of_point
 from qcqa.plan.plan import Plan
@@ -21,7 +21,7 @@ def plan_of_run(
     *,
     method: str | None = None,
     result: SearchResult | None = None,
-    rows: Iterable[Evaluated] | None = None,
+    rows: Iterable[Evaluation] | None = None,
 ) -> Plan:
     """Return the best plan of a run for a budget, with what was measured of it.
 

@@ -9,7 +9,7 @@ from qcqa.jobs.config import SearchConfig
 from qcqa.jobs.new import slug
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.plan import Plan
@@ -59,7 +59,7 @@ class Recipe:
         return f"{self.run}-{self.method}"
 
 
-def recipe_of(run: Run, plan: Plan, max_kv_bits: int, rows: Iterable[Evaluated] = ()) -> Recipe:
+def recipe_of(run: Run, plan: Plan, max_kv_bits: int, rows: Iterable[Evaluation] = ()) -> Recipe:
     """Return how a plan of a run is made again.
 
     Parameters
@@ -70,7 +70,7 @@ def recipe_of(run: Run, plan: Plan, max_kv_bits: int, rows: Iterable[Evaluated] 
         One of its plans.
     max_kv_bits : int
         Budget for which it is the best of its method.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured in the run: the plan is measured in the same way.
 
     Raises

@@ -23,7 +23,7 @@ from qcqa.jobs.events import read_events
 from qcqa.jobs.home import additions_folder
 from qcqa.jobs.label import Label, read_label
 from qcqa.jobs.status import RunStatus
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_json, read_record
@@ -210,7 +210,7 @@ class Run:
         _ = self.search
         return ResultFolder(self.folder).result()
 
-    def measured(self) -> tuple[Evaluated, ...]:
+    def measured(self) -> tuple[Evaluation, ...]:
         """Return all figures of a search's plans and their source, the largest cache first.
 
         Rows that cannot be read are left out, and those of methods that this release does not have.

@@ -10,7 +10,7 @@ from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.cache_bytes import cache_bytes_per_token
 from qcqa.measure.evaluable import require_readable
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.parts import Part, Scores, TextPart, parts_of
 from qcqa.measure.plan_models import SOURCE, PlanModels, plan_label
@@ -59,7 +59,7 @@ class Bench:
         #: What was found by the plans' digests: two methods may have found the same plan.
         self._found: dict[str, _Found] = {}
 
-    def rows(self, plans: Sequence[Plan]) -> Iterator[Evaluated]:
+    def rows(self, plans: Sequence[Plan]) -> Iterator[Evaluation]:
         """Yield the source's row, then those of plans, each when it has been measured."""
         self._models.require_texts(
             plan for plan in plans if self._kept(plan.method, plan.digest) is None
@@ -68,7 +68,7 @@ class Bench:
         for number, plan in enumerate(plans, start=1):
             yield self.row_of_plan(number, plan)
 
-    def row_of_source(self) -> Evaluated:
+    def row_of_source(self) -> Evaluation:
         """Return the source's row, from the folder if it is there."""
         if (kept := self._kept("mha", "")) is not None:
             return kept
@@ -77,10 +77,10 @@ class Bench:
         key = self._key("mha", "")
         measured, samples = _unique(self._measure_source())
         spec = self._models.checkpoint.spec
-        row = Evaluated.of_source(spec, self._benchmark, measured, samples=samples, **self._where)
+        row = Evaluation.of_source(spec, self._benchmark, measured, samples=samples, **self._where)
         return self._keep(key, row)
 
-    def row_of_plan(self, number: int, plan: Plan) -> Evaluated:
+    def row_of_plan(self, number: int, plan: Plan) -> Evaluation:
         """Return a plan's row, from the folder if it is there; ``number`` is for progress."""
         key = self._key(plan.method, plan.digest)
         if (kept := self._kept(plan.method, plan.digest)) is not None:
@@ -89,7 +89,7 @@ class Bench:
         if plan.digest not in self._found:
             self._found[plan.digest] = _unique(self._measure_plan(number, plan))
         measured, samples = self._found[plan.digest]
-        row = Evaluated.of_plan(
+        row = Evaluation.of_plan(
             plan,
             self._benchmark,
             measured,
@@ -168,12 +168,12 @@ class Bench:
         key = self._hash(part.content)
         return self._folder.scores_files(key) if self._folder else ()
 
-    def _keep(self, key: str, row: Evaluated) -> Evaluated:
+    def _keep(self, key: str, row: Evaluation) -> Evaluation:
         if self._folder:
             self._folder.save(key, row)
         return row
 
-    def _kept(self, method: str, plan_digest: str) -> Evaluated | None:
+    def _kept(self, method: str, plan_digest: str) -> Evaluation | None:
         """Return the row of a model that was measured before, if it has all that is asked."""
         row = self._folder.row(self._key(method, plan_digest)) if self._folder else None
         if row is None or not row.is_comparable:

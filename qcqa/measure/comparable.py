@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TypeVar
 
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.samples import Samples, paired_standard_error
 from qcqa.plan.metric import DIFFERENCE, OF_TEXTS, metric_of
 from qcqa.plan.metric import text_label as text_label
@@ -76,7 +76,7 @@ def is_small(figure: Measurement) -> bool:
     return figure.sample_count is not None and figure.sample_count < fewest
 
 
-def conditions_of(rows: Iterable[Evaluated], metric: str) -> list[Conditions]:
+def conditions_of(rows: Iterable[Evaluation], metric: str) -> list[Conditions]:
     """Return under which conditions a metric was measured, those of the most rows first.
 
     Small samples come last: a text of a few words must not stand for a model.
@@ -110,8 +110,8 @@ def conditions_under(
 
 
 def rows_under(
-    rows: Iterable[Evaluated], metric: str, conditions: Conditions | None = None
-) -> list[Evaluated]:
+    rows: Iterable[Evaluation], metric: str, conditions: Conditions | None = None
+) -> list[Evaluation]:
     """Return the rows in which a metric was measured under the same conditions, on the same data.
 
     A text may have been edited between two measurements: of several versions of the data it is the
@@ -119,7 +119,7 @@ def rows_under(
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model; of equal plans the last counts that has its samples.
     metric : str
         Name of the metric.
@@ -138,12 +138,12 @@ def rows_under(
     return list(kept.values())
 
 
-def rows_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Evaluated]:
+def rows_of_plans(rows: Iterable[Evaluation], metric: str) -> dict[PlanId, Evaluation]:
     """Return the rows with one metric, under the conditions of most; see :func:`rows_under`.
 
     Of several merges of one plan it is the mean's, which is what WSE is about.
     """
-    found: dict[PlanId, Evaluated] = {}
+    found: dict[PlanId, Evaluation] = {}
     for row in rows_under(rows, metric):
         plan = (row.method, row.kv_bits)
         if plan not in found or row.merge == "mean":
@@ -151,7 +151,7 @@ def rows_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Evalua
     return found
 
 
-def figures_of_plans(rows: Iterable[Evaluated], metric: str) -> dict[PlanId, Measurement]:
+def figures_of_plans(rows: Iterable[Evaluation], metric: str) -> dict[PlanId, Measurement]:
     """Return the figures of one metric, as :func:`rows_of_plans` chooses them."""
     figures = {plan: row.figure(metric) for plan, row in rows_of_plans(rows, metric).items()}
     return {plan: figure for plan, figure in figures.items() if figure is not None}
@@ -170,12 +170,12 @@ def of_plan(found: Mapping[PlanId, _Found], plan: PlanId) -> _Found | None:
     return found.get(("mha", plan[1]), found.get(plan))
 
 
-def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurement | None:
+def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Measurement | None:
     """Return one model's figure less another's, with a paired standard error where it is known.
 
     Parameters
     ----------
-    one, other : Evaluated
+    one, other : Evaluation
         Measured under the same conditions.
     metric : str
         Name of the figure.
@@ -198,7 +198,7 @@ def paired_difference(one: Evaluated, other: Evaluated, metric: str) -> Measurem
     )
 
 
-def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | None:
+def _standard_error(one: Evaluation, other: Evaluation, metric: str) -> float | None:
     if other.is_source and (kept := one.figure(metric + DIFFERENCE)) is not None:
         return kept.standard_error
     mine, others = _samples(one, metric), _samples(other, metric)
@@ -207,7 +207,7 @@ def _standard_error(one: Evaluated, other: Evaluated, metric: str) -> float | No
     return paired_standard_error(mine, others, of_exp=_is_perplexity(metric))
 
 
-def _samples(row: Evaluated, metric: str) -> Samples | None:
+def _samples(row: Evaluation, metric: str) -> Samples | None:
     """Return the samples of a figure, or None where they were not kept."""
     # A perplexity is the exponential of the mean that has samples.
     name = f"{metric.removesuffix('perplexity')}nll" if _is_perplexity(metric) else metric
@@ -218,5 +218,5 @@ def _is_perplexity(metric: str) -> bool:
     return metric_of(metric).name == "perplexity"
 
 
-def _conditions(row: Evaluated, metric: str) -> Conditions:
+def _conditions(row: Evaluation, metric: str) -> Conditions:
     return conditions_under(row.benchmark, metric, device=row.device, dtype=row.dtype)

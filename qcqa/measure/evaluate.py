@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qcqa.measure.bench import Bench
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.plan_models import models_of
 from qcqa.measure.texts_apart import refuse_calibration_text
@@ -13,7 +13,7 @@ from qcqa.plan.plan import Plan
 from qcqa.progress import OnProgress
 from qcqa.text.fitted import FittedFolder
 
-OnRow = Callable[[Evaluated], None]
+OnRow = Callable[[Evaluation], None]
 
 
 def evaluate_plans(
@@ -29,7 +29,7 @@ def evaluate_plans(
     fitted: FittedFolder | None = None,
     on_progress: OnProgress | None = None,
     on_row: OnRow | None = None,
-) -> list[Evaluated]:
+) -> list[Evaluation]:
     """Measure a source model and the models that plans make of it.
 
     The source is read once. A plan's model shares all of its weights but the attention's, so that
@@ -63,7 +63,7 @@ def evaluate_plans(
 
     Returns
     -------
-    list of Evaluated
+    list of Evaluation
         The source, then the plans in their order.
 
     Raises

@@ -9,7 +9,7 @@ from qcqa.conversion.loading import load
 from qcqa.errors import CheckpointError
 from qcqa.files.user_path import user_path
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.parts import TextPart, parts_of
 from qcqa.measure.plan_models import plan_label
 from qcqa.measure.promised_cache import promised_cache
@@ -42,7 +42,7 @@ def evaluate_converted(
     device: str = "auto",
     dtype: str = "auto",
     on_progress: OnProgress = silent,
-) -> Evaluated:
+) -> Evaluation:
     """Measure what ``qcqa convert`` wrote; the figures are absolute, as there is no source.
 
     Parameters
@@ -100,7 +100,7 @@ def evaluate_converted(
         speeds = measure_decode_speed({label: model}, benchmark.speed, on_progress=report)
         figures += speeds[label].measurements()
     measured = tuple({figure.metric: figure for figure in figures}.values())
-    return Evaluated.of_plan(
+    return Evaluation.of_plan(
         plan,
         benchmark,
         measured,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from qcqa.errors import EvaluationError, QCQAError
 from qcqa.files.writing import write_text_atomically
-from qcqa.measure.evaluated import Evaluated, PartName, by_size
+from qcqa.measure.evaluation import Evaluation, PartName, by_size
 from qcqa.reading.file import FileKind
 from qcqa.reading.json_file import as_record, read_object, read_record
 
@@ -41,7 +41,7 @@ class MeasuredFolder:
     path: Path
     included: Path | None = None
 
-    def rows(self) -> tuple[Evaluated, ...]:
+    def rows(self) -> tuple[Evaluation, ...]:
         """Return all rows that can be read, in the order of :func:`by_size`.
 
         What was measured here stands in for what the included rows say of the same.
@@ -58,11 +58,11 @@ class MeasuredFolder:
                 rows.append(rest)
         return by_size(rows)
 
-    def _own(self) -> dict[str, Evaluated]:
+    def _own(self) -> dict[str, Evaluation]:
         """Return the rows that were measured here, by their keys."""
         return _load_all(self.path)
 
-    def _shown(self) -> dict[str, Evaluated]:
+    def _shown(self) -> dict[str, Evaluation]:
         """Return the included rows by their keys, without what is hidden of them."""
         if self.included is None:
             return {}
@@ -72,7 +72,7 @@ class MeasuredFolder:
         )
         return {key: row for key, row in rows if row is not None}
 
-    def row(self, key: str) -> Evaluated | None:
+    def row(self, key: str) -> Evaluation | None:
         """Return the row of a key, or None if it is not there or cannot be read."""
         row = _load(self.path / f"{key}.json")
         if row is None and self.included is not None:
@@ -80,7 +80,7 @@ class MeasuredFolder:
             return row.without(self._hidden().get(key, ())) if row else None
         return row
 
-    def forget(self, wanted: Callable[[Evaluated], Collection[PartName]]) -> "Forgotten":
+    def forget(self, wanted: Callable[[Evaluation], Collection[PartName]]) -> "Forgotten":
         """Delete what was measured, and hide what came with the package.
 
         What a row holds beside is kept.
@@ -145,7 +145,7 @@ class MeasuredFolder:
         self.make()
         write_text_atomically(self.path / _HIDDEN, json.dumps(hidden, indent=2) + "\n")
 
-    def save(self, key: str, row: Evaluated) -> None:
+    def save(self, key: str, row: Evaluation) -> None:
         """Keep a row, atomically, in place of rows that say the same under other keys.
 
         Keys change with the text's content and with versions of this package.
@@ -159,7 +159,7 @@ class MeasuredFolder:
             if is_in_it or old.benchmark == row.benchmark:
                 (self.path / f"{other}.json").unlink(missing_ok=True)
 
-    def _write(self, key: str, row: Evaluated) -> None:
+    def _write(self, key: str, row: Evaluation) -> None:
         content = {"format": _FORMAT, **asdict(row)}
         # Hundreds of sums need no line each.
         samples = json.dumps(content.pop("samples"))
@@ -207,31 +207,31 @@ class Forgotten:
     hidden: int
 
 
-_ROW = TypeAdapter(Evaluated)
+_ROW = TypeAdapter(Evaluation)
 _HIDDEN_PARTS: TypeAdapter[dict[str, list[PartName]]] = TypeAdapter(dict[str, list[PartName]])
 
 
-def _model_of(row: Evaluated) -> tuple[str, str, str, str]:
+def _model_of(row: Evaluation) -> tuple[str, str, str, str]:
     """Return what tells a row's model, as it ran, from others."""
     return (row.method, row.plan_digest, row.device, row.dtype)
 
 
-def _says_the_same(row: Evaluated, others: Iterable[Evaluated]) -> bool:
+def _says_the_same(row: Evaluation, others: Iterable[Evaluation]) -> bool:
     told = (_model_of(row), row.benchmark)
     return any((_model_of(other), other.benchmark) == told for other in others)
 
 
-def _name_of_rest(key: str, row: Evaluated) -> str:
+def _name_of_rest(key: str, row: Evaluation) -> str:
     told = json.dumps([key, asdict(row.benchmark)], sort_keys=True)
     return _REST + sha256(told.encode()).hexdigest()[:24]
 
 
-def _load_all(folder: Path) -> dict[str, Evaluated]:
+def _load_all(folder: Path) -> dict[str, Evaluation]:
     rows = ((path.stem, _load(path)) for path in sorted(folder.glob("*.json")))
     return {key: row for key, row in rows if row is not None}
 
 
-def _load(path: Path) -> Evaluated | None:
+def _load(path: Path) -> Evaluation | None:
     try:
         content = read_object(path, _FILE)
         if content.get("format") != _FORMAT:

@@ -33,7 +33,7 @@ from qcqa.measure.comparable import (
     rows_under,
     text_label,
 )
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import DIFFERENCE, data_label, data_of, measurement_name, metric_of
 from qcqa.plan.plan import Measurement
@@ -57,7 +57,7 @@ _EQUAL = 1e-9
 
 
 def best_method(
-    result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluated] = ()
+    result: SearchResult, max_kv_bits: int, rows: Iterable[Evaluation] = ()
 ) -> BestMethod:
     """Return whose plan is the best within a budget, and on which ground.
 
@@ -67,7 +67,7 @@ def best_method(
         Fronts of the methods.
     max_kv_bits : int
         Bits of the KV cache per token; see :mod:`qcqa.plan.budget`.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured of its plans.
 
     Raises
@@ -154,7 +154,7 @@ class _Comparison:
 
     metric: str
     conditions: Conditions
-    rows: Mapping[str, Evaluated]
+    rows: Mapping[str, Evaluation]
 
     @property
     def figures(self) -> Mapping[str, Measurement]:
@@ -246,7 +246,7 @@ def _plans_within(result: SearchResult, max_kv_bits: int) -> dict[str, _Plan]:
     return plans
 
 
-def _measured_methods(plans: Mapping[str, _Plan], rows: Iterable[Evaluated]) -> tuple[str, ...]:
+def _measured_methods(plans: Mapping[str, _Plan], rows: Iterable[Evaluation]) -> tuple[str, ...]:
     """Return the methods whose plans some rows are of."""
     known = {(row.method, row.kv_bits) for row in rows}
     return tuple(name for name, plan in plans.items() if (name, plan.kv_bits) in known)
@@ -260,7 +260,7 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
     return sorted(equals, key=lambda name: plans[name].size)
 
 
-def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Comparison | None:
+def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluation, ...]) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
     sizes = {name: plan.kv_bits for name, plan in plans.items()}
     own = [row for row in rows if sizes.get(row.method) == row.kv_bits]
@@ -277,7 +277,7 @@ def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluated, ...]) -> _Com
     return min(found, key=lambda comparison: comparison.order, default=None)
 
 
-def _compared(rows: list[Evaluated], metric: str, conditions: Conditions) -> _Comparison:
+def _compared(rows: list[Evaluation], metric: str, conditions: Conditions) -> _Comparison:
     """Return one figure of the plans, of those that have it."""
     own = {
         row.method: row

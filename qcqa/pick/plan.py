@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.best import best_method
 from qcqa.plan.plan import Plan
 from qcqa.search.plans import best_plan
@@ -16,7 +16,7 @@ def plan_of_result(
     max_kv_bits: int,
     *,
     method: str | None = None,
-    rows: Iterable[Evaluated] = (),
+    rows: Iterable[Evaluation] = (),
     settings: SearchSettings | None = None,
     run: str | None = None,
 ) -> Plan:
@@ -31,7 +31,7 @@ def plan_of_result(
     method : str, optional
         Method whose front is asked; by default that of :func:`~qcqa.pick.best.best_method`,
         whose ground then stands in the plan's provenance as ``chosen``.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured of the result's plans: it decides which method is the best.
     settings, run : optional
         Settings of the search and id of its run, for the plan's provenance.

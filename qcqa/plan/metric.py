@@ -113,7 +113,7 @@ METRICS = {
 OF_TEXTS = ("perplexity", "accuracy", "nll", "kl", "same_top")
 
 #: Of these, what compares a model with its source: the source has none, and nothing has a change.
-OF_SOURCE_TOO = ("kl", "same_top")
+AGAINST_SOURCE = ("kl", "same_top")
 
 #: Share of right answers of who guesses, for tasks whose choices are all of one number; the demo's
 #: recall questions have 3 to 7, and this is their mean.

@@ -17,7 +17,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.store import create_run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.model.spec import ModelSpec
 from qcqa.packaged import app_folder
 from qcqa.pick.points import plans_of_points, points_along, points_at
@@ -183,13 +183,13 @@ def measure() -> Callable[..., None]:
             ]
             return tuple(own if is_source else own + changes)
 
-        source = Evaluated.of_source(
+        source = Evaluation.of_source(
             result.spec, how, figures(1, is_source=True), device="cpu", dtype="auto"
         )
         rows = [source]
         for plan in plans_of_points(result, points_along(result, ratios)):
             figure = figures(plan.kv_ratio - plan.predicted.relative_wse / 10, is_source=False)
-            rows.append(Evaluated.of_plan(plan, how, figure, device="cpu", dtype="auto"))
+            rows.append(Evaluation.of_plan(plan, how, figure, device="cpu", dtype="auto"))
         for row in rows:
             name = f"{row.method}-{row.plan_digest}-{how.limit}-{len(how.tasks)}"
             folder.save(name, row)

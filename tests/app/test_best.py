@@ -10,7 +10,7 @@ from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import State
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
 OpenApp = Callable[..., AppTest]
@@ -23,7 +23,7 @@ def _measure(run: Run, samples: int = 2000, **accuracies: float) -> None:
     for method, accuracy in accuracies.items():
         figures = (Measurement("heldout/accuracy", accuracy, 0.001, samples),)
         plan = plan_of_run(run, half, method=method)
-        row = Evaluated.of_plan(plan, Benchmark(text="demo"), figures, device="cpu", dtype="auto")
+        row = Evaluation.of_plan(plan, Benchmark(text="demo"), figures, device="cpu", dtype="auto")
         run.measured_folder.save(method, row)
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.reduce.choice import LayerChoice
@@ -58,7 +58,7 @@ def load() -> CacheLoad:
 
 
 @pytest.fixture
-def measure() -> Callable[..., Evaluated]:
+def measure() -> Callable[..., Evaluation]:
     """Return a maker of measured rows of the model of :func:`result`."""
 
     def row(
@@ -73,13 +73,13 @@ def measure() -> Callable[..., Evaluated]:
         merge: str = "mean",
         limit: int | None = None,
         extra: tuple[Measurement, ...] = (),
-    ) -> Evaluated:
+    ) -> Evaluation:
         measured = [Measurement("heldout/accuracy", accuracy, error, 1000)]
         if perplexity is not None:
             measured.append(Measurement("heldout/perplexity", perplexity, 0.1, 1000))
         if rise is not None:
             measured.append(Measurement("heldout/nll_difference", rise, 0.02, 1000))
-        return Evaluated(
+        return Evaluation(
             method=method,
             merge="none" if method == "mha" else merge,
             kv_bits=heads * HEAD_BITS,

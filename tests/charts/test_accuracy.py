@@ -11,7 +11,7 @@ from qcqa.charts.common.estimate import estimates, spaced
 from qcqa.charts.common.kv_axis import KvAxis, KvUnit
 from qcqa.charts.quality.accuracy import accuracy_caption, accuracy_figure
 from qcqa.charts.quality.accuracy_table import accuracy_table
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
@@ -19,7 +19,7 @@ from qcqa.search.result import SearchResult
 #: Bits per token of one head of the model: 4 elements of 16 bits.
 HEAD = 64
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 ACCURACY, PERPLEXITY = "heldout/accuracy", "heldout/perplexity"
 
@@ -30,7 +30,7 @@ def axis(result: SearchResult, load: CacheLoad) -> KvAxis:
 
 
 @pytest.fixture
-def rows(measure: Measure) -> list[Evaluated]:
+def rows(measure: Measure) -> list[Evaluation]:
     """Return the source, a method at three sizes, one at a single size, and another setting."""
     return [
         measure(accuracy=0.6, perplexity=5.0),
@@ -51,7 +51,7 @@ def _notes(figure: Any) -> str:
 
 
 def test_measured_plans_lie_where_they_are_with_their_bars(
-    rows: list[Evaluated], axis: KvAxis
+    rows: list[Evaluation], axis: KvAxis
 ) -> None:
     figure = accuracy_figure(rows, ACCURACY, axis, budget=0.5)
     traces = _traces(figure)
@@ -68,7 +68,7 @@ def test_measured_plans_lie_where_they_are_with_their_bars(
 
 
 def test_the_name_of_the_sources_line_is_where_no_plans_are(
-    rows: list[Evaluated], axis: KvAxis
+    rows: list[Evaluation], axis: KvAxis
 ) -> None:
     """Below it where less is better: it once was written over the best plans of a perplexity."""
     for metric, side in ((ACCURACY, "bottom"), (PERPLEXITY, "top")):
@@ -82,7 +82,7 @@ def test_the_name_of_the_sources_line_is_where_no_plans_are(
 
 
 def test_no_line_passes_where_no_plan_is(
-    rows: list[Evaluated], axis: KvAxis, result: SearchResult
+    rows: list[Evaluation], axis: KvAxis, result: SearchResult
 ) -> None:
     """A straight line from GQA's only plan to the source once lay above every other method."""
     for fronts in (None, result.fronts):
@@ -94,7 +94,7 @@ def test_no_line_passes_where_no_plan_is(
 
 @pytest.mark.parametrize("unit", ["percent", "gib", "kib"])
 def test_sizes_are_in_the_chosen_unit(
-    rows: list[Evaluated], result: SearchResult, load: CacheLoad, unit: KvUnit
+    rows: list[Evaluation], result: SearchResult, load: CacheLoad, unit: KvUnit
 ) -> None:
     axis = KvAxis(result.spec, load, unit)
     traces = _traces(accuracy_figure(rows, ACCURACY, axis))
@@ -108,7 +108,7 @@ def test_bars_of_shares_stay_between_0_and_1(measure: Measure, axis: KvAxis) -> 
     assert traces["GQA"].error_y.arrayminus[0] == pytest.approx(0.01)
 
 
-def test_figures_over_decades_take_a_logarithmic_axis(rows: list[Evaluated], axis: KvAxis) -> None:
+def test_figures_over_decades_take_a_logarithmic_axis(rows: list[Evaluation], axis: KvAxis) -> None:
     figure = accuracy_figure(rows, PERPLEXITY, axis)
     assert figure.layout.yaxis.type == "log"
     assert "lower is better" in figure.layout.yaxis.title.text
@@ -120,7 +120,7 @@ def test_figures_over_decades_take_a_logarithmic_axis(rows: list[Evaluated], axi
 
 
 def test_a_front_that_ends_at_the_source_is_joined_to_it(
-    rows: list[Evaluated], axis: KvAxis, result: SearchResult
+    rows: list[Evaluation], axis: KvAxis, result: SearchResult
 ) -> None:
     traces = _traces(accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts))
     assert list(traces["Optimal"].x) == [25, 50, 75, 100]
@@ -138,7 +138,7 @@ def test_a_front_that_ends_at_the_source_is_joined_to_it(
 
 
 def test_points_carry_their_plans_and_the_selected_one_has_a_ring(
-    rows: list[Evaluated], axis: KvAxis, result: SearchResult
+    rows: list[Evaluation], axis: KvAxis, result: SearchResult
 ) -> None:
     def ring(plan: tuple[str, int]) -> Any:
         figure = accuracy_figure(rows, ACCURACY, axis, fronts=result.fronts, selected=plan)
@@ -167,7 +167,7 @@ def test_points_carry_their_plans_and_the_selected_one_has_a_ring(
 
 
 def test_logarithmic_axis_is_refused_where_it_makes_no_sense(
-    rows: list[Evaluated], axis: KvAxis
+    rows: list[Evaluation], axis: KvAxis
 ) -> None:
     assert accuracy_figure(rows, ACCURACY, axis, log=True).layout.yaxis.type == "linear"
     assert accuracy_figure(rows, PERPLEXITY, axis, log=False).layout.yaxis.type == "linear"
@@ -190,7 +190,7 @@ def test_chance_is_drawn_where_it_is_known(measure: Measure, axis: KvAxis) -> No
 
 
 def test_caption_says_what_bars_samples_and_hollow_markers_are(
-    rows: list[Evaluated], measure: Measure, axis: KvAxis, result: SearchResult
+    rows: list[Evaluation], measure: Measure, axis: KvAxis, result: SearchResult
 ) -> None:
     plain = accuracy_figure(rows, ACCURACY, axis)
     caption = accuracy_caption(plain, rows, ACCURACY)
@@ -205,7 +205,7 @@ def test_caption_says_what_bars_samples_and_hollow_markers_are(
 
 
 def test_caption_says_which_figures_were_read_through_the_cache(
-    rows: list[Evaluated], axis: KvAxis
+    rows: list[Evaluation], axis: KvAxis
 ) -> None:
     figure = accuracy_figure(rows, ACCURACY, axis)
     assert "at a time" not in accuracy_caption(figure, rows, ACCURACY)
@@ -230,7 +230,7 @@ def test_spread_over_the_range() -> None:
     assert spaced(list(range(101)), 5) == [0, 25, 50, 75, 100]
 
 
-def test_table_has_values_errors_and_changes(rows: list[Evaluated], measure: Measure) -> None:
+def test_table_has_values_errors_and_changes(rows: list[Evaluation], measure: Measure) -> None:
     paired = Measurement(f"{ACCURACY}_difference", -0.21, 0.004, 1000)
     rows.append(measure("gqa", 24, accuracy=0.39, extra=(paired,)))
     table = accuracy_table(rows, {ACCURACY: "Accuracy", PERPLEXITY: "Perplexity"})

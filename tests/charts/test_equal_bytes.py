@@ -15,7 +15,7 @@ from qcqa.charts.fronts.equal_bytes import (
     differences_from_source,
     is_better,
 )
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.samples import Samples, Stratum
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
@@ -25,10 +25,10 @@ from qcqa.search.result import SearchResult
 HEAD = 64
 
 METRIC = "heldout/accuracy"
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 
-def _with_samples(row: Evaluated, right: list[int]) -> Evaluated:
+def _with_samples(row: Evaluation, right: list[int]) -> Evaluation:
     """Return a row that knows how many of ten tokens were right in each of its documents."""
     strata = (Stratum(1.0, (10,) * len(right), tuple(map(float, right))),)
     accuracy = sum(right) / (10 * len(right))
@@ -39,7 +39,7 @@ def _with_samples(row: Evaluated, right: list[int]) -> Evaluated:
     )
 
 
-def _compare(result: SearchResult, budget: int, *rows: Evaluated) -> dict[str, Comparison]:
+def _compare(result: SearchResult, budget: int, *rows: Evaluation) -> dict[str, Comparison]:
     return compare_methods(result, points_at_budget(result, budget), rows, METRIC)
 
 

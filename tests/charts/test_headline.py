@@ -7,7 +7,7 @@ import pytest
 from qcqa.charts.common.kv_axis import KvAxis, KvUnit, significant
 from qcqa.charts.fronts.comparison import points_at_budget
 from qcqa.charts.fronts.headline import budget_headline, shown_names
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
 
@@ -20,7 +20,7 @@ METRIC = "heldout/accuracy"
 @pytest.fixture
 def said(result: SearchResult, load: CacheLoad) -> Callable[..., str]:
     def headline(
-        *rows: Evaluated, heads: int = 24, unit: KvUnit = "percent", best: str = "optimal"
+        *rows: Evaluation, heads: int = 24, unit: KvUnit = "percent", best: str = "optimal"
     ) -> str:
         points = points_at_budget(result, heads * HEAD)
         point = points[best]
@@ -39,7 +39,7 @@ def said(result: SearchResult, load: CacheLoad) -> Callable[..., str]:
 
 
 def test_measured_beats_estimated(
-    said: Callable[..., str], measure: Callable[..., Evaluated]
+    said: Callable[..., str], measure: Callable[..., Evaluation]
 ) -> None:
     """WSE says that the optimal plan is best: it was measured, and it is not."""
     rows = [
@@ -59,7 +59,7 @@ def test_measured_beats_estimated(
 
 
 def test_a_narrow_victory_is_called_so(
-    said: Callable[..., str], measure: Callable[..., Evaluated]
+    said: Callable[..., str], measure: Callable[..., Evaluation]
 ) -> None:
     rows = [
         measure("optimal", 24, accuracy=0.31),
@@ -70,7 +70,7 @@ def test_a_narrow_victory_is_called_so(
 
 
 def test_where_gqa_has_no_plan_of_the_size_that_is_said(
-    said: Callable[..., str], measure: Callable[..., Evaluated]
+    said: Callable[..., str], measure: Callable[..., Evaluation]
 ) -> None:
     rows = [
         measure("optimal", 40, accuracy=0.5),

@@ -14,16 +14,16 @@ from qcqa.charts.quality.series import (
 )
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.comparable import conditions_of, paired_difference, rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.samples import Samples, Stratum
 from qcqa.plan.plan import Measurement
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 ACCURACY = "heldout/accuracy"
 
 
-def _named(measure: Measure, *names: str) -> Evaluated:
+def _named(measure: Measure, *names: str) -> Evaluation:
     return replace(measure(), measured=tuple(Measurement(name, 0.5) for name in names))
 
 
@@ -142,7 +142,7 @@ def test_change_is_paired_where_it_was_measured(measure: Measure) -> None:
 def test_change_of_a_perplexity_has_the_paired_error_of_its_logarithm(measure: Measure) -> None:
     """The table said that it was not known, where the cards said how large it was."""
 
-    def row(method: str, higher: float) -> Evaluated:
+    def row(method: str, higher: float) -> Evaluation:
         sums = tuple(10.0 + higher * (1 + number % 2) for number in range(12))
         samples = (Samples("heldout/nll", "digest", (Stratum(1.0, (10,) * 12, sums),)),)
         perplexity = math.exp(sum(sums) / 120)

@@ -14,7 +14,7 @@ from qcqa.charts.quality.accuracy import accuracy_figure
 from qcqa.charts.quality.accuracy_table import accuracy_table
 from qcqa.charts.quality.series import metric_title, metrics_of
 from qcqa.measure.comparable import conditions_of
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.sensitivity import SensitivitySettings
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.metric import _DATA_LABELS, data_label, figure_label, text_label
@@ -50,7 +50,7 @@ def test_only_mha_is_called_mha(
 
 
 def test_no_chart_and_no_table_calls_a_grouped_source_mha(
-    grouped: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    grouped: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     rows = [measure(), measure("gqa", 24)]
     axis = KvAxis(grouped.spec, load, "percent")
@@ -89,7 +89,7 @@ def test_figures_are_called_by_readable_names(metric: str, label: str) -> None:
 
 
 def test_a_text_has_one_name_wherever_it_is_told(
-    monkeypatch: pytest.MonkeyPatch, measure: Callable[..., Evaluated]
+    monkeypatch: pytest.MonkeyPatch, measure: Callable[..., Evaluation]
 ) -> None:
     for text in ("demo", "/data/texts/my_notes.txt"):
         assert SensitivitySettings(text).text_name == text_label(text)
@@ -98,7 +98,7 @@ def test_a_text_has_one_name_wherever_it_is_told(
     assert conditions_of([measure(limit=400)], METRIC)[0].label.endswith("unseen stories")
 
 
-def test_axes_switches_and_conditions_have_no_raw_names(measure: Callable[..., Evaluated]) -> None:
+def test_axes_switches_and_conditions_have_no_raw_names(measure: Callable[..., Evaluation]) -> None:
     row = measure(limit=400)
     assert metric_title(METRIC) == "held-out stories: next-token accuracy, %"
     assert metric_title("demo_recall/acc") == "recall: accuracy, %"

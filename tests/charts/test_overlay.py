@@ -11,7 +11,7 @@ from qcqa.charts.common.kv_axis import KvAxis
 from qcqa.charts.fronts.overlay import OtherRun, measured_obstacle, predicted_obstacle
 from qcqa.charts.fronts.pareto import pareto_figure
 from qcqa.charts.quality.accuracy import accuracy_figure
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import CalibrationText
 from qcqa.search.result import SearchResult
@@ -19,7 +19,7 @@ from qcqa.search.result import SearchResult
 #: Bits per token of one head of the model: 4 elements of 16 bits.
 HEAD = 64
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 ACCURACY = "heldout/accuracy"
 

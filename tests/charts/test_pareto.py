@@ -11,7 +11,7 @@ from qcqa.charts.common.palette import METHOD_STYLES
 from qcqa.charts.fronts.error_axis import ErrorScale, scales_of
 from qcqa.charts.fronts.pareto import pareto_figure
 from qcqa.charts.fronts.pareto_caption import pareto_caption
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.search.result import SearchResult
 
@@ -107,7 +107,7 @@ def test_points_carry_their_plans(result: SearchResult, load: CacheLoad) -> None
 
 
 def test_hover_says_what_a_plan_costs_and_what_was_measured(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     rows = [measure(accuracy=0.6), measure("gqa", 24, accuracy=0.25)]
     figure = pareto_figure(result, KvAxis(result.spec, load), rows=rows)
@@ -130,7 +130,7 @@ def test_hover_says_what_a_plan_costs_and_what_was_measured(
 def test_measured_plans_of_a_long_front_are_among_its_corners(
     result: SearchResult,
     load: CacheLoad,
-    measure: Callable[..., Evaluated],
+    measure: Callable[..., Evaluation],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("qcqa.charts.fronts.pareto._MOST_CORNERS", 4)

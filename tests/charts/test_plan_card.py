@@ -10,7 +10,7 @@ from qcqa.charts.fronts.comparison import BudgetPoint, percent_text, points_at_b
 from qcqa.charts.fronts.equal_bytes import compare_methods
 from qcqa.charts.fronts.plan_card import PlanCard, plan_card
 from qcqa.charts.fronts.plan_figures import figures_at
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.samples import Samples, Stratum
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.plan import Measurement
@@ -33,7 +33,7 @@ def _card(
     load: CacheLoad,
     method: str,
     scale: str,
-    rows: tuple[Evaluated, ...] = (),
+    rows: tuple[Evaluation, ...] = (),
     *,
     heads: int = 24,
 ) -> PlanCard:
@@ -51,7 +51,7 @@ def _card(
 
 
 def test_on_a_measured_axis_every_card_has_the_measured_figure(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
     gqa, optimal = (_card(result, load, method, METRIC, rows) for method in ("gqa", "optimal"))
@@ -66,7 +66,7 @@ def test_on_a_measured_axis_every_card_has_the_measured_figure(
 
 
 def test_measured_cards_differ_from_gqa_and_from_the_source(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     rows = (
         measure(accuracy=0.6),
@@ -84,7 +84,7 @@ def test_measured_cards_differ_from_gqa_and_from_the_source(
 
 
 def test_a_plan_that_keeps_every_head_has_the_sources_figures(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     rows = (measure(accuracy=0.6), measure("gqa", 24, accuracy=0.45))
     for method in ("gqa", "optimal"):
@@ -105,7 +105,7 @@ def test_a_plan_that_keeps_every_head_has_the_sources_figures(
 def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
     result: SearchResult,
     load: CacheLoad,
-    measure: Callable[..., Evaluated],
+    measure: Callable[..., Evaluation],
     error: float | None,
     line: str,
 ) -> None:
@@ -127,9 +127,9 @@ def test_a_perplexity_is_told_by_its_paired_ratio_to_the_sources(
 
 
 def test_a_clear_paired_difference_is_a_verdict(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
-    def row(method: str, gained: int) -> Evaluated:
+    def row(method: str, gained: int) -> Evaluation:
         right = tuple(float(number + gained + number % 2) for number in range(12))
         samples = (Samples(METRIC, "digest", (Stratum(1.0, (20,) * 12, right),)),)
         accuracy = sum(right) / 240
@@ -144,7 +144,7 @@ def test_a_clear_paired_difference_is_a_verdict(
 
 @pytest.mark.parametrize("scale", [METRIC, "relative", "absolute"])
 def test_another_size_is_said_and_nothing_compared(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated], scale: str
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation], scale: str
 ) -> None:
     points = points_at_budget(result, 40 * HEAD)
     rows = tuple(measure(p.method, p.kv_bits // HEAD) for p in points.values() if p)
@@ -212,7 +212,7 @@ def test_what_a_plan_was_chosen_by_never_stands_for_the_axis(
 
 
 def test_measured_figure_stands_below_an_error(
-    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluated]
+    result: SearchResult, load: CacheLoad, measure: Callable[..., Evaluation]
 ) -> None:
     card = _card(result, load, "gqa", "relative", (measure(), measure("gqa", 24, accuracy=0.45)))
     assert card.label == "estimated: relative WSE"

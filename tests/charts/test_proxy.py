@@ -7,19 +7,19 @@ import pytest
 
 from qcqa.charts.common.wording import counted
 from qcqa.charts.quality.proxy import check_proxy, proxy_figure, proxy_metric
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 RISE = "heldout/nll_difference"
 
 
 @pytest.fixture
-def plans(measure: Measure) -> Callable[[bool], list[Evaluated]]:
+def plans(measure: Measure) -> Callable[[bool], list[Evaluation]]:
     """Return a maker of the source and three plans at each of three sizes."""
 
-    def made(holds: bool) -> list[Evaluated]:
+    def made(holds: bool) -> list[Evaluation]:
         rows = [measure()]
         for heads in (36, 24, 12):
             for place, method in enumerate(("optimal", "gqa", "qcqa-ec")):
@@ -38,7 +38,7 @@ def plans(measure: Measure) -> Callable[[bool], list[Evaluated]]:
     return made
 
 
-def test_proxy_that_holds(plans: Callable[[bool], list[Evaluated]]) -> None:
+def test_proxy_that_holds(plans: Callable[[bool], list[Evaluation]]) -> None:
     check = check_proxy(plans(True), RISE)
     assert check.num_plans == 9
     assert check.rank_correlation == pytest.approx(1)
@@ -49,7 +49,7 @@ def test_proxy_that_holds(plans: Callable[[bool], list[Evaluated]]) -> None:
     assert "Over all sizes" in check.figures
 
 
-def test_proxy_that_only_holds_across_sizes(plans: Callable[[bool], list[Evaluated]]) -> None:
+def test_proxy_that_only_holds_across_sizes(plans: Callable[[bool], list[Evaluation]]) -> None:
     check = check_proxy(plans(False), RISE)
     assert check.rank_correlation is not None
     assert check.rank_correlation > 0.7
@@ -60,7 +60,7 @@ def test_proxy_that_only_holds_across_sizes(plans: Callable[[bool], list[Evaluat
 
 
 def test_what_chance_alone_may_have_parted_has_no_order(
-    plans: Callable[[bool], list[Evaluated]],
+    plans: Callable[[bool], list[Evaluation]],
 ) -> None:
     near = [
         replace(row, measured=tuple(_with_error(f, 0.2) for f in row.measured))
@@ -75,13 +75,13 @@ def _with_error(figure: Measurement, error: float) -> Measurement:
     return replace(figure, standard_error=error)
 
 
-def test_plan_that_two_methods_found_counts_once(plans: Callable[[bool], list[Evaluated]]) -> None:
+def test_plan_that_two_methods_found_counts_once(plans: Callable[[bool], list[Evaluation]]) -> None:
     rows = plans(True)
     twins = [replace(row, method="qcqa-ac") for row in rows if row.method == "optimal"]
     assert check_proxy([*rows, *twins], RISE) == check_proxy(rows, RISE)
 
 
-def test_merges_are_not_compared_with_each_other(plans: Callable[[bool], list[Evaluated]]) -> None:
+def test_merges_are_not_compared_with_each_other(plans: Callable[[bool], list[Evaluation]]) -> None:
     rows = plans(True)
     other = [replace(row, merge="svd", plan_digest=f"{row.plan_digest}-svd") for row in rows[1:]]
     assert check_proxy([*rows, *other], RISE).num_pairs == 18

@@ -14,13 +14,13 @@ from qcqa.errors import RunError
 from qcqa.jobs.run import Run, open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.jobs.store import annotate_run, create_run, list_runs
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import ResultFolder, SearchResult
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.options import TwoStageOptions
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 
 def _run(result: SearchResult | None = None, **settings: object) -> Run:

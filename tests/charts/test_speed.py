@@ -9,15 +9,15 @@ from qcqa.charts.quality.series import metrics_of
 from qcqa.charts.quality.speed import speed_conditions, speed_rows, speed_sentence, speed_table
 from qcqa.charts.quality.speed_chart import QUANTITIES, speed_figure
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
 LOAD = DecodeLoad(256, 2, 8)
-MeasureSpeed = Callable[..., Evaluated]
+MeasureSpeed = Callable[..., Evaluation]
 
 
 @pytest.fixture
-def measure_speed(measure: Callable[..., Evaluated]) -> MeasureSpeed:
+def measure_speed(measure: Callable[..., Evaluation]) -> MeasureSpeed:
     """Return a maker of rows with speed alone."""
 
     def row(
@@ -28,7 +28,7 @@ def measure_speed(measure: Callable[..., Evaluated]) -> MeasureSpeed:
         error: float = 0.01,
         ratio: float | None = None,
         load: DecodeLoad = LOAD,
-    ) -> Evaluated:
+    ) -> Evaluation:
         made = measure(method, heads)
         own = [("prefill_seconds", 0.1), ("seconds_per_token", 0.01 / speedup)]
         of_source = [("decode_speedup", speedup), ("prefill_speedup", 1.0)]

@@ -8,7 +8,7 @@ import pytest
 
 from qcqa.charts.quality.proxy import check_proxy
 from qcqa.charts.quality.wse_verdict import wse_verdict
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.methods import run_method
@@ -17,7 +17,7 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.optimal import lower_bound
 from qcqa.search.strategy.problem import Problem, wse_problem
 
-Measure = Callable[..., Evaluated]
+Measure = Callable[..., Evaluation]
 
 SETTINGS = SearchSettings(stage2_fitness="loss")
 

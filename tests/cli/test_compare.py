@@ -10,7 +10,7 @@ import pytest
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import open_run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
 Qcqa = Callable[..., Any]
@@ -88,7 +88,7 @@ def test_people_read_which_figures_came_through_a_quantized_cache(
     plan = plan_of_run(run, 48 * HEAD, method="gqa")
     figures = (Measurement("heldout/accuracy", 0.6, 0.04, 5000),)
     for piece_tokens in (None, 16):
-        row = Evaluated.of_plan(
+        row = Evaluation.of_plan(
             plan, Benchmark("demo"), figures, device="cpu", dtype="auto", piece_tokens=piece_tokens
         )
         run.measured_folder.save("row", row)
@@ -108,7 +108,7 @@ def test_a_few_tokens_and_smaller_plans_are_said_to_be_such(
     figures = tuple(Measurement(name, 0.6, 0.04, count) for name in names)
     for method in ("gqa", "optimal"):
         plan = plan_of_run(run, 72 * HEAD, method=method)
-        row = Evaluated.of_plan(plan, how, figures, device="cuda", dtype="float16")
+        row = Evaluation.of_plan(plan, how, figures, device="cuda", dtype="float16")
         run.measured_folder.save(method, row)
     printed = qcqa("compare", "--run", demo_run, "--budgets", "0.75").out
     _, _, measured = printed.partition("Measured: Next-token accuracy")

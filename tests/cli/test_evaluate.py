@@ -14,7 +14,7 @@ import pytest
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import open_run
 from qcqa.measure.bench import Bench
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Plan
 
@@ -79,7 +79,7 @@ def test_a_cancelled_evaluation_of_plans_leaves_what_it_measured(
     for plan in plans:
         qcqa("plan", demo_run, "--budget", "0.5", "-m", plan.stem, "-o", plan)
 
-    def cancel(self: Bench, number: int, plan: Plan) -> Evaluated:
+    def cancel(self: Bench, number: int, plan: Plan) -> Evaluation:
         if number == 2:
             raise KeyboardInterrupt
         return row_of_plan(self, number, plan)

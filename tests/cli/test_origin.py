@@ -13,7 +13,7 @@ from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import open_run
 from qcqa.jobs.status import RunStatus
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.file import load_plan
 from qcqa.plan.plan import Measurement
 
@@ -40,7 +40,7 @@ def _measure(run: Path, **accuracies: float) -> None:
         method = name.replace("_", "-")
         figures = (Measurement("some/accuracy", accuracy, 0.001, 2000),)
         plan = plan_of_run(found, half, method=method)
-        row = Evaluated.of_plan(
+        row = Evaluation.of_plan(
             plan, Benchmark(text="/texts/some.txt"), figures, device="cpu", dtype="auto"
         )
         found.measured_folder.save(method, row)

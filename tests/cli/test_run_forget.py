@@ -11,7 +11,7 @@ import pytest
 from qcqa.jobs.plans import plan_of_run
 from qcqa.jobs.run import Run, open_run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
 Qcqa = Callable[..., Any]
@@ -30,7 +30,7 @@ def run(demo_run: Path) -> Run:
 
 
 def _measure(run: Run, *sizes: int) -> None:
-    row = Evaluated.of_plan(
+    row = Evaluation.of_plan(
         plan_of_run(run, 48 * HEAD, method="optimal"), HOW, FIGURES, device="cpu", dtype="auto"
     )
     for heads in sizes:

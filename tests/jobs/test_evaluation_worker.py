@@ -14,7 +14,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.store import delete_run
 from qcqa.measure.benchmark import Benchmark
 from qcqa.measure.evaluate import evaluate_plans
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.points import plans_of_points
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.
@@ -35,7 +35,7 @@ def _in_the_middle_of_the_second_plan(run: Run) -> bool:
     return bool(stages) and stages[-1] == "GQA at 50 %, 3 of 4: held-out stories"
 
 
-def _undisturbed(search: Run, benchmark: Benchmark) -> list[Evaluated]:
+def _undisturbed(search: Run, benchmark: Benchmark) -> list[Evaluation]:
     """Return the rows that an evaluation has when nothing stops it."""
     rows = evaluate_plans("demo", plans_of_points(search.result(), POINTS), benchmark)
     return sorted(rows, key=lambda row: (-row.kv_ratio, row.method))

@@ -10,7 +10,7 @@ from qcqa.jobs.evaluations import create_evaluation
 from qcqa.jobs.measurements import forget, measurements_of
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.points import plans_of_points, points_along
 from qcqa.plan.plan import Measurement
 
@@ -27,9 +27,9 @@ def measured(search: Run) -> Run:
         figures = (Measurement(f"{name}/accuracy", 0.25), Measurement("demo_recall/acc", 0.5))
         figures = figures[:1] if how is JUNK else figures
         where = {"device": "cpu", "dtype": "auto"}
-        rows = [Evaluated.of_source(result.spec, how, figures, **where)]
+        rows = [Evaluation.of_source(result.spec, how, figures, **where)]
         for plan in plans_of_points(result, points_along(result, (0.5, 0.25))):
-            rows.append(Evaluated.of_plan(plan, how, figures, **where))
+            rows.append(Evaluation.of_plan(plan, how, figures, **where))
         for number, row in enumerate(rows):
             search.measured_folder.save(f"{name}-{number}", row)
     return search

@@ -13,7 +13,7 @@ from qcqa.jobs.run import open_run
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluable import require_evaluable
 from qcqa.measure.evaluate import evaluate_plans
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.plan_models import PlanModels
 from qcqa.measure.samples import paired_standard_error
@@ -41,7 +41,7 @@ def half(result: SearchResult) -> Plan:
     return plan_of_result(result, 48 * HEAD, method="gqa")
 
 
-def _values(row: Evaluated) -> dict[str, float]:
+def _values(row: Evaluation) -> dict[str, float]:
     return {figure.metric: figure.value for figure in row.measured}
 
 

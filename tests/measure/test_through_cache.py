@@ -19,7 +19,7 @@ from qcqa.jobs.run import open_run
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.evaluate import evaluate_plans
 from qcqa.measure.evaluate_converted import evaluate_converted
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.measure.harness_model import HarnessModel
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.plan_models import PlanModels
@@ -192,7 +192,7 @@ def test_a_converted_folder_is_measured_through_its_cache_too(
 
 def test_rows_of_earlier_versions_were_read_in_one_call(half: Plan, tmp_path: Path) -> None:
     folder = MeasuredFolder(tmp_path)
-    row = Evaluated.of_plan(
+    row = Evaluation.of_plan(
         half, Benchmark("demo"), (), device="cpu", dtype="auto", piece_tokens=16
     )
     folder.save("key", row)

@@ -7,7 +7,7 @@ import pytest
 
 from qcqa.errors import BudgetError
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.best import best_method
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Measurement
@@ -57,11 +57,11 @@ def _row(
     device: str = "cpu",
     dtype: str = "auto",
     benchmark: Benchmark | None = None,
-) -> Evaluated:
+) -> Evaluation:
     figures = [Measurement(metric, value, error, samples)]
     if paired is not None:
         figures.append(Measurement(f"{metric}_difference", value - 0.6, paired, samples))
-    return Evaluated(
+    return Evaluation(
         method=method,
         merge="mean",
         kv_bits=SIZES[method] * HEAD,
@@ -288,7 +288,7 @@ def test_without_a_plan_it_is_refused(result: SearchResult) -> None:
         best_method(replace(result, fronts={}), HALF)
 
 
-def _with_kl(row: Evaluated, kl: float) -> Evaluated:
+def _with_kl(row: Evaluation, kl: float) -> Evaluation:
     return replace(row, measured=(*row.measured, Measurement("some/kl", kl, 0.001, 2000)))
 
 

@@ -21,7 +21,7 @@ from qcqa.charts.quality.speed import speed_conditions
 from qcqa.jobs.run import Run
 from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
 
 #: What a section says before anything is measured for it.
@@ -79,7 +79,7 @@ def measured(run: Run, result: SearchResult, section: Section) -> None:
 def nothing_yet(
     run: Run,
     result: SearchResult,
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
     section: Section,
     ask: AskBenchmark,
     *,

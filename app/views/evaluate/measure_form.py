@@ -20,7 +20,7 @@ from qcqa.charts.fronts.comparison import points_at_budget
 from qcqa.jobs.evaluations import create_evaluation
 from qcqa.jobs.run import Run
 from qcqa.measure.benchmark import Benchmark
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.model.dtype import kept_dtype
 from qcqa.pick.points import Points, plans_of_points, points_along, points_at
 from qcqa.plan.plan import Plan
@@ -39,7 +39,7 @@ AskBenchmark = Callable[[Run], Benchmark | None]
 @st.fragment
 @redrawn_alone
 def measure_form(
-    run: Run, result: SearchResult, rows: tuple[Evaluated, ...], ask: AskBenchmark
+    run: Run, result: SearchResult, rows: tuple[Evaluation, ...], ask: AskBenchmark
 ) -> None:
     """Ask which plans to measure and how, and start it in a process of its own.
 
@@ -49,7 +49,7 @@ def measure_form(
         A search.
     result : SearchResult
         Its fronts.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         What is measured already.
     ask : callable
         Draws what can be measured; see :mod:`views.evaluate.benchmark_form`.
@@ -64,7 +64,7 @@ def measure_form(
             _start(run, result, rows, points, benchmark, device, dtype)
 
 
-def _points(result: SearchResult, rows: tuple[Evaluated, ...]) -> Points | None:
+def _points(result: SearchResult, rows: tuple[Evaluation, ...]) -> Points | None:
     """Ask which plans; return None where there is none."""
     left, middle, right = st.columns(FORM_COLUMNS, gap="medium")
     with left:
@@ -107,7 +107,7 @@ def _is_possible(run: Run, plans: Iterable[Plan]) -> bool:
 
 
 def _method(
-    result: SearchResult, points: Points, max_kv_bits: int, rows: tuple[Evaluated, ...]
+    result: SearchResult, points: Points, max_kv_bits: int, rows: tuple[Evaluation, ...]
 ) -> str:
     """Ask for the method whose plan is measured: the one that Explore shows, to begin with."""
     fitting = [method for method, _ in points]
@@ -158,7 +158,7 @@ def _share(text: str) -> float | None:
 def _start(
     run: Run,
     result: SearchResult,
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
     points: Points,
     benchmark: Benchmark,
     device: str,

@@ -19,7 +19,7 @@ from qcqa.charts.quality.wse_verdict import chosen_by_loss, wse_verdict
 from qcqa.jobs.config import EvaluationConfig
 from qcqa.jobs.run import Run
 from qcqa.measure.comparable import Conditions, conditions_of, conditions_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
 
 #: Widths that do not change with the metric: the browser keeps those of the first one.
@@ -29,7 +29,7 @@ _number = partial(st.column_config.NumberColumn, width="small")
 @st.fragment
 @redrawn_alone
 def measured_panel(
-    result: SearchResult, rows: tuple[Evaluated, ...], name: str, newest: Run | None
+    result: SearchResult, rows: tuple[Evaluation, ...], name: str, newest: Run | None
 ) -> None:
     """Draw the figures of a run.
 
@@ -37,7 +37,7 @@ def measured_panel(
     ----------
     result : SearchResult
         Its fronts.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         What was measured; at least one metric.
     name : str
         Of the run, for the file's name.
@@ -56,7 +56,7 @@ def measured_panel(
     _table(rows, metrics, metric, conditions, name)
 
 
-def _conditions(rows: tuple[Evaluated, ...], metric: str, newest: Run | None) -> Conditions | None:
+def _conditions(rows: tuple[Evaluation, ...], metric: str, newest: Run | None) -> Conditions | None:
     """Ask which of several ways to measure is shown: their figures are not comparable."""
     offered = conditions_of(rows, metric)
     if len(offered) < 2:
@@ -82,7 +82,7 @@ def _conditions(rows: tuple[Evaluated, ...], metric: str, newest: Run | None) ->
 
 
 def _front(
-    result: SearchResult, rows: tuple[Evaluated, ...], metric: str, conditions: Conditions | None
+    result: SearchResult, rows: tuple[Evaluation, ...], metric: str, conditions: Conditions | None
 ) -> None:
     axis = KvAxis(result.spec, chosen_load(result.spec), choices().unit)
     fronts = result.at(axis.load).fronts
@@ -99,7 +99,7 @@ def _front(
     st.caption(accuracy_caption(figure, rows, metric, conditions=conditions))
 
 
-def _proxy(result: SearchResult, rows: tuple[Evaluated, ...]) -> None:
+def _proxy(result: SearchResult, rows: tuple[Evaluation, ...]) -> None:
     metric = proxy_metric(rows)
     if metric is None:
         st.caption("WSE against the measured loss shows here once a plan is measured.")
@@ -116,7 +116,7 @@ def _proxy(result: SearchResult, rows: tuple[Evaluated, ...]) -> None:
 
 
 def _table(
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
     metrics: Mapping[str, str],
     metric: str,
     conditions: Conditions | None,

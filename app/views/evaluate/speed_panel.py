@@ -7,17 +7,17 @@ from ui.state import redrawn_alone
 from qcqa.charts.common.markup import plain
 from qcqa.charts.quality.speed import SpeedConditions, speed_conditions, speed_sentence, speed_table
 from qcqa.charts.quality.speed_chart import QUANTITIES, speed_figure
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 
 
 @st.fragment
 @redrawn_alone
-def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
+def speed_panel(rows: tuple[Evaluation, ...], name: str) -> None:
     """Draw the speed and memory of a run's models.
 
     Parameters
     ----------
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         What was measured; speed at least once.
     name : str
         Of the run, for the file's name.
@@ -40,7 +40,7 @@ def speed_panel(rows: tuple[Evaluated, ...], name: str) -> None:
     _table(rows, conditions, name)
 
 
-def _conditions(rows: tuple[Evaluated, ...]) -> SpeedConditions:
+def _conditions(rows: tuple[Evaluation, ...]) -> SpeedConditions:
     """Ask which of several loads is shown: their figures are not comparable."""
     offered = speed_conditions(rows)
     if len(offered) == 1:
@@ -52,7 +52,7 @@ def _conditions(rows: tuple[Evaluated, ...]) -> SpeedConditions:
     return chosen
 
 
-def _table(rows: tuple[Evaluated, ...], conditions: SpeedConditions, name: str) -> None:
+def _table(rows: tuple[Evaluation, ...], conditions: SpeedConditions, name: str) -> None:
     table = speed_table(rows, conditions)
     number = st.column_config.NumberColumn
     error = number("± SE", format="%.2g", help="One standard error of the median.")

@@ -20,7 +20,7 @@ from qcqa.charts.quality.accuracy import accuracy_caption, accuracy_figure, can_
 from qcqa.charts.quality.series import metrics_of
 from qcqa.jobs.run import Run
 from qcqa.measure.comparable import rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
 
 _CONFIG = {"displayModeBar": False}
@@ -29,7 +29,7 @@ _CONFIG = {"displayModeBar": False}
 def front_chart(
     result: SearchResult,
     axis: KvAxis,
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
     selected: BudgetPoint | None,
     runs: Mapping[str, Run],
 ) -> None:
@@ -41,7 +41,7 @@ def front_chart(
         Fronts of the methods.
     axis : KvAxis
         Unit of the cache's size.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         What was measured.
     selected : BudgetPoint or None
         The selected plan, which is marked.
@@ -97,7 +97,7 @@ def front_chart(
 
 
 def _log_switch(
-    result: SearchResult, rows: tuple[Evaluated, ...], scale: str, *, is_measured: bool
+    result: SearchResult, rows: tuple[Evaluation, ...], scale: str, *, is_measured: bool
 ) -> bool:
     """Draw the switch to a logarithmic axis where that makes sense; return whether it is one."""
     log = choices().log

@@ -13,7 +13,7 @@ from qcqa.charts.common.wording import merge_text
 from qcqa.charts.fronts.plan_figures import PlanFigure
 from qcqa.charts.layers.groups import grouping_caption, grouping_figure
 from qcqa.jobs.run import Run
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.file import plan_text
 from qcqa.search.result import SearchResult
 
@@ -25,7 +25,7 @@ def plan_panel(
     axis: KvAxis,
     max_kv_bits: int,
     figures: Mapping[str, PlanFigure],
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
 ) -> None:
     """Draw the chosen method's plan as a chart of layers by heads, its figures and its file.
 

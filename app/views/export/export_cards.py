@@ -30,7 +30,7 @@ from qcqa.jobs.recipe import recipe_of
 from qcqa.jobs.recipe_python import python_recipe
 from qcqa.jobs.recipe_shell import shell_recipe
 from qcqa.jobs.run import Run
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import CacheLoad
 from qcqa.plan.file import plan_text
 from qcqa.plan.plan import Plan
@@ -84,7 +84,7 @@ def tables_card(
     result: SearchResult,
     axis: KvAxis,
     max_kv_bits: int,
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
 ) -> None:
     """Draw the buttons for tables."""
     with _card("Tables", "tables"):
@@ -119,7 +119,7 @@ def charts_card(
     run: Run,
     result: SearchResult,
     axis: KvAxis,
-    rows: tuple[Evaluated, ...],
+    rows: tuple[Evaluation, ...],
     plan: Plan | None,
 ) -> None:
     """Draw the buttons for charts."""
@@ -149,7 +149,7 @@ def charts_card(
         _tell_problems()
 
 
-def code_card(run: Run, plan: Plan, max_kv_bits: int, rows: tuple[Evaluated, ...]) -> None:
+def code_card(run: Run, plan: Plan, max_kv_bits: int, rows: tuple[Evaluation, ...]) -> None:
     """Draw the commands and the Python that make the plan and its checkpoint again."""
     recipe = recipe_of(run, plan, max_kv_bits, rows)
     with _card("As code", "code"):

@@ -9,7 +9,7 @@ from qcqa.charts.common.wording import ERROR_NAMES, error_text
 from qcqa.charts.fronts.comparison import BudgetPoint, points_at_budget
 from qcqa.charts.quality.series import metrics_of, short_name, value_text
 from qcqa.measure.comparable import figures_of_plans, is_of_text, is_small
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.best import best_method
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.plan.metric import data_of, metric_of
@@ -52,7 +52,7 @@ class BestPlan:
 
 
 def best_plan_within(
-    result: SearchResult, rows: Iterable[Evaluated], kv_ratio: float
+    result: SearchResult, rows: Iterable[Evaluation], kv_ratio: float
 ) -> BestPlan | None:
     """Return the plan of :func:`best_method` within a budget, or None where none fits.
 
@@ -60,7 +60,7 @@ def best_plan_within(
     ----------
     result : SearchResult
         Fronts of the methods.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured of its plans.
     kv_ratio : float
         Budget as a share of the source's cache.
@@ -102,7 +102,7 @@ def best_plan_within(
     )
 
 
-def _small_figure(rows: list[Evaluated], point: BudgetPoint) -> Measurement | None:
+def _small_figure(rows: list[Evaluation], point: BudgetPoint) -> Measurement | None:
     """Return what was measured of a plan on a small sample, accuracy on a text before others."""
     known = [name for name in metrics_of(rows) if is_of_text(name) or metric_of(name).is_share]
     for name in sorted(known, key=lambda name: not name.endswith("/accuracy")):

@@ -14,7 +14,7 @@ from qcqa.charts.layers.groups import grouping_figure
 from qcqa.charts.quality.accuracy import accuracy_figure
 from qcqa.charts.quality.series import metrics_of
 from qcqa.errors import ExportError
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 
@@ -28,7 +28,7 @@ def front_chart(
     *,
     name: str,
     vertical: str = "relative",
-    rows: Iterable[Evaluated] = (),
+    rows: Iterable[Evaluation] = (),
     budget: float | None = None,
 ) -> go.Figure:
     """Return the fronts of all methods, ready for a file.
@@ -44,7 +44,7 @@ def front_chart(
     vertical : str
         What the vertical axis shows: an error that the search predicts, see
         :func:`~qcqa.charts.fronts.error_axis.scales_of`, or a measured metric.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     budget : float, optional
         KV ratio; drawn as a line.

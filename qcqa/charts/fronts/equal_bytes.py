@@ -9,7 +9,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.charts.fronts.comparison import BudgetPoint
 from qcqa.charts.quality.series import source_of
 from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, of_plan, paired_difference, rows_of_plans
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import RATIO, metric_of
 from qcqa.plan.plan import Measurement
 from qcqa.search.result import SearchResult
@@ -124,7 +124,7 @@ class Comparison:
 def compare_methods(
     result: SearchResult,
     points: Mapping[str, BudgetPoint | None],
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     metric: str | None,
     *,
     against: str = "gqa",
@@ -138,7 +138,7 @@ def compare_methods(
     points : mapping from str to BudgetPoint or None
         The methods' plans at the budget; see
         :func:`~qcqa.charts.fronts.comparison.points_at_budget`.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     metric : str or None
         The metric to compare by; without one nothing counts as measured.
@@ -180,7 +180,7 @@ def compare_methods(
 
 def differences_from_source(
     points: Mapping[str, BudgetPoint | None],
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     metric: str,
     *,
     as_ratio: bool = False,

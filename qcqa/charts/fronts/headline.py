@@ -11,7 +11,7 @@ from qcqa.charts.fronts.comparison import BudgetPoint, percent_text
 from qcqa.charts.fronts.equal_bytes import compare_methods, is_same_plan
 from qcqa.charts.quality.series import value_text
 from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, paired_difference, rows_of_plans
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import metric_of
 from qcqa.reduce.terms import Fitness
@@ -27,7 +27,7 @@ def budget_headline(
     axis: KvAxis,
     budget: float,
     *,
-    rows: Iterable[Evaluated] = (),
+    rows: Iterable[Evaluation] = (),
     metric: str | None = None,
     label: str = "",
     scale: str = "",
@@ -47,7 +47,7 @@ def budget_headline(
         Unit of the cache's size.
     budget : float
         Share of the source's cache.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     metric, label : str
         The metric to go by, and what it is called.
@@ -104,7 +104,7 @@ def shown_names(result: SearchResult, points: Points) -> dict[str, str]:
 def _measured(
     result: SearchResult,
     points: Points,
-    rows: list[Evaluated],
+    rows: list[Evaluation],
     metric: str,
     label: str,
     axis: KvAxis,
@@ -142,12 +142,12 @@ def _measured(
     return f"{said}. {beside_gqa.sentence(axis)}."
 
 
-def _value(row: Evaluated, metric: str) -> float:
+def _value(row: Evaluation, metric: str) -> float:
     figure = row.figure(metric)
     return float("nan") if figure is None else figure.value
 
 
-def _is_close(one: Evaluated, other: Evaluated, metric: str) -> bool:
+def _is_close(one: Evaluation, other: Evaluation, metric: str) -> bool:
     """Return whether two figures differ so little that it may be chance."""
     difference = paired_difference(one, other, metric)
     if difference is None:

@@ -13,7 +13,7 @@ from qcqa.charts.common.palette import OVERLAY_STYLES, MethodStyle, in_order, me
 from qcqa.charts.fronts.error_axis import ErrorAxis, ErrorScale
 from qcqa.charts.quality.series import Series, series_of, short_name, value_text
 from qcqa.measure.comparable import Conditions, conditions_of, rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
 
 #: More runs in one chart cannot be told apart.
@@ -32,13 +32,13 @@ class OtherRun:
         Its name for people.
     result : SearchResult
         Its fronts.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         What was measured of its plans.
     """
 
     name: str
     result: SearchResult
-    rows: tuple[Evaluated, ...] = ()
+    rows: tuple[Evaluation, ...] = ()
 
 
 def predicted_obstacle(
@@ -68,7 +68,7 @@ def predicted_obstacle(
 
 
 def measured_obstacle(
-    other: OtherRun, rows: Iterable[Evaluated], axis: KvAxis, metric: str
+    other: OtherRun, rows: Iterable[Evaluation], axis: KvAxis, metric: str
 ) -> str | None:
     """Return why a run's figures cannot be laid over measured rows, or None if they can.
 
@@ -76,7 +76,7 @@ def measured_obstacle(
     ----------
     other : OtherRun
         The run.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What it is to be compared with.
     axis : KvAxis
         Unit of the cache's size.
@@ -136,7 +136,7 @@ def predicted_traces(
 
 def measured_traces(
     others: Iterable[OtherRun],
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     axis: KvAxis,
     metric: str,
     method: str | None,
@@ -147,7 +147,7 @@ def measured_traces(
     ----------
     others : iterable of OtherRun
         Runs that nothing prevents; see :func:`measured_obstacle`.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What they are compared with: measured under the same conditions.
     axis : KvAxis
         Unit of the cache's size.
@@ -207,7 +207,7 @@ def _trace_name(other: OtherRun, style: MethodStyle) -> str:
     return in_chart(f"{short_name(other.name, _LONGEST_NAME)}, {style.label}")
 
 
-def _conditions(rows: Iterable[Evaluated], metric: str) -> Conditions | None:
+def _conditions(rows: Iterable[Evaluation], metric: str) -> Conditions | None:
     return next(iter(conditions_of(rows, metric)), None)
 
 

@@ -15,7 +15,7 @@ from qcqa.charts.fronts.error_axis import ErrorAxis, ErrorScale
 from qcqa.charts.fronts.overlay import OtherRun, predicted_obstacle, predicted_traces
 from qcqa.charts.fronts.plan_hover import PlanHover
 from qcqa.measure.comparable import PlanId
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.budget import bits_within_ratio
 from qcqa.search.front import Front, LowerBound
 from qcqa.search.result import SearchResult
@@ -32,7 +32,7 @@ def pareto_figure(
     scale: ErrorScale = "relative",
     log: bool = False,
     selected: PlanId | None = None,
-    rows: Iterable[Evaluated] = (),
+    rows: Iterable[Evaluation] = (),
     others: Iterable[OtherRun] = (),
     height: int = 440,
 ) -> go.Figure:
@@ -56,7 +56,7 @@ def pareto_figure(
         Whether the vertical axis is logarithmic; plans without error lie on its lower edge then.
     selected : tuple of str and int, optional
         Method and bits per token of the plan to mark.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured, for the text at the pointer.
     others : iterable of OtherRun
         Runs to lay over, of each the selected method or else its best; those that are not of a
@@ -106,7 +106,7 @@ class _Chart:
         result: SearchResult,
         axis: KvAxis,
         y_of: ErrorAxis,
-        rows: tuple[Evaluated, ...],
+        rows: tuple[Evaluation, ...],
     ):
         self._result = result
         self._axis = axis

@@ -7,7 +7,7 @@ from qcqa.charts.fronts.comparison import BudgetPoint
 from qcqa.charts.fronts.equal_bytes import differences_from_source
 from qcqa.charts.quality.series import value_text
 from qcqa.measure.comparable import figures_of_plans, of_plan
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import metric_of
 from qcqa.plan.plan import Measurement
 
@@ -43,7 +43,7 @@ class PlanFigure:
 
 
 def figures_at(
-    points: Mapping[str, BudgetPoint | None], rows: Iterable[Evaluated], metric: str, label: str
+    points: Mapping[str, BudgetPoint | None], rows: Iterable[Evaluation], metric: str, label: str
 ) -> dict[str, PlanFigure]:
     """Return the figures of the plans at the budget by method; only those that were measured.
 
@@ -51,7 +51,7 @@ def figures_at(
     ----------
     points : mapping from str to BudgetPoint or None
         The methods' plans at the budget.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     metric, label : str
         Which figure, and what it is called.

@@ -11,7 +11,7 @@ from qcqa.charts.common.markup import in_chart
 from qcqa.charts.fronts.heads_kept import kept_texts
 from qcqa.charts.quality.series import metrics_of, value_text
 from qcqa.measure.comparable import PlanId, figures_of_plans
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.search.front import Front
 from qcqa.search.result import SearchResult
 
@@ -36,11 +36,11 @@ class PlanHover:
         Whose plans they are.
     axis : KvAxis
         Its load decides the size in GiB.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured of the plans.
     """
 
-    def __init__(self, result: SearchResult, axis: KvAxis, rows: Iterable[Evaluated] = ()):
+    def __init__(self, result: SearchResult, axis: KvAxis, rows: Iterable[Evaluation] = ()):
         self._result = result
         self._axis = axis
         self._figures = _figures(tuple(rows))
@@ -107,7 +107,7 @@ class PlanHover:
         return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
-def size_and_error_lines(row: Evaluated, front: Front | None, axis: KvAxis) -> list[str]:
+def size_and_error_lines(row: Evaluation, front: Front | None, axis: KvAxis) -> list[str]:
     """Return what a measured plan's cache needs and what was predicted of it, as lines."""
     size = front.size_of(row.kv_bits) if front else row.kv_bits
     gib = KvAxis(axis.spec, axis.load, "gib").text(size)
@@ -136,7 +136,7 @@ def _wse_line(error: float, trace: float) -> str:
     return f"<br>WSE {significant(error)}, relative WSE {significant(error / trace)}"
 
 
-def _figures(rows: tuple[Evaluated, ...]) -> Mapping[PlanId, str]:
+def _figures(rows: tuple[Evaluation, ...]) -> Mapping[PlanId, str]:
     """Return what was measured of plans, as lines."""
     lines: dict[PlanId, list[str]] = {}
     for metric, label in list(metrics_of(rows).items())[:_MOST_FIGURES]:

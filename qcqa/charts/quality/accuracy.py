@@ -15,7 +15,7 @@ from qcqa.charts.quality.accuracy_chart import AccuracyChart
 from qcqa.charts.quality.measurements import pieces_text, sizes_text
 from qcqa.charts.quality.series import direction_text, metric_title, series_of, source_of
 from qcqa.measure.comparable import Conditions, PlanId, is_of_text, rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import metric_of
 from qcqa.search.front import Front
 
@@ -32,7 +32,7 @@ _ESTIMATED = "estimated"
 
 
 def accuracy_figure(
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     metric: str,
     axis: KvAxis,
     *,
@@ -51,7 +51,7 @@ def accuracy_figure(
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     metric : str
         Name of the metric to draw.
@@ -121,7 +121,7 @@ def accuracy_figure(
 
 def accuracy_caption(
     figure: go.Figure,
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     metric: str,
     *,
     conditions: Conditions | None = None,
@@ -162,18 +162,18 @@ def _legend_of_estimates() -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="markers", name=_ESTIMATED, marker=marker)
 
 
-def _is_drawn(row: Evaluated, metric: str) -> bool:
+def _is_drawn(row: Evaluation, metric: str) -> bool:
     figure = row.figure(metric)
     return figure is not None and isfinite(figure.value)
 
 
-def can_be_log(rows: Iterable[Evaluated], metric: str) -> bool:
+def can_be_log(rows: Iterable[Evaluation], metric: str) -> bool:
     """Return whether a metric's figures make sense on a logarithmic axis."""
     values = [figure.value for row in rows if (figure := row.figure(metric))]
     return not metric_of(metric).is_share and bool(values) and min(values) > 0
 
 
-def wants_log(rows: Sequence[Evaluated], metric: str) -> bool:
+def wants_log(rows: Sequence[Evaluation], metric: str) -> bool:
     """Return whether a metric's figures span so much that a linear axis hides most of them."""
     values = [figure.value for row in rows if (figure := row.figure(metric))]
     return can_be_log(rows, metric) and max(values) / min(values) > _SPAN_OF_LOG

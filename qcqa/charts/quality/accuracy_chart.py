@@ -13,7 +13,7 @@ from qcqa.charts.common.palette import NEUTRAL_COLOUR, source_text
 from qcqa.charts.fronts.plan_hover import kept_line, size_and_error_lines
 from qcqa.charts.quality.series import Series, bar_of, change_of, change_text, value_text
 from qcqa.measure.comparable import PlanId
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import chance_of, metric_of
 from qcqa.plan.plan import Measurement
 from qcqa.search.front import Front
@@ -39,7 +39,7 @@ class AccuracyChart:
         Name of the metric.
     axis : KvAxis
         Unit of the cache's size.
-    source : Evaluated or None
+    source : Evaluation or None
         The source's row, if it was measured.
     log : bool
         Whether the vertical axis is logarithmic.
@@ -51,7 +51,7 @@ class AccuracyChart:
         self,
         metric: str,
         axis: KvAxis,
-        source: Evaluated | None,
+        source: Evaluation | None,
         log: bool,
         fronts: Mapping[str, Front],
     ):
@@ -66,7 +66,7 @@ class AccuracyChart:
         #: Plans lie above the source's line then, and its name below.
         self._is_less_better = metric_of(metric).higher_is_better is False
 
-    def measured(self, series: Series, end: Evaluated | None) -> go.Scatter:
+    def measured(self, series: Series, end: Evaluation | None) -> go.Scatter:
         """Return the measured plans, in steps: up to the next one's size there is no other plan.
 
         A front that ends at the source goes on to it.
@@ -121,7 +121,7 @@ class AccuracyChart:
             hovertemplate="%{text}<extra></extra>",
         )
 
-    def estimated(self, series: Series, end: Evaluated | None, front: Front) -> go.Scatter:
+    def estimated(self, series: Series, end: Evaluation | None, front: Front) -> go.Scatter:
         """Return the plans between measured ones."""
         known = {row.kv_bits: self._figure(row).value for row in series.rows}
         if end is not None:
@@ -183,7 +183,7 @@ class AccuracyChart:
         y = log10(value) if self.log else value
         figure.add_annotation(text=text, y=y, xref="x domain", showarrow=False, **place)
 
-    def range(self, rows: Sequence[Evaluated], others: Sequence[float]) -> list[float] | None:
+    def range(self, rows: Sequence[Evaluation], others: Sequence[float]) -> list[float] | None:
         """Return the range of the vertical axis, with room for the names of its lines."""
         ends = list(others)
         for row in rows:
@@ -209,7 +209,7 @@ class AccuracyChart:
         bottom = low - (_ROOM_FOR_NAME if has_name_below else 0.08) * room
         return [max(0.0, bottom) if self._is_share else bottom, high + _ROOM_FOR_NAME * room]
 
-    def _figure(self, row: Evaluated) -> Measurement:
+    def _figure(self, row: Evaluation) -> Measurement:
         figure = row.figure(self._metric)
         if figure is None:
             raise ValueError(f"{row.method} has no {self._metric}")
@@ -225,7 +225,7 @@ class AccuracyChart:
         # A logarithmic axis cannot show what reaches zero.
         return half, min(half, 0.9 * figure.value) if self.log else half
 
-    def _text(self, row: Evaluated, series: Series) -> str:
+    def _text(self, row: Evaluation, series: Series) -> str:
         figure = self._figure(row)
         name = f"<b>{series.style.label}</b>" + (", the source" if row.is_source else "")
         value = value_text(self._metric, figure.value)

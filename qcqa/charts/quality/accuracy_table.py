@@ -8,12 +8,12 @@ import pandas as pd
 from qcqa.charts.common.wording import merge_label
 from qcqa.charts.quality.series import change_of, series_of, source_of
 from qcqa.measure.comparable import Conditions, is_of_text, rows_under
-from qcqa.measure.evaluated import Evaluated
-from qcqa.plan.metric import OF_SOURCE_TOO, metric_of
+from qcqa.measure.evaluation import Evaluation
+from qcqa.plan.metric import AGAINST_SOURCE, metric_of
 
 
 def accuracy_table(
-    rows: Iterable[Evaluated],
+    rows: Iterable[Evaluation],
     metrics: Mapping[str, str],
     *,
     conditions: Conditions | None = None,
@@ -27,7 +27,7 @@ def accuracy_table(
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     metrics : mapping from str to str
         Names of metrics, and what to call them; see :func:`~qcqa.charts.quality.series.metrics_of`.
@@ -60,7 +60,9 @@ def accuracy_table(
     return table.astype(dict.fromkeys(["KV ratio", "relative WSE", *columns], "float64"))
 
 
-def _figures(row: Evaluated, source: Evaluated | None, metric: str, label: str) -> dict[str, float]:
+def _figures(
+    row: Evaluation, source: Evaluation | None, metric: str, label: str
+) -> dict[str, float]:
     figure = row.figure(metric)
     told = metric_of(metric)
     scale, unit = (100, ", %") if told.is_share else (1, "")
@@ -69,7 +71,7 @@ def _figures(row: Evaluated, source: Evaluated | None, metric: str, label: str) 
         f"{label}{unit}": scale * value,
         f"{label}, standard error": _scaled(figure.standard_error if figure else None, scale),
     }
-    if told.name in OF_SOURCE_TOO:
+    if told.name in AGAINST_SOURCE:
         return cells
     change = change_of(row, metric, source)
     cells |= {

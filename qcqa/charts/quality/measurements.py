@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from qcqa.charts.common.wording import counted, listed
 from qcqa.charts.quality.series import short_name
 from qcqa.jobs.measurements import Measured
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import DIFFERENCE, metric_of, text_label
 from qcqa.reduce.stored import COST_CONTEXT
 
@@ -28,7 +28,7 @@ def measurement_title(measured: Measured) -> str:
     return f"{', '.join(told)} ({counted(len(measured.rows), 'model')})"
 
 
-def pieces_text(rows: Iterable[Evaluated]) -> str:
+def pieces_text(rows: Iterable[Evaluation]) -> str:
     """Return how models with a quantized cache read; empty where no row is of one."""
     sizes = sorted({row.piece_tokens for row in rows if row.piece_tokens})
     if not sizes:
@@ -37,7 +37,7 @@ def pieces_text(rows: Iterable[Evaluated]) -> str:
     return f"Where the cache is quantized, models read {tokens} tokens at a time through it."
 
 
-def sizes_text(rows: Iterable[Evaluated]) -> str:
+def sizes_text(rows: Iterable[Evaluation]) -> str:
     """Return where plans stand whose sizes depend on the context; empty where there are none."""
     if not any(row.read_bits for row in rows):
         return ""
@@ -48,7 +48,7 @@ def sizes_text(rows: Iterable[Evaluated]) -> str:
     )
 
 
-def prompt_text(rows: Iterable[Evaluated]) -> str:
+def prompt_text(rows: Iterable[Evaluation]) -> str:
     """Return what the live cache of a row is beside its ratio; empty where they say the same."""
     if not any(row.piece_tokens for row in rows):
         return ""

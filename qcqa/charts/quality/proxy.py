@@ -14,7 +14,7 @@ from qcqa.charts.common.rounded import fixed
 from qcqa.charts.common.wording import counted
 from qcqa.charts.quality.series import bar_of, data_title, series_of
 from qcqa.measure.comparable import CLEAR_STANDARD_ERRORS, is_small, paired_difference, rows_under
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.metric import DIFFERENCE, metric_of
 from qcqa.plan.plan import Measurement
 
@@ -94,7 +94,7 @@ class ProxyCheck:
         return f"{text} Over all sizes it is raised in any case: smaller caches lose more."
 
 
-def proxy_metric(rows: Iterable[Evaluated]) -> str | None:
+def proxy_metric(rows: Iterable[Evaluation]) -> str | None:
     """Return the measured loss to compare WSE with.
 
     The rise of the log-likelihood of a text where it was measured, else the first difference of
@@ -118,13 +118,13 @@ def verdict(num_ordered: int, num_pairs: int) -> str:
 
 
 def check_proxy(
-    rows: Iterable[Evaluated], metric: str, by_loss: Collection[str] = ()
+    rows: Iterable[Evaluation], metric: str, by_loss: Collection[str] = ()
 ) -> ProxyCheck:
     """Return how well relative WSE orders a measured loss.
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     metric : str
         As from :func:`proxy_metric`.
@@ -169,12 +169,12 @@ def check_proxy(
     )
 
 
-def proxy_figure(rows: Iterable[Evaluated], metric: str) -> go.Figure:
+def proxy_figure(rows: Iterable[Evaluation], metric: str) -> go.Figure:
     """Return a marker per plan: its relative WSE against what merging was measured to cost.
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     metric : str
         As from :func:`proxy_metric`.
@@ -227,7 +227,7 @@ def _loss_name(metric: str) -> str:
     return f"rise of {data} {label}"
 
 
-def _differ(one: Evaluated, other: Evaluated, metric: str) -> bool:
+def _differ(one: Evaluation, other: Evaluation, metric: str) -> bool:
     """Return whether two losses differ by more than chance, as far as that is known."""
     difference = paired_difference(one, other, metric.removesuffix(DIFFERENCE))
     if difference is not None and difference.standard_error is not None:
@@ -240,14 +240,14 @@ def _differ(one: Evaluated, other: Evaluated, metric: str) -> bool:
     return behind > CLEAR_STANDARD_ERRORS * _scale(metric) * hypot(*(each or 0 for each in errors))
 
 
-def _loss(row: Evaluated, metric: str) -> float:
+def _loss(row: Evaluation, metric: str) -> float:
     """Return what merging cost: more is worse."""
     figure, told = row.figure(metric), metric_of(metric)
     value = figure.value if figure else float("nan")
     return value * (-1 if told.higher_is_better else 1) * _scale(metric)
 
 
-def _bar(row: Evaluated, metric: str) -> float:
+def _bar(row: Evaluation, metric: str) -> float:
     figure = row.figure(metric)
     return bar_of(figure) * _scale(metric) if figure else 0.0
 
@@ -256,7 +256,7 @@ def _scale(metric: str) -> int:
     return 100 if metric_of(metric).is_share else 1
 
 
-def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
+def _plans(rows: Iterable[Evaluation], metric: str) -> list[Evaluation]:
     compared = rows_under(rows, metric)
     return [
         row
@@ -265,9 +265,9 @@ def _plans(rows: Iterable[Evaluated], metric: str) -> list[Evaluated]:
     ]
 
 
-def _by_size(rows: Sequence[Evaluated]) -> list[list[Evaluated]]:
+def _by_size(rows: Sequence[Evaluation]) -> list[list[Evaluation]]:
     """Return the rows in groups of about one size and one merge."""
-    groups: list[list[Evaluated]] = []
+    groups: list[list[Evaluation]] = []
     for row in sorted(rows, key=lambda one: (one.merge, one.kv_ratio)):
         first = groups[-1][0] if groups else None
         if first and row.merge == first.merge and row.kv_ratio - first.kv_ratio <= _SAME_SIZE:

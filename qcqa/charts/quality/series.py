@@ -9,7 +9,7 @@ from qcqa.charts.common.palette import MethodStyle, in_order, method_style
 from qcqa.charts.common.rounded import fixed
 from qcqa.charts.common.wording import merge_label
 from qcqa.measure.comparable import is_of_text, is_small, paired_difference
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.metric import DIFFERENCE, data_label, data_of, metric_of
 from qcqa.plan.plan import Measurement
@@ -34,14 +34,14 @@ class Series:
         As in the rows.
     style : MethodStyle
         Looks and name; the name tells merges of one method apart.
-    rows : tuple of Evaluated
+    rows : tuple of Evaluation
         One per size of cache.
     """
 
     method: str
     merge: str
     style: MethodStyle
-    rows: tuple[Evaluated, ...]
+    rows: tuple[Evaluation, ...]
 
     @property
     def is_source(self) -> bool:
@@ -49,7 +49,7 @@ class Series:
         return self.rows[0].is_source
 
 
-def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
+def metrics_of(rows: Iterable[Evaluation]) -> dict[str, str]:
     """Return the measured metrics and short names for them: those of texts first, then tasks.
 
     What was measured on a small sample only comes last, and its name says so.
@@ -84,7 +84,7 @@ def metrics_of(rows: Iterable[Evaluated]) -> dict[str, str]:
     return labels
 
 
-def main_metric(rows: Iterable[Evaluated]) -> str | None:
+def main_metric(rows: Iterable[Evaluation]) -> str | None:
     """Return the metric to begin with, accuracy before others, or None if none was measured."""
     metrics = metrics_of(rows)
     accuracies = [name for name in metrics if name.endswith("/accuracy")]
@@ -118,12 +118,12 @@ def direction_text(name: str) -> str:
     return "" if higher is None else f"{'higher' if higher else 'lower'} is better"
 
 
-def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[Series]:
+def series_of(rows: Sequence[Evaluation], spec: ModelSpec | None = None) -> list[Series]:
     """Return the rows by method and merge, in the order in which methods are shown.
 
     Parameters
     ----------
-    rows : sequence of Evaluated
+    rows : sequence of Evaluation
         Of one source model.
     spec : ModelSpec, optional
         That model, where it is known.
@@ -147,7 +147,7 @@ def series_of(rows: Sequence[Evaluated], spec: ModelSpec | None = None) -> list[
     return series
 
 
-def source_of(rows: Iterable[Evaluated]) -> Evaluated | None:
+def source_of(rows: Iterable[Evaluation]) -> Evaluation | None:
     """Return the row of the source model, or None if it was not measured."""
     return next((row for row in rows if row.is_source), None)
 
@@ -194,7 +194,7 @@ def change_text(metric: str, value: float) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def change_of(row: Evaluated, metric: str, source: Evaluated | None) -> Measurement | None:
+def change_of(row: Evaluation, metric: str, source: Evaluation | None) -> Measurement | None:
     """Return a figure less the source's.
 
     It has a standard error where both were measured on the same samples and compared one by one;

@@ -10,7 +10,7 @@ from qcqa.charts.common.palette import method_style
 from qcqa.charts.fronts.comparison import percent_text
 from qcqa.charts.quality.series import bar_of
 from qcqa.measure.benchmark import DecodeLoad
-from qcqa.measure.evaluated import Evaluated, by_size
+from qcqa.measure.evaluation import Evaluation, by_size
 from qcqa.plan.metric import measurement_name
 from qcqa.plan.plan import Measurement
 
@@ -43,12 +43,12 @@ class SpeedConditions:
         ]
         return ", ".join(parts if self.dtype == "auto" else [*parts, self.dtype])
 
-    def figure(self, row: Evaluated, metric: str) -> Measurement | None:
+    def figure(self, row: Evaluation, metric: str) -> Measurement | None:
         """Return a row's figure of speed, by the name of its metric, or None without one."""
         return row.figure(measurement_name(self.load.data, metric))
 
 
-def speed_conditions(rows: Iterable[Evaluated]) -> list[SpeedConditions]:
+def speed_conditions(rows: Iterable[Evaluation]) -> list[SpeedConditions]:
     """Return under which conditions speed was measured, those of the most rows first."""
     found = Counter(
         SpeedConditions(row.benchmark.speed, row.device, row.dtype)
@@ -58,7 +58,7 @@ def speed_conditions(rows: Iterable[Evaluated]) -> list[SpeedConditions]:
     return [conditions for conditions, _ in found.most_common()]
 
 
-def speed_rows(rows: Iterable[Evaluated], conditions: SpeedConditions) -> list[Evaluated]:
+def speed_rows(rows: Iterable[Evaluation], conditions: SpeedConditions) -> list[Evaluation]:
     """Return the rows of some conditions: the source, then from the largest cache down.
 
     Of rows of the same model, which other benchmarks may have measured again, the last counts.
@@ -72,12 +72,12 @@ def speed_rows(rows: Iterable[Evaluated], conditions: SpeedConditions) -> list[E
     return list(by_size(own.values()))
 
 
-def speed_table(rows: Iterable[Evaluated], conditions: SpeedConditions) -> pd.DataFrame:
+def speed_table(rows: Iterable[Evaluation], conditions: SpeedConditions) -> pd.DataFrame:
     """Return a row per model: medians over rounds, and for plans their ratios to the source.
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     conditions : SpeedConditions
         Which rows are told.
@@ -111,7 +111,7 @@ _COLUMNS = {
 _WITH_ERRORS = ("prefill_seconds", "seconds_per_token", "decode_speedup", "prefill_speedup")
 
 
-def speed_sentence(rows: Iterable[Evaluated], conditions: SpeedConditions) -> str:
+def speed_sentence(rows: Iterable[Evaluation], conditions: SpeedConditions) -> str:
     """Return in one or two sentences what a smaller cache does to speed and memory.
 
     A plan is faster or slower where the ratio of its speed to the source's, taken in turns, is 1.96
@@ -142,7 +142,7 @@ def speed_sentence(rows: Iterable[Evaluated], conditions: SpeedConditions) -> st
     return f"{speed} {_memory(plans, conditions)}"
 
 
-def _memory(plans: Sequence[Evaluated], conditions: SpeedConditions) -> str:
+def _memory(plans: Sequence[Evaluation], conditions: SpeedConditions) -> str:
     ratios = {
         row.kv_ratio: figure.value
         for row in plans

@@ -9,7 +9,7 @@ from qcqa.charts.common.kv_axis import significant
 from qcqa.charts.common.palette import NEUTRAL_COLOUR, method_style
 from qcqa.charts.quality.series import bar_of
 from qcqa.charts.quality.speed import SpeedConditions, speed_rows
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.plan.plan import Measurement
 
 #: Pixels of a model's bar, and of what is above and below all bars.
@@ -58,13 +58,13 @@ QUANTITIES: Mapping[str, Quantity] = {
 
 
 def speed_figure(
-    rows: Iterable[Evaluated], conditions: SpeedConditions, quantity: Quantity
+    rows: Iterable[Evaluation], conditions: SpeedConditions, quantity: Quantity
 ) -> go.Figure:
     """Return a bar for every model, the source on top and as a line across all.
 
     Parameters
     ----------
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         Of one source model.
     conditions : SpeedConditions
         Which rows are drawn.
@@ -128,7 +128,7 @@ class _Bar:
 
     def __init__(
         self,
-        row: Evaluated,
+        row: Evaluation,
         conditions: SpeedConditions,
         quantity: Quantity,
         figure: Measurement,
@@ -151,7 +151,9 @@ class _Bar:
         return "<br>".join(lines)
 
 
-def _charted(row: Evaluated, conditions: SpeedConditions, quantity: Quantity) -> Measurement | None:
+def _charted(
+    row: Evaluation, conditions: SpeedConditions, quantity: Quantity
+) -> Measurement | None:
     if row.is_source and quantity.seconds and conditions.figure(row, quantity.seconds):
         return Measurement(quantity.metric, 1.0)
     return conditions.figure(row, quantity.metric)

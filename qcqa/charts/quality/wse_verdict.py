@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from qcqa.charts.quality.proxy import FEWEST_PAIRS, check_proxy, proxy_metric, verdict
-from qcqa.measure.evaluated import Evaluated
+from qcqa.measure.evaluation import Evaluation
 from qcqa.reduce.groups.wse import choices_wse
 from qcqa.search.method_sets import BASELINES
 from qcqa.search.result import SearchResult
 
 
-def wse_verdict(result: SearchResult, rows: Iterable[Evaluated]) -> str:
+def wse_verdict(result: SearchResult, rows: Iterable[Evaluation]) -> str:
     """Say in one sentence whether WSE stands for a model's quality, and on which ground.
 
     By plans of the same size that were measured, where there are enough; else by layers that a
@@ -20,7 +20,7 @@ def wse_verdict(result: SearchResult, rows: Iterable[Evaluated]) -> str:
     ----------
     result : SearchResult
         Fronts of the methods.
-    rows : iterable of Evaluated
+    rows : iterable of Evaluation
         What was measured.
     """
     rows = list(rows)

@@ -10,7 +10,7 @@ import pytest
 
 from qcqa.errors import EvaluationError
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
-from qcqa.measure.evaluated import Evaluated, figures_of_plan
+from qcqa.measure.evaluation import Evaluation, figures_of_plan
 from qcqa.measure.measured_folder import MeasuredFolder
 from qcqa.measure.samples import Samples, Stratum
 from qcqa.plan.plan import Measurement, Plan, Prediction
@@ -37,8 +37,8 @@ def plan(random_grams: ModelGrams) -> Plan:
 
 
 @pytest.fixture
-def row(plan: Plan) -> Evaluated:
-    return Evaluated.of_plan(plan, BENCHMARK, FIGURES, **ON_CPU)
+def row(plan: Plan) -> Evaluation:
+    return Evaluation.of_plan(plan, BENCHMARK, FIGURES, **ON_CPU)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> MeasuredFolder:
     return made
 
 
-def test_a_row_comes_back_as_it_was(row: Evaluated, folder: MeasuredFolder) -> None:
+def test_a_row_comes_back_as_it_was(row: Evaluation, folder: MeasuredFolder) -> None:
     folder.save("key", row)
     assert folder.row("key") == row
     assert folder.row("other") is None
@@ -67,7 +67,7 @@ def test_a_row_comes_back_as_it_was(row: Evaluated, folder: MeasuredFolder) -> N
     ],
 )
 def test_what_cannot_be_read_is_left_out(
-    row: Evaluated, folder: MeasuredFolder, damage: Any
+    row: Evaluation, folder: MeasuredFolder, damage: Any
 ) -> None:
     folder.save("good", row)
     folder.save("bad", replace(row, plan_digest="another"))
@@ -78,9 +78,9 @@ def test_what_cannot_be_read_is_left_out(
 
 
 def test_rows_begin_with_the_source_and_go_on_from_the_largest_cache(
-    row: Evaluated, folder: MeasuredFolder, random_grams: ModelGrams
+    row: Evaluation, folder: MeasuredFolder, random_grams: ModelGrams
 ) -> None:
-    source = Evaluated.of_source(random_grams.spec, BENCHMARK, FIGURES, **ON_CPU)
+    source = Evaluation.of_source(random_grams.spec, BENCHMARK, FIGURES, **ON_CPU)
     assert source.is_source
     assert not row.is_source
     small, other = replace(row, kv_ratio=0.1), replace(row, method="aaa")
@@ -97,7 +97,7 @@ def test_rows_begin_with_the_source_and_go_on_from_the_largest_cache(
     assert folder.rows() == (source, whole, other, row, small)
 
 
-def test_included_rows_are_read_and_never_written(row: Evaluated, folder: MeasuredFolder) -> None:
+def test_included_rows_are_read_and_never_written(row: Evaluation, folder: MeasuredFolder) -> None:
     assert folder.included
     included = MeasuredFolder(folder.included)
     included.make()
@@ -110,10 +110,10 @@ def test_included_rows_are_read_and_never_written(row: Evaluated, folder: Measur
     assert {path: path.read_text() for path in folder.included.iterdir()} == before
 
 
-def test_a_plan_takes_the_figures_of_the_most_data(plan: Plan, row: Evaluated) -> None:
+def test_a_plan_takes_the_figures_of_the_most_data(plan: Plan, row: Evaluation) -> None:
     assert plan.digest == replace(plan, method="optimal").digest
 
-    def measured(value: float, count: int, **changes: Any) -> Evaluated:
+    def measured(value: float, count: int, **changes: Any) -> Evaluation:
         return replace(row, measured=(Measurement("heldout/nll", value, None, count),), **changes)
 
     of_windows, of_documents, whole = (
@@ -152,7 +152,7 @@ def test_a_benchmark_measures_something() -> None:
     assert Benchmark(speed=DecodeLoad(8)).text is None
 
 
-def test_a_row_keeps_the_sums_of_its_samples(row: Evaluated, folder: MeasuredFolder) -> None:
+def test_a_row_keeps_the_sums_of_its_samples(row: Evaluation, folder: MeasuredFolder) -> None:
     sums = Stratum(1.0, tuple(range(1, 101)), tuple(number + 0.5 for number in range(100)))
     whole = replace(row, samples=(Samples("heldout/nll", "digest", (sums,)),))
     folder.save("key", whole)
@@ -165,7 +165,7 @@ def test_a_row_keeps_the_sums_of_its_samples(row: Evaluated, folder: MeasuredFol
 
 
 def test_a_row_of_an_earlier_version_loads_without_them(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     folder.save("key", row)
     path = folder.path / "key.json"
@@ -191,7 +191,7 @@ def test_a_row_of_an_earlier_version_loads_without_them(
     ],
 )
 def test_limits_that_counted_documents_are_not_mixed_with_those_of_windows(
-    row: Evaluated, folder: MeasuredFolder, written: dict[str, Any], limit_of: str
+    row: Evaluation, folder: MeasuredFolder, written: dict[str, Any], limit_of: str
 ) -> None:
     content = {**asdict(row), "format": "qcqa-measured-2", "benchmark": written}
     (folder.path / "key.json").write_text(json.dumps(content))
@@ -209,7 +209,7 @@ FULL = (
 )
 
 
-def test_a_part_is_forgotten_and_all_else_is_kept(row: Evaluated, folder: MeasuredFolder) -> None:
+def test_a_part_is_forgotten_and_all_else_is_kept(row: Evaluation, folder: MeasuredFolder) -> None:
     whole = replace(row, measured=FULL)
     folder.save("one", whole)
     folder.save("two", replace(whole, plan_digest="another"))
@@ -227,7 +227,7 @@ def test_a_part_is_forgotten_and_all_else_is_kept(row: Evaluated, folder: Measur
 
 
 def test_one_of_several_tasks_is_forgotten_with_the_tasks_of_its_group(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     named = ("mmlu/acc", "mmlu_law/acc", "piqa/acc", "my_own/acc")
     tasks = Benchmark(tasks=("mmlu", "piqa", "/some/file.yaml"), limit=5)
@@ -244,7 +244,7 @@ def test_one_of_several_tasks_is_forgotten_with_the_tasks_of_its_group(
 
 
 def test_what_came_with_the_package_is_hidden_and_shown_again(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     assert folder.included is not None
     included = MeasuredFolder(folder.included)
@@ -255,7 +255,7 @@ def test_what_came_with_the_package_is_hidden_and_shown_again(
     (shown,) = folder.rows()
     assert shown.figure("heldout/nll") is None
     assert shown.figure("a/acc") is not None
-    folder.forget(Evaluated.parts)
+    folder.forget(Evaluation.parts)
     assert folder.rows() == ()
     assert folder.row("key") is None
     # Measured anew it is the user's, and shows.
@@ -269,7 +269,7 @@ def test_what_came_with_the_package_is_hidden_and_shown_again(
 
 
 @pytest.fixture
-def included(row: Evaluated, folder: MeasuredFolder) -> Evaluated:
+def included(row: Evaluation, folder: MeasuredFolder) -> Evaluation:
     """Return a row that came with the package."""
     assert folder.included is not None
     MeasuredFolder(folder.included).make()
@@ -283,7 +283,7 @@ def _num_measured(folder: MeasuredFolder, part: str) -> int:
 
 
 def test_what_replaces_an_included_row_leaves_none_of_it_beside(
-    included: Evaluated, folder: MeasuredFolder
+    included: Evaluation, folder: MeasuredFolder
 ) -> None:
     folder.forget(lambda _row: ("text",))
     folder.save("key", included)
@@ -301,19 +301,19 @@ def test_what_replaces_an_included_row_leaves_none_of_it_beside(
 
 
 def test_what_is_measured_anew_stands_in_for_an_included_row_of_another_name(
-    included: Evaluated, folder: MeasuredFolder
+    included: Evaluation, folder: MeasuredFolder
 ) -> None:
     again = replace(included, measured=(Measurement("heldout/nll", 1.25), *FULL[2:]))
     folder.save("key of another version", again)
     assert folder.rows() == (again,)
-    folder.forget(Evaluated.parts)
+    folder.forget(Evaluation.parts)
     assert folder.rows() == ()
     folder.show_hidden()
     assert folder.rows() == (included,)
 
 
 def test_a_part_that_is_measured_alone_stands_in_for_the_included_one(
-    included: Evaluated, folder: MeasuredFolder
+    included: Evaluation, folder: MeasuredFolder
 ) -> None:
     speed = replace(included, benchmark=Benchmark(speed=BENCHMARK.speed), measured=FULL[-1:])
     folder.save("speed", speed)
@@ -324,7 +324,7 @@ def test_a_part_that_is_measured_alone_stands_in_for_the_included_one(
 
 
 def test_a_row_takes_the_place_of_one_that_says_the_same_under_another_key(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     others = (
         replace(row, method="optimal"),
@@ -347,7 +347,7 @@ def test_a_row_takes_the_place_of_one_that_says_the_same_under_another_key(
 
 
 def test_what_was_left_of_a_row_goes_when_the_whole_is_measured_again(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     whole = replace(row, measured=FULL)
     folder.save("key", whole)
@@ -357,7 +357,7 @@ def test_what_was_left_of_a_row_goes_when_the_whole_is_measured_again(
 
 
 def test_what_is_left_of_a_row_is_not_kept_beside_the_same(
-    row: Evaluated, folder: MeasuredFolder
+    row: Evaluation, folder: MeasuredFolder
 ) -> None:
     both = replace(row, benchmark=Benchmark("demo", speed=BENCHMARK.speed), measured=FULL)
     speed = replace(row, benchmark=Benchmark(speed=BENCHMARK.speed), measured=FULL[-1:])
@@ -367,7 +367,7 @@ def test_what_is_left_of_a_row_is_not_kept_beside_the_same(
     assert folder.rows() == (speed,)
 
 
-def test_a_text_may_bear_the_name_of_a_task(row: Evaluated) -> None:
+def test_a_text_may_bear_the_name_of_a_task(row: Evaluation) -> None:
     names = ("accuracy", "accuracy_difference", "nll", "nll_difference", "perplexity")
     of_text = [f"piqa/{name}" for name in (*names, "perplexity_ratio", "kl", "same_top")]
     of_task = ["piqa/acc", "piqa/acc_norm", "piqa/acc_difference"]

@@ -19,7 +19,7 @@ MOST_INFLATION = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluation:
     """One model's figures.
 
     Parameters
@@ -192,7 +192,7 @@ class Evaluated:
         of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
         return f"task {max(of, key=len)}" if of else "tasks"
 
-    def without(self, parts: Collection[PartName]) -> "Evaluated | None":
+    def without(self, parts: Collection[PartName]) -> "Evaluation | None":
         """Return the row without some of its parts; None where nothing else is left."""
         every = self.parts()
         kept = {name: how for name, how in every.items() if name not in parts}
@@ -231,12 +231,12 @@ class Evaluated:
         return next((one for one in self.measured if one.metric == metric), None)
 
 
-def by_size(rows: Iterable[Evaluated]) -> tuple[Evaluated, ...]:
+def by_size(rows: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
     """Return rows in the order of tables: the source, then from the largest cache down."""
     return tuple(sorted(rows, key=lambda row: (not row.is_source, -row.kv_ratio, row.method)))
 
 
-def figures_of_plan(plan: Plan, rows: Iterable[Evaluated]) -> tuple[Measurement, ...]:
+def figures_of_plan(plan: Plan, rows: Iterable[Evaluation]) -> tuple[Measurement, ...]:
     """Return what was measured of the very model that a plan makes, whichever method found it.
 
     Where several benchmarks have a figure, it is that of the most samples; and that of the source's
