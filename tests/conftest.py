@@ -253,7 +253,8 @@ def _rewrite(path: Path, **changes: object) -> None:
 
 def _hostile_jobs(folder: Path, place: int, state: State, text: str) -> None:
     """Add a job of every kind, in one state, whose texts are all ``text``."""
-    point, told = ("gqa", 24576), {"name": text, "created": text}
+    point = ("gqa", 24576)
+    told = {"name": text, "created": "2026-01-01T00:00:00+00:00"}
     written = folder / "conversions" / f"conversions-{place}" / text.replace("/", "")[:80]
     jobs = {
         "evaluations": EvaluationConfig(
@@ -269,7 +270,7 @@ def _hostile_jobs(folder: Path, place: int, state: State, text: str) -> None:
     }
     for kind, config in jobs.items():
         job = write_new_run(folder / kind / f"{kind}-{place}", config)
-        job.write_status(RunStatus(state=state, stage=text, total=2, error=text, finished=text))
+        job.write_status(RunStatus(state=state, stage=text, total=2, error=text))
         words = [
             {"model": 0, "method": text, "label": text, "kv_ratio": 1.0}
             | {"promised_bytes_per_token": 1},

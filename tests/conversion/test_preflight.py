@@ -124,7 +124,7 @@ def test_what_cannot_end_well_is_refused_in_one_line(
         refused(ConversionError, "make room")
     with monkeypatch.context() as patched:
         # Root may write anywhere.
-        patched.setattr(os, "access", lambda *_: False)
+        patched.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
         refused(ConversionError, "cannot be written to")
 
 

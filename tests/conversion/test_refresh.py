@@ -185,9 +185,9 @@ def test_a_folder_that_cannot_be_written_to(old: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
         assert "cannot be written to" in refusal(old, ConversionError)
-    # In the way of the file that is written before it takes the other's place.
-    (old / f".modeling_qcqa.py.{os.getpid()}.tmp").mkdir()
+    # In the way of what takes its place.
+    (old / "modeling_qcqa.py").unlink()
+    (old / "modeling_qcqa.py").mkdir()
     with pytest.raises(ConversionError, match=r"modeling_qcqa\.py cannot be written") as error:
         refresh_converted(old)
     assert "\n" not in str(error.value)
-    assert (old / "modeling_qcqa.py").read_text() == OLD_CODE

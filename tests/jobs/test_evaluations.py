@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qcqa.errors import BudgetError, CheckpointError, EvaluationError, RunError
+from qcqa.files.locks import hold
 from qcqa.jobs.evaluations import (
     create_evaluation,
     evaluation_before_start,
@@ -251,9 +252,10 @@ def test_a_run_that_cannot_be_written_is_one_clear_line(search: Run) -> None:
 
 def test_a_search_is_not_deleted_under_its_evaluation(search: Run) -> None:
     evaluation = _create(search)
-    with pytest.raises(RunError, match=f"{evaluation.id} is still at work; first:"):
+    evaluation.write_status(RunStatus(state="running"))
+    at_work = pytest.raises(RunError, match=f"{evaluation.id} is still at work; first:")
+    with hold(evaluation.lock), at_work:
         delete_run(search)
-    evaluation.write_status(RunStatus(state="cancelled"))
     delete_run(search)
     assert not search.folder.exists()
 

@@ -76,7 +76,7 @@ def test_a_file_of_an_earlier_release_beside_a_front_is_passed_over(front, spec,
     assert len(list(tmp_path.iterdir())) == 2
     # Such a file held plans that the search had weighed and dropped.
     (tmp_path / "best.dominated.parquet").write_bytes(b"no table")
-    assert saved_methods(tmp_path) == ["best"]
+    assert saved_methods(tmp_path) == {"best": "best"}
     np.testing.assert_array_equal(load_front(tmp_path, "best", spec).choices, front.choices)
 
 
