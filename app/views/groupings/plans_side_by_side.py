@@ -102,12 +102,15 @@ def _least_width(result: SearchResult) -> int:
 def _plan(plan: Plan, point: BudgetPoint | None, axis: KvAxis) -> None:
     style = method_style(plan.method, plan.model)
     st.markdown(f"![]({glyph(style)}) **{style.label}**")
-    error = f"relative WSE {plan.predicted.relative_wse:.3f}"
+    errors = []
     if point is not None and point.fitness != "wse":
-        error = f"{error_text(point.fitness, point.error)}, {error}"
+        errors.append(error_text(point.fitness, point.error))
+    # Weights say nothing of fewer bits.
+    if not plan.has_codecs:
+        errors.append(f"relative WSE {plan.predicted.relative_wse:.3f}")
     # Two lines in every card keep the charts below level.
     size = plan.kv_bits if point is None else point.size
-    st.caption(f"{axis.text(size)} of KV cache  \n{error}")
+    st.caption(f"{axis.text(size)} of KV cache  \n{', '.join(errors)}")
     st.plotly_chart(
         legible(grouping_figure(plan, compact=True)),
         key=f"groups_of_{plan.method}",
