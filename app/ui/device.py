@@ -26,19 +26,19 @@ def choose_device(key: str) -> str:
     )
 
 
-def choose_dtype(own: str, key: str, *, device: str) -> str:
+def choose_dtype(checkpoint_dtype: str, key: str, *, device: str) -> str:
     """Ask in which type the models run, and say which the automatic one is and why.
 
     Parameters
     ----------
-    own : str
+    checkpoint_dtype : str
         The checkpoint's.
     key : str
         Of the widget.
     device : str
         What :func:`choose_device` returned.
     """
-    auto = probable_dtype(AUTO_DTYPE, own, device=device)
+    auto = probable_dtype(AUTO_DTYPE, checkpoint_dtype, device=device)
     return str(
         st.selectbox(
             "Run the models in",
@@ -52,11 +52,11 @@ def choose_dtype(own: str, key: str, *, device: str) -> str:
     )
 
 
-def probable_dtype(dtype: str, own: str, *, device: str) -> ChosenDtype:
+def probable_dtype(dtype: str, checkpoint_dtype: str, *, device: str) -> ChosenDtype:
     """Return the type that a choice will be on the device that it will probably be."""
     # It is timed once on every machine, which loads torch.
     with st.spinner("Timing this processor …"):
-        return dtype_here(dtype, own, device=probable_device(device))
+        return dtype_here(dtype, checkpoint_dtype, device=probable_device(device))
 
 
 def probable_device(device: str) -> str:

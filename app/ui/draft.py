@@ -40,7 +40,7 @@ EFFORTS: dict[str, TwoStageOptions] = {
 #: Of the options of both stages, what an effort decides.
 OF_EFFORT = ("population_size", "generations", "stage2_population_size", "stage2_generations")
 
-OWN = "own"
+OWN_CHOICE = "own"
 
 #: Fitnesses by their names on the command line.
 FITNESSES: dict[Fitness, str] = {
@@ -99,7 +99,7 @@ class Draft:
     folder: Annotated[str, str] = ""
     hub: Annotated[str, str] = ""
     revision: Annotated[str, str] = ""
-    preset: Annotated[str, one_of((*PRESETS, OWN))] = "paper"
+    preset: Annotated[str, one_of((*PRESETS, OWN_CHOICE))] = "paper"
     fitness: Annotated[Fitness, one_of(FITNESSES)] = "wse"
     merge: Annotated[MergeName | None, one_of(MERGES)] = None
     apart: Annotated[bool, switch] = False

@@ -111,8 +111,8 @@ def _at_pace(
 def _kept(run: Run, dtype: str, device: str) -> str:
     """Return what the config of the job will call the type."""
     result = result_of(run)
-    own = result.spec.dtype if result else dtype
-    return kept_dtype(probable_dtype(dtype, own, device=device).name, own)
+    checkpoint_dtype = result.spec.dtype if result else dtype
+    return kept_dtype(probable_dtype(dtype, checkpoint_dtype, device=device).name, checkpoint_dtype)
 
 
 def _model(run: Run) -> ModelReport | None:

@@ -83,5 +83,5 @@ def _texts(content: object) -> Iterator[str]:
     elif isinstance(content, Mapping):
         yield from _texts(list(content.values()))
     elif isinstance(content, (list, tuple)):
-        for one in content:
-            yield from _texts(one)
+        for value in content:
+            yield from _texts(value)

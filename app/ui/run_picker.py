@@ -28,7 +28,7 @@ def pick_run(*, with_button: bool = True) -> Run | DamagedRun | None:
         row.selectbox(
             "Run",
             list(runs),
-            format_func=lambda one: labels[one],
+            format_func=lambda key: labels[key],
             width="stretch",
             **controlled("run_list", shown, lambda run: choose(run=run, method=None)),
         )

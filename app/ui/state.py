@@ -16,7 +16,7 @@ from ui.address import Choices, from_address, to_address
 from ui.draft import Draft
 
 _STATE, _DRAFT, _ADDRESS = "choices", "choices_draft", "choices_address"
-_PAGE, _CONTROLLED, _TOLD = "choices_page", "choices_widgets", "choices_told"
+_PAGE, _CONTROLLED, _SENT_VALUES = "choices_page", "choices_widgets", "choices_told"
 _CHOSEN, _DOUBTFUL = "choices_chosen", "choices_doubtful"
 
 #: The page whose address holds the form of a new search as well.
@@ -48,7 +48,7 @@ def carry_over(page: str) -> None:
             _read_address()
         _write_address()
         # A widget of the same key is another one there: it has to be told its value anew.
-        st.session_state.pop(_TOLD, None)
+        st.session_state.pop(_SENT_VALUES, None)
         for key in st.session_state.pop(_CONTROLLED, ()):
             st.session_state.pop(key, None)
 
@@ -78,10 +78,10 @@ def _read_address() -> None:
         return
     st.session_state[_STATE] = from_address(Choices, shown)
     st.session_state[_ADDRESS] = shown
-    told = from_address(Draft, shown)
-    if _DRAFT not in st.session_state or told != Draft():
-        st.session_state[_DRAFT] = told
-    elif st.session_state[_DRAFT] != told:
+    linked_draft = from_address(Draft, shown)
+    if _DRAFT not in st.session_state or linked_draft != Draft():
+        st.session_state[_DRAFT] = linked_draft
+    elif st.session_state[_DRAFT] != linked_draft:
         # A link that says nothing of the form leaves what was typed into it.
         _write_address()
 
@@ -128,12 +128,12 @@ def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[s
     shown = st.session_state.get(key)
     # Telling a widget the value that it already has would make it jump while it is being moved.
     if not _same(shown, value):
-        st.session_state.setdefault(_TOLD, {})[key] = (shown, value)
+        st.session_state.setdefault(_SENT_VALUES, {})[key] = (shown, value)
         st.session_state[key] = value
 
     def changed() -> None:
         chosen = st.session_state[key]
-        before, _ = st.session_state.get(_TOLD, {}).get(key, (None, None))
+        before, _ = st.session_state.get(_SENT_VALUES, {}).get(key, (None, None))
         if _same(chosen, before):
             st.session_state.setdefault(_DOUBTFUL, []).append(lambda: on_choice(chosen))
         else:
@@ -153,10 +153,10 @@ def settle_choices() -> None:
         for choice in doubtful:
             choice()
         st.session_state.pop(_CHOSEN, None)
-    told = st.session_state.get(_TOLD, {})
-    for key, (_, value) in list(told.items()):
+    sent_values = st.session_state.get(_SENT_VALUES, {})
+    for key, (_, value) in list(sent_values.items()):
         if _same(st.session_state.get(key), value):
-            del told[key]
+            del sent_values[key]
 
 
 def redrawn_alone(draw: Callable[_P, None]) -> Callable[_P, None]:

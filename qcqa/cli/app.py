@@ -18,7 +18,7 @@ from qcqa.jobs.home import ROOT_VARIABLE, RUNS_VARIABLE
 from qcqa.packaged import app_folder
 
 #: By which this machine calls itself, and nobody else can.
-_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def app(
@@ -86,9 +86,9 @@ def app(
             raise SettingsError(f"--root {root}", expected="a folder that is there")
         os.environ[ROOT_VARIABLE] = str(root.resolve())
     how = _how(host, port, served_as or [], has_token=token, opens=not no_browser)
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
         # The server has shut down when it comes to this, and sends itself the signal once more.
-        signal.signal(one, lambda *_: sys.exit(0))
+        signal.signal(signal_number, lambda *_: sys.exit(0))
     # In this process, which has imported most of what the pages need: signals and the exit code
     # are Streamlit's own.
     from streamlit.web.cli import main as streamlit
@@ -106,14 +106,15 @@ def _how(
     host: str, port: int, names: list[str], *, has_token: bool | None, opens: bool
 ) -> dict[str, Any]:
     """Return what ``serve.py`` in the dashboard's folder is told."""
-    is_own = host in _OWN_NAMES or _is_loopback(host)
-    token = secrets.token_urlsafe(32) if (not is_own if has_token is None else has_token) else None
+    is_local = host in _LOCAL_NAMES or _is_loopback(host)
+    needs_token = not is_local if has_token is None else has_token
+    token = secrets.token_urlsafe(32) if needs_token else None
     # Of all addresses: people elsewhere know the machine by its name.
     shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
     said = [f"QCQA Explorer: {address}"]
-    if not is_own:
+    if not is_local:
         who = "has this address" if token else "reaches this port"
         said.append(
             f"Warning: whoever {who} can read files by their paths and run jobs, with your rights; "
@@ -125,8 +126,8 @@ def _how(
         "opens": opens,
         "token": token,
         # All names of this machine cannot be known: elsewhere the token guards.
-        "hosts": [one.lower() for one in (*_OWN_NAMES, host, shown, *names)]
-        if is_own or token is None
+        "hosts": [name.lower() for name in (*_LOCAL_NAMES, host, shown, *names)]
+        if is_local or token is None
         else [],
     }
 

@@ -208,9 +208,9 @@ def _measure_here(
 
     def write_into_plan(row: Evaluation) -> None:
         if not row.is_source:
-            path, its_plan = next(waiting)
-            measured = newest_figures(its_plan.measured, row.measured)
-            save_plan(replace(its_plan, measured=measured), path)
+            path, plan = next(waiting)
+            measured = newest_figures(plan.measured, row.measured)
+            save_plan(replace(plan, measured=measured), path)
 
     with progress_bar() as show:
         if is_converted(model) and not plans:

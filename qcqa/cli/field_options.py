@@ -24,21 +24,26 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
     """Decorate a command: each parameter that is of options becomes an option for every field."""
     shown: list[Parameter] = []
     kinds: dict[str, type[Options]] = {}
-    for name, one in signature(command).parameters.items():
-        if isinstance(one.annotation, type) and issubclass(one.annotation, Options):
-            kinds[name] = one.annotation
-            shown += [_parameter(one.annotation, field) for field in one.annotation.model_fields]
+    for name, parameter in signature(command).parameters.items():
+        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Options):
+            kinds[name] = parameter.annotation
+            shown += [
+                _parameter(parameter.annotation, field)
+                for field in parameter.annotation.model_fields
+            ]
         else:
-            shown.append(one)
+            shown.append(parameter)
 
     @wraps(command)
-    def run(**told: Any) -> None:
+    def run(**values: Any) -> None:
         for name, kind in kinds.items():
-            told[name] = kind(**{one: told.pop(_name(kind, one)) for one in kind.model_fields})
-        command(**told)
+            values[name] = kind(
+                **{field: values.pop(_name(kind, field)) for field in kind.model_fields}
+            )
+        command(**values)
 
     run.__signature__ = signature(command).replace(parameters=shown)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__annotations__ = {option.name: option.annotation for option in shown}
     return run
 
 

@@ -84,12 +84,12 @@ def groups(
         difference = plan_difference(plan, plan_of_result(result, kv_bits, method=against))
     tell_origin(found, plan)
     if as_json:
-        told = _plan_json(plan, errors, layers) | origin_of(plan)
+        answer = _plan_json(plan, errors, layers) | origin_of(plan)
         if costs:
-            told["costs"] = [_cost_json(cost) for cost in costs]
+            answer["costs"] = [_cost_json(cost) for cost in costs]
         if difference is not None:
-            told["differences"] = {"against": against, **_difference_json(difference, layers)}
-        print_json(told)
+            answer["differences"] = {"against": against, **_difference_json(difference, layers)}
+        print_json(answer)
         return
     print_groupings(plan, layers)
     if layer is None:
@@ -107,8 +107,8 @@ def groups(
 def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
     keys, values = zip(*(layer.sites for layer in plan.pictures), strict=True)
     sites = {"K": keys, "V": values}
-    heads = {f"{name} heads": [one.num_stored for one in sites[name]] for name in sites}
-    how = {f"{name} in": [one.words or "full" for one in sites[name]] for name in sites}
+    heads = {f"{name} heads": [site.num_stored for site in sites[name]] for name in sites}
+    how = {f"{name} in": [site.words or "full" for site in sites[name]] for name in sites}
     return pd.DataFrame(
         {
             "layer": range(plan.model.num_layers),
@@ -155,11 +155,11 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
 
 
 def _cost_json(cost: LayerCost) -> dict[str, Any]:
-    told = asdict(cost)
-    for group in told["groups"]:
+    values = asdict(cost)
+    for group in values["groups"]:
         if isnan(group["similarity"]):
             group["similarity"] = None
-    return told
+    return values
 
 
 def _difference_json(difference: PlanDifference, layers: Iterable[int]) -> dict[str, Any]:

@@ -27,10 +27,10 @@ def print_measured(rows: Sequence[Evaluation]) -> None:
     for row in rows:
         asked = f"{description(row.benchmark)}; on {row.device}, dtype {row.dtype}"
         benchmarks.setdefault(asked, []).append(row)
-    for asked, own in benchmarks.items():
+    for asked, measured in benchmarks.items():
         if len(benchmarks) > 1:
             console.rule(asked, align="left")
-        _print_benchmark(own)
+        _print_benchmark(measured)
 
 
 def row_json(row: Evaluation) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _counted(benchmark: Benchmark) -> str:
 def _print_benchmark(rows: Sequence[Evaluation]) -> None:
     names = [
         name
-        for name in dict.fromkeys(one.metric for row in rows for one in row.measured)
+        for name in dict.fromkeys(figure.metric for row in rows for figure in row.measured)
         if not name.endswith((DIFFERENCE, "_ratio"))
     ]
     for data in dict.fromkeys(map(data_of, names)):

@@ -101,7 +101,7 @@ def measured_json(
     """
     rows = list(rows)
     points = points_at_budget(result, kv_bits)
-    told: dict[str, list[dict[str, Any]]] = {method: [] for method in points}
+    by_method: dict[str, list[dict[str, Any]]] = {method: [] for method in points}
     for metric in metrics_of(rows):
         figures = figures_of_plans(rows, metric)
         conditions = conditions_of(rows, metric)[0]
@@ -112,7 +112,7 @@ def measured_json(
             if figure is None or not isfinite(figure.value):
                 continue
             compared = beside.get(method)
-            told[method].append(
+            by_method[method].append(
                 {
                     "metric": metric,
                     "value": figure.value,
@@ -123,7 +123,7 @@ def measured_json(
                     "against_source": _difference_json(from_source.get(method)),
                 }
             )
-    return told
+    return by_method
 
 
 def _difference_json(difference: Measurement | None) -> dict[str, float | None] | None:

@@ -52,8 +52,8 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
-    plain = (_PLAIN.get(one, one) for one in letters)
-    return "".join(one.encode("ascii", "backslashreplace").decode() for one in plain), error.end
+    plain = (_PLAIN.get(letter, letter) for letter in letters)
+    return "".join(text.encode("ascii", "backslashreplace").decode() for text in plain), error.end
 
 
 def drop_unprinted() -> None:

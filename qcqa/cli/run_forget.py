@@ -75,12 +75,12 @@ def forget(
             remedy=f"qcqa runs show {run} lists what is measured",
         )
     every = measurements.measurements_of(found)
-    is_task = any(one.part == f"task {metric}" for one in every)
+    is_task = any(measurement.part == f"task {metric}" for measurement in every)
     going = [
-        one
-        for one in every
-        if _is_named(one, text, metric, is_speed=speed, is_task=is_task)
-        and limit in (None, one.benchmark.limit)
+        measurement
+        for measurement in every
+        if _is_named(measurement, text, metric, is_speed=speed, is_task=is_task)
+        and limit in (None, measurement.benchmark.limit)
     ]
     if not going:
         raise EvaluationError(
@@ -89,30 +89,31 @@ def forget(
     models = _models(found, going, method, budget)
     measurements.require_nothing_at_work(found)
     if not yes:
-        for one in going:
-            rows = [row for row in one.rows if (row.method, row.kv_bits) in models]
-            console.print(f"{description(one.benchmark)}: {counted(len(rows), 'model')}")
+        for measurement in going:
+            rows = [row for row in measurement.rows if (row.method, row.kv_bits) in models]
+            console.print(f"{description(measurement.benchmark)}: {counted(len(rows), 'model')}")
         typer.confirm("Delete these measurements?", abort=True)
     done = measurements.forget(found, going, models=models)
     said = [f"Deleted figures of {counted(done.deleted, 'model')}."] if done.deleted else []
     if done.hidden:
         hidden = counted(done.hidden, "model")
         said.append(f"Hid figures of {hidden} of the included run; --restore shows them again.")
-    told = {"run": found.id, "deleted": done.deleted, "hidden": done.hidden}
-    _tell(as_json, told, " ".join(said))
+    answer = {"run": found.id, "deleted": done.deleted, "hidden": done.hidden}
+    _tell(as_json, answer, " ".join(said))
 
 
 def _is_named(
-    one: Measured, text: str | None, metric: str | None, *, is_speed: bool, is_task: bool
+    measurement: Measured, text: str | None, metric: str | None, *, is_speed: bool, is_task: bool
 ) -> bool:
-    if one.part == "speed" and is_speed:
+    if measurement.part == "speed" and is_speed:
         return True
-    if one.part == "text" and text is not None and one.benchmark.is_of_text(text):
+    if measurement.part == "text" and text is not None and measurement.benchmark.is_of_text(text):
         return True
     # The file of a text may bear the name of the task that is meant.
-    may_name_data = one.part != "text" or not is_task
+    may_name_data = measurement.part != "text" or not is_task
     return any(
-        metric == name or (may_name_data and metric == data_of(name)) for name in one.metrics
+        metric == name or (may_name_data and metric == data_of(name))
+        for name in measurement.metrics
     )
 
 
@@ -126,16 +127,16 @@ def _models(
     EvaluationError
         If none of what was measured is meant.
     """
-    rows = [row for one in going for row in one.rows]
-    own = [row for row in rows if not methods or row.method in methods]
-    if not own:
+    rows = [row for measurement in going for row in measurement.rows]
+    matches = [row for row in rows if not methods or row.method in methods]
+    if not matches:
         raise EvaluationError(
             f"nothing was measured like that of {', '.join(methods or ())}",
             expected=", ".join(dict.fromkeys(row.method for row in rows)),
         )
     if budget is not None:
-        own = _of_size(run, own, budget)
-    return {(row.method, row.kv_bits) for row in own}
+        matches = _of_size(run, matches, budget)
+    return {(row.method, row.kv_bits) for row in matches}
 
 
 def _of_size(run: Run, rows: list[Evaluation], budget: str) -> list[Evaluation]:
@@ -143,16 +144,16 @@ def _of_size(run: Run, rows: list[Evaluation], budget: str) -> list[Evaluation]:
     spec = run.result().spec
     kv_bits = bits_within_ratio(spec, ratio)
     # A budget is that of the plans into which it has not room for one more head.
-    own = [row for row in rows if 0 <= kv_bits - row.kv_bits < spec.head_bits]
+    matches = [row for row in rows if 0 <= kv_bits - row.kv_bits < spec.head_bits]
     # Or a share as tables show it, which may be rounded below a head: 33.3 % of a third.
-    own = own or [row for row in rows if f"{row.kv_ratio:.3f}" == f"{ratio:.3f}"]
-    if not own:
+    matches = matches or [row for row in rows if f"{row.kv_ratio:.3f}" == f"{ratio:.3f}"]
+    if not matches:
         sizes = sorted({row.kv_ratio for row in rows})
         raise EvaluationError(
             f"nothing was measured like that at {budget}",
             expected=", ".join(f"{100 * size:.4g}%" for size in sizes),
         )
-    return own
+    return matches
 
 
 def _tell(as_json: bool, content: dict[str, object], sentence: str) -> None:

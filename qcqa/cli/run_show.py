@@ -61,7 +61,7 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
                 "result": result_json(result) if result else None,
                 "measured": [row_json(row) for row in measured],
                 **{
-                    folder: [run_row(one, of=run) for one in jobs if one.config.kind == kind]
+                    folder: [run_row(job, of=run) for job in jobs if job.config.kind == kind]
                     for kind, folder in JOB_FOLDERS.items()
                 },
             }
@@ -72,7 +72,7 @@ def _show_search(run: Run, config: SearchConfig, *, as_json: bool) -> None:
     if result:
         print_result(result, measured)
     if jobs:
-        print_table([row_text(run_row(one, of=run)) for one in jobs])
+        print_table([row_text(run_row(job, of=run)) for job in jobs])
     if measured:
         print_measured(measured)
 

@@ -43,7 +43,7 @@ def list_runs(as_json: JsonOption = False) -> None:
         row = {**run_row(run), "state": state, "error": problem or None}
         rows.append({**row, "best_at_half": asdict(best) if best else None})
         if isinstance(run, Run):
-            rows += [run_row(one, of=run) for one in jobs_of(run)]
+            rows += [run_row(job, of=run) for job in jobs_of(run)]
     if as_json:
         print_json(rows)
     elif rows:

@@ -28,11 +28,11 @@ from qcqa.search.result import SearchResult
 _RATIOS = (0.75, 0.5, 0.25, 0.125)
 
 #: Heading and note of what a search may minimise in place of WSE.
-_OWN: dict[Fitness, str] = {
+_TITLES: dict[Fitness, str] = {
     "loss": "summed\nrise of\nthe loss",
     "output-error": "relative\noutput\nerror",
 }
-_OWN_NOTES: dict[Fitness, str] = {
+_NOTES: dict[Fitness, str] = {
     "loss": "Summed rise of the loss: measured on calibration text with one layer merged at a "
     "time, and summed over the layers, nats per token. A whole plan may lose far more.",
     "output-error": "Output error: of the attention's output on calibration text.",
@@ -63,8 +63,8 @@ def print_comparison(
         table.add_column(name, no_wrap=True)
     # What another fitness says takes the place of the plain WSE: a terminal is 80 wide.
     others = sorted({front.fitness for front in result.fronts.values()} - {"wse"})
-    own = "WSE" if not others else _OWN[others[0]] if len(others) == 1 else "own\nerror"
-    for name in ("KV\nratio", "GiB", own, "relative\nWSE", "vs GQA", "above\nbound"):
+    title = "WSE" if not others else _TITLES[others[0]] if len(others) == 1 else "own\nerror"
+    for name in ("KV\nratio", "GiB", title, "relative\nWSE", "vs GQA", "above\nbound"):
         table.add_column(name, justify="right", no_wrap=True)
     for ratio, kv_bits in max_kv_bits.items():
         points = points_at_budget(result, kv_bits)
@@ -77,7 +77,7 @@ def print_comparison(
                 names[point.method],
                 f"{point.kv_ratio:.3f}",
                 f"{load.cache_gib(result.spec, point.size):.3g}",
-                _own_error(point) if others else f"{point.wse:.5g}",
+                _error_text(point) if others else f"{point.wse:.5g}",
                 "" if isnan(point.relative_wse) else f"{point.relative_wse:.4f}",
                 _beside_gqa(point, beside.get(point.method)),
                 _above_bound(point),
@@ -87,7 +87,7 @@ def print_comparison(
         table.add_section()
     console.print(table)
     for fitness in others:
-        console.print(_OWN_NOTES[fitness], style="dim")
+        console.print(_NOTES[fitness], style="dim")
     console.print(
         "WSE, weight-sharing error: lower is better; not an accuracy.\n"
         "No grouping that treats keys and values alike can come below the bound.\n"
@@ -114,7 +114,7 @@ def _above_bound(point: BudgetPoint) -> str:
     return "reached" if point.reaches_bound else percent_text(point.over_bound)
 
 
-def _own_error(point: BudgetPoint) -> str:
+def _error_text(point: BudgetPoint) -> str:
     """Return the error that the method's search minimised, where it was not WSE."""
     return "" if point.fitness == "wse" else f"{point.error:.3g}"
 

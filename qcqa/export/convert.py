@@ -161,7 +161,7 @@ def convert_and_measure(
     return Converted(
         folder=str(folder),
         source_bytes=sum(
-            one.num_bytes for _, tensors in source.headers() for one in tensors.values()
+            tensor.num_bytes for _, tensors in source.headers() for tensor in tensors.values()
         ),
         weight_bytes=weight_bytes,
         promised_bytes_per_token=plan.kv_bytes_per_token,

@@ -76,12 +76,12 @@ def examine(*, home: Path, browser: str | None, browser_remedy: str) -> Iterator
 def check_versions() -> Iterator[Check]:
     """Compare what is installed with the ranges that this package's own metadata say."""
     try:
-        own, needed = metadata(_PACKAGE), requires(_PACKAGE) or []
+        package, needed = metadata(_PACKAGE), requires(_PACKAGE) or []
     except PackageNotFoundError:
         yield Check("qcqa", "fail", f"{_PACKAGE} is not installed; pip install it")
         return
-    yield Check("qcqa", "pass", own["Version"])
-    python = SpecifierSet(own["Requires-Python"])
+    yield Check("qcqa", "pass", package["Version"])
+    python = SpecifierSet(package["Requires-Python"])
     yield _in_range("python", platform.python_version(), python, f"use Python {python}")
     for requirement in map(Requirement, needed):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

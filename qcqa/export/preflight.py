@@ -88,12 +88,12 @@ def conversion_source(model: str, *, revision: str | None = None) -> ConversionS
     """
     checkpoint = open_checkpoint(model, revision=revision)
     checkpoint.require_language_model()
-    tensors = [one for _, header in checkpoint.headers() for one in header.values()]
+    tensors = [tensor for _, header in checkpoint.headers() for tensor in header.values()]
     return ConversionSource(
         spec=checkpoint.spec,
         fingerprint=checkpoint.fingerprint() if checkpoint.spec.revision is None else None,
-        num_bytes=sum(one.num_bytes for one in tensors),
-        num_weights=sum(one.num_weights for one in tensors),
+        num_bytes=sum(tensor.num_bytes for tensor in tensors),
+        num_weights=sum(tensor.num_weights for tensor in tensors),
     )
 
 

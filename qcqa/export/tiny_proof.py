@@ -57,7 +57,10 @@ class TinyProof:
         LlamaForCausalLM(config).save_pretrained(self._source)
         checkpoint = open_checkpoint(str(self._source))
         sites = [
-            [site_from_json([{"kind": "groups", "groups": one}], checkpoint.spec) for one in layer]
+            [
+                site_from_json([{"kind": "groups", "groups": groups}], checkpoint.spec)
+                for groups in layer
+            ]
             for layer in _LAYERS
         ]
         self._plan = Plan(

@@ -131,15 +131,15 @@ def texts_of_generation(generation: Run) -> tuple[GeneratedText, ...]:
         If the run is no generation, or its events are damaged.
     """
     generation.asked(GenerationConfig, "a generation")
-    told: list[GenerationEvent] = []
+    generated: list[GenerationEvent] = []
     for event in generation.events():
         if event["event"] == "started":
             # Another worker starts over.
-            told = []
+            generated = []
         elif "generated" in event:
             path = generation.folder / "events.jsonl"
-            told.append(as_record(event["generated"], _EVENT, path, _FILE))
-    return texts_of(told)
+            generated.append(as_record(event["generated"], _EVENT, path, _FILE))
+    return texts_of(generated)
 
 
 def _title(prompt: str) -> str:

@@ -19,7 +19,7 @@ def jobs_of(run: Run, kind: str | None = None) -> list[Run]:
     names = JOB_FOLDERS.values() if kind is None else (JOB_FOLDERS[kind],)
     folders = [run.additions / name for name in names]
     found = []
-    for path in (one for folder in folders if folder.is_dir() for one in folder.iterdir()):
+    for path in (entry for folder in folders if folder.is_dir() for entry in folder.iterdir()):
         if path.name.startswith("."):
             # On its way in, or left behind on it.
             continue

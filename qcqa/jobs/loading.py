@@ -46,8 +46,8 @@ def load_run(source: Path | BinaryIO) -> Run:
             title = unpack(source, folder, name)
         _check(folder, name)
         run = open_run(folder)
-        for one in (run, *jobs_of(run)):
-            _let_go(one)
+        for job in (run, *jobs_of(run)):
+            _let_go(job)
         target = runs_folder() / _free_id(title, run.name)
         folder.rename(target)
     return open_run(target)

@@ -21,15 +21,15 @@ _FILE = FileKind("how fast this machine is", RunError, most_bytes=2**20)
 _KNOWN: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 
 
-def dtype_here(asked: str, own: str, *, device: str) -> ChosenDtype:
+def dtype_here(asked: str, checkpoint_dtype: str, *, device: str) -> ChosenDtype:
     """Return the type in which models are to run on this machine.
 
     Parameters
     ----------
-    asked, own, device
+    asked, checkpoint_dtype, device
         As in :func:`~qcqa.model.dtype.dtype_to_run`.
     """
-    return dtype_to_run(asked, own, device=device, slowdown=known_slowdown)
+    return dtype_to_run(asked, checkpoint_dtype, device=device, slowdown=known_slowdown)
 
 
 def known_slowdown(dtype: str) -> float:
@@ -63,6 +63,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     lines = dict(line.partition(":")[::2] for line in text.splitlines() if ":" in line)
-    told = {name.strip(): value.strip() for name, value in lines.items()}
-    halves = [flag for flag in _HALF_FLAGS if flag in told.get("flags", "").split()]
-    return " ".join([told.get("model name", platform.machine()), *halves])
+    fields = {name.strip(): value.strip() for name, value in lines.items()}
+    halves = [flag for flag in _HALF_FLAGS if flag in fields.get("flags", "").split()]
+    return " ".join([fields.get("model name", platform.machine()), *halves])

@@ -55,7 +55,7 @@ def measurements_of(run: Run) -> list[Measured]:
         for part, benchmark in row.parts().items():
             found.setdefault((part, benchmark, row.device, row.dtype), []).append(row)
     every = [Measured(*how, rows=tuple(rows)) for how, rows in found.items()]
-    return sorted(every, key=lambda one: -len(one.rows))
+    return sorted(every, key=lambda measurement: -len(measurement.rows))
 
 
 def forget(
@@ -80,7 +80,10 @@ def forget(
         If there is nothing of that kind, or a file cannot be deleted.
     """
     require_nothing_at_work(run)
-    going = {(one.part, one.benchmark, one.device, one.dtype) for one in measured}
+    going = {
+        (measurement.part, measurement.benchmark, measurement.device, measurement.dtype)
+        for measurement in measured
+    }
     only = None if models is None else set(models)
 
     def wanted(row: Evaluation) -> list[PartName]:
@@ -103,7 +106,7 @@ def require_nothing_at_work(run: Run) -> None:
     RunError
         Which names it.
     """
-    busy = next((one for one in evaluations_of(run) if one.is_at_work()), None)
+    busy = next((job for job in evaluations_of(run) if job.is_at_work()), None)
     if busy is not None:
         raise RunError(
             f"the evaluation {busy.id} is at work on these measurements",

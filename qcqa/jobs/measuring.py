@@ -81,8 +81,9 @@ def dtype_of_job(run: Run, dtype: str, *, device: str) -> str:
 
     ``auto`` is the checkpoint's own from then on, wherever the job goes on.
     """
-    own = run.result().spec.dtype
-    return kept_dtype(dtype_here(dtype, own, device=torch_device(device)).name, own)
+    checkpoint_dtype = run.result().spec.dtype
+    chosen = dtype_here(dtype, checkpoint_dtype, device=torch_device(device))
+    return kept_dtype(chosen.name, checkpoint_dtype)
 
 
 def torch_device(device: str) -> str:

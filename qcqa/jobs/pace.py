@@ -42,8 +42,8 @@ def machine_pace(runs: Iterable[Run]) -> tuple[float, int]:
         Runs that it is the median of.
     """
     # What came with the package was made elsewhere.
-    own = (run for run in runs if not run.bundled)
-    return _newest_median(own, _pace, _FASTEST, _SLOWEST)
+    runs_here = (run for run in runs if not run.bundled)
+    return _newest_median(runs_here, _pace, _FASTEST, _SLOWEST)
 
 
 def measuring_pace(jobs: Iterable[Run], *, like: _Measuring) -> tuple[float, int]:

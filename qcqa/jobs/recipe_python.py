@@ -69,7 +69,7 @@ def python_recipe(recipe: Recipe) -> str:
                 "[plan]",
                 "benchmark",
                 revision=revision,
-                **{name: _source(own) for name, own in where.items() if own != "auto"},
+                **{name: _source(value) for name, value in where.items() if value != "auto"},
                 calibrations=kept,
             ),
             "plan = replace(plan, measured=measured.measured)",
@@ -94,12 +94,12 @@ def python_recipe(recipe: Recipe) -> str:
 
 
 def _benchmark_call(benchmark: Benchmark) -> str:
-    told = {
+    changed = {
         field.name: getattr(benchmark, field.name)
         for field in fields(benchmark)
         if getattr(benchmark, field.name) != field.default
     }
-    sources = _sources({name: value for name, value in told.items() if name != "speed"})
+    sources = _sources({name: value for name, value in changed.items() if name != "speed"})
     if benchmark.speed:
         sources["speed"] = _call("qcqa.DecodeLoad", **_sources(asdict(benchmark.speed)))
     return _call("qcqa.Benchmark", **sources)
@@ -125,9 +125,11 @@ def _source(value: object) -> str | None:
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, tuple):
-        inner = ", ".join(str(_source(one)) for one in value)
+        inner = ", ".join(str(_source(item)) for item in value)
         if len(inner) > _LONGEST_TUPLE:
             # One below the other, within a call of three indents.
-            return "(" + "".join(f"\n            {_source(one)}," for one in value) + "\n        )"
+            return (
+                "(" + "".join(f"\n            {_source(item)}," for item in value) + "\n        )"
+            )
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     return None if value is None else repr(value)

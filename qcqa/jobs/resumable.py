@@ -111,9 +111,9 @@ def _require_model(model: str) -> None:
 
 def _require_files(config: EvaluationConfig) -> None:
     benchmark = config.benchmark
-    files = [one for one in benchmark.tasks if one.endswith((".yaml", ".yml"))]
-    for one in (benchmark.text, *files):
-        _require_text(one)
+    files = [task for task in benchmark.tasks if task.endswith((".yaml", ".yml"))]
+    for file in (benchmark.text, *files):
+        _require_text(file)
 
 
 def _require_text(file: str | None) -> None:

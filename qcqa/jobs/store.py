@@ -132,11 +132,11 @@ def find_any_run(name: str) -> Run | DamagedRun:
     search, _, job = name.rpartition("/")
     runs = list_runs()
     if search and job:
-        found = _one_of(runs, search, where=str(runs_folder()))
+        found = _find_match(runs, search, where=str(runs_folder()))
         if isinstance(found, DamagedRun):
             return found
-        return _one_of(jobs_of(found), job, where=f"the jobs of {found.id}")
-    return _one_of(runs, name, where=str(runs_folder()))
+        return _find_match(jobs_of(found), job, where=f"the jobs of {found.id}")
+    return _find_match(runs, name, where=str(runs_folder()))
 
 
 def short_names(ids: Sequence[str]) -> dict[str, str]:
@@ -144,26 +144,26 @@ def short_names(ids: Sequence[str]) -> dict[str, str]:
 
     It is no shorter than the time with which ids begin. An evaluation's has its search's before it.
     """
-    parted = {one: one.rpartition("/") for one in ids}
+    parted = {run_id: run_id.rpartition("/") for run_id in ids}
 
     def short(folder: str, name: str) -> str:
-        others = [own for where, _, own in parted.values() if where == folder and own != name]
+        others = [other for where, _, other in parted.values() if where == folder and other != name]
         size = _TIME_IN_ID
         while size < len(name) and any(other.startswith(name[:size]) for other in others):
             size += 1
         return name[:size]
 
     return {
-        one: f"{short('', folder)}/{short(folder, name)}" if folder else short("", name)
-        for one, (folder, _, name) in parted.items()
+        run_id: f"{short('', folder)}/{short(folder, name)}" if folder else short("", name)
+        for run_id, (folder, _, name) in parted.items()
     }
 
 
-def _one_of(runs: Sequence[_AnyRun], name: str, *, where: str) -> _AnyRun:
+def _find_match(runs: Sequence[_AnyRun], name: str, *, where: str) -> _AnyRun:
     """Return the run whose directory has this name, or the only one whose begins so."""
     names = [run.id.rpartition("/")[2] for run in runs]
-    matches = [run for run, one in zip(runs, names, strict=True) if one == name] or [
-        run for run, one in zip(runs, names, strict=True) if one.startswith(name)
+    matches = [run for run, run_name in zip(runs, names, strict=True) if run_name == name] or [
+        run for run, run_name in zip(runs, names, strict=True) if run_name.startswith(name)
     ]
     if len(matches) == 1:
         return matches[0]
@@ -228,10 +228,10 @@ def delete_run(run: Run | DamagedRun) -> None:
     """
     if isinstance(run, Run):
         _refuse_bundled(run)
-        for one in (run, *jobs_of(run)):
-            if one.is_at_work():
+        for job in (run, *jobs_of(run)):
+            if job.is_at_work():
                 raise RunError(
-                    f"{one.id} is still at work", remedy=f"first: qcqa runs cancel {one.id}"
+                    f"{job.id} is still at work", remedy=f"first: qcqa runs cancel {job.id}"
                 )
     elif is_held(worker_lock(run.folder)):
         # One of a newer release, for instance.

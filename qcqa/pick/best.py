@@ -160,7 +160,11 @@ class _Comparison:
     def figures(self) -> Mapping[str, Measurement]:
         """The figure of each method's plan, where it rests on enough and its error is known."""
         found = {name: row.figure(self.metric) for name, row in self.rows.items()}
-        return {name: one for name, one in found.items() if one is not None and _decides(one)}
+        return {
+            name: figure
+            for name, figure in found.items()
+            if figure is not None and _decides(figure)
+        }
 
     @property
     def data(self) -> str:
@@ -182,9 +186,9 @@ class _Comparison:
     def best(self, plans: Mapping[str, _Plan]) -> list[str]:
         """Return the best method, and then those that are not clearly worse."""
         sign = 1 if metric_of(self.metric).higher_is_better else -1
-        own = [name for name in plans if name in self.figures]
+        names = [name for name in plans if name in self.figures]
         first, *others = sorted(
-            own, key=lambda name: (-sign * self.figures[name].value, plans[name].size)
+            names, key=lambda name: (-sign * self.figures[name].value, plans[name].size)
         )
         return [first, *(name for name in others if self._is_as_good(first, name))]
 
@@ -204,14 +208,14 @@ class _Comparison:
             return False
         return abs(behind.value) <= CLEAR_STANDARD_ERRORS * self._error(first, name, behind)
 
-    def _error(self, one: str, other: str, difference: Measurement) -> float:
+    def _error(self, first: str, second: str, difference: Measurement) -> float:
         """Return the standard error of a difference; without samples a cautious one."""
         if difference.standard_error is not None:
             return difference.standard_error
         # All were compared with the source sample by sample: surer than the figures alone.
         each = (
             row.figure(self.metric + DIFFERENCE) or row.figure(self.metric)
-            for row in (self.rows[one], self.rows[other])
+            for row in (self.rows[first], self.rows[second])
         )
         return hypot(*(figure.standard_error or 0.0 for figure in each if figure))
 
@@ -263,28 +267,28 @@ def _best_predicted(plans: Mapping[str, _Plan]) -> list[str]:
 def _comparison(plans: Mapping[str, _Plan], rows: tuple[Evaluation, ...]) -> _Comparison | None:
     """Return the figure to decide by, or None where there is none."""
     sizes = {name: plan.kv_bits for name, plan in plans.items()}
-    own = [row for row in rows if sizes.get(row.method) == row.kv_bits]
+    plan_rows = [row for row in rows if sizes.get(row.method) == row.kv_bits]
     # Of several merges it is the method's own: the last counts.
-    own.sort(key=lambda row: row.merge == plans[row.method].merge)
-    names = dict.fromkeys(figure.metric for row in own for figure in row.measured)
+    plan_rows.sort(key=lambda row: row.merge == plans[row.method].merge)
+    names = dict.fromkeys(figure.metric for row in plan_rows for figure in row.measured)
     found = [
         comparison
         for metric in names
         if _is_of_quality(metric)
-        for conditions in conditions_of(own, metric)
-        if (comparison := _compared(own, metric, conditions)).figures
+        for conditions in conditions_of(plan_rows, metric)
+        if (comparison := _compared(plan_rows, metric, conditions)).figures
     ]
     return min(found, key=lambda comparison: comparison.order, default=None)
 
 
 def _compared(rows: list[Evaluation], metric: str, conditions: Conditions) -> _Comparison:
     """Return one figure of the plans, of those that have it."""
-    own = {
+    by_method = {
         row.method: row
         for row in rows_under(rows, metric, conditions)
         if (figure := row.figure(metric)) and _decides(figure)
     }
-    return _Comparison(metric, conditions, own)
+    return _Comparison(metric, conditions, by_method)
 
 
 def _decides(figure: Measurement) -> bool:
@@ -295,9 +299,9 @@ def _decides(figure: Measurement) -> bool:
 
 def _is_of_quality(metric: str) -> bool:
     """Return whether a figure is one of quality, of which it is known what is better."""
-    told = metric_of(metric)
-    is_quality = is_of_text(metric) or (told.is_share and not told.name.endswith(DIFFERENCE))
-    return is_quality and told.higher_is_better is not None
+    kind = metric_of(metric)
+    is_quality = is_of_text(metric) or (kind.is_share and not kind.name.endswith(DIFFERENCE))
+    return is_quality and kind.higher_is_better is not None
 
 
 def _place(method: str) -> int:

@@ -94,18 +94,18 @@ class BestMethod:
 
     def _prediction(self) -> str:
         assert self.by != "measured"
-        told = f"{_PREDICTIONS[self.by]}: "
+        text = f"{_PREDICTIONS[self.by]}: "
         if self.method in self.in_larger_caches:
-            told += f"it was {_TOO_SHORT}"
+            text += f"it was {_TOO_SHORT}"
         elif self.measured:
-            told += f"this plan was not measured, only {_labels(self.measured)}"
+            text += f"this plan was not measured, only {_labels(self.measured)}"
         elif self.has_other_figures:
-            told += "no plan for this budget was measured on enough"
+            text += "no plan for this budget was measured on enough"
         else:
-            told += "no plan was measured"
+            text += "no plan was measured"
         if self.equals:
-            told += f"; as good by it: {_labels(self.equals)}"
-        return f"{told}, and WSE need not stand for quality" if self.by == "wse" else told
+            text += f"; as good by it: {_labels(self.equals)}"
+        return f"{text}, and WSE need not stand for quality" if self.by == "wse" else text
 
 
 def _labels(names: Iterable[str]) -> str:
@@ -113,5 +113,5 @@ def _labels(names: Iterable[str]) -> str:
 
 
 def _value_text(metric: str, value: float) -> str:
-    told = metric_of(metric)
-    return f"{100 * value:.1f} %" if told.is_share else f"{value:.4g} {told.unit}".strip()
+    kind = metric_of(metric)
+    return f"{100 * value:.1f} %" if kind.is_share else f"{value:.4g} {kind.unit}".strip()

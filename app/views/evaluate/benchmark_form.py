@@ -53,9 +53,9 @@ def ask_speed(run: Run) -> Benchmark:
     numbers = {}
     for column, (label, name) in zip(st.columns(3, gap="medium"), fields, strict=True):
         st.session_state.setdefault(f"speed_{name}", getattr(defaults, name))
-        told = f"{described(DecodeLoad, name)}."
+        help_text = f"{described(DecodeLoad, name)}."
         numbers[name] = int(
-            column.number_input(label, min_value=1, step=1, key=f"speed_{name}", help=told)
+            column.number_input(label, min_value=1, step=1, key=f"speed_{name}", help=help_text)
         )
     return Benchmark(speed=DecodeLoad(**numbers))
 
@@ -159,13 +159,13 @@ def _ask_code(tasks: tuple[str, ...]) -> bool:
         If one would run code, and may not.
     """
     files = [Path(task) for task in tasks if task.endswith((".yaml", ".yml"))]
-    code = {file: told for file in files if (told := code_of_task(file))}
+    code = {file: names for file in files if (names := code_of_task(file))}
     if not code:
         return False
     # Who may name files in one folder alone is not whose machine this is.
     may_be_asked = not is_limited()
-    for file, told in code.items():
-        what = f"{file} would run {code_text(told)} on this machine, with your rights"
+    for file, names in code.items():
+        what = f"{file} would run {code_text(names)} on this machine, with your rights"
         if not may_be_asked:
             raise EvaluationError(what, remedy="measure it with qcqa evaluate")
         st.warning(f"{plain(what)}.", icon=":material/terminal:")

@@ -100,7 +100,7 @@ def _points(run: Run, result: SearchResult) -> Points:
     # At another budget other methods have plans. A widget that is told the value that it already
     # has would lose what is being chosen.
     if not set(wanted) <= set(fitting):
-        st.session_state["generate_methods"] = [one for one in wanted if one in fitting] or begin
+        st.session_state["generate_methods"] = [name for name in wanted if name in fitting] or begin
     chosen = st.multiselect(
         f"Plans beside the source, up to {MOST_GENERATED_PLANS}",
         fitting,

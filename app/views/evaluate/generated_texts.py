@@ -48,17 +48,17 @@ def generated_texts(generation: Run, result: SearchResult) -> None:
 
 def _heading(method: str, kv_bits: int, result: SearchResult) -> None:
     style = method_style(method)
-    told = f"![]({glyph(style)}) **{plain(style.label)}**"
+    heading = f"![]({glyph(style)}) **{plain(style.label)}**"
     if method == "mha":
-        told = f"![]({glyph(style)}) **{source_text(result.spec)}**"
+        heading = f"![]({glyph(style)}) **{source_text(result.spec)}**"
     else:
         front = result.front(method)
         # None in a run whose files were exchanged: its generation failed.
         index = front.within(bits_of_point(result.spec, kv_bits))
         if index is not None:
             percent = 100 * int(front.cost[index]) / result.spec.kv_bits
-            told += f", {size_text(percent, 'percent')} of the KV cache"
-    st.markdown(told)
+            heading += f", {size_text(percent, 'percent')} of the KV cache"
+    st.markdown(heading)
 
 
 def _text(prompt: str, text: GeneratedText, source: GeneratedText) -> None:

@@ -27,7 +27,7 @@ from qcqa.plan.plan import Plan
 from qcqa.search.result import SearchResult
 from qcqa.text.texts_there import require_text_there
 
-ONE, ALL, FRONT = "One plan", "All methods", "Whole front"
+ONE_PLAN, ALL_METHODS, WHOLE_FRONT = "One plan", "All methods", "Whole front"
 
 #: Budgets along the front, as KV ratios; the smallest cache that any method can have joins them.
 _RATIOS = (0.75, 0.5, 0.375, 0.25)
@@ -70,13 +70,13 @@ def _points(result: SearchResult, rows: tuple[Evaluation, ...]) -> Points | None
     with left:
         which = st.segmented_control(
             "Plans to measure",
-            [ONE, ALL, FRONT],
-            default=ALL,
+            [ONE_PLAN, ALL_METHODS, WHOLE_FRONT],
+            default=ALL_METHODS,
             required=True,
             wrap=True,
             key="measure_which",
         )
-    if which == FRONT:
+    if which == WHOLE_FRONT:
         with middle:
             ratios = _ratios(result)
         if not ratios:
@@ -86,7 +86,7 @@ def _points(result: SearchResult, rows: tuple[Evaluation, ...]) -> Points | None
         with middle:
             result, kv_bits = budget_field(result, key="measure_budget")
         points = points_at(result, kv_bits)
-        if which == ONE and points:
+        if which == ONE_PLAN and points:
             with right:
                 method = _method(result, points, kv_bits, rows)
                 points = (result.front(method).point(kv_bits),)
@@ -132,16 +132,16 @@ def _ratios(result: SearchResult) -> list[float]:
         "KV budgets, % of the source's",
         offered,
         default=offered,
-        format_func=lambda one: one if isinstance(one, str) else f"{100 * one:.4g}",
+        format_func=lambda budget: budget if isinstance(budget, str) else f"{100 * budget:.4g}",
         accept_new_options=True,
         placeholder="type a number",
         key="measure_ratios",
     )
     ratios = []
-    for one in chosen:
-        ratio = _share(one) if isinstance(one, str) else one
+    for budget in chosen:
+        ratio = _share(budget) if isinstance(budget, str) else budget
         if ratio is None:
-            show_error(f"{one!r} is no percentage above 0 and up to 100")
+            show_error(f"{budget!r} is no percentage above 0 and up to 100")
             return []
         ratios.append(ratio)
     return ratios
@@ -165,9 +165,9 @@ def _start(
     dtype: str,
 ) -> None:
     """Say what is going to happen, and start it on a click."""
-    own = result.spec.dtype
-    runs_in = probable_dtype(dtype, own, device=device).name
-    how = (benchmark, probable_device(device), kept_dtype(runs_in, own))
+    checkpoint_dtype = result.spec.dtype
+    runs_in = probable_dtype(dtype, checkpoint_dtype, device=device).name
+    how = (benchmark, probable_device(device), kept_dtype(runs_in, checkpoint_dtype))
     there = {
         (row.method, row.plan_digest)
         for row in rows
@@ -186,7 +186,7 @@ def _start(
         said = [f"Measures {number}." if has_source else f"Measures the source and {number}."]
         estimate = evaluation_estimate(
             run,
-            [asked[one] for one in missing if one[1] in plans],
+            [asked[key] for key in missing if key[1] in plans],
             benchmark,
             has_source=not has_source,
             device=device,
@@ -196,7 +196,7 @@ def _start(
             said.append(tell_estimate(estimate))
         if wanted & there:
             said.append("What is measured already is kept.")
-    is_possible = _is_possible(run, (asked[one] for one in missing))
+    is_possible = _is_possible(run, (asked[key] for key in missing))
     if workers.asked(
         "Measure", " ".join(said), key="start_evaluation", can_start=bool(missing) and is_possible
     ):

@@ -66,14 +66,14 @@ def _conditions(rows: tuple[Evaluation, ...], metric: str, newest: Run | None) -
         asked = newest.config
         wanted = [
             conditions_under(asked.benchmark, metric, device=device, dtype=asked.dtype)
-            for device in {one.device for one in offered if asked.may_run_on(one.device)}
+            for device in {way.device for way in offered if asked.may_run_on(way.device)}
         ]
-        first = next((place for place, one in enumerate(offered) if one in wanted), 0)
+        first = next((place for place, way in enumerate(offered) if way in wanted), 0)
     chosen: Conditions | None = st.selectbox(
         "Measured on",
         offered,
         index=first,
-        format_func=lambda one: one.label,
+        format_func=lambda way: way.label,
         label_visibility="collapsed",
         # A choice among other ways to measure is another choice.
         key=f"conditions_{metric}_{offered[first].label}",

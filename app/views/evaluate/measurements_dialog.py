@@ -56,7 +56,7 @@ def _delete(run: Run, measured: list[Measured]) -> None:
     place = st.selectbox(
         "Measurement",
         range(len(measured)),
-        format_func=lambda one: measurement_title(measured[one]),
+        format_func=lambda index: measurement_title(measured[index]),
         key="forget_which",
     )
     chosen = measured[place]

@@ -30,9 +30,9 @@ def side_by_side(run: Run, result: SearchResult) -> None:
         If its files are damaged.
     """
     kept = generations_of(run)
-    chosen = next((one for one in kept if one.folder.name == choices().generation), None)
+    chosen = next((job for job in kept if job.folder.name == choices().generation), None)
     shown = chosen or next(iter(kept), None)
-    is_at_work = any(one.status().state in LIVE_STATES for one in kept)
+    is_at_work = any(job.status().state in LIVE_STATES for job in kept)
     with st.container(border=True):
         generate_form(run, result, shown, is_at_work=is_at_work)
     if shown is None:
@@ -45,8 +45,8 @@ def side_by_side(run: Run, result: SearchResult) -> None:
         _choice(kept, shown)
     status = shown.status()
     if status.state in LIVE_STATES:
-        others = [one for one in jobs_of(run) if one.folder != shown.folder]
-        if any(one.status().state in LIVE_STATES for one in others):
+        others = [job for job in jobs_of(run) if job.folder != shown.folder]
+        if any(job.status().state in LIVE_STATES for job in others):
             st.caption("Another job is at work on this run: both take longer than alone.")
         _live(shown, result)
         return
@@ -63,7 +63,7 @@ def side_by_side(run: Run, result: SearchResult) -> None:
 
 def _choice(kept: list[Run], shown: Run) -> None:
     """Offer the generations that are kept."""
-    by_name = {one.folder.name: one for one in kept}
+    by_name = {job.folder.name: job for job in kept}
     newest = kept[0].folder.name
     st.selectbox(
         "Generation",

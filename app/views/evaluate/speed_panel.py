@@ -47,7 +47,10 @@ def _conditions(rows: tuple[Evaluation, ...]) -> SpeedConditions:
         st.caption(f"Measured on: {plain(offered[0].label)}.")
         return offered[0]
     chosen: SpeedConditions = st.selectbox(
-        "Measured on", offered, format_func=lambda one: one.label, key="speed_conditions"
+        "Measured on",
+        offered,
+        format_func=lambda conditions: conditions.label,
+        key="speed_conditions",
     )
     return chosen
 

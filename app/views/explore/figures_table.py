@@ -65,9 +65,9 @@ def _selection(
                 select_plan(result, point.method, point.kv_bits)
 
     shown = {"selection": {"rows": [methods.index(selected.method)], "columns": [], "cells": []}}
-    told = controlled("figures_table", shown, chosen)
+    widget = controlled("figures_table", shown, chosen)
     return {
-        "key": told["key"],
-        "on_select": told["on_change"],
+        "key": widget["key"],
+        "on_select": widget["on_change"],
         "selection_mode": "single-row-required",
     }

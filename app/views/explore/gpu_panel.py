@@ -43,7 +43,7 @@ def gpu_panel(result: SearchResult, load: CacheLoad, selected: BudgetPoint) -> N
             horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
         )
         with row:
-            told = st.container(width="content")
+            heading = st.container(width="content")
             details = st.popover(
                 "GPU and model", icon=":material/developer_board:", key="gpu", on_change="rerun"
             )
@@ -52,7 +52,7 @@ def gpu_panel(result: SearchResult, load: CacheLoad, selected: BudgetPoint) -> N
                 _choices(spec, size)
         count = _num_parameters(size)
         if count is None:
-            told.markdown("**What fits on a GPU?**")
+            heading.markdown("**What fits on a GPU?**")
             st.caption(
                 "The model's files are not on this machine: give its number of parameters "
                 "under **GPU and model**."
@@ -63,7 +63,7 @@ def gpu_panel(result: SearchResult, load: CacheLoad, selected: BudgetPoint) -> N
         source = capacity_of(spec, server, load)
         plan = capacity_of(spec, server, load, layers=front.plan_layers(selected.index))
         most = size.most_tokens if size else None
-        told.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
+        heading.markdown(f"**{capacity_sentence(gpu.name, load, source, plan, most_tokens=most)}**")
         table = capacity_table(source, plan, load)
         names = ["source", method_style(selected.method).label]
         table.index = pd.Index(names, name="model")

@@ -62,7 +62,7 @@ def groupings(run: Run, result: SearchResult) -> None:
             config={"displayModeBar": False},
             alt="KV cache that each layer keeps, and error that it adds",
         )
-        told = [grouping_caption(plan), layer_bars_caption(errors)]
+        captions = [grouping_caption(plan), layer_bars_caption(errors)]
         if effects is not None:
             more[0].plotly_chart(
                 legible(effects_figure(plan, effects)),
@@ -70,8 +70,8 @@ def groupings(run: Run, result: SearchResult) -> None:
                 config={"displayModeBar": False},
                 alt="How far each layer alone moves the predictions",
             )
-            told.append(effects_caption())
-        st.caption(" ".join(told))
+            captions.append(effects_caption())
+        st.caption(" ".join(captions))
         effects_panel(run, result, plan, effects)
         plans_side_by_side(result, points, axis, max_kv_bits, method)
         layer_panel(result, plan)

@@ -46,7 +46,7 @@ _STORIES, _FILE = "Held-out stories", "Text file"
 
 def effects_of(run: Run, plan: Plan) -> LayerSensitivity | None:
     """Return what was measured last of the layers of the very model that a plan makes, or None."""
-    return _newest(one for one in _all_found(run) if one.plan_digest == plan.digest)
+    return _newest(effects for effects in _all_found(run) if effects.plan_digest == plan.digest)
 
 
 def effects_panel(
@@ -89,7 +89,7 @@ def effects_panel(
 
 
 def _newest(found: Iterable[LayerSensitivity]) -> LayerSensitivity | None:
-    return max(found, key=lambda one: one.finished, default=None)
+    return max(found, key=lambda effects: effects.finished, default=None)
 
 
 def _all_found(run: Run) -> Iterator[LayerSensitivity]:

@@ -120,15 +120,15 @@ def _plan(plan: Plan, point: BudgetPoint | None, axis: KvAxis) -> None:
 
 
 def _difference(plans: Mapping[str, Plan], method: str) -> None:
-    one, other = _chosen_pair(list(plans), method)
-    difference = plan_difference(plans[one], plans[other])
+    first, second = _chosen_pair(list(plans), method)
+    difference = plan_difference(plans[first], plans[second])
     st.markdown(difference.sentence)
     st.plotly_chart(
-        legible(difference_figure(plans[one], plans[other])),
+        legible(difference_figure(plans[first], plans[second])),
         key="difference_chart",
         config={"displayModeBar": False},
-        alt=f"Cells in which the plans of {method_style(one).label} and "
-        f"{method_style(other).label} differ",
+        alt=f"Cells in which the plans of {method_style(first).label} and "
+        f"{method_style(second).label} differ",
     )
     st.caption(
         "A cell is marked where its head shares with other heads in one plan than in the other, "
@@ -139,7 +139,7 @@ def _difference(plans: Mapping[str, Plan], method: str) -> None:
 
 def _chosen_pair(shown: list[str], method: str) -> tuple[str, str]:
     wanted = (*(choices().pair or ()), method, *shown)
-    one, other = [name for name in dict.fromkeys(wanted) if name in shown][:2]
+    first, second = [name for name in dict.fromkeys(wanted) if name in shown][:2]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
             "Cells in which the plan of",
@@ -147,15 +147,15 @@ def _chosen_pair(shown: list[str], method: str) -> tuple[str, str]:
             format_func=lambda name: method_style(name).label,
             **controlled(
                 "pair_one",
-                one,
+                first,
                 # Choosing the other one swaps them.
-                lambda name: choose(pair=(name, one if name == other else other)),
+                lambda name: choose(pair=(name, first if name == second else second)),
             ),
         )
         st.selectbox(
             "differs from that of",
-            [name for name in shown if name != one],
+            [name for name in shown if name != first],
             format_func=lambda name: method_style(name).label,
-            **controlled("pair_other", other, lambda name: choose(pair=(one, name))),
+            **controlled("pair_other", second, lambda name: choose(pair=(first, name))),
         )
-    return one, other
+    return first, second

@@ -17,14 +17,14 @@ def several_runs(chosen: list[Run | DamagedRun]) -> None:
         runs = [run for run in chosen if isinstance(run, Run)]
         with shown_in_place():
             _differences(runs)
-        own = [run_id(run) for run in chosen if not (isinstance(run, Run) and run.bundled)]
+        deletable = [run_id(run) for run in chosen if not (isinstance(run, Run) and run.bundled)]
         st.button(
-            f"Delete {len(own)} runs" if len(own) != 1 else "Delete 1 run",
+            f"Delete {len(deletable)} runs" if len(deletable) != 1 else "Delete 1 run",
             icon=":material/delete:",
             key="open_delete",
-            disabled=not own,
+            disabled=not deletable,
             on_click=open_dialog,
-            args=("delete", *own),
+            args=("delete", *deletable),
         )
 
 

@@ -58,7 +58,7 @@ def _title(name: str, caption: str) -> None:
 
 def _work(run: Run) -> None:
     """Draw how far the run and its jobs are, or why the run stopped early."""
-    at_work = [one.id for one in (run, *jobs_of(run)) if one.is_at_work()]
+    at_work = [job.id for job in (run, *jobs_of(run)) if job.is_at_work()]
     if at_work:
         _live(run, at_work)
     status = run.status()
@@ -72,11 +72,11 @@ def _live(run: Run, seen: list[str]) -> None:
     """Follow what is at work; the page is drawn anew when something begins or ends."""
     workers.reap()
     with shown_in_place():
-        at_work = [one for one in (run, *jobs_of(run)) if one.is_at_work()]
-        if [one.id for one in at_work] != seen:
+        at_work = [job for job in (run, *jobs_of(run)) if job.is_at_work()]
+        if [job.id for job in at_work] != seen:
             st.rerun()
-        for one in at_work:
-            progress_row(one, one.status(), key=f"cancel_{one.id}")
+        for job in at_work:
+            progress_row(job, job.status(), key=f"cancel_{job.id}")
 
 
 def _acts(run: Run) -> None:

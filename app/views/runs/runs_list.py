@@ -125,7 +125,7 @@ def _problems(table: pd.DataFrame) -> None:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that people look for, those that tell runs apart first."""
-    best = [one.text if one is not None else None for one in table["best"]]
+    best = [plan.text if plan is not None else None for plan in table["best"]]
     problem = table["problem"].where(table["problem"].notna(), None)
     state = table["state"].str.cat(table["job"].fillna(""), sep=", ").str.removesuffix(", ")
     return pd.DataFrame(
@@ -171,8 +171,8 @@ def _unread(runs: Runs) -> bool:
 
 def _at_work(runs: Runs) -> list[str]:
     """Return the runs, and the jobs below them, that are at work."""
-    own = [run for run in runs.values() if isinstance(run, Run)]
-    return [one.id for run in own for one in (run, *jobs_of(run)) if one.is_at_work()]
+    intact = [run for run in runs.values() if isinstance(run, Run)]
+    return [job.id for run in intact for job in (run, *jobs_of(run)) if job.is_at_work()]
 
 
 def _is_unread(run: Run) -> bool:

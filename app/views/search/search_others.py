@@ -21,10 +21,10 @@ def others_at_work(shown: Run | DamagedRun | None) -> None:
         if run.id != shown_id and _is_at_work(run)
     ]
     links += [
-        (f"{run.config.name} · evaluation, {_percent(one)}", "evaluate", run.id)
+        (f"{run.config.name} · evaluation, {_percent(evaluation)}", "evaluate", run.id)
         for run in searches
-        for one in evaluations_of(run)
-        if _is_at_work(one)
+        for evaluation in evaluations_of(run)
+        if _is_at_work(evaluation)
     ]
     if not links:
         return

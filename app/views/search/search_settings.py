@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar, get_args
 
 import streamlit as st
-from ui.draft import EFFORTS, FITNESSES, OF_EFFORT, OWN, Draft
+from ui.draft import EFFORTS, FITNESSES, OF_EFFORT, OWN_CHOICE, Draft
 from ui.state import controlled, draft, field, redraft
 
 from qcqa.charts.common.wording import MERGES, listed
@@ -59,7 +59,7 @@ def choose_settings() -> Asked:
     asked = draft()
     st.radio(
         "Search",
-        [*PRESETS, OWN],
+        [*PRESETS, OWN_CHOICE],
         format_func=lambda name: _PRESET_LABELS.get(name, "My own choice"),
         captions=[
             *(preset.description for preset in PRESETS.values()),
@@ -69,7 +69,7 @@ def choose_settings() -> Asked:
     )
     reductions = _reductions(asked)
     always: tuple[str, ...] = ()
-    if asked.preset == OWN:
+    if asked.preset == OWN_CHOICE:
         kind = _kind(asked)
     else:
         kind = PRESETS[asked.preset].fixed

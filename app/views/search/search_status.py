@@ -69,7 +69,7 @@ def _live(run: Run) -> None:
         with st.container(border=True, key="live"):
             events = run.events()
             stages = _stages(run, events, finished=False)
-            working = next((one.name for one in stages if one.state == "working"), None)
+            working = next((stage.name for stage in stages if stage.state == "working"), None)
             progress_row(run, status, stage=working)
             _details(run, events, stages)
             if result_of(run) is not None:
@@ -130,7 +130,9 @@ def _hypervolume(run: Run, events: Events) -> None:
         alt="Hypervolume of the fronts found so far",
     )
     if found := convergence(events):
-        st.markdown("  \n".join(f":material/trending_flat: {plain(one.text())}" for one in found))
+        st.markdown(
+            "  \n".join(f":material/trending_flat: {plain(trend.text())}" for trend in found)
+        )
     st.caption(REFERENCE)
 
 

@@ -178,7 +178,7 @@ def save_figure(figure: go.Figure, path: Path) -> None:
     if kind not in FIGURE_FORMATS:
         raise ExportError(
             f"{path} ends in {path.suffix!r}",
-            expected=f"one of {', '.join('.' + one for one in FIGURE_FORMATS)}",
+            expected=f"one of {', '.join('.' + ending for ending in FIGURE_FORMATS)}",
         )
     content = figure_bytes(figure, kind)
     try:

@@ -80,7 +80,7 @@ def layer_rows(
     """
     width = (1 - gap * (len(columns) - 1)) / len(columns)
     axes = {}
-    for place, own in enumerate(columns):
+    for place, axis in enumerate(columns):
         x, y = axes_of(place).values()
         left = place * (width + gap)
         axes[f"xaxis{x[1:]}"] = {
@@ -88,7 +88,7 @@ def layer_rows(
             "domain": [left, min(1.0, left + width)],
             # What the axes show below the rows must not decide how high these are.
             **{"showgrid": False, "zeroline": False, "tickangle": 0, "automargin": False},
-            **own,
+            **axis,
         }
         axes[f"yaxis{y[1:]}"] = {
             "anchor": x,

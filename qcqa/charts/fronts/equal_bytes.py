@@ -160,20 +160,20 @@ def compare_methods(
         kv_bits = None if point is None else point.size
         others = None if other is None else other.size
 
-        def told(outcome: Outcome, difference: Measurement | None = None) -> Comparison:
+        def comparison(outcome: Outcome, difference: Measurement | None = None) -> Comparison:
             return Comparison(method, against, metric, outcome, kv_bits, others, difference)
 
         if point is None or other is None:
-            return told("no plan")
+            return comparison("no plan")
         if kv_bits != others:
-            return told("other size")
+            return comparison("other size")
         if is_same_plan(result, point, other):
-            return told("same plan")
-        ids = [(one.method, one.kv_bits) for one in (point, other)]
+            return comparison("same plan")
+        ids = [(budget_point.method, budget_point.kv_bits) for budget_point in (point, other)]
         if metric is None or any(plan not in measured for plan in ids):
-            return told("not measured")
+            return comparison("not measured")
         difference = paired_difference(measured[ids[0]], measured[ids[1]], metric)
-        return told("not measured" if difference is None else "measured", difference)
+        return comparison("not measured" if difference is None else "measured", difference)
 
     return {method: compared(method) for method in points if method not in ("mha", against)}
 
@@ -209,17 +209,17 @@ def differences_from_source(
     return differences
 
 
-def is_same_plan(result: SearchResult, one: BudgetPoint, other: BudgetPoint) -> bool:
+def is_same_plan(result: SearchResult, first: BudgetPoint, second: BudgetPoint) -> bool:
     """Return whether two methods' plans make the same model."""
-    if one.kv_bits != other.kv_bits:
+    if first.kv_bits != second.kv_bits:
         return False
-    if one.kv_bits == result.spec.kv_bits:
+    if first.kv_bits == result.spec.kv_bits:
         # Every head is kept, and there is nothing to merge.
         return True
-    mine, others = result.fronts[one.method], result.fronts[other.method]
-    if (mine.merge, mine.refit) != (others.merge, others.refit):
+    front, other_front = result.fronts[first.method], result.fronts[second.method]
+    if (front.merge, front.refit) != (other_front.merge, other_front.refit):
         return False
-    return mine.plan_layers(one.index) == others.plan_layers(other.index)
+    return front.plan_layers(first.index) == other_front.plan_layers(second.index)
 
 
 def is_better(difference: Measurement) -> bool | None:

@@ -115,19 +115,21 @@ def _measured(
     names = shown_names(result, points)
     fitting = [point for name in names if (point := points[name]) is not None]
     known = rows_of_plans(rows, metric)
-    own = {
+    measured = {
         point.method: known[plan]
         for point in fitting
         if (plan := (point.method, point.kv_bits)) in known
     }
-    values = {name: _value(row, metric) for name, row in own.items()}
-    if higher is None or len(own) < len(fitting) or not all(map(isfinite, values.values())):
+    values = {name: _value(row, metric) for name, row in measured.items()}
+    if higher is None or len(measured) < len(fitting) or not all(map(isfinite, values.values())):
         return None
-    ranked = sorted(own, key=lambda name: values[name], reverse=higher)
+    ranked = sorted(measured, key=lambda name: values[name], reverse=higher)
     first = ranked[0]
     ways = [name for name in ranked if values[name] == values[first]]
     close = [
-        name for name in ranked if name not in ways and _is_close(own[first], own[name], metric)
+        name
+        for name in ranked
+        if name not in ways and _is_close(measured[first], measured[name], metric)
     ]
     has = "have" if len(ways) > 1 else "has"
     said = (
@@ -147,15 +149,15 @@ def _value(row: Evaluation, metric: str) -> float:
     return float("nan") if figure is None else figure.value
 
 
-def _is_close(one: Evaluation, other: Evaluation, metric: str) -> bool:
+def _is_close(first: Evaluation, second: Evaluation, metric: str) -> bool:
     """Return whether two figures differ so little that it may be chance."""
-    difference = paired_difference(one, other, metric)
+    difference = paired_difference(first, second, metric)
     if difference is None:
         return True
     error = difference.standard_error
     if error is None:
         # Cautious: both had the same samples, so that their difference is surer than this.
-        figures = [row.figure(metric) for row in (one, other)]
+        figures = [row.figure(metric) for row in (first, second)]
         errors = [figure.standard_error for figure in figures if figure is not None]
         if any(each is None for each in errors):
             return True

@@ -49,10 +49,13 @@ def packing_text(layers: Sequence[LayerChoice]) -> str:
     """Return how each layer packs keys and values, with ``<br>`` between lines."""
     packing = [[packing_of(site) for site in layer.sites] for layer in layers]
     lines = []
-    for kind in dict.fromkeys(one.kind for sites in packing for one in sites if one):
-        shorts = [[one.short if one and one.kind == kind else _FULL for one in s] for s in packing]
+    for kind in dict.fromkeys(choice.kind for sites in packing for choice in sites if choice):
+        shorts = [
+            [choice.short if choice and choice.kind == kind else _FULL for choice in sites]
+            for sites in packing
+        ]
         title = f"{REDUCTIONS[kind].label} of K/V ({_FULL}: all)"
-        lines += [title, *_told(["/".join(sites) for sites in shorts])]
+        lines += [title, *_layer_lines(["/".join(sites) for sites in shorts])]
     return "<br>".join(lines)
 
 
@@ -77,7 +80,7 @@ def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) 
         else [str(key) for key in keys]
     )
     title = f"{'K/V heads' if is_apart else 'heads'} kept of {num_heads}"
-    if lines := _told(counts):
+    if lines := _layer_lines(counts):
         return "<br>".join([title, *lines])
     if is_apart:
         return (
@@ -87,7 +90,7 @@ def heads_kept_text(key_heads: IntArray, value_heads: IntArray, num_heads: int) 
     return f"{title}<br>{_summary(key_heads, num_heads)}"
 
 
-def _told(counts: list[str]) -> list[str]:
+def _layer_lines(counts: list[str]) -> list[str]:
     """Return the numbers of the layers as lines; none where the layers are too many."""
     runs = _runs(counts)
     if len(_BETWEEN.join(runs)) <= _LONGEST_RUNS:

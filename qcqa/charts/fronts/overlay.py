@@ -117,10 +117,10 @@ def predicted_traces(
         kept = kept[np.unique(np.linspace(0, len(kept) - 1, 300).round().astype(np.int64))]
         values = ErrorAxis(other.result, y_of.scale).of_front(front, kept)
         name = _trace_name(other, method_style(chosen))
-        own = KvAxis(other.result.spec, axis.load, axis.unit)
+        other_axis = KvAxis(other.result.spec, axis.load, axis.unit)
         traces.append(
             go.Scatter(
-                x=np.array(own.of_array(front.size[kept])),
+                x=np.array(other_axis.of_array(front.size[kept])),
                 y=y_of.heights(values),
                 mode="lines+markers",
                 line=_line(style) | {"shape": y_of.line_shape},
@@ -163,13 +163,13 @@ def measured_traces(
         if series is None:
             continue
         name = _trace_name(other, series.style)
-        own = KvAxis(other.result.spec, axis.load, axis.unit)
+        other_axis = KvAxis(other.result.spec, axis.load, axis.unit)
         values = [figure.value for row in series.rows if (figure := row.figure(metric))]
         front = other.result.at(axis.load).fronts.get(series.method)
         kv_bits = [front.size_of(row.kv_bits) if front else row.kv_bits for row in series.rows]
         traces.append(
             go.Scatter(
-                x=own.of_array(kv_bits),
+                x=other_axis.of_array(kv_bits),
                 y=values,
                 mode="lines+markers",
                 line=_line(style) | {"shape": "hv"},
@@ -177,7 +177,8 @@ def measured_traces(
                 name=name,
                 unselected=NOT_FADED,
                 text=[
-                    f"<b>{name}</b><br>{value_text(metric, value)}<br>KV cache {own.text(count)}"
+                    f"<b>{name}</b><br>{value_text(metric, value)}"
+                    f"<br>KV cache {other_axis.text(count)}"
                     for value, count in zip(values, kv_bits, strict=True)
                 ],
                 hovertemplate="%{text}<extra></extra>",
@@ -200,7 +201,7 @@ def _series(
     other: OtherRun, metric: str, conditions: Conditions | None, wanted: str | None
 ) -> Series | None:
     found = series_of(rows_under(other.rows, metric, conditions))
-    return next((one for one in found if one.method == wanted), next(iter(found), None))
+    return next((series for series in found if series.method == wanted), next(iter(found), None))
 
 
 def _trace_name(other: OtherRun, style: MethodStyle) -> str:
@@ -212,8 +213,8 @@ def _conditions(rows: Iterable[Evaluation], metric: str) -> Conditions | None:
 
 
 def _other_size(other: OtherRun, axis: KvAxis) -> str | None:
-    own = KvAxis(other.result.spec, axis.load, axis.unit)
-    return None if own.full == axis.full else "has a cache of another size: compare in %"
+    other_axis = KvAxis(other.result.spec, axis.load, axis.unit)
+    return None if other_axis.full == axis.full else "has a cache of another size: compare in %"
 
 
 def _line(style: MethodStyle) -> dict[str, object]:

@@ -72,7 +72,7 @@ def pareto_figure(
     for name in in_order(result.fronts):
         if y_of.shows(result.fronts[name]):
             figure.add_trace(chart.front(result.fronts[name]))
-    comparable = [one for one in others if predicted_obstacle(one, result, axis, scale) is None]
+    comparable = [run for run in others if predicted_obstacle(run, result, axis, scale) is None]
     method = selected[0] if selected else None
     figure.add_traces(predicted_traces(comparable, axis, y_of, method))
     figure.update_layout(

@@ -85,7 +85,7 @@ def _absent(result: SearchResult) -> str:
 
 
 def _names_of_bits(result: SearchResult) -> list[str]:
-    return [method_style(name).label for name, one in result.fronts.items() if one.has_codecs]
+    return [method_style(name).label for name, front in result.fronts.items() if front.has_codecs]
 
 
 def _labels(result: SearchResult, fitness: Fitness) -> list[str]:

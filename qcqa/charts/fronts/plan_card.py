@@ -99,8 +99,8 @@ def plan_card(
 def measured_label(metric: str, label: str) -> str:
     """Return what cards call a measured metric: with its unit, unless values carry it."""
     unit = metric_of(metric).unit
-    told = in_sentence(label)
-    return f"measured: {told}" if not unit else f"measured: {told}, {unit}"
+    name = in_sentence(label)
+    return f"measured: {name}" if not unit else f"measured: {name}, {unit}"
 
 
 def _estimated(
@@ -124,8 +124,8 @@ def _estimated(
     if scale != point.fitness:
         lines += _searched(point)
     if figure is not None:
-        told = plain(in_sentence(figure.label))
-        lines.append(f":material/science: measured: {figure.value} {told}")
+        name = plain(in_sentence(figure.label))
+        lines.append(f":material/science: measured: {figure.value} {name}")
     return PlanCard(value=value, label=label, change=None, is_better=None, lines=tuple(lines))
 
 

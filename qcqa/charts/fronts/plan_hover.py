@@ -144,4 +144,4 @@ def _figures(rows: tuple[Evaluation, ...]) -> Mapping[PlanId, str]:
             lines.setdefault(plan, []).append(
                 f"<br>{in_chart(label)}: {value_text(metric, figure.value)}"
             )
-    return {plan: "".join(told) for plan, told in lines.items()}
+    return {plan: "".join(texts) for plan, texts in lines.items()}

@@ -32,9 +32,9 @@ def conversions_table(conversions: Sequence[Run], result: SearchResult) -> pd.Da
         folder is not there, ``damaged`` where it cannot be read), and ``created``.
     """
     rows = [
-        _row(one, one.config, result)
-        for one in conversions
-        if isinstance(one.config, ConversionConfig)
+        _row(conversion, conversion.config, result)
+        for conversion in conversions
+        if isinstance(conversion.config, ConversionConfig)
     ]
     return pd.DataFrame(rows, columns=["id", *_COLUMNS]).set_index("id")
 

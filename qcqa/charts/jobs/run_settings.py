@@ -11,7 +11,7 @@ from qcqa.jobs.run import Run
 from qcqa.search.result import ResultFolder
 
 #: What every run has of its own.
-_OWN = ("format", "version", "name", "created")
+_IDENTITY = ("format", "version", "name", "created")
 
 
 def compare_settings(runs: Sequence[Run]) -> pd.DataFrame:
@@ -40,8 +40,8 @@ def compare_settings(runs: Sequence[Run]) -> pd.DataFrame:
     ids = [run.id for run in runs]
     columns = [run.id if ids.count(run.id) == 1 else str(run.folder) for run in runs]
     settings = [settings_of(run) for run in runs]
-    names = list(dict.fromkeys(name for own in settings for name in own))
-    rows = {name: [own.get(name) for own in settings] for name in names}
+    names = list(dict.fromkeys(name for run_settings in settings for name in run_settings))
+    rows = {name: [run_settings.get(name) for run_settings in settings] for name in names}
     differing = {name: values for name, values in rows.items() if not _are_equal(values)}
     return pd.DataFrame.from_dict(
         differing, orient="index", columns=columns, dtype="object"
@@ -50,7 +50,7 @@ def compare_settings(runs: Sequence[Run]) -> pd.DataFrame:
 
 def settings_of(run: Run) -> dict[str, Any]:
     """Return all settings of a run, and what they were applied to, as JSON values."""
-    asked = run.config.model_dump(mode="json", exclude=set(_OWN))
+    asked = run.config.model_dump(mode="json", exclude=set(_IDENTITY))
     return {
         **_flat({**asked.pop("settings", {}), **asked}),
         **_flat(_found(run)),

@@ -84,7 +84,7 @@ def search_stages(names: Sequence[str], events: Events, *, finished: bool) -> li
         Whether the search is.
     """
     seen = {event.get("stage") for event in events}
-    names = [one for name in names for one in _with_tables(name) if one in (name, *seen)]
+    names = [stage for name in names for stage in _with_tables(name) if stage in (name, *seen)]
     latest = {event["stage"]: event for event in events if event.get("stage") in names}
     reached = max((names.index(name) for name in latest), default=-1)
     seconds = _seconds(events)
@@ -128,7 +128,7 @@ def layers_figure(stages: Sequence[Stage]) -> go.Figure:
         go.Heatmap(
             z=done,
             y=[stage.name.replace(": ", ", ") for stage in stages],
-            text=[["finished" if one else "not yet" for one in row] for row in done],
+            text=[["finished" if is_done else "not yet" for is_done in row] for row in done],
             zmin=0,
             zmax=1,
             colorscale=[[0, _WAITING_COLOUR], [1, _DONE_COLOUR]],

@@ -54,7 +54,7 @@ class PlanDifference:
         )
 
 
-def plan_difference(one: Plan, other: Plan) -> PlanDifference:
+def plan_difference(first: Plan, second: Plan) -> PlanDifference:
     """Return the cells in which two plans differ.
 
     Raises
@@ -62,28 +62,28 @@ def plan_difference(one: Plan, other: Plan) -> PlanDifference:
     PlanError
         If the plans are for models of another shape.
     """
-    shapes = [(plan.model.num_layers, plan.model.num_kv_heads) for plan in (one, other)]
+    shapes = [(plan.model.num_layers, plan.model.num_kv_heads) for plan in (first, second)]
     if shapes[0] != shapes[1]:
         here, there = (f"{layers} layers of {heads} KV heads" for layers, heads in shapes)
         raise PlanError(f"plans for {here} and for {there}", expected="two plans of one model")
-    pairs = list(zip(one.pictures, other.pictures, strict=True))
+    pairs = list(zip(first.pictures, second.pictures, strict=True))
     return PlanDifference(
         key=np.array([differing_heads(a.key, b.key) for a, b in pairs]),
         value=np.array([differing_heads(a.value, b.value) for a, b in pairs]),
-        is_apart=is_apart(one, other),
+        is_apart=is_apart(first, second),
     )
 
 
-def differing_heads(one: SitePicture, other: SitePicture) -> NDArray[np.bool_]:
+def differing_heads(first: SitePicture, second: SitePicture) -> NDArray[np.bool_]:
     """Return which heads share with other heads in one picture than in the other, shape (H,).
 
     A head's partners are the other heads that read what it reads; a head that keeps its own has
     none. A head differs where its two sets of partners do, whatever number its group has. So a head
     that joins or leaves a group makes every head of that group differ.
     """
-    a, b = np.array(one.reads), np.array(other.reads)
-    with_one, with_other = a[:, None] == a, b[:, None] == b  # (H, H)
-    differs: NDArray[np.bool_] = (with_one != with_other).any(axis=1)
+    a, b = np.array(first.reads), np.array(second.reads)
+    same_in_first, same_in_second = a[:, None] == a, b[:, None] == b  # (H, H)
+    differs: NDArray[np.bool_] = (same_in_first != same_in_second).any(axis=1)
     return differs
 
 
@@ -100,7 +100,7 @@ def difference_table(difference: PlanDifference) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def difference_figure(one: Plan, other: Plan) -> go.Figure:
+def difference_figure(first: Plan, second: Plan) -> go.Figure:
     """Return the cells in which two plans differ, as a chart of layers by heads.
 
     Raises
@@ -108,16 +108,16 @@ def difference_figure(one: Plan, other: Plan) -> go.Figure:
     PlanError
         If the plans are for models of another shape.
     """
-    difference = plan_difference(one, other)
+    difference = plan_difference(first, second)
     num_layers, num_heads = difference.key.shape
     kinds = ("key", "value") if difference.is_apart else ("key",)
     titles = ["Keys", "Values"] if difference.is_apart else ["Keys and values"]
     figure = head_grid(titles, num_layers, num_heads, compact=True, with_words=True)
-    names = [method_style(plan.method, plan.model).label for plan in (one, other)]
+    names = [method_style(plan.method, plan.model).label for plan in (first, second)]
     gaps = cell_gaps(num_layers, num_heads, num_grids=len(kinds), compact=True)
     for place, kind in enumerate(kinds):
         differs: NDArray[np.bool_] = getattr(difference, kind)
-        here, there = ([getattr(layer, kind) for layer in p.pictures] for p in (one, other))
+        here, there = ([getattr(layer, kind) for layer in p.pictures] for p in (first, second))
         figure.add_trace(_cells(differs, here, there, names, gaps | axes_of(place)))
         words = [f"{count}/{num_heads}" for count in differs.sum(axis=1).tolist()]
         hover = "layer %{y}: %{text} heads differ"
@@ -139,7 +139,9 @@ def _cells(
         colorscale=unblended((ALONE_COLOUR, _DIFFERS_COLOUR)),
         showscale=False,
         # Arrays are not looked through cell by cell, which lists are.
-        customdata=np.stack([[_partners(one) for one in side] for side in (here, there)], axis=-1),
+        customdata=np.stack(
+            [[_partners(picture) for picture in side] for side in (here, there)], axis=-1
+        ),
         hovertemplate="layer %{y}, head %{x}"
         + "".join(
             f"<br>{name}: shares with %{{customdata[{place}]}}" for place, name in enumerate(names)
@@ -154,6 +156,6 @@ def _partners(picture: SitePicture) -> list[str]:
     texts = []
     groups = picture.readers
     for head, number in enumerate(picture.reads):
-        others = [one for one in groups[number] if one != head]
+        others = [partner for partner in groups[number] if partner != head]
         texts.append(heads_text(others, at_most=_MOST_PARTNERS_NAMED) if others else "none")
     return texts

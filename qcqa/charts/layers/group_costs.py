@@ -64,7 +64,7 @@ def group_cost_table(costs: Sequence[LayerCost]) -> pd.DataFrame:
             "similarity": group.similarity,
         }
         for cost in costs
-        for group in sorted(cost.groups, key=lambda one: -one.wse)
+        for group in sorted(cost.groups, key=lambda group_cost: -group_cost.wse)
         if len(group.heads) > 1
     ]
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)

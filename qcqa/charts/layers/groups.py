@@ -56,8 +56,8 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
         looks = gaps | axes_of(place)
         figure.add_trace(_cells(pictures, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            ends = [f"{then}{one.words}" if one.words else "" for one in pictures]
-            kept = [f"{one.num_stored}{between}{num_heads}" for one in pictures]
+            ends = [f"{then}{picture.words}" if picture.words else "" for picture in pictures]
+            kept = [f"{picture.num_stored}{between}{num_heads}" for picture in pictures]
             kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
             hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
@@ -114,18 +114,18 @@ def group_colours(picture: SitePicture) -> list[int]:
 def _cells(
     pictures: Sequence[SitePicture], looks: Mapping[str, Any], *, has_numbers: bool, is_brief: bool
 ) -> go.Heatmap:
-    colours = np.array([group_colours(one) for one in pictures], dtype=np.int8)  # (L, H)
+    colours = np.array([group_colours(picture) for picture in pictures], dtype=np.int8)  # (L, H)
     return go.Heatmap(
         z=colours,
         zmin=-1.5,
         zmax=len(GROUP_COLOURS) - 0.5,
         colorscale=unblended((ALONE_COLOUR, *GROUP_COLOURS)),
         showscale=False,
-        text=[_numbers(one) for one in pictures] if has_numbers else None,
+        text=[_numbers(picture) for picture in pictures] if has_numbers else None,
         texttemplate="%{text}" if has_numbers else None,
         textfont={"color": GROUP_INK},
         # An array is not looked through cell by cell, which lists are.
-        customdata=np.array([_members(one, is_brief=is_brief) for one in pictures]),
+        customdata=np.array([_members(picture, is_brief=is_brief) for picture in pictures]),
         hovertemplate="layer %{y}, head %{x}<br>%{customdata}<extra></extra>",
         **looks,
     )

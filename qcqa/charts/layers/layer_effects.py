@@ -129,7 +129,7 @@ def _others(found: LayerSensitivity) -> str:
         return "It differs from every other layer by more than two standard errors."
     if len(others) > _MOST_LAYERS_NAMED:
         return f"{len(others)} others are within two standard errors of it."
-    names = listed([str(one) for one in others])
+    names = listed([str(layer) for layer in others])
     return (
         f"Layer {names} is within two standard errors of it."
         if len(others) == 1

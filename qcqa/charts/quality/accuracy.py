@@ -90,7 +90,7 @@ def accuracy_figure(
             between = chart.estimated(series, end, front)
             has_estimates |= len(between.x) > 0
             figure.add_trace(between)
-    comparable = [one for one in others if measured_obstacle(one, compared, axis, metric) is None]
+    comparable = [run for run in others if measured_obstacle(run, compared, axis, metric) is None]
     method = selected[0] if selected else None
     overlays = measured_traces(comparable, compared, axis, metric, method)
     figure.add_traces(overlays)

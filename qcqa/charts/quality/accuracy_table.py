@@ -64,14 +64,14 @@ def _figures(
     row: Evaluation, source: Evaluation | None, metric: str, label: str
 ) -> dict[str, float]:
     figure = row.figure(metric)
-    told = metric_of(metric)
-    scale, unit = (100, ", %") if told.is_share else (1, "")
+    kind = metric_of(metric)
+    scale, unit = (100, ", %") if kind.is_share else (1, "")
     value = figure.value if figure else nan
     cells = {
         f"{label}{unit}": scale * value,
         f"{label}, standard error": _scaled(figure.standard_error if figure else None, scale),
     }
-    if told.name in AGAINST_SOURCE:
+    if kind.name in AGAINST_SOURCE:
         return cells
     change = change_of(row, metric, source)
     cells |= {
@@ -82,7 +82,7 @@ def _figures(
     }
     of_source = source.figure(metric) if source else None
     # Of an accuracy on questions a part is chance, and no quality that was kept.
-    if told.higher_is_better and is_of_text(metric):
+    if kind.higher_is_better and is_of_text(metric):
         kept = 100 * value / of_source.value if of_source and of_source.value > 0 else nan
         cells[f"{label}, % kept"] = kept
     return cells

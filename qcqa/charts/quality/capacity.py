@@ -46,13 +46,13 @@ def capacity_table(source: Capacity, plan: Capacity, load: CacheLoad) -> pd.Data
     """
     return pd.DataFrame(
         {
-            "weights, GiB": [one.weight_bytes / GIB for one in (source, plan)],
-            "room for KV cache, GiB": [one.cache_bytes / GIB for one in (source, plan)],
+            "weights, GiB": [capacity.weight_bytes / GIB for capacity in (source, plan)],
+            "room for KV cache, GiB": [capacity.cache_bytes / GIB for capacity in (source, plan)],
             f"longest context at batch {load.batch_size:,}": [
-                one.longest_context_tokens for one in (source, plan)
+                capacity.longest_context_tokens for capacity in (source, plan)
             ],
             f"largest batch at {load.context_tokens:,} tokens": [
-                one.largest_batch for one in (source, plan)
+                capacity.largest_batch for capacity in (source, plan)
             ],
         },
         index=pd.Index(["source", "plan"], name="model"),

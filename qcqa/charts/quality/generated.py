@@ -22,8 +22,8 @@ def cache_ratio(text: GeneratedText, source: GeneratedText) -> float | None:
     """Return the measured bytes of a cache per token over the source's; None while not known."""
     if text.figures is None or source.figures is None:
         return None
-    own, other = text.figures, source.figures
-    return (own.cache_bytes / own.cached_tokens) / (other.cache_bytes / other.cached_tokens)
+    reduced, full = text.figures, source.figures
+    return (reduced.cache_bytes / reduced.cached_tokens) / (full.cache_bytes / full.cached_tokens)
 
 
 def figures_lines(text: GeneratedText, source: GeneratedText) -> list[str]:

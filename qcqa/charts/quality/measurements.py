@@ -12,20 +12,22 @@ from qcqa.reduce.stored import COST_CONTEXT
 
 def measurement_title(measured: Measured) -> str:
     """Return what was measured, under which conditions, and on how many models."""
-    own = measured.benchmark
-    if own.speed:
-        what = f"Speed and memory, {own.speed.data}"
-    elif own.text:
-        what = f"Text: {short_name(text_label(own.text))}"
+    benchmark = measured.benchmark
+    if benchmark.speed:
+        what = f"Speed and memory, {benchmark.speed.data}"
+    elif benchmark.text:
+        what = f"Text: {short_name(text_label(benchmark.text))}"
     else:
-        what = f"Tasks: {short_name(', '.join(own.tasks))}"
-    told = [what]
-    if own.limit:
-        told.append(f"at most {own.limit:,} {own.limit_of if own.text else 'questions'}")
-    if own.window_tokens:
-        told.append(f"windows of {own.window_tokens:,} tokens")
-    told += [one for one in (measured.dtype, measured.device) if one not in ("auto", "cpu")]
-    return f"{', '.join(told)} ({counted(len(measured.rows), 'model')})"
+        what = f"Tasks: {short_name(', '.join(benchmark.tasks))}"
+    parts = [what]
+    if benchmark.limit:
+        parts.append(
+            f"at most {benchmark.limit:,} {benchmark.limit_of if benchmark.text else 'questions'}"
+        )
+    if benchmark.window_tokens:
+        parts.append(f"windows of {benchmark.window_tokens:,} tokens")
+    parts += [name for name in (measured.dtype, measured.device) if name not in ("auto", "cpu")]
+    return f"{', '.join(parts)} ({counted(len(measured.rows), 'model')})"
 
 
 def pieces_text(rows: Iterable[Evaluation]) -> str:

@@ -149,15 +149,15 @@ def check_proxy(
     ]
     # Equal figures have no order to agree with, nor have those that chance alone may have parted.
     pairs = [
-        (one, other)
+        (first, second)
         for size in sizes
-        for one, other in combinations([row for row in size if row.method not in by_loss], 2)
-        if not np.isclose(one.relative_wse, other.relative_wse, rtol=1e-9)
-        and _differ(one, other, metric)
+        for first, second in combinations([row for row in size if row.method not in by_loss], 2)
+        if not np.isclose(first.relative_wse, second.relative_wse, rtol=1e-9)
+        and _differ(first, second, metric)
     ]
     ordered = [
-        (one.relative_wse < other.relative_wse) == (_loss(one, metric) < _loss(other, metric))
-        for one, other in pairs
+        (first.relative_wse < second.relative_wse) == (_loss(first, metric) < _loss(second, metric))
+        for first, second in pairs
     ]
     return ProxyCheck(
         metric=metric,
@@ -227,24 +227,24 @@ def _loss_name(metric: str) -> str:
     return f"rise of {data} {label}"
 
 
-def _differ(one: Evaluation, other: Evaluation, metric: str) -> bool:
+def _differ(first: Evaluation, second: Evaluation, metric: str) -> bool:
     """Return whether two losses differ by more than chance, as far as that is known."""
-    difference = paired_difference(one, other, metric.removesuffix(DIFFERENCE))
+    difference = paired_difference(first, second, metric.removesuffix(DIFFERENCE))
     if difference is not None and difference.standard_error is not None:
         return abs(difference.value) > CLEAR_STANDARD_ERRORS * difference.standard_error
-    figures = [row.figure(metric) for row in (one, other)]
+    figures = [row.figure(metric) for row in (first, second)]
     errors = [figure.standard_error for figure in figures if figure is not None]
     if len(errors) < 2 or None in errors:
         return False
-    behind = abs(_loss(one, metric) - _loss(other, metric))
+    behind = abs(_loss(first, metric) - _loss(second, metric))
     return behind > CLEAR_STANDARD_ERRORS * _scale(metric) * hypot(*(each or 0 for each in errors))
 
 
 def _loss(row: Evaluation, metric: str) -> float:
     """Return what merging cost: more is worse."""
-    figure, told = row.figure(metric), metric_of(metric)
+    figure, kind = row.figure(metric), metric_of(metric)
     value = figure.value if figure else float("nan")
-    return value * (-1 if told.higher_is_better else 1) * _scale(metric)
+    return value * (-1 if kind.higher_is_better else 1) * _scale(metric)
 
 
 def _bar(row: Evaluation, metric: str) -> float:
@@ -268,7 +268,7 @@ def _plans(rows: Iterable[Evaluation], metric: str) -> list[Evaluation]:
 def _by_size(rows: Sequence[Evaluation]) -> list[list[Evaluation]]:
     """Return the rows in groups of about one size and one merge."""
     groups: list[list[Evaluation]] = []
-    for row in sorted(rows, key=lambda one: (one.merge, one.kv_ratio)):
+    for row in sorted(rows, key=lambda evaluation: (evaluation.merge, evaluation.kv_ratio)):
         first = groups[-1][0] if groups else None
         if first and row.merge == first.merge and row.kv_ratio - first.kv_ratio <= _SAME_SIZE:
             groups[-1].append(row)
@@ -277,14 +277,14 @@ def _by_size(rows: Sequence[Evaluation]) -> list[list[Evaluation]]:
     return groups
 
 
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+def _spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Return the rank correlation, None where it is not defined."""
-    if len(set(one)) < 2 or len(set(other)) < 2 or len(one) < 3:
+    if len(set(first)) < 2 or len(set(second)) < 2 or len(first) < 3:
         return None
     # Slow to import, and no page but that of measured figures needs it.
     from scipy.stats import spearmanr
 
-    return float(spearmanr(one, other).statistic)
+    return float(spearmanr(first, second).statistic)
 
 
 def _signed(number: float) -> str:

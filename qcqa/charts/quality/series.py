@@ -73,7 +73,9 @@ def metrics_of(rows: Iterable[Evaluation]) -> dict[str, str]:
         and not (kinds[name] == "nll" and name.removesuffix("nll") + "perplexity" in kinds)
     ]
     labels = {}
-    for name in sorted(shown, key=lambda one: (one not in telling, data_of(one) not in texts)):
+    for name in sorted(
+        shown, key=lambda metric: (metric not in telling, data_of(metric) not in texts)
+    ):
         data, label = data_title(name), metric_of(name).label
         is_only_text = data_of(name) in texts and len(texts) == 1
         labels[name] = _capital(label)
@@ -140,10 +142,10 @@ def series_of(rows: Sequence[Evaluation], spec: ModelSpec | None = None) -> list
         # The mean is the merge of the paper and of GQA: it comes first, in the method's own looks.
         for place, merge in enumerate(sorted(merges[method], key=_mean_first)):
             ways = (merge, "none") if place == 0 else (merge,)
-            own = [row for row in rows if row.method == method and row.merge in ways]
-            own.sort(key=lambda row: row.bits_measured)
+            matches = [row for row in rows if row.method == method and row.merge in ways]
+            matches.sort(key=lambda row: row.bits_measured)
             style = _style(method_style(method, spec), merge, place, len(merges[method]))
-            series.append(Series(method, merge, style, tuple(own)))
+            series.append(Series(method, merge, style, tuple(matches)))
     return series
 
 
@@ -156,15 +158,15 @@ def _mean_first(merge: str) -> tuple[bool, str]:
     return (merge != "mean", merge)
 
 
-def _style(own: MethodStyle, merge: str, place: int, num_merges: int) -> MethodStyle:
+def _style(style: MethodStyle, merge: str, place: int, num_merges: int) -> MethodStyle:
     """Return a method's looks, changed a little where several merges must be told apart."""
     if num_merges == 1:
-        return own
-    named = replace(own, label=f"{own.label}, {merge_label(merge)}")
+        return style
+    named = replace(style, label=f"{style.label}, {merge_label(merge)}")
     if place == 0:
         return named
     dash = ("longdash", "dashdot", "longdashdot")[(place - 1) % 3]
-    return replace(named, dash=dash, symbol=f"{own.symbol}-dot", width=2.2)
+    return replace(named, dash=dash, symbol=f"{style.symbol}-dot", width=2.2)
 
 
 def _capital(text: str) -> str:
@@ -175,10 +177,10 @@ def value_text(metric: str, value: float) -> str:
     """Return a figure as people write it, with its unit."""
     if not isfinite(value):
         return "\N{EM DASH}"
-    told = metric_of(metric)
-    if told.is_share:
+    kind = metric_of(metric)
+    if kind.is_share:
         return f"{100 * value:.1f} %"
-    return f"{significant(value)} {told.unit}".strip()
+    return f"{significant(value)} {kind.unit}".strip()
 
 
 def bar_of(figure: Measurement) -> float:

@@ -63,13 +63,13 @@ def speed_rows(rows: Iterable[Evaluation], conditions: SpeedConditions) -> list[
 
     Of rows of the same model, which other benchmarks may have measured again, the last counts.
     """
-    own = {
+    latest = {
         (row.method, row.plan_digest): row
         for row in rows
         if (row.benchmark.speed, row.device, row.dtype)
         == (conditions.load, conditions.device, conditions.dtype)
     }
-    return list(by_size(own.values()))
+    return list(by_size(latest.values()))
 
 
 def speed_table(rows: Iterable[Evaluation], conditions: SpeedConditions) -> pd.DataFrame:
@@ -122,14 +122,14 @@ def speed_sentence(rows: Iterable[Evaluation], conditions: SpeedConditions) -> s
     speedups = [figure for figure in found if figure is not None]
     if not speedups:
         return ""
-    faster = [one for one in speedups if one.value - bar_of(one) > 1]
-    slower = [one for one in speedups if one.value + bar_of(one) < 1]
+    faster = [figure for figure in speedups if figure.value - bar_of(figure) > 1]
+    slower = [figure for figure in speedups if figure.value + bar_of(figure) < 1]
     parts = []
     if faster:
-        best = max(one.value for one in faster)
+        best = max(figure.value for figure in faster)
         parts.append(f"{_count(faster, speedups)} faster than the source, by up to {_by(best)}")
     if slower:
-        worst = min(one.value for one in slower)
+        worst = min(figure.value for figure in slower)
         parts.append(f"{_count(slower, speedups)} slower, by up to {_by(worst)}")
     same = len(speedups) - len(faster) - len(slower)
     if same and parts:

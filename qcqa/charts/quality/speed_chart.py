@@ -42,8 +42,8 @@ class Quantity:
 #: that a disturbed machine treats both alike; the times of models that were measured one after
 #: another it does not.
 QUANTITIES: Mapping[str, Quantity] = {
-    one.metric: one
-    for one in (
+    entry.metric: entry
+    for entry in (
         Quantity(
             "decode_speedup",
             "Speed of generation over the source's",

@@ -63,5 +63,5 @@ def _ordered_layers(result: SearchResult) -> tuple[int, int]:
             if cost < 2 * result.spec.num_kv_heads * result.spec.head_bits:
                 alike.setdefault(int(cost), []).append((float(both[0]), float(both[1])))
     pairs = [pair for layers in alike.values() for pair in combinations(layers, 2)]
-    ordered = [(one[0] < other[0]) == (one[1] < other[1]) for one, other in pairs]
+    ordered = [(first[0] < second[0]) == (first[1] < second[1]) for first, second in pairs]
     return sum(ordered), len(pairs)
