@@ -18,7 +18,7 @@ _UNSAID = ("_size", "_probability")
 
 def described(kind: type, name: str) -> str:
     """Return what a parameter of a class is, for people: as its docstring says, without a stop."""
-    found = (_parameters(one) for one in kind.__mro__)
+    found = (_parameters(base) for base in kind.__mro__)
     return next((texts[name] for texts in found if name in texts), name)
 
 

@@ -92,8 +92,8 @@ def companions_of(
     files: dict[str, Path] = {}
     texts: dict[str, str] = {}
     links: list[str] = []
-    own_map = processors_of(config.get("auto_map"))
-    named = {"config.json": references({"auto_map": own_map})}
+    processors = processors_of(config.get("auto_map"))
+    named = {"config.json": references({"auto_map": processors})}
     for name in _names(storage):
         path = own_file(storage, name)
         if path is None:
@@ -125,7 +125,7 @@ def companions_of(
     return Companions(
         files=files | code,
         texts=texts,
-        auto_map=own_map if with_source_code else {},
+        auto_map=processors if with_source_code else {},
         code=tuple(sorted(code)),
         left_out=tuple(" ".join(line.split()) for line in left_out),
     )

@@ -32,7 +32,9 @@ def refuse_unready(model: PreTrainedModel) -> None:
     """
     source = model_name(model)
     adapters = [
-        name for name, one in model.named_modules() if type(one).__module__.startswith("peft.")
+        name
+        for name, module in model.named_modules()
+        if type(module).__module__.startswith("peft.")
     ]
     if adapters:
         raise UnsupportedModelError(
@@ -81,7 +83,9 @@ def refuse_unpackable(config: PreTrainedConfig, layers: Sequence[LayerChoice], s
             if any(choice.codecs()):
                 require_packable(config, number)
         except ValueError as error:
-            kinds = {one.kind for site in choice.sites for one in site if one.codec() is not None}
+            kinds = {
+                part.kind for site in choice.sites for part in site if part.codec() is not None
+            }
             raise ReductionError(
                 f"{' and '.join(sorted(kinds))} in layer {number} of {source}, whose cache is of "
                 "a kind of its own, as with a sliding window",

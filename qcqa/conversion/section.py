@@ -60,7 +60,7 @@ def section_of(
         takes_fewer_heads=_takes_fewer_heads(config),
         heads_per_cached_head=_heads_per_cached_head(config, spec),
         key_norm=names.key_norm,
-        layers=tuple((one.key.reads, one.value.reads) for one in pictures),
+        layers=tuple((picture.key.reads, picture.value.reads) for picture in pictures),
         codecs=codecs if any(map(any, codecs)) else (),
     )
 

@@ -33,8 +33,8 @@ def references(content: Any) -> list[str]:
     """
     parts = content.values() if isinstance(content, dict) else content
     nested = parts if isinstance(content, dict | list) else ()
-    own = processors_of(content.get("auto_map")) if isinstance(content, dict) else {}
-    return [*_strings(own), *(name for part in nested for name in references(part))]
+    processors = processors_of(content.get("auto_map")) if isinstance(content, dict) else {}
+    return [*_strings(processors), *(name for part in nested for name in references(part))]
 
 
 def pruned(content: Any, *, with_source_code: bool = False) -> Any:

@@ -70,4 +70,4 @@ def require_room(folder: Path, num_bytes: int) -> None:
 def _existing(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that is there."""
     places = (folder.absolute(), *folder.absolute().parents)
-    return next(one for one in places if is_folder(one, ConversionError) is not None)
+    return next(place for place in places if is_folder(place, ConversionError) is not None)

@@ -176,7 +176,7 @@ def _mode(path: Path, refusal: type[QCQAError]) -> int | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        file = next((one for one in path.parents if is_plain_file(one)), path.parent)
+        file = next((parent for parent in path.parents if is_plain_file(parent)), path.parent)
         raise refusal(
             f"{shown(file)} is a file", expected=f"a folder, for {shown(path)}"
         ) from error

@@ -110,7 +110,7 @@ class Bench:
     def _measure_source(self) -> Iterator[Measurement | Samples]:
         yield _cache_figure(cache_bytes_per_token(self._models.source))
         for place, part in enumerate(self._parts, start=1):
-            yield from _own_figures(self._source_on(part, 0, place))
+            yield from _figures_and_samples(self._source_on(part, 0, place))
         if self._benchmark.speed:
             report = self._reporter(SOURCE, 0, 1 + len(self._parts), "speed")
             models = {SOURCE: self._models.source}
@@ -131,9 +131,9 @@ class Bench:
                 source=self._models.source,
                 piece_tokens=piece_tokens_of(plan),
             )
-            yield from _own_figures(scores)
-            for name, one in scores.items():
-                yield from one.compared_with(of_source[name])
+            yield from _figures_and_samples(scores)
+            for name, score in scores.items():
+                yield from score.compared_with(of_source[name])
         if self._benchmark.speed:
             report = self._reporter(label, number, 1 + len(self._parts), "speed")
             models = {SOURCE: self._models.source, _CONVERTED: model}
@@ -208,18 +208,20 @@ class Bench:
         return within(of_model, place / num_stages, (place + 1) / num_stages, stage=stage)
 
 
-def _own_figures(scores: Mapping[str, Scores]) -> Iterator[Measurement | Samples]:
-    for one in scores.values():
-        yield from one.measurements()
-        yield from one.samples()
+def _figures_and_samples(scores: Mapping[str, Scores]) -> Iterator[Measurement | Samples]:
+    for score in scores.values():
+        yield from score.measurements()
+        yield from score.samples()
 
 
 def _unique(found: Iterable[Measurement | Samples]) -> _Found:
     """Return each figure once, and its samples: a task may come by itself and in a group."""
     figures_and_samples = list(found)
-    figures = {one.metric: one for one in figures_and_samples if isinstance(one, Measurement)}
-    samples = {one.metric: one for one in figures_and_samples if isinstance(one, Samples)}
-    return tuple(figures.values()), tuple(one for one in samples.values() if one.metric in figures)
+    figures = {item.metric: item for item in figures_and_samples if isinstance(item, Measurement)}
+    samples = {item.metric: item for item in figures_and_samples if isinstance(item, Samples)}
+    return tuple(figures.values()), tuple(
+        sample for sample in samples.values() if sample.metric in figures
+    )
 
 
 def _cache_figure(bytes_per_token: float) -> Measurement:

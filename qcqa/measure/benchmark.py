@@ -105,8 +105,8 @@ class Benchmark:
         """Return whether the text is meant by a path, or by its name in measurements."""
         if self.text is None:
             return False
-        is_its_path = self.text != "demo" and user_path(text).resolve() == user_path(self.text)
-        return text in (self.text, self.text_name) or is_its_path
+        is_same_path = self.text != "demo" and user_path(text).resolve() == user_path(self.text)
+        return text in (self.text, self.text_name) or is_same_path
 
     @property
     def text_name(self) -> str:

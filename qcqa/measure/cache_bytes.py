@@ -115,4 +115,4 @@ def _tensors(cache: Cache) -> Iterable[Tensor]:
         # A packed layer has more; a model that brings its code along has a class of it for itself.
         if callable(getattr(layer, "tensors", None)):
             held = layer.tensors()  # type: ignore[union-attr]  # asked just above
-        yield from (one for one in held if isinstance(one, Tensor) and one.numel())
+        yield from (tensor for tensor in held if isinstance(tensor, Tensor) and tensor.numel())

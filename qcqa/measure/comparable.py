@@ -61,7 +61,7 @@ class Conditions:
             parts.append(text_label(self.text))
         if self.window_tokens:
             parts.append(f"windows of {self.window_tokens:,} tokens")
-        parts += [told for told in (self.dtype, self.device) if told not in ("auto", "cpu")]
+        parts += [part for part in (self.dtype, self.device) if part not in ("auto", "cpu")]
         return ", ".join(parts)
 
 
@@ -90,7 +90,7 @@ def conditions_of(rows: Iterable[Evaluation], metric: str) -> list[Conditions]:
             found[conditions] += 1
             if not is_small(figure):
                 telling.add(conditions)
-    return sorted(found, key=lambda one: (one not in telling, -found[one]))
+    return sorted(found, key=lambda case: (case not in telling, -found[case]))
 
 
 def conditions_under(
@@ -129,11 +129,13 @@ def rows_under(
     every = sorted(rows, key=lambda row: row.is_comparable)
     there = conditions_of(every, metric)
     wanted = conditions if conditions in there else next(iter(there), None)
-    own = [row for row in every if row.figure(metric) and _conditions(row, metric) == wanted]
-    data = {id(row): samples.digest for row in own if (samples := _samples(row, metric))}
+    matches = [row for row in every if row.figure(metric) and _conditions(row, metric) == wanted]
+    data = {id(row): samples.digest for row in matches if (samples := _samples(row, metric))}
     most = next(iter(Counter(data.values()).most_common(1)), (None, 0))[0]
     kept = {
-        (row.method, row.merge, row.kv_bits): row for row in own if data.get(id(row), most) == most
+        (row.method, row.merge, row.kv_bits): row
+        for row in matches
+        if data.get(id(row), most) == most
     }
     return list(kept.values())
 
@@ -170,12 +172,12 @@ def of_plan(found: Mapping[PlanId, _Found], plan: PlanId) -> _Found | None:
     return found.get(("mha", plan[1]), found.get(plan))
 
 
-def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Measurement | None:
+def paired_difference(row: Evaluation, other: Evaluation, metric: str) -> Measurement | None:
     """Return one model's figure less another's, with a paired standard error where it is known.
 
     Parameters
     ----------
-    one, other : Evaluation
+    row, other : Evaluation
         Measured under the same conditions.
     metric : str
         Name of the figure.
@@ -186,22 +188,22 @@ def paired_difference(one: Evaluation, other: Evaluation, metric: str) -> Measur
         None where one of them lacks the figure, it is beyond all numbers, or the two had other
         samples, as those of a text that was edited.
     """
-    mine, others = one.figure(metric), other.figure(metric)
+    mine, others = row.figure(metric), other.figure(metric)
     if mine is None or others is None:
         return None
     value = mine.value - others.value
-    pair = _samples(one, metric), _samples(other, metric)
+    pair = _samples(row, metric), _samples(other, metric)
     if not isfinite(value) or (pair[0] and pair[1] and pair[0].digest != pair[1].digest):
         return None
     return Measurement(
-        metric + DIFFERENCE, value, _standard_error(one, other, metric), mine.sample_count
+        metric + DIFFERENCE, value, _standard_error(row, other, metric), mine.sample_count
     )
 
 
-def _standard_error(one: Evaluation, other: Evaluation, metric: str) -> float | None:
-    if other.is_source and (kept := one.figure(metric + DIFFERENCE)) is not None:
+def _standard_error(row: Evaluation, other: Evaluation, metric: str) -> float | None:
+    if other.is_source and (kept := row.figure(metric + DIFFERENCE)) is not None:
         return kept.standard_error
-    mine, others = _samples(one, metric), _samples(other, metric)
+    mine, others = _samples(row, metric), _samples(other, metric)
     if mine is None or others is None:
         return None
     return paired_standard_error(mine, others, of_exp=_is_perplexity(metric))

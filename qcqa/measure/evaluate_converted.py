@@ -66,8 +66,8 @@ def evaluate_converted(
     """
     device = usable_device(device, dtype)
     plan = load_plan(folder / "plan.json")
-    own = _own_dtype(folder)
-    dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
+    checkpoint_dtype = _checkpoint_dtype(folder)
+    dtype = kept_dtype(dtype_to_run(dtype, checkpoint_dtype, device=device).name, checkpoint_dtype)
     refuse_calibration_text([plan], benchmark)
     label, parts = plan_label(plan), list(parts_of(benchmark))
     piece_tokens = piece_tokens_of(plan) if parts else None
@@ -92,7 +92,7 @@ def evaluate_converted(
             scores = part.score(
                 model, tokenizer, reporter(part.label, place), piece_tokens=piece_tokens
             )
-            figures += [figure for one in scores.values() for figure in one.measurements()]
+            figures += [figure for score in scores.values() for figure in score.measurements()]
             if isinstance(part, TextPart):
                 lengths = part.lengths(scores)
     if benchmark.speed:
@@ -111,7 +111,7 @@ def evaluate_converted(
     )
 
 
-def _own_dtype(folder: Path) -> str:
+def _checkpoint_dtype(folder: Path) -> str:
     """Return the type of a checkpoint's weights, as its config says."""
     config = read_object(folder / "config.json", CONFIG_FILE)
     return str(config.get("dtype") or config.get("torch_dtype") or "float32")

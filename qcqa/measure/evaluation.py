@@ -168,28 +168,28 @@ class Evaluation:
 
     def parts(self) -> dict[PartName, Benchmark]:
         """Return what was measured, by part: a benchmark of each part alone."""
-        own, found = self.benchmark, dict[PartName, Benchmark]()
-        if own.text is not None:
-            found["text"] = replace(own, tasks=(), speed=None)
+        benchmark, found = self.benchmark, dict[PartName, Benchmark]()
+        if benchmark.text is not None:
+            found["text"] = replace(benchmark, tasks=(), speed=None)
         for task in self._named_tasks():
-            found[f"task {task}"] = Benchmark(tasks=(task,), limit=own.limit)
-        if rest := tuple(task for task in own.tasks if f"task {task}" not in found):
-            found["tasks"] = Benchmark(tasks=rest, limit=own.limit)
-        if own.speed:
-            found["speed"] = Benchmark(speed=own.speed)
+            found[f"task {task}"] = Benchmark(tasks=(task,), limit=benchmark.limit)
+        if rest := tuple(task for task in benchmark.tasks if f"task {task}" not in found):
+            found["tasks"] = Benchmark(tasks=rest, limit=benchmark.limit)
+        if benchmark.speed:
+            found["speed"] = Benchmark(speed=benchmark.speed)
         return found
 
     def part_of(self, metric: str) -> PartName | None:
         """Return which part a figure is of; None for the bytes of the cache, which all have."""
-        data, own = data_of(metric), self.benchmark
+        data, benchmark = data_of(metric), self.benchmark
         if not data:
             return None
-        if own.speed and data == own.speed.data:
+        if benchmark.speed and data == benchmark.speed.data:
             return "speed"
         if self._is_of_text(metric):
             return "text"
         # A group's tasks begin with its name.
-        of = [one for one in self._named_tasks() if data == one or data.startswith(f"{one}_")]
+        of = [task for task in self._named_tasks() if data == task or data.startswith(f"{task}_")]
         return f"task {max(of, key=len)}" if of else "tasks"
 
     def without(self, parts: Collection[PartName]) -> "Evaluation | None":
@@ -209,8 +209,12 @@ class Evaluation:
             tasks=tuple(task for task in self.benchmark.tasks if task in tasks),
             speed=self.benchmark.speed if "speed" in kept else None,
         )
-        measured = tuple(one for one in self.measured if self.part_of(one.metric) not in parts)
-        samples = tuple(one for one in self.samples if self.part_of(one.metric) not in parts)
+        measured = tuple(
+            figure for figure in self.measured if self.part_of(figure.metric) not in parts
+        )
+        samples = tuple(
+            sample for sample in self.samples if self.part_of(sample.metric) not in parts
+        )
         return replace(self, benchmark=benchmark, measured=measured, samples=samples)
 
     def _named_tasks(self) -> list[str]:
@@ -228,7 +232,7 @@ class Evaluation:
 
     def figure(self, metric: str) -> Measurement | None:
         """Return the figure of this name, or None if it was not measured."""
-        return next((one for one in self.measured if one.metric == metric), None)
+        return next((figure for figure in self.measured if figure.metric == metric), None)
 
 
 def by_size(rows: Iterable[Evaluation]) -> tuple[Evaluation, ...]:

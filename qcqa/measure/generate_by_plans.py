@@ -78,8 +78,8 @@ def generate_side_by_side(
     ) as models:
         stage = _Stage(models, settings, 1 + len(plans), on_progress)
         models.require_texts(plans)
-        for place, one in enumerate((None, *plans)):
-            stage.generate(place, one)
+        for place, plan in enumerate((None, *plans)):
+            stage.generate(place, plan)
     return texts_of(stage.events)
 
 

@@ -194,14 +194,16 @@ class GeneratedText:
 
     def differs_at(self, source: "GeneratedText") -> int | None:
         """Return the number of the first token that is not the source's; None if none is so far."""
-        for place, (own, other) in enumerate(zip(self.token_ids, source.token_ids, strict=False)):
-            if own != other:
+        for place, (token_id, other) in enumerate(
+            zip(self.token_ids, source.token_ids, strict=False)
+        ):
+            if token_id != other:
                 return place
-        own_length, other_length = len(self.token_ids), len(source.token_ids)
+        length, other_length = len(self.token_ids), len(source.token_ids)
         # The same as far as both go: one may have ended where the other goes on.
-        goes_on = own_length > other_length and source.figures is not None
-        has_ended = own_length < other_length and self.figures is not None
-        return min(own_length, other_length) if goes_on or has_ended else None
+        goes_on = length > other_length and source.figures is not None
+        has_ended = length < other_length and self.figures is not None
+        return min(length, other_length) if goes_on or has_ended else None
 
 
 def texts_of(events: Iterable[GenerationEvent]) -> tuple[GeneratedText, ...]:
@@ -219,13 +221,13 @@ def texts_of(events: Iterable[GenerationEvent]) -> tuple[GeneratedText, ...]:
                 figures[event.model] = event.figures
     return tuple(
         GeneratedText(
-            method=one.method,
-            label=one.label,
-            kv_ratio=one.kv_ratio,
-            promised_bytes_per_token=one.promised_bytes_per_token,
+            method=start.method,
+            label=start.label,
+            kv_ratio=start.kv_ratio,
+            promised_bytes_per_token=start.promised_bytes_per_token,
             token_ids=tuple(token.token_id for token in tokens.get(place, ())),
             pieces=tuple(token.text for token in tokens.get(place, ())),
             figures=figures.get(place),
         )
-        for place, one in sorted(began.items())
+        for place, start in sorted(began.items())
     )

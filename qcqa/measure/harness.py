@@ -111,11 +111,11 @@ def _require_harmless(name: str, task: Any) -> None:
 
 
 def _set_fewshot(task: Any, num_fewshot: int | None) -> None:
-    own = task.get_config("num_fewshot")
+    default = task.get_config("num_fewshot")
     # A task that says 0 cannot do with more, as in the harness.
-    if num_fewshot is not None and own != 0:
+    if num_fewshot is not None and default != 0:
         task.set_config(key="num_fewshot", value=num_fewshot)
-    elif own is None:
+    elif default is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=_FEWSHOT_SEED)
 
@@ -130,17 +130,17 @@ def sandboxed() -> Iterator[None]:
         If one reaches for more.
     """
     module, sandbox = harness_module("lm_eval.utils"), harness_module("jinja2.sandbox")
-    own = module.env
+    env = module.env
     module.env = sandbox.ImmutableSandboxedEnvironment(
-        loader=own.loader, undefined=own.undefined, keep_trailing_newline=own.keep_trailing_newline
+        loader=env.loader, undefined=env.undefined, keep_trailing_newline=env.keep_trailing_newline
     )
-    module.env.filters.update(own.filters)
+    module.env.filters.update(env.filters)
     try:
         yield
     except sandbox.SecurityError as error:
         raise EvaluationError(f"a template of a task runs code ({error})") from error
     finally:
-        module.env = own
+        module.env = env
 
 
 @contextmanager

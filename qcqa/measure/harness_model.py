@@ -83,7 +83,9 @@ class HarnessModel:
         Contexts that are too long lose their beginning.
         """
         answers = self._answers([self._query(*request.args) for request in requests])
-        return [(-float(one.nll.sum(dtype=float)), bool(one.is_right.all())) for one in answers]
+        return [
+            (-float(answer.nll.sum(dtype=float)), bool(answer.is_right.all())) for answer in answers
+        ]
 
     def loglikelihood_rolling(self, requests: Sequence[Request]) -> list[float]:
         """Return the log-likelihood of each whole text, in windows if it is long.

@@ -58,9 +58,9 @@ class LayerScores:
         seconds: float,
     ) -> "LayerScores":
         """Return these scores and those of another batch."""
-        counts = [len(one.query.targets) for one in batch]
+        counts = [len(member.query.targets) for member in batch]
         first = self.num_windows
-        document = np.repeat([one.document for one in batch], counts)
+        document = np.repeat([member.document for member in batch], counts)
         window = np.repeat(np.arange(first, first + len(batch)), counts)
         return LayerScores(
             np.concatenate([self.kl, kl], axis=1),

@@ -144,7 +144,7 @@ def require_sensitivity(
     windows = _windows(models.config, models.tokenizer, settings)
     models.require_texts([plan])
     return TextAmount(
-        len(windows), sum(len(one.query.targets) for one in windows), _longest(windows)
+        len(windows), sum(len(window.query.targets) for window in windows), _longest(windows)
     )
 
 
@@ -178,7 +178,7 @@ def _windows(
     chosen = evenly(windows, settings.num_windows)
     require_enough(chosen, settings.text_name)
     # Like lengths together: little padding, and a batch that does not fit fails at once.
-    return sorted(chosen, key=lambda one: -len(one.query.token_ids))
+    return sorted(chosen, key=lambda window: -len(window.query.token_ids))
 
 
 def _longest(windows: Sequence[Window]) -> int:
@@ -251,7 +251,7 @@ class _Measurement:
             stage = "source" if layer is None else f"layer {layer} alone"
             self._on_measuring(Progress(stage, before + len(batch), total, done / total))
 
-        kl, is_same = meter([one.query for one in batch], self._layers, on_pass)
+        kl, is_same = meter([window.query for window in batch], self._layers, on_pass)
         return scores.and_of(batch, kl, is_same, time.perf_counter() - began)
 
     def _batches(self, first: int) -> Iterator[Sequence[Window]]:
@@ -264,9 +264,12 @@ class _Measurement:
 
     def _key(self) -> str:
         """Return a hash of all that decides the scores."""
-        text = [(one.document, one.query.token_ids, one.query.targets) for one in self._windows]
-        told = [self._models.fingerprint, self._models.where, self._plan.digest, text]
-        return sha256(json.dumps(told).encode()).hexdigest()[:24]
+        text = [
+            (window.document, window.query.token_ids, window.query.targets)
+            for window in self._windows
+        ]
+        content = [self._models.fingerprint, self._models.where, self._plan.digest, text]
+        return sha256(json.dumps(content).encode()).hexdigest()[:24]
 
     def _result(self, scores: LayerScores) -> LayerSensitivity:
         plan, num_tokens = self._plan, len(scores.window)

@@ -46,19 +46,19 @@ class MeasuredFolder:
 
         What was measured here stands in for what the included rows say of the same.
         """
-        own = self._own()
-        said = {(_model_of(row), part) for row in own.values() for part in row.parts().items()}
-        rows = list(own.values())
+        measured = self._measured()
+        said = {(_model_of(row), part) for row in measured.values() for part in row.parts().items()}
+        rows = list(measured.values())
         for key, row in self._shown().items():
             again = [
                 name for name, how in row.parts().items() if (_model_of(row), (name, how)) in said
             ]
             rest = row.without(again)
-            if rest is not None and key not in own:
+            if rest is not None and key not in measured:
                 rows.append(rest)
         return by_size(rows)
 
-    def _own(self) -> dict[str, Evaluation]:
+    def _measured(self) -> dict[str, Evaluation]:
         """Return the rows that were measured here, by their keys."""
         return _load_all(self.path)
 
@@ -97,18 +97,18 @@ class MeasuredFolder:
         """
         deleted, hidden, newly = 0, self._hidden(), 0
         try:
-            own = self._own()
-            for key, row in list(own.items()):
+            measured = self._measured()
+            for key, row in list(measured.items()):
                 parts = row.parts().keys() & set(wanted(row))
                 if not parts:
                     continue
-                del own[key]
+                del measured[key]
                 rest = row.without(parts)
-                if rest is not None and not _says_the_same(rest, own.values()):
+                if rest is not None and not _says_the_same(rest, measured.values()):
                     # Another name: under its own it would pass for the whole benchmark.
                     name = _name_of_rest(key, rest)
                     self._write(name, rest)
-                    own[name] = rest
+                    measured[name] = rest
                 (self.path / f"{key}.json").unlink()
                 deleted += 1
             for key, row in self._shown().items():
@@ -151,7 +151,7 @@ class MeasuredFolder:
         Keys change with the text's content and with versions of this package.
         """
         self._write(key, row)
-        for other, old in self._own().items():
+        for other, old in self._measured().items():
             if other == key or _model_of(old) != _model_of(row):
                 continue
             # Other benchmarks that hold a part too were asked for as a whole, and stay.
@@ -217,13 +217,13 @@ def _model_of(row: Evaluation) -> tuple[str, str, str, str]:
 
 
 def _says_the_same(row: Evaluation, others: Iterable[Evaluation]) -> bool:
-    told = (_model_of(row), row.benchmark)
-    return any((_model_of(other), other.benchmark) == told for other in others)
+    subject = (_model_of(row), row.benchmark)
+    return any((_model_of(other), other.benchmark) == subject for other in others)
 
 
 def _name_of_rest(key: str, row: Evaluation) -> str:
-    told = json.dumps([key, asdict(row.benchmark)], sort_keys=True)
-    return _REST + sha256(told.encode()).hexdigest()[:24]
+    content = json.dumps([key, asdict(row.benchmark)], sort_keys=True)
+    return _REST + sha256(content.encode()).hexdigest()[:24]
 
 
 def _load_all(folder: Path) -> dict[str, Evaluation]:

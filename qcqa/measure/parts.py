@@ -172,7 +172,7 @@ class TextPart(Part):
         """Refuse a text that is too short, or has tokens that the model does not know."""
         windows = text_windows(model, tokenizer, self._documents, data=self.name, **self._cut)
         require_enough(windows, self.name)
-        return sum(len(one.query.token_ids) for one in windows)
+        return sum(len(window.query.token_ids) for window in windows)
 
     def score(
         self,

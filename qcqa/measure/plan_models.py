@@ -82,8 +82,8 @@ def models_of(
         plan.require_model(checkpoint.spec, plan.fingerprint)
         if plan.has_codecs:
             refuse_unpackable(load_config(checkpoint), plan.layers, model)
-    own = checkpoint.spec.dtype
-    dtype = kept_dtype(dtype_to_run(dtype, own, device=device).name, own)
+    checkpoint_dtype = checkpoint.spec.dtype
+    dtype = kept_dtype(dtype_to_run(dtype, checkpoint_dtype, device=device).name, checkpoint_dtype)
     with TemporaryDirectory() as temporary:
         yield PlanModels(
             checkpoint,

@@ -92,7 +92,7 @@ class Samples:
     strata: tuple[Stratum, ...]
 
 
-def paired_standard_error(one: Samples, other: Samples, *, of_exp: bool = False) -> float | None:
+def paired_standard_error(first: Samples, other: Samples, *, of_exp: bool = False) -> float | None:
     """Return the standard error of the difference of two models' figures.
 
     Both had the same samples, so that what is hard for both cancels out: with residuals ``r_c`` of
@@ -101,7 +101,7 @@ def paired_standard_error(one: Samples, other: Samples, *, of_exp: bool = False)
 
     Parameters
     ----------
-    one, other : Samples
+    first, other : Samples
         Of the two models.
     of_exp : bool
         Whether the figures are exponentials of these means, as a perplexity is.
@@ -111,12 +111,12 @@ def paired_standard_error(one: Samples, other: Samples, *, of_exp: bool = False)
     float or None
         None where the samples are not the same, or are of too few clusters.
     """
-    if (one.metric, one.digest) != (other.metric, other.digest):
+    if (first.metric, first.digest) != (other.metric, other.digest):
         return None
-    if [(s.weight, s.counts) for s in one.strata] != [(s.weight, s.counts) for s in other.strata]:
+    if [(s.weight, s.counts) for s in first.strata] != [(s.weight, s.counts) for s in other.strata]:
         return None
     errors: list[float] = []
-    for mine, others in zip(one.strata, other.strata, strict=True):
+    for mine, others in zip(first.strata, other.strata, strict=True):
         counts = np.array(mine.counts)
         if len(counts) < FEWEST_CLUSTERS:
             return None

@@ -79,7 +79,7 @@ def measure_decode_speed(
         for turn, name in enumerate(names[first:] + names[:first]):
             try:
                 with evaluating(models[name]):
-                    measured = _one_round(models[name], ids, load)
+                    measured = _time_turn(models[name], ids, load)
             except torch.OutOfMemoryError as error:
                 raise EvaluationError(
                     f"{load.batch_size} x {load.context_tokens} tokens of {name} do not fit the "
@@ -93,7 +93,7 @@ def measure_decode_speed(
     return {name: DecodeSpeed(load, tuple(measured)) for name, measured in found.items()}
 
 
-def _one_round(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
+def _time_turn(model: PreTrainedModel, ids: Tensor, load: DecodeLoad) -> Round:
     """Return one model's times for one prompt and the tokens after it."""
     device = input_device(model)
     ids = ids.to(device)  # (batch, context + new)

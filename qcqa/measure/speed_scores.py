@@ -72,7 +72,7 @@ class DecodeSpeed:
     @property
     def peak_bytes(self) -> int | None:
         """Most memory beside the weights in any round; None where the device does not tell."""
-        peaks = [one.peak_bytes for one in self.rounds if one.peak_bytes is not None]
+        peaks = [turn.peak_bytes for turn in self.rounds if turn.peak_bytes is not None]
         return max(peaks) if peaks else None
 
     def measurements(self) -> tuple[Measurement, ...]:
@@ -124,7 +124,7 @@ class DecodeSpeed:
         return Measurement(name, spread.median, spread.standard_error, spread.count)
 
     def _prefill(self) -> NDArray[np.float64]:
-        return np.array([one.prefill_seconds for one in self.rounds])
+        return np.array([turn.prefill_seconds for turn in self.rounds])
 
     def _per_token(self) -> NDArray[np.float64]:
-        return np.array([one.seconds_per_token for one in self.rounds])
+        return np.array([turn.seconds_per_token for turn in self.rounds])

@@ -108,5 +108,5 @@ def spread_of(values: NDArray[Any]) -> Spread:
     values : ndarray, shape (rounds,)
         The measurements.
     """
-    lower, median, upper = (float(one) for one in np.quantile(values, (0.25, 0.5, 0.75)))
+    lower, median, upper = (float(quartile) for quartile in np.quantile(values, (0.25, 0.5, 0.75)))
     return Spread(median, lower, upper, len(values))

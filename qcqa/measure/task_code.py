@@ -82,8 +82,8 @@ def code_text(code: tuple[str, ...]) -> str:
 def _programs(content: Any) -> Iterator[str]:
     """Yield the programs that a file asks for anywhere but by ``!function``."""
     if isinstance(content, list):
-        for one in content:
-            yield from _programs(one)
+        for part in content:
+            yield from _programs(part)
     if not isinstance(content, dict):
         return
     if content.get("hf_evaluate"):
@@ -95,5 +95,5 @@ def _programs(content: Any) -> Iterator[str]:
         yield data
     if data in _PICKLED:
         yield f"what is pickled in its data ({data})"
-    for one in content.values():
-        yield from _programs(one)
+    for part in content.values():
+        yield from _programs(part)

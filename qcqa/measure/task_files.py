@@ -65,11 +65,11 @@ def task_content(task: str) -> str:
     if path.suffix not in (".yaml", ".yml"):
         return ""
     _, files = _read(path, allow_code=False)
-    local = [one for one in _flat(files) if "://" not in one]
+    local = [file for file in _flat(files) if "://" not in file]
     _require_files({"data": local}, path)
     digest = sha256()
-    for one in (str(path), *local):
-        digest.update(sha256(Path(one).read_bytes()).digest())
+    for name in (str(path), *local):
+        digest.update(sha256(Path(name).read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -98,23 +98,25 @@ def _read(path: Path, *, allow_code: bool) -> tuple[dict[str, Any], dict[str, An
 
 
 def _require_files(files: Mapping[str, Any], path: Path) -> None:
-    for one in _flat(files):
-        if not Path(one).is_file():
-            raise EvaluationError(f"{one} is missing", expected=f"the data of {path}")
+    for file in _flat(files):
+        if not Path(file).is_file():
+            raise EvaluationError(f"{file} is missing", expected=f"the data of {path}")
 
 
 def _absolute(files: Any, folder: Path) -> Any:
     """Return the same structure of file names, each with its folder; addresses stay."""
     if isinstance(files, Mapping):
-        return {split: _absolute(one, folder) for split, one in files.items()}
+        return {split: _absolute(part, folder) for split, part in files.items()}
     if isinstance(files, list):
-        return [_absolute(one, folder) for one in files]
+        return [_absolute(file, folder) for file in files]
     return files if "://" in str(files) else str(folder / str(files))
 
 
 def _flat(splits: Mapping[str, Any]) -> list[str]:
     return [
-        one for files in splits.values() for one in (files if isinstance(files, list) else [files])
+        file
+        for files in splits.values()
+        for file in (files if isinstance(files, list) else [files])
     ]
 
 
@@ -123,7 +125,7 @@ def _json_data(splits: Mapping[str, Any], **_metadata: Any) -> dict[str, Any]:
     datasets = import_module("datasets")
     return {
         split: datasets.Dataset.from_list(
-            [row for one in _flat({split: files}) for row in _rows(one)]
+            [row for file in _flat({split: files}) for row in _rows(file)]
         )
         for split, files in splits.items()
     }

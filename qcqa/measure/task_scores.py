@@ -124,14 +124,14 @@ def save_task_scores(scores: Mapping[str, TaskScores], path: Path) -> None:
     """Write scores of some tasks as safetensors, so that a source need be measured only once."""
     arrays: dict[str, NDArray[np.float64]] = {}
     tasks = []
-    for task, one in scores.items():
+    for task, scored in scores.items():
         means = []
-        for (metric, answer_filter), strata in one.means.items():
+        for (metric, answer_filter), strata in scored.means.items():
             # Names of arrays are numbers, in the order in which they are read again.
             arrays |= {str(len(arrays) + n): part.values for n, part in enumerate(strata)}
             means.append([metric, answer_filter, [part.weight for part in strata]])
-        others = [asdict(figure) for figure in one.others]
-        tasks.append({"task": task, "digest": one.digest, "means": means, "others": others})
+        others = [asdict(figure) for figure in scored.others]
+        tasks.append({"task": task, "digest": scored.digest, "means": means, "others": others})
     about = {"format": _FORMAT, "tasks": tasks}
     write_tensors(path, arrays, {"qcqa": json.dumps(about)})
 
@@ -171,13 +171,13 @@ def load_task_scores(path: Path) -> dict[str, TaskScores]:
         )
 
     return {
-        one.task: TaskScores(
-            one.task,
-            one.digest,
-            {(metric, of): strata(weights) for metric, of, weights in one.means},
-            one.others,
+        entry.task: TaskScores(
+            entry.task,
+            entry.digest,
+            {(metric, of): strata(weights) for metric, of, weights in entry.means},
+            entry.others,
         )
-        for one in as_record(about.get("tasks"), _TASKS, path, _FILE)
+        for entry in as_record(about.get("tasks"), _TASKS, path, _FILE)
     }
 
 
@@ -205,8 +205,8 @@ def _stratified_mean(strata: Strata) -> Mean:
 
 def _minus(strata: Strata, others: Strata) -> Strata:
     return tuple(
-        Stratum(one.weight, one.values - other.values)
-        for one, other in zip(strata, others, strict=True)
+        Stratum(stratum.weight, stratum.values - other.values)
+        for stratum, other in zip(strata, others, strict=True)
     )
 
 

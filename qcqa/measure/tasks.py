@@ -144,7 +144,7 @@ def _bootstrap_error(aggregate: Any, items: Sequence[Any]) -> float | None:
     if len(items) < 2:
         return None
     draws = np.random.default_rng(0).integers(len(items), size=(_BOOTSTRAP_ROUNDS, len(items)))
-    return float(np.std([aggregate([items[one] for one in draw]) for draw in draws], ddof=1))
+    return float(np.std([aggregate([items[place] for place in draw]) for draw in draws], ddof=1))
 
 
 def _group_scores(group: Any, single: Mapping[str, TaskScores]) -> TaskScores:

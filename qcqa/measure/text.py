@@ -134,7 +134,7 @@ def text_windows(
     windows = list(first_tokens(iter(evenly(list(cut), max_windows)), max_tokens))
     if not windows:
         raise EvaluationError(f"{data} has no token to score", expected="a longer text")
-    require_embedded(tokens_of([one.query for one in windows]), tokenizer, model, what=data)
+    require_embedded(tokens_of([window.query for window in windows]), tokenizer, model, what=data)
     return windows
 
 

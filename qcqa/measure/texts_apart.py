@@ -48,9 +48,9 @@ def _file(text: str, of_demo: str) -> Path:
     return demo_model_folder() / of_demo if text == "demo" else user_path(text, EvaluationError)
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    if not (is_plain_file(one) and is_plain_file(other)):
+def _is_same(path: Path, other: Path) -> bool:
+    if not (is_plain_file(path) and is_plain_file(other)):
         return False
-    return one.samefile(other) or (
-        one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return path.samefile(other) or (
+        path.stat().st_size == other.stat().st_size and path.read_bytes() == other.read_bytes()
     )

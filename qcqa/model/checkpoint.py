@@ -111,7 +111,9 @@ class Checkpoint:
         CheckpointError
             If a file is missing or damaged.
         """
-        return sum(one.num_weights for _, tensors in self.headers() for one in tensors.values())
+        return sum(
+            tensor.num_weights for _, tensors in self.headers() for tensor in tensors.values()
+        )
 
     def module_name(self, template: str, layer: int) -> str:
         """Return the name of a layer's module in this checkpoint, from its template."""

@@ -58,7 +58,7 @@ def measured_slowdown(dtype: str) -> float:
 
 
 def dtype_to_run(
-    asked: str, own: str, *, device: str, slowdown: Slowdown | None = None
+    asked: str, checkpoint_dtype: str, *, device: str, slowdown: Slowdown | None = None
 ) -> ChosenDtype:
     """Return the type in which models are to run.
 
@@ -66,7 +66,7 @@ def dtype_to_run(
     ----------
     asked : str
         ``auto``, or torch's name of a type.
-    own : str
+    checkpoint_dtype : str
         The checkpoint's.
     device : str
         Torch's name of it.
@@ -75,14 +75,18 @@ def dtype_to_run(
     """
     if asked != AUTO_DTYPE:
         return ChosenDtype(asked, "as asked")
-    if own not in _HALVES or device.partition(":")[0] != "cpu":
-        return ChosenDtype(own, "the checkpoint's own")
-    factor = (slowdown or measured_slowdown)(own)
+    if checkpoint_dtype not in _HALVES or device.partition(":")[0] != "cpu":
+        return ChosenDtype(checkpoint_dtype, "the checkpoint's own")
+    factor = (slowdown or measured_slowdown)(checkpoint_dtype)
     if factor < _SLOW:
-        return ChosenDtype(own, "the checkpoint's own, and this processor is fast in it")
-    return ChosenDtype("float32", f"this processor takes {factor:.1f} times as long in {own}")
+        return ChosenDtype(
+            checkpoint_dtype, "the checkpoint's own, and this processor is fast in it"
+        )
+    return ChosenDtype(
+        "float32", f"this processor takes {factor:.1f} times as long in {checkpoint_dtype}"
+    )
 
 
-def kept_dtype(dtype: str, own: str) -> str:
+def kept_dtype(dtype: str, checkpoint_dtype: str) -> str:
     """Return what rows of figures call a type: ``auto`` if it is the checkpoint's own."""
-    return AUTO_DTYPE if dtype == own else dtype
+    return AUTO_DTYPE if dtype == checkpoint_dtype else dtype

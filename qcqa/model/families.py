@@ -21,7 +21,9 @@ def known_architectures() -> Mapping[str, Architecture]:
         for file in sorted(folder.iterdir(), key=lambda file: file.name)
         if file.name.endswith(".json")
     ]
-    return {name: one for one in architectures for name in one.model_types}
+    return {
+        name: architecture for architecture in architectures for name in architecture.model_types
+    }
 
 
 def architecture_of(config: Config, *, source: str) -> tuple[Architecture, Config]:
@@ -86,8 +88,8 @@ def _types_inside() -> Mapping[str, str]:
     """Return the ``model_type`` of the language model in every multimodal one that has a usual."""
     return {
         outer: name
-        for name, one in known_architectures().items()
-        for outer in one.model_types[name].inside
+        for name, architecture in known_architectures().items()
+        for outer in architecture.model_types[name].inside
     }
 
 

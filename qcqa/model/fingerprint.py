@@ -56,8 +56,8 @@ def equal_when_rounded(first: Iterable[LayerHeads], second: Iterable[LayerHeads]
         The sample of each model, layer by layer.
     """
     roundings = list(_ROUNDINGS)
-    for one, other in zip(first, second, strict=True):
-        pairs = ((one.key[:, 0], other.key[:, 0]), (one.value[:, 0], other.value[:, 0]))
+    for layer, other in zip(first, second, strict=True):
+        pairs = ((layer.key[:, 0], other.key[:, 0]), (layer.value[:, 0], other.value[:, 0]))
         roundings = [
             way
             for way in roundings

@@ -77,7 +77,7 @@ class SafetensorsFile:
         rows_per_chunk = max(1, _CHUNK_BYTES // row_bytes)
         chunk = np.empty((rows_per_chunk, width), dtype=NUMPY_TYPES[tensor.dtype])
         stored_ranges = [(0, tensor.shape[0])] if transposed else ranges
-        wanted = np.concatenate([np.arange(*one) for one in ranges]) if transposed else None
+        wanted = np.concatenate([np.arange(*stretch) for stretch in ranges]) if transposed else None
         filled = 0
         # Chunks go straight from the page cache into our own array.
         with opened(self.path, WEIGHTS) as file:

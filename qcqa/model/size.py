@@ -68,10 +68,10 @@ def size_on_this_machine(spec: ModelSpec) -> ModelSize | None:
 
 
 def _size(checkpoint: Checkpoint) -> ModelSize:
-    told = (checkpoint.config.get(name) for name in _POSITIONS)
+    limits = (checkpoint.config.get(name) for name in _POSITIONS)
     return ModelSize(
         num_parameters=checkpoint.num_parameters(),
-        most_tokens=next((most for most in told if isinstance(most, int) and most > 0), None),
+        most_tokens=next((most for most in limits if isinstance(most, int) and most > 0), None),
     )
 
 

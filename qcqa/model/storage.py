@@ -72,4 +72,4 @@ def own_file(storage: Storage, name: str) -> Path | None:
     repository = inside[0].parent.parent
     if inside[0].parent.name == "snapshots" and repository.name.startswith("models--"):
         inside.append(repository / "blobs")
-    return path if any(path.resolve().is_relative_to(one) for one in inside) else None
+    return path if any(path.resolve().is_relative_to(folder) for folder in inside) else None

@@ -59,7 +59,7 @@ def _pieces(tensors: Iterable[str], wanted: Sequence[str]) -> list[str]:
         if _PIECE.sub("", name) in wanted:
             before = "".join(pieces)
             return [before] if name.startswith(before) else list(dict.fromkeys(pieces))
-        for one in by_length:
-            if name.endswith(f".{one}"):
-                return [name.removesuffix(one)]
+        for ending in by_length:
+            if name.endswith(f".{ending}"):
+                return [name.removesuffix(ending)]
     return []

@@ -131,9 +131,9 @@ def capacity_of(
         longest = size.most_tokens(room // load.batch_size)
         batch = room // size.at(load.context_tokens)
     else:
-        one_token = replace(load, context_tokens=1, batch_size=1).cache_bytes(spec, kv_bits)
-        longest = room // (one_token * load.batch_size)
-        batch = room // (one_token * load.context_tokens)
+        token_bytes = replace(load, context_tokens=1, batch_size=1).cache_bytes(spec, kv_bits)
+        longest = room // (token_bytes * load.batch_size)
+        batch = room // (token_bytes * load.context_tokens)
     return Capacity(
         kv_bits=kv_bits,
         weight_bytes=weights,

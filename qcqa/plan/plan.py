@@ -155,7 +155,7 @@ class Plan:
     @property
     def reductions(self) -> tuple[str, ...]:
         """Kinds of what is chosen anywhere, in the order in which they take effect."""
-        kinds = {one.kind for layer in self.layers for site in layer.sites for one in site}
+        kinds = {choice.kind for layer in self.layers for site in layer.sites for choice in site}
         return tuple(name for name in REDUCTIONS if name in kinds)
 
     @property
@@ -191,13 +191,15 @@ class Plan:
     @property
     def telling_tokens(self) -> int:
         """Tokens of a prompt after which the cache holds something in every way that it has."""
-        return max(one.telling_tokens for layer in self.layers for one in layer.stored(self.model))
+        return max(
+            kept.telling_tokens for layer in self.layers for kept in layer.stored(self.model)
+        )
 
     def bits_at(self, lengths: Iterable[int]) -> int:
         """Return the bits of the cache per token, over sequences of these numbers of tokens."""
         tokens = list(lengths)
-        stored = [one for layer in self.layers for one in layer.stored(self.model)]
-        return ceil(sum(one.bits(n) for n in tokens for one in stored) / sum(tokens))
+        stored = [kept for layer in self.layers for kept in layer.stored(self.model)]
+        return ceil(sum(kept.bits(n) for n in tokens for kept in stored) / sum(tokens))
 
     def cache_bytes(self, tokens: int, *, dtype: str) -> int:
         """Return the bytes of the cache of one sequence of so many tokens.
@@ -214,7 +216,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Hash of what decides the model that the plan makes: weights, choices, merge and refit."""
-        layers = [(one.key.reads, one.value.reads) for one in self.pictures]
+        layers = [(picture.key.reads, picture.value.reads) for picture in self.pictures]
         decisive: list[Any] = [self.fingerprint, self.merge, layers]
         if self.calibration is not None:
             decisive += [self.refit, self.calibration.digest]

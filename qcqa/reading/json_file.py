@@ -159,8 +159,8 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [
             child
-            for one in level
-            for child in (one.values() if isinstance(one, dict) else one)
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
             if isinstance(child, dict | list)
         ]
     return depth

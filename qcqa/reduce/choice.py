@@ -125,7 +125,9 @@ class LayerChoice:
 
     def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """Return how keys and values enter and leave the cache; None if as they are."""
-        key, value = (one.codec() if one else None for one in map(packing_of, self.sites))
+        key, value = (
+            packing.codec() if packing else None for packing in map(packing_of, self.sites)
+        )
         return key, value
 
 

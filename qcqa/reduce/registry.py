@@ -39,8 +39,8 @@ class Reduction:
 
 #: Every reduction by its name, in the order in which they take effect at a site.
 REDUCTIONS: dict[str, Reduction] = {
-    one.name: one
-    for one in (
+    reduction.name: reduction
+    for reduction in (
         Reduction("groups", "heads", Grouping),
         Reduction("bits", "bits", Bits, Bits.offered),
     )
@@ -72,7 +72,7 @@ def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Sit
     QCQAError
         If a kind is unknown, comes twice or out of order, or a choice is none for this model.
     """
-    kinds = [str(one.get("kind")) for one in content]
+    kinds = [str(record.get("kind")) for record in content]
     for kind in kinds:
         if kind not in REDUCTIONS:
             raise ReductionError(
@@ -88,9 +88,9 @@ def site_from_json(content: Sequence[Mapping[str, Any]], spec: ModelSpec) -> Sit
         )
     try:
         choices = [
-            REDUCTIONS[kind].choice.from_json(one, spec)
-            for kind, one in zip(kinds, content, strict=True)
+            REDUCTIONS[kind].choice.from_json(record, spec)
+            for kind, record in zip(kinds, content, strict=True)
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise ReductionError(f"a choice with damaged parameters ({error!r})") from error
-    return tuple(one for one in choices if one.reads() != tuple(range(spec.num_kv_heads)))
+    return tuple(choice for choice in choices if choice.reads() != tuple(range(spec.num_kv_heads)))

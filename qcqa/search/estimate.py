@@ -136,17 +136,17 @@ def estimate_time(
         parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", wse_bound_seconds(spec), _SPREAD))
     for name in with_baselines(methods):
-        its = METHODS[name].settings(settings)
+        method_settings = METHODS[name].settings(settings)
         seconds = method_seconds(
             name,
             spec,
-            its,
+            method_settings,
             layer_weights=model.num_layer_weights,
             other_weights=model.num_weights - model.num_layer_weights,
             tokens=tokens,
             before=[part.name for part in parts if part.name in METHODS],
         )
-        spread = _SPREAD if its.judged_by == "wse" else _SPREAD_OF_MODEL
+        spread = _SPREAD if method_settings.judged_by == "wse" else _SPREAD_OF_MODEL
         if seconds > 0:
             parts.append(TimedPart(name, seconds, spread))
     return TimeEstimate(tuple(parts))

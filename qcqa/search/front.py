@@ -85,7 +85,7 @@ class Front:
     def stored_heads(self) -> IntArray:
         """K heads, then V heads, that every layer of every plan keeps, shape (2, N, L)."""
         kept = [
-            np.array([[site.num_stored for site in one.sites] for one in layer.pictures])[c].T
+            np.array([[site.num_stored for site in image.sites] for image in layer.pictures])[c].T
             for layer, c in self._picked
         ]  # L of (2, N)
         return np.stack(kept, axis=-1)

@@ -74,7 +74,7 @@ def save_front(front: Front, folder: Path) -> None:
         }
     )
     # pandas keeps them in the metadata of the file's schema.
-    plans.attrs = {one.name: getattr(front, one.name) for one in fields(_Terms)}
+    plans.attrs = {field.name: getattr(front, field.name) for field in fields(_Terms)}
     _write(candidates, folder / f"{front.method}.candidates.parquet")
     _write(plans, folder / f"{front.method}{_PLANS}")
 
@@ -154,7 +154,7 @@ def _choices(table: TableFile, spec: ModelSpec) -> list[LayerChoice]:
 
 def _site(text: str, table: TableFile, spec: ModelSpec) -> Site:
     content = parse_json(text.encode(), table.path, _FILE)
-    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+    if not isinstance(content, list) or not all(isinstance(choice, dict) for choice in content):
         raise _FILE.damaged(table.path, f"it holds the choices {text[:40]}")
     return site_from_json(content, spec)
 

@@ -111,9 +111,11 @@ def method_seconds(
 
 def _measures_the_same(name: str, before: Collection[str]) -> bool:
     """Return whether a method that was run before has measured the same groups of heads."""
-    its = METHODS[name]
-    return its.strategy == "exact" and any(
-        METHODS[one].insists == its.insists for one in before if "groups" in METHODS[one].reductions
+    method = METHODS[name]
+    return method.strategy == "exact" and any(
+        METHODS[other].insists == method.insists
+        for other in before
+        if "groups" in METHODS[other].reductions
     )
 
 
@@ -121,7 +123,7 @@ def _num_offered(
     name: str, spec: ModelSpec, settings: SearchSettings, before: Collection[str]
 ) -> int:
     """Return how many choices a method measures at the sites of a layer and no other has before."""
-    known = {one for earlier in before for one in _offered(earlier, spec, settings)}
+    known = {pair for earlier in before for pair in _offered(earlier, spec, settings)}
     return len(_offered(name, spec, settings) - known)
 
 
@@ -135,7 +137,7 @@ def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[
             for width, _ in method.steps
         }
     offers = offers_of(method.reductions, settings)
-    return {(kind, one) for kind in kinds for offer in offers for one in offer(kind, spec)}
+    return {(kind, choice) for kind in kinds for offer in offers for choice in offer(kind, spec)}
 
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:
@@ -164,9 +166,9 @@ def weights_seconds(name: str, spec: ModelSpec, settings: SearchSettings) -> flo
     slots = _num_slots(spec, settings)
     heads, method = spec.num_kv_heads, METHODS[name]
     if method.strategy == "two-stage":
-        stage_one = equal_seconds if method.group_counts else arbitrary_seconds
+        seconds_of = equal_seconds if method.group_counts else arbitrary_seconds
         options = settings.two_stage
-        per_slot, after = stage_one(heads, options), choice_seconds(options)
+        per_slot, after = seconds_of(heads, options), choice_seconds(options)
     else:
         per_slot, after = optimal_seconds(heads, settings.exact), 0.0
     workers = min(settings.workers or os.cpu_count() or 1, slots)

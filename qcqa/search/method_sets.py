@@ -25,7 +25,7 @@ def all_searched() -> tuple[str, ...]:
 
 def beyond_heads() -> tuple[str, ...]:
     """Return the methods that use other reductions than heads that share, alone or with them."""
-    return tuple(name for name, one in METHODS.items() if one.reductions != ("groups",))
+    return tuple(name for name, method in METHODS.items() if method.reductions != ("groups",))
 
 
 def by_weights(methods: Iterable[str]) -> tuple[str, ...]:
@@ -46,10 +46,10 @@ def reductions_named(text: str) -> tuple[str, ...]:
     SettingsError
         If there is none of some name.
     """
-    names = {one.label: name for name, one in REDUCTIONS.items()}
-    asked = [one.strip() for one in text.split(",")]
-    for one in asked:
-        if one not in names:
+    names = {reduction.label: name for name, reduction in REDUCTIONS.items()}
+    asked = [label.strip() for label in text.split(",")]
+    for label in asked:
+        if label not in names:
             raise SettingsError(f"--reduce {text}", expected=f"some of {','.join(names)}")
     return tuple(name for label, name in names.items() if label in asked)
 
@@ -109,9 +109,9 @@ def refuse_unused(methods: Iterable[str], asked: Mapping[str, Any]) -> None:
     """
     chosen = [METHODS[name] for name in methods if name in METHODS]
     for setting, value in asked.items() if chosen else ():
-        if value is None or any(one.insists.get(setting, value) == value for one in chosen):
+        if value is None or any(method.insists.get(setting, value) == value for method in chosen):
             continue
-        labels = " and ".join(one.label for one in chosen)
+        labels = " and ".join(method.label for method in chosen)
         published = {by_weights: name for name, by_weights in BY_WEIGHTS.items()}
         option = f"--{setting}" if value is True else f"--{setting} {value}"
         raise SettingsError(
@@ -166,9 +166,9 @@ def refuse_without_calibration(methods: Iterable[str], settings: SearchSettings)
         Which names the first of them.
     """
     for name in methods:
-        its = METHODS[name].settings(settings)
-        if its.judged_by != "wse" or its.refit:
-            reason = f"by {its.judged_by}" if its.judged_by != "wse" else "with a refit"
+        variant = METHODS[name].settings(settings)
+        if variant.judged_by != "wse" or variant.refit:
+            reason = f"by {variant.judged_by}" if variant.judged_by != "wse" else "with a refit"
             raise SettingsError(
                 f"{METHODS[name].label} {reason} needs a calibration text",
                 remedy="give one with --calibration FILE",

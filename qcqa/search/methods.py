@@ -313,4 +313,7 @@ def _front_of_offers(
 def wants_calibration(names: Iterable[str], settings: SearchSettings) -> bool:
     """Return whether any of the methods has use for a calibration text."""
     all_settings = [METHODS[name].settings(settings) for name in names]
-    return any(one.judged_by != "wse" or one.merge == "svd" or one.refit for one in all_settings)
+    return any(
+        variant.judged_by != "wse" or variant.merge == "svd" or variant.refit
+        for variant in all_settings
+    )

@@ -221,8 +221,8 @@ def _parts(
     """
     total = sum(seconds.values()) or 1.0
     parts, begin = {}, _READ_SHARE
-    for name, its in seconds.items():
-        end = begin + (1 - _READ_SHARE) * its / total
+    for name, duration in seconds.items():
+        end = begin + (1 - _READ_SHARE) * duration / total
         parts[name] = within(on_progress, begin, end)
         begin = end
     return parts

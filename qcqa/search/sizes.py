@@ -39,6 +39,6 @@ def sizes_at(front: Front, spec: ModelSpec, tokens: int, element_bits: int) -> I
     total = np.zeros(len(front), dtype=np.int64)
     for layer, taken in zip(front.layers, front.choices.T, strict=True):
         some, place = np.unique(taken, return_inverse=True)
-        choices = (layer.choices[one] for one in some.tolist())
-        total += np.array([held(one.key) + held(one.value) for one in choices])[place]
+        choices = (layer.choices[number] for number in some.tolist())
+        total += np.array([held(choice.key) + held(choice.value) for choice in choices])[place]
     return total * 8 * spec.element_bits // (tokens * element_bits)

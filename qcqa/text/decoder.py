@@ -109,7 +109,7 @@ class Decoder:
     def logits_after(self, layer: int, hidden: Tensor) -> Tensor:
         """Return the model's logits (B, T, V) from what a layer has returned."""
         calls = self._calls_for(hidden)
-        kept = [(one, one.forward) for one in self.layers[: layer + 1]]
+        kept = [(module, module.forward) for module in self.layers[: layer + 1]]
         for (module, _), call in zip(kept, calls, strict=False):
             module.forward = _constant((hidden, *call.rest) if call.returns_tuple else hidden)
         try:
@@ -135,7 +135,7 @@ class Decoder:
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Let no parameter of a model want a gradient for a while, and no dropout happen."""
-    wanted = [one for one in model.parameters() if one.requires_grad]
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     was_training = model.training
     model.train(False)
     for parameter in wanted:

@@ -82,7 +82,7 @@ class FittedFolder:
     def _make_room(self, size: int) -> None:
         files = sorted(
             ((file.stat(), file) for file in self.path.glob("*.safetensors")),
-            key=lambda one: one[0].st_mtime_ns,
+            key=lambda pair: pair[0].st_mtime_ns,
         )
         held = size + sum(stat.st_size for stat, _ in files)
         for stat, file in files:

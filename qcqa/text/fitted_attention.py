@@ -32,10 +32,10 @@ def fitted_attention(
     """
     found = kept.load(plan) if kept else None
     if found is not None:
-        return [{name: torch.from_numpy(one) for name, one in layer.items()} for layer in found]
+        return [{name: torch.from_numpy(array) for name, array in layer.items()} for layer in found]
     made = attention_tensors(make())
     if kept:
         kept.save(
-            plan, [{name: one.cpu().numpy() for name, one in layer.items()} for layer in made]
+            plan, [{name: tensor.cpu().numpy() for name, tensor in layer.items()} for layer in made]
         )
     return made

@@ -77,7 +77,7 @@ class KnownRises:
 
 def _today(part: Any) -> Any:
     """Return a part of a change; earlier releases wrote the labels of heads that share."""
-    is_labels = isinstance(part, list) and part and all(isinstance(one, int) for one in part)
+    is_labels = isinstance(part, list) and part and all(isinstance(label, int) for label in part)
     return site_to_json(site_of_labels(part)) if is_labels else part
 
 

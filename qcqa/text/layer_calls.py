@@ -34,13 +34,13 @@ class LayerCall:
         EvaluationError
             If the layer is to have a cache and was handed none.
         """
-        if cache is not None and not any(one is _CACHE for one in self._arguments()):
+        if cache is not None and not any(argument is _CACHE for argument in self._arguments()):
             raise EvaluationError(
                 f"{type(layer).__name__} is handed no cache",
                 expected="a family whose layers are handed one",
             )
-        args = [cache if one is _CACHE else one for one in self.args]
-        kwargs = {name: cache if one is _CACHE else one for name, one in self.kwargs.items()}
+        args = [cache if argument is _CACHE else argument for argument in self.args]
+        kwargs = {name: cache if value is _CACHE else value for name, value in self.kwargs.items()}
         returned = layer(hidden, *args, **kwargs)
         output: Tensor = returned[0] if isinstance(returned, tuple) else returned
         return output
@@ -98,7 +98,7 @@ def record_calls(
 @contextmanager
 def hooked(modules: Sequence[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
     """Have a hook called before each of some modules, for a while."""
-    handles = [one.register_forward_pre_hook(hook, with_kwargs=True) for one in modules]
+    handles = [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
     try:
         yield
     finally:

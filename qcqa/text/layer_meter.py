@@ -66,8 +66,8 @@ class LayerMeter:
                 return self._read(windows, set(layers), on_pass)
         except torch.OutOfMemoryError as error:
             raise EvaluationError(
-                f"windows of {max(len(one.token_ids) for one in windows)} tokens do not fit the "
-                "memory of the device",
+                f"windows of {max(len(query.token_ids) for query in windows)} tokens do not fit "
+                "the memory of the device",
                 remedy="use shorter windows, or another device",
             ) from error
 
@@ -75,9 +75,9 @@ class LayerMeter:
         self, windows: Sequence[Query], layers: set[int], on_pass: OnPass
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         source = self._source
-        width = max(len(one.token_ids) for one in windows)
+        width = max(len(query.token_ids) for query in windows)
         # On the right the causal mask keeps padding out of everything before it.
-        padded = [[*one.token_ids, *[0] * (width - len(one.token_ids))] for one in windows]
+        padded = [[*query.token_ids, *[0] * (width - len(query.token_ids))] for query in windows]
         ids = torch.tensor(padded, device=input_device(source.model))  # (B, T)
         rows, places, targets = _places(windows)
         on_pass(None)
@@ -93,13 +93,13 @@ class LayerMeter:
                 del moved, logits
             if layer < max(layers):
                 hidden = source.step(layer, hidden)
-        kl = np.stack([one.kl for one in answers])
+        kl = np.stack([answer.kl for answer in answers])
         if np.isnan(kl).any():
             raise EvaluationError(
                 "the logits with one layer reduced are not numbers",
                 remedy="run the models in float32 or bfloat16",
             )
-        return kl, np.stack([one.is_same for one in answers])
+        return kl, np.stack([answer.is_same for answer in answers])
 
 
 def _places(windows: Sequence[Query]) -> tuple[list[int], list[int], list[int]]:
@@ -107,9 +107,9 @@ def _places(windows: Sequence[Query]) -> tuple[list[int], list[int], list[int]]:
     rows: list[int] = []
     places: list[int] = []
     targets: list[int] = []
-    for row, one in enumerate(windows):
-        count = len(one.targets)
+    for row, query in enumerate(windows):
+        count = len(query.targets)
         rows += [row] * count
-        places += range(len(one.token_ids) - count, len(one.token_ids))
-        targets += one.targets
+        places += range(len(query.token_ids) - count, len(query.token_ids))
+        targets += query.targets
     return rows, places, targets

@@ -57,7 +57,7 @@ def merged_model(
         batches = make_batches(
             calibration.windows(), batch_tokens=BATCH_TOKENS, device=source.device
         )
-        shared = [i for i, one in enumerate(plan.pictures) if one.shares]
+        shared = [i for i, picture in enumerate(plan.pictures) if picture.shares]
         refit(source, merged, batches, layers=shared, on_layer=on_layer)
     return merged
 

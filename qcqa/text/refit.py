@@ -143,8 +143,8 @@ def _descend(
     settings: RefitSettings,
 ) -> None:
     """Make Adam's steps, each on one batch, all batches before any comes again."""
-    sizes = [float(one.detach().square().mean().sqrt()) for one in parameters]
-    groups = [{"params": [one], "lr": 0.0} for one in parameters]
+    sizes = [float(parameter.detach().square().mean().sqrt()) for parameter in parameters]
+    groups = [{"params": [parameter], "lr": 0.0} for parameter in parameters]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
     generator = torch.Generator().manual_seed(0)
     order: list[int] = []
@@ -170,7 +170,7 @@ def _descend(
 
 def _shaped(rows: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor]:
     """Return outputs of projections, which some families flatten, in the shape of hidden states."""
-    return [one.reshape(other.shape) for one, other in zip(rows, like, strict=True)]
+    return [row.reshape(other.shape) for row, other in zip(rows, like, strict=True)]
 
 
 def _mean_square(

@@ -46,7 +46,7 @@ class RiseMeter:
 
     def __call__(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
         """Return the rise, nats per token, for some choices of a layer: shape (C,)."""
-        changes = [(site_to_json(one.key), site_to_json(one.value)) for one in choices]
+        changes = [(site_to_json(choice.key), site_to_json(choice.value)) for choice in choices]
         return self._known.of(layer, changes, lambda place: self._rise(layer, choices[place]))
 
     def _rise(self, layer: int, choice: LayerChoice) -> float:

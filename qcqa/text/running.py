@@ -72,7 +72,11 @@ def cache_argument() -> str:
     It is the one that generation hands over, which every model has to know.
     """
     parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
-    return next(name for name, one in parameters.items() if Cache.__name__ in str(one.annotation))
+    return next(
+        name
+        for name, parameter in parameters.items()
+        if Cache.__name__ in str(parameter.annotation)
+    )
 
 
 def read_in_pieces(

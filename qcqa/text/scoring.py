@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -152,7 +153,7 @@ def _answer_batch(
             remedy="load the model in float32 or bfloat16",
         )
     answers, start = {}, 0
-    for number in (one for of_row in numbers for one in of_row):
+    for number in chain.from_iterable(numbers):
         some = slice(start, start + len(queries[number].targets))
         answers[number] = Answer(
             found.nll[some], found.is_right[some], found.kl[some], found.is_same[some]
@@ -225,7 +226,8 @@ def compare_logits(
         For each prediction its row and place in the batch, and the right token.
     """
     row, place, target = (
-        torch.tensor(one, dtype=torch.long, device=logits.device) for one in (rows, places, targets)
+        torch.tensor(numbers, dtype=torch.long, device=logits.device)
+        for numbers in (rows, places, targets)
     )
     size = max(1, _CHUNK_ELEMENTS // logits.shape[-1])
     parts = [torch.zeros(4, 0)]

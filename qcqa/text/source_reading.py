@@ -91,4 +91,4 @@ class SourceReading:
         while self._layer < layer:
             self._layer += 1
             self._inputs = self._outputs
-            self._outputs = [self.decoder.step(self._layer, one) for one in self._inputs]
+            self._outputs = [self.decoder.step(self._layer, hidden) for hidden in self._inputs]

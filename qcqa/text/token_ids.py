@@ -45,7 +45,7 @@ def require_embedded(
         Which names the first of them. Tokens that no text has are not looked for.
     """
     rows = embedding_rows(model)
-    beyond = next((one for one in chain.from_iterable(texts) if one >= rows), None)
+    beyond = next((token_id for token_id in chain.from_iterable(texts) if token_id >= rows), None)
     if beyond is None:
         return
     token = tokenizer.convert_ids_to_tokens(int(beyond))

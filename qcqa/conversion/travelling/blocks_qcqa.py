@@ -54,7 +54,7 @@ class Blocks:
 
     def __getitem__(self, part: slice) -> "Blocks":
         """Return some of the blocks, in memory of their own."""
-        return self.with_tensors([one[:, :, part].clone() for one in self.tensors])
+        return self.with_tensors([tensor[:, :, part].clone() for tensor in self.tensors])
 
     def followed_by(self, newer: "Blocks") -> "Blocks":
         """Return these blocks and newer ones."""

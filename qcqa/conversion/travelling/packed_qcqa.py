@@ -43,7 +43,7 @@ class PackedTokens:
     def change(self, change: Callable[[Tensor], Tensor]) -> None:
         """Put other tensors in the places of those that are held."""
         self._rungs = [
-            None if rung is None else rung.with_tensors([change(one) for one in rung.tensors])
+            None if rung is None else rung.with_tensors([change(tensor) for tensor in rung.tensors])
             for rung in self._rungs
         ]
 

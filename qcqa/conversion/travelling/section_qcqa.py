@@ -75,8 +75,12 @@ class Section:
         content = {"key_norm": None, **content}
         fields = {name: content[name] for name in cls.__annotations__ if name not in _BY_LAYER}
         fields["prefixes"] = tuple(fields["prefixes"])
-        layers = tuple((_labels(one["key"]), _labels(one["value"])) for one in content["layers"])
-        codecs = tuple((one.get("key_codec"), one.get("value_codec")) for one in content["layers"])
+        layers = tuple(
+            (_labels(entry["key"]), _labels(entry["value"])) for entry in content["layers"]
+        )
+        codecs = tuple(
+            (entry.get("key_codec"), entry.get("value_codec")) for entry in content["layers"]
+        )
         section = cls(**fields, layers=layers, codecs=codecs if any(map(any, codecs)) else ())
         for layer in range(len(layers)):
             section.ladders(layer)
@@ -112,7 +116,7 @@ class Section:
         """
         if not self.codecs:
             return None, None
-        key, value = (None if one is None else Ladder.of(one) for one in self.codecs[layer])
+        key, value = (None if codec is None else Ladder.of(codec) for codec in self.codecs[layer])
         if value is not None:
             value.require(self.head_dim)
         return key, value

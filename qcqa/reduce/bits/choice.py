@@ -154,7 +154,7 @@ class Bits:
         """
         rungs = tuple((width, blocks) for width, blocks in content["rungs"])
         sizes = {name: content[name] for name in ("group", "block", "window")}
-        numbers = [one for rung in rungs for one in rung if one is not None]
+        numbers = [number for rung in rungs for number in rung if number is not None]
         if {*map(type, (*numbers, *sizes.values()))} != {int}:
             raise TypeError("expected whole numbers")
         if not isinstance(content["rotated"], bool):

@@ -94,7 +94,7 @@ def layer_costs(
         groupings = {kind: groupings[kind]}
     elif layer.key == layer.value:
         groupings = {"shared": layer.key}
-    return tuple(layer_cost(gram, grouping, one) for one, grouping in groupings.items())
+    return tuple(layer_cost(gram, grouping, slot_kind) for slot_kind, grouping in groupings.items())
 
 
 def layer_cost(gram: HeadGram, grouping: Grouping, kind: Kind) -> LayerCost:

@@ -51,8 +51,8 @@ def grouping_wse(gram: FloatArray, grouping: Grouping) -> float:
 def choices_wse(gram: HeadGram, choices: Sequence[LayerChoice]) -> FloatArray:
     """Return the weight-sharing error of some choices of a layer, shape (C,)."""
     layers = [LayerGrouping.of(choice, gram.num_heads) for choice in choices]
-    wse = population_wse(gram.key, np.array([one.key.labels for one in layers]))
-    return wse + population_wse(gram.value, np.array([one.value.labels for one in layers]))
+    wse = population_wse(gram.key, np.array([layer.key.labels for layer in layers]))
+    return wse + population_wse(gram.value, np.array([layer.value.labels for layer in layers]))
 
 
 def spectral_bound(gram: FloatArray) -> FloatArray:

@@ -69,7 +69,7 @@ def nested(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as files hold them today; those of earlier releases had all in one."""
     today = dict(content)
     for name, options in (("two_stage", TwoStageOptions), ("exact", ExactOptions)):
-        flat = {one: today.pop(one) for one in options.model_fields if one in today}
+        flat = {field: today.pop(field) for field in options.model_fields if field in today}
         if flat:
             today[name] = flat
     return today

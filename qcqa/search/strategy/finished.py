@@ -32,8 +32,8 @@ def fingerprint(
     or another calibration text.
     """
     names = [f"{thing.__module__}.{thing.__qualname__}" for thing in (search, type(objective))]
-    told = f"{options.model_dump_json()} {seed}"
-    digest = hashlib.sha256(f"{_FORMAT} {names} {slot} {objective.total} {told} ".encode())
+    setup = f"{options.model_dump_json()} {seed}"
+    digest = hashlib.sha256(f"{_FORMAT} {names} {slot} {objective.total} {setup} ".encode())
     digest.update(np.ascontiguousarray(objective.gram).tobytes())
     return digest.hexdigest()
 

@@ -78,7 +78,7 @@ def _combined(
     num_heads : int
         KV heads of the source.
     """
-    if all(one.slot.kind == "shared" for one in slots):
+    if all(candidates.slot.kind == "shared" for candidates in slots):
         whole = (LayerCandidates(num_heads, s.choices, s.cost, s.error) for s in slots)
         return tuple(whole), plans
     layers: list[LayerCandidates] = []

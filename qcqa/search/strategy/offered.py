@@ -67,7 +67,7 @@ def offered_front(
     slots = slots_of(problem.spec.num_layers, apart=True)
     found: list[Candidates] = []
     for place, slot in enumerate(slots):
-        parts = [*groups[place : place + 1], *(_offered(problem, slot, one) for one in offers)]
+        parts = [*groups[place : place + 1], *(_offered(problem, slot, offer) for offer in offers)]
         found.append(reduce(partial(_crossed, problem), parts))
         tell(on_progress, slot, len(found), len(slots))
     return best_front(method, found, settings, problem.spec.num_kv_heads)
@@ -76,7 +76,7 @@ def offered_front(
 def _offered(problem: Problem, slot: Slot, offer: Offered) -> Candidates:
     """Return the source's own site and all that is offered and worth a choice."""
     offered = offer(site_kind(slot), problem.spec)
-    choices = (LayerChoice(), *(slot.choice((one,)) for one in offered))
+    choices = (LayerChoice(), *(slot.choice((choice,)) for choice in offered))
     error = np.array([0.0, *rises_at(problem, slot, offered)])
     candidates = Candidates(slot, choices, cost_at(problem, choices), error)
     return _worth_a_choice(candidates.pick(np.flatnonzero(np.isfinite(error))))
@@ -84,8 +84,8 @@ def _offered(problem: Problem, slot: Slot, offer: Offered) -> Candidates:
 
 def _crossed(problem: Problem, first: Candidates, then: Candidates) -> Candidates:
     choices = tuple(
-        LayerChoice(one.key + other.key, one.value + other.value)
-        for one, other in product(first.choices, then.choices)
+        LayerChoice(choice.key + other.key, choice.value + other.value)
+        for choice, other in product(first.choices, then.choices)
     )
     error = np.add.outer(first.error, then.error).ravel()
     return _worth_a_choice(Candidates(first.slot, choices, cost_at(problem, choices), error))
@@ -99,14 +99,14 @@ def rises_at(problem: Problem, slot: Slot, choices: Sequence[Choice]) -> FloatAr
     """Return the measured rise of each choice at one slot alone, nats per token."""
     if problem.rescore is None:
         raise AssertionError("what is offered is measured: weights alone say nothing of it")
-    rises = problem.rescore(slot.layer, [slot.choice((one,)) for one in choices])
+    rises = problem.rescore(slot.layer, [slot.choice((choice,)) for choice in choices])
     return np.maximum(rises, _LEAST_RISE)
 
 
 def cost_at(problem: Problem, choices: Sequence[LayerChoice]) -> IntArray:
     """Return the bits per token of one site, whose choices leave the layer's other as it is."""
     rest = LayerChoice().stored(problem.spec)[0].bits_per_token
-    return np.array([one.bits_per_token(problem.spec) - rest for one in choices])
+    return np.array([choice.bits_per_token(problem.spec) - rest for choice in choices])
 
 
 def site_kind(slot: Slot) -> SiteKind:

@@ -147,11 +147,11 @@ def tabulate(
         seconds = time.monotonic() - started
         keep(slot, table)
         # The first tells whether the others are worth processes of their own.
-        for other, its_table in in_parallel(
+        for other, other_table in in_parallel(
             TabulatedObjective.of,
             remaining,
             count=len(missing) - 1,
             seconds_each=seconds,
             workers=settings.workers,
         ):
-            keep(other, its_table)
+            keep(other, other_table)

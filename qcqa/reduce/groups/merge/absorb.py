@@ -126,9 +126,9 @@ def _absorb(
     queries = len(query) // num_heads
     query, output = query.clone(), output.clone()
     for head, basis in key_bases.items():
-        own = slice(head * queries, (head + 1) * queries)
-        query[own] = torch.from_numpy(basis.T @ _wide(query[own])).to(query)
+        readers = slice(head * queries, (head + 1) * queries)
+        query[readers] = torch.from_numpy(basis.T @ _wide(query[readers])).to(query)
     for head, basis in value_bases.items():
-        own = slice(head * queries, (head + 1) * queries)
-        output[:, own] = torch.from_numpy(_wide(output[:, own]) @ basis).to(output)
+        readers = slice(head * queries, (head + 1) * queries)
+        output[:, readers] = torch.from_numpy(_wide(output[:, readers]) @ basis).to(output)
     return query, output

@@ -66,8 +66,8 @@ class LabelGenes:
         result[moves] = np.where(moved, goal, genes[moves])
 
         swaps = np.flatnonzero(kind == 1)
-        one, other = rng.integers(0, self.num_genes, size=(2, len(swaps)))
-        result[swaps, one], result[swaps, other] = genes[swaps, other], genes[swaps, one]
+        first, second = rng.integers(0, self.num_genes, size=(2, len(swaps)))
+        result[swaps, first], result[swaps, second] = genes[swaps, second], genes[swaps, first]
 
         merges = np.flatnonzero(kind == 2)
         into, gone = rng.integers(0, num_groups[merges, 0], size=(2, len(merges)))[:, :, None]
@@ -122,8 +122,8 @@ class BlockGenes:
         swaps = rng.binomial(self.num_heads, probability, size=len(genes))
         for swap in range(int(swaps.max(initial=0))):
             rows = np.flatnonzero(swaps > swap)
-            one, other = rng.integers(0, self.num_heads, size=(2, len(rows)))
-            result[rows, one], result[rows, other] = result[rows, other], result[rows, one]
+            first, second = rng.integers(0, self.num_heads, size=(2, len(rows)))
+            result[rows, first], result[rows, second] = result[rows, second], result[rows, first]
         recut = rng.random(len(genes)) < probability
         result[recut, -1] = rng.integers(0, len(self.counts), size=int(recut.sum()))
         return result

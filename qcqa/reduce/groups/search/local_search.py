@@ -65,7 +65,7 @@ class _Climb:
         member = labels[:, :, None] == np.arange(num_groups)  # (B, H, K)
         self.size = member.sum(axis=1).astype(np.float64)  # (B, K); 0 where a row has no such group
         self.inner = gram @ member.astype(np.float64)  # (B, H, K): of a head with a group
-        self.own = np.where(member, self.inner, 0.0).sum(axis=1)  # (B, K): 1' G_gg 1
+        self.total = np.where(member, self.inner, 0.0).sum(axis=1)  # (B, K): 1' G_gg 1
         self.enter = np.empty((batch, num_heads, num_groups))  # (B, H, K): gain of joining
         everything = np.arange(batch)
         for group in range(num_groups):
@@ -83,12 +83,12 @@ class _Climb:
     def _move(self, rows: IntArray) -> IntArray:
         """Make the best move of each row; return the rows where none gains."""
         labels = self.labels[rows]  # (R, H)
-        inner = self._inner_with_own(rows, labels)
+        inner = self._inner_with_group(rows, labels)
         size = np.take_along_axis(self.size[rows], labels, axis=1)
-        own = np.take_along_axis(self.own[rows], labels, axis=1)
+        total = np.take_along_axis(self.total[rows], labels, axis=1)
         # A group of one must stay, or the group count would fall.
-        after = (own - 2 * inner + self.norm) / np.where(size > 1, size - 1, 1.0)
-        leave = np.where(size > 1, own / size - after, np.inf)  # (R, H): loss of leaving
+        after = (total - 2 * inner + self.norm) / np.where(size > 1, size - 1, 1.0)
+        leave = np.where(size > 1, total / size - after, np.inf)  # (R, H): loss of leaving
         enter = self.enter if len(rows) == len(self.labels) else self.enter[rows]
         target = enter.argmax(axis=2)  # (R, H)
         gain = np.take_along_axis(enter, target[:, :, None], axis=2)[:, :, 0] - leave
@@ -109,18 +109,18 @@ class _Climb:
         num_heads = labels.shape[1]
         # across[r, j, i]: inner product of head j with the group of head i
         across = np.take_along_axis(self.inner[rows], labels[:, None, :], axis=2)  # (R, H, H)
-        with_own = np.einsum("rii->ri", across)
+        inner = np.einsum("rii->ri", across)
         size = np.take_along_axis(self.size[rows], labels, axis=1)
         # Change of the kept norm of i's group when j takes i's place.
-        replace = (2 * (across - with_own[:, None, :]) + self.distance) / size[:, None, :]
+        replace = (2 * (across - inner[:, None, :]) + self.distance) / size[:, None, :]
         gain = replace + replace.transpose(0, 2, 1)
         gain[labels[:, :, None] == labels[:, None, :]] = -np.inf
         pair = gain.reshape(len(rows), -1).argmax(axis=1)
         swaps = gain.reshape(len(rows), -1)[np.arange(len(rows)), pair] > self.tolerance
         swappers = rows[swaps]
-        one, other = np.divmod(pair[swaps], num_heads)
-        group, other_group = self.labels[swappers, one], self.labels[swappers, other]
-        self._transfer(swappers, one, group, other_group)
+        head, other = np.divmod(pair[swaps], num_heads)
+        group, other_group = self.labels[swappers, head], self.labels[swappers, other]
+        self._transfer(swappers, head, group, other_group)
         self._transfer(swappers, other, other_group, group)
         self._refresh(swappers, group)
         self._refresh(swappers, other_group)
@@ -129,8 +129,8 @@ class _Climb:
     def _transfer(self, rows: IntArray, head: IntArray, source: IntArray, goal: IntArray) -> None:
         """Move one head of each row from group ``source`` to ``goal``; all of shape (R,)."""
         norm, inner = self.norm[head], self.gram[head]  # (R,), (R, H)
-        self.own[rows, source] += norm - 2 * self.inner[rows, head, source]
-        self.own[rows, goal] += norm + 2 * self.inner[rows, head, goal]
+        self.total[rows, source] += norm - 2 * self.inner[rows, head, source]
+        self.total[rows, goal] += norm + 2 * self.inner[rows, head, goal]
         self.inner[rows, :, source] -= inner
         self.inner[rows, :, goal] += inner
         self.size[rows, source] -= 1
@@ -139,12 +139,12 @@ class _Climb:
 
     def _refresh(self, rows: IntArray, group: IntArray) -> None:
         """Compute anew what each head of these rows gains by joining ``group``, shape (R,)."""
-        own, size = self.own[rows, group][:, None], self.size[rows, group][:, None]  # (R, 1)
-        grown = (own + 2 * self.inner[rows, :, group] + self.norm) / (size + 1)  # (R, H)
-        gain = grown - own / np.maximum(size, 1)
+        total, size = self.total[rows, group][:, None], self.size[rows, group][:, None]  # (R, 1)
+        grown = (total + 2 * self.inner[rows, :, group] + self.norm) / (size + 1)  # (R, H)
+        gain = grown - total / np.maximum(size, 1)
         member = self.labels[rows] == group[:, None]
         self.enter[rows, :, group] = np.where(member | (size == 0), -np.inf, gain)
 
-    def _inner_with_own(self, rows: IntArray, labels: IntArray) -> FloatArray:
+    def _inner_with_group(self, rows: IntArray, labels: IntArray) -> FloatArray:
         heads = np.arange(labels.shape[1])
         return np.asarray(self.inner[rows[:, None], heads, labels])  # (R, H)

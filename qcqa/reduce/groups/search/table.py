@@ -120,16 +120,18 @@ def _merged(gram: FloatArray, labels: IntArray, rng: np.random.Generator) -> Int
     weights = member.astype(np.float64)
     size = np.maximum(weights.sum(axis=1), 1)  # (B, K)
     inner = weights.transpose(0, 2, 1) @ (gram @ weights)  # (B, K, K)
-    own = np.einsum("bkk->bk", inner)
-    apart = own / size
-    merged = (own[:, :, None] + own[:, None, :] + 2 * inner) / (size[:, :, None] + size[:, None, :])
+    total = np.einsum("bkk->bk", inner)
+    apart = total / size
+    merged = (total[:, :, None] + total[:, None, :] + 2 * inner) / (
+        size[:, :, None] + size[:, None, :]
+    )
     cost = (apart[:, :, None] + apart[:, None, :] - merged) * rng.exponential(size=merged.shape)
     unused = ~member.any(axis=1)
     cost[unused[:, :, None] | unused[:, None, :]] = np.inf
     cost[:, np.arange(size.shape[1]), np.arange(size.shape[1])] = np.inf
     pair = cost.reshape(len(labels), -1).argmin(axis=1)
-    one, other = np.divmod(pair, size.shape[1])
-    return canonical_labels(np.where(labels == other[:, None], one[:, None], labels))
+    group, other = np.divmod(pair, size.shape[1])
+    return canonical_labels(np.where(labels == other[:, None], group[:, None], labels))
 
 
 def _split(gram: FloatArray, labels: IntArray, rng: np.random.Generator) -> IntArray:
@@ -137,8 +139,8 @@ def _split(gram: FloatArray, labels: IntArray, rng: np.random.Generator) -> IntA
     same = (labels[:, :, None] == labels[:, None, :]).astype(np.float64)  # (B, H, H)
     size = same.sum(axis=2)  # (B, H)
     inner = (same * gram).sum(axis=2)  # (B, H): of a head with its group
-    own = np.einsum("bhk,bk->bh", same, inner)
-    distance = np.diag(gram) - 2 * inner / size + own / size**2
+    total = np.einsum("bhk,bk->bh", same, inner)
+    distance = np.diag(gram) - 2 * inner / size + total / size**2
     weight = np.where(size > 1, distance.clip(min=0) * rng.exponential(size=distance.shape), -1.0)
     head = weight.argmax(axis=1)
     result = labels.copy()

@@ -30,9 +30,9 @@ def ward_labels(gram: FloatArray) -> IntArray:
     table = np.empty((num_heads, num_heads), dtype=np.int64)
     table[num_heads - 1] = labels
     for num_groups in range(num_heads - 1, 0, -1):
-        own = np.diag(inner)
-        apart = own / sizes  # (k + 1,)
-        merged = (own[:, None] + own + 2 * inner) / (sizes[:, None] + sizes)
+        total = np.diag(inner)
+        apart = total / sizes  # (k + 1,)
+        merged = (total[:, None] + total + 2 * inner) / (sizes[:, None] + sizes)
         cost = apart[:, None] + apart - merged
         np.fill_diagonal(cost, np.inf)
         into, gone = sorted(divmod(int(cost.argmin()), num_groups + 1))

@@ -26,7 +26,7 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
     "value": ("value",),
 }
 #: What of :class:`RoleGrams` adds up over roles, in the order of :class:`SubspaceObjective`.
-_TOLD = ("guide", "bound", "block_errors")
+_SUMS = ("guide", "bound", "block_errors")
 #: Raised when Grams change, so that those of an older release are computed anew.
 _FORMAT = "qcqa-subspace-grams-2"
 
@@ -107,7 +107,7 @@ class SubspaceGrams:
         tensors: dict[str, NDArray[np.floating]] = {}
         for role in _ROLES["shared"]:
             of_role = self._role(role)
-            tensors |= {f"{role}.{name}": getattr(of_role, name) for name in _TOLD}
+            tensors |= {f"{role}.{name}": getattr(of_role, name) for name in _SUMS}
         return tensors
 
 
@@ -130,15 +130,15 @@ def stored_objective(path: Path, kind: Kind) -> SubspaceObjective:
     CheckpointError
         If the file is missing or is not such a file.
     """
-    names = [f"{role}.{name}" for role in _ROLES[kind] for name in _TOLD]
+    names = [f"{role}.{name}" for role in _ROLES[kind] for name in _SUMS]
     return _objective(partial(_load, path, kind), _read(path, names), kind)
 
 
 def _objective(
     load: Callable[[], Sequence[Gram]], tensors: Mapping[str, NDArray[np.floating]], kind: Kind
 ) -> SubspaceObjective:
-    told = [sum(tensors[f"{role}.{name}"] for role in _ROLES[kind]) for name in _TOLD]
-    return SubspaceObjective(load, *map(np.asarray, told))
+    sums = [sum(tensors[f"{role}.{name}"] for role in _ROLES[kind]) for name in _SUMS]
+    return SubspaceObjective(load, *map(np.asarray, sums))
 
 
 def _metadata(mark: str) -> dict[str, str]:

@@ -94,8 +94,8 @@ class LayerSubspaces:
     def value_fit(self, group: tuple[int, ...]) -> Fit:
         """Return the shared value head of a group, from its stored heads."""
         if self.is_clipped:
-            ones = np.ones(len(self.value))
-            return fit_tied(self._tied_values, group, self._dimensions, ones)
+            lengths = np.ones(len(self.value))
+            return fit_tied(self._tied_values, group, self._dimensions, lengths)
         return fit_free(self.value[list(group)], self.value_weight[list(group)], self.moment)
 
     @cached_property

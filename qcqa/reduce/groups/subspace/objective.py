@@ -76,7 +76,7 @@ class SubspaceObjective:
             [tuple(np.flatnonzero(row == label).tolist()) for label in np.unique(row)]
             for row in labels
         ]
-        errors = iter(self.error_of_groups([one for candidate in groups for one in candidate]))
+        errors = iter(self.error_of_groups([group for candidate in groups for group in candidate]))
         return np.array([sum(next(errors) for _ in candidate) for candidate in groups])
 
     def error_of_groups(self, groups: Sequence[tuple[int, ...]]) -> FloatArray:
@@ -143,5 +143,5 @@ def pair_guide(grams: Sequence[Gram]) -> FloatArray:
     mean = squares.mean(axis=0)
     gram = -(squares - mean[:, None] - mean + mean.mean()) / 2
     # What is added to all entries moves the origin, and no distance.
-    total = sum(one.total for one in grams)
+    total = sum(part.total for part in grams)
     return np.asarray(gram + (total - np.trace(gram)) / num_heads)

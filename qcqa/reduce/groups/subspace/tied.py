@@ -87,8 +87,8 @@ class TiedGrams:
     def _error(self, group: NDArray[np.integer]) -> float:
         *_, square, factor = self.parts(group)
         weight = self.weight[:, group].astype(np.float64)
-        own = np.einsum("pi,pi->", np.einsum("pii->pi", self.gram)[:, group], weight)
-        return max(0.0, float(own - (2 * factor - factor**2) * (weight.sum(axis=1) @ square)))
+        total = np.einsum("pi,pi->", np.einsum("pii->pi", self.gram)[:, group], weight)
+        return max(0.0, float(total - (2 * factor - factor**2) * (weight.sum(axis=1) @ square)))
 
 
 def normed_heads(
@@ -149,9 +149,9 @@ def fit_tied(
         As :func:`normed_heads` returns them; ones without a norm.
     """
     signs, share, _, factor = grams.parts(np.array(group))
-    own = lengths[list(group)]
+    member_lengths = lengths[list(group)]
     # A norm's epsilon sees the shared head as long as its members were.
-    mixed = signs * share * factor * np.sqrt((own**2).mean()) / own
+    mixed = signs * share * factor * np.sqrt((member_lengths**2).mean()) / member_lengths
     size = sum(map(len, rows))
     mix, basis = np.zeros((2, len(group), size, size))
     for plane, dims in enumerate(rows):
