@@ -51,6 +51,12 @@ class Options(BaseModel):
         return next(int(limit.ge) for limit in limits if hasattr(limit, "ge"))
 
     @classmethod
+    def most(cls, name: str, default: int) -> int:
+        """Return the most that a whole number may be; ``default`` where nothing bounds it."""
+        limits = cls.model_fields[name].metadata
+        return next((int(limit.le) for limit in limits if hasattr(limit, "le")), default)
+
+    @classmethod
     def flag(cls, name: str) -> str:
         """Return the option's name on the command line."""
         for end in _UNSAID:

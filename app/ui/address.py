@@ -37,7 +37,7 @@ def _number(text: str, *, most: float) -> float | None:
 def _budget(text: str) -> float | None:
     """Return percent; as on the command line, and as addresses of earlier releases have them."""
     try:
-        return round(100 * parse_ratio(text), 10)
+        return round(100 * parse_ratio(text), 10) or None
     except BudgetError:
         return _number(text, most=100)
 

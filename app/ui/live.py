@@ -21,6 +21,20 @@ SECONDS_BETWEEN_LOOKS = 1.0
 _PROBLEM = "problem_with_run"
 
 
+def is_live(run: Run, status: RunStatus | None = None) -> bool:
+    """Return whether a worker has a run, or is being started.
+
+    A run that is queued and held by nobody has been left: there is nothing to wait for.
+
+    Raises
+    ------
+    RunError
+        If its files are damaged.
+    """
+    state = (status or run.status()).state
+    return state in LIVE_STATES and (state != "queued" or run.is_at_work())
+
+
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 @redrawn_alone
 def live_progress(run: Run, seen: Stamp) -> None:
@@ -36,7 +50,7 @@ def live_progress(run: Run, seen: Stamp) -> None:
     workers.reap()
     with shown_in_place():
         status = run.status()
-        if status.state not in LIVE_STATES or stamp_of(run) != seen:
+        if not is_live(run, status) or stamp_of(run) != seen:
             st.rerun()
         with st.container(border=True, key="live"):
             progress_row(run, status)

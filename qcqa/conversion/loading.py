@@ -1,9 +1,11 @@
 """Opening a converted checkpoint with this library: nothing in its folder is executed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from qcqa.conversion.travelling.modeling_qcqa import QCQAForCausalLM
@@ -29,12 +31,38 @@ def load(source: str | Path, **options: Any) -> PreTrainedModel:
     Raises
     ------
     CheckpointError
-        If there is no such model, or it has not been converted.
+        If there is no such model, it has not been converted, or its files do not fit together.
     """
     config, _ = converted_config(source)
     # Nothing in the folder is to run, whatever else is asked for.
     options = {"dtype": "auto", "use_safetensors": True, **options, "trust_remote_code": False}
-    return QCQAForCausalLM.from_pretrained(source, config=config, **options)
+    model: PreTrainedModel
+    with _refused_in_one_line(source):
+        # With what it tells of the loading it returns a pair.
+        opened: Any = QCQAForCausalLM.from_pretrained(
+            source, config=config, **options, output_loading_info=True
+        )
+        model, about = opened
+    if missing := sorted(about["missing_keys"]):
+        # Transformers would go on with random numbers.
+        raise CheckpointError(
+            f"{source} has no weights for {missing[0]}, and {len(missing)} such in all",
+            expected="what config.json describes",
+        )
+    return model
+
+
+@contextmanager
+def _refused_in_one_line(source: str | Path) -> Iterator[None]:
+    """Turn whatever transformers comes across in a damaged folder into the project's own error."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{source} cannot be opened ({error})", expected="a converted model"
+        ) from error
 
 
 def converted_config(source: str | Path) -> tuple[PreTrainedConfig, Section]:
@@ -45,12 +73,8 @@ def converted_config(source: str | Path) -> tuple[PreTrainedConfig, Section]:
     CheckpointError
         If there is no such model, it has not been converted, or by a later release.
     """
-    try:
+    with _refused_in_one_line(source):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{source} cannot be opened ({error})", expected="a converted model"
-        ) from error
     content = getattr(config, "qcqa", None)
     if content is None:
         raise CheckpointError(
@@ -66,6 +90,14 @@ def converted_config(source: str | Path) -> tuple[PreTrainedConfig, Section]:
             remedy="update QCQA Explorer",
         )
     try:
-        return config, Section.from_config(config)
+        section = Section.from_config(config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{source} has a damaged section 'qcqa' ({error})") from error
+    # Before a model of as many layers is made.
+    num_layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if num_layers != len(section.layers):
+        raise CheckpointError(
+            f"{source} has {num_layers} layers by its config",
+            expected=f"{len(section.layers)}, as its section 'qcqa' says",
+        )
+    return config, section

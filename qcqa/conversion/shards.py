@@ -5,13 +5,14 @@ shared heads are computed; what is new of it waits until its place in a shard ha
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from qcqa.conversion.layout import Layout, changed_modules
 from qcqa.conversion.tensor_bytes import NewTensor, bytes_of, chunks, header, read_tensor
+from qcqa.errors import CalibrationError
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.merge.layer_weights import Merge
@@ -123,7 +124,22 @@ class ConvertedShards:
     def _new_tensors(self, layer: int) -> dict[str, Tensor]:
         if self._fitted is None or self._layout.section.is_left_as_it_was(layer):
             return self._layout.merged(layer, self._read, self._merge, self._plan.layers[layer])
-        return self._fitted(layer)
+        fitted = self._fitted(layer)
+        require_shapes(
+            layer,
+            fitted,
+            {
+                name: tensor.shape
+                for tensors in self._shards.values()
+                for tensor in tensors
+                if self._layer_of(tensor.name) == layer
+                and (
+                    (name := tensor.name.removeprefix(self._checkpoint.prefix)) in fitted
+                    or name in self._layout.shapes(layer)
+                )
+            },
+        )
+        return fitted
 
     def _layer_of(self, name: str) -> int | None:
         """Return the layer to whose attention a tensor belongs."""
@@ -139,3 +155,23 @@ class ConvertedShards:
         name = self._checkpoint.prefix + name
         shard = self._checkpoint.shards.get(name)
         return None if shard is None else read_tensor(self._checkpoint.file(shard), name)
+
+
+def require_shapes(
+    layer: int, tensors: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]
+) -> None:
+    """Refuse a layer's weights that are not those of a plan's model, as a damaged file may hold.
+
+    Raises
+    ------
+    CalibrationError
+        If a tensor that is expected is not there, or has another shape.
+    """
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape) if name in tensors else "nothing"
+        if found != tuple(shape):
+            raise CalibrationError(
+                f"the fitted attention that is kept holds {found} for {name} of layer {layer}",
+                expected=str(tuple(shape)),
+                remedy="delete the folder fitted of the run, and it is made again",
+            )

@@ -133,6 +133,12 @@ class Bench:
             )
             yield from _figures_and_samples(scores)
             for name, score in scores.items():
+                if name not in of_source:
+                    raise EvaluationError(
+                        f"the scores of the source that are kept have no task {name}",
+                        expected="those of the same benchmark",
+                        remedy="delete measured/source-*.safetensors in the run",
+                    )
                 yield from score.compared_with(of_source[name])
         if self._benchmark.speed:
             report = self._reporter(label, number, 1 + len(self._parts), "speed")

@@ -89,7 +89,7 @@ class TaskScores:
         EvaluationError
             If the two answered different questions.
         """
-        if self.digest != source.digest or self.means.keys() != source.means.keys():
+        if self.digest != source.digest or self._sizes() != source._sizes():
             raise EvaluationError(
                 f"scores of {self.task} beside scores of {source.task}",
                 expected="the same task with the same questions",
@@ -104,6 +104,10 @@ class TaskScores:
             )
             for (metric, answer_filter), strata in self.means.items()
         )
+
+    def _sizes(self) -> dict[tuple[str, str], list[int]]:
+        """Return how many samples each mean has, stratum by stratum."""
+        return {name: [len(stratum.values) for stratum in strata] for name, strata in self.means.items()}
 
     def samples(self) -> tuple[Samples, ...]:
         """Return the sums by which two models can be compared; of figures that are means."""

@@ -94,7 +94,7 @@ class TextScores:
         EvaluationError
             If the two were measured on different tokens.
         """
-        if self.digest != source.digest:
+        if self.digest != source.digest or len(self.nll) != len(source.nll):
             raise EvaluationError(
                 f"scores of {len(self.nll)} tokens of {self.data} beside scores of "
                 f"{len(source.nll)} tokens of {source.data}",

@@ -6,6 +6,7 @@ candidate of a layer, so that any tool that reads Parquet can follow a search.
 
 import json
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,8 @@ def load_front(folder: Path, method: str, spec: ModelSpec) -> Front:
     choices = np.array(rows, dtype=np.int64)
     front = Front(method=method, layers=layers, choices=choices, **asdict(terms))
     _refuse_disorder(front.cost, plans)
+    if front.total and not isfinite(float(np.abs(front.error).max()) / front.total):
+        raise _FILE.damaged(plans.path, f"its errors are beyond all shares of {front.total}")
     return front
 
 

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from qcqa.conversion.live import converted_copy
 from qcqa.conversion.names import attention_names
+from qcqa.conversion.shards import require_shapes
 from qcqa.errors import CalibrationError
 from qcqa.plan.plan import Plan
 from qcqa.progress import OnLayer
@@ -88,8 +89,13 @@ def set_attention(model: PreTrainedModel, layers: Sequence[Mapping[str, Tensor]]
         Changed in place; types of weights may differ.
     layers : sequence of mapping of str to Tensor
         As :func:`attention_tensors` returns them.
+
+    Raises
+    ------
+    CalibrationError
+        If they are not of such a model.
     """
-    prefix = attention_names(model).prefix
-    for tensors in layers:
-        for name, tensor in tensors.items():
-            model.get_parameter(prefix + name).copy_(tensor)
+    for number, (into, tensors) in enumerate(zip(attention_tensors(model), layers, strict=True)):
+        require_shapes(number, tensors, {name: tensor.shape for name, tensor in into.items()})
+        for name, tensor in into.items():
+            tensor.copy_(tensors[name])

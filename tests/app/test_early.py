@@ -190,7 +190,7 @@ def test_jobs_that_can_only_fail_have_no_resume(
     job = create_evaluation(run, points=points, benchmark=Benchmark(text=str(text)))
     job.write_status(RunStatus(state="failed", error="no room"))
     app = open_app("runs", run=run.id)
-    assert app.button(key=f"resume_{job.id}")
+    assert app.button(key=f"resume_evaluation_{job.id}")
     text.unlink()
     for page in ("runs", "evaluate"):
         app = open_app(page, run=run.id)

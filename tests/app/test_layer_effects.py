@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from qcqa.jobs.config import SensitivityConfig
@@ -180,7 +181,8 @@ def test_a_measurement_at_work_is_followed(
     job.write_status(
         RunStatus(state="queued", queued=job.config.created, fraction=0.3, stage="starting")
     )
-    app = open_app("groupings", method="optimal")
+    with FileLock(job.lock):
+        app = open_app("groupings", method="optimal")
     assert "What each layer does alone: GQA at 50 %" in text(app)
     assert app.button(key="cancel_layers")
     assert not [one for one in app.expander if "layer" in one.label]

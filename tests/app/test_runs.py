@@ -12,10 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from qcqa.errors import RunError
 from qcqa.jobs.archive import pack_run
+from qcqa.jobs.generations import create_generation
 from qcqa.jobs.home import runs_folder
 from qcqa.jobs.run import Run, open_run
-from qcqa.jobs.status import State
+from qcqa.jobs.status import RunStatus, State
 from qcqa.jobs.store import annotate_run, create_run, list_runs, rename_run
+from qcqa.measure.generated import GenerationSettings
 from qcqa.packaged import demo_run_folder
 from qcqa.search.strategy.config import SearchSettings
 
@@ -73,6 +75,33 @@ def test_every_run_has_a_row(
     assert row["measured"] == 5
     assert _row(app, "Renamed")["note"] == "second try"
     assert _row(app, "Failed")["best at 50 % KV"] == "disk full"
+
+
+def test_jobs_of_two_kinds_may_have_one_name(
+    make_run: MakeRun, open_app: OpenApp, evaluate: Callable[..., Run]
+) -> None:
+    run = make_run()
+    evaluation = evaluate(run, "failed")
+    generation = create_generation(run, points=(), settings=GenerationSettings("x"))
+    generation.write_status(RunStatus(state="failed"))
+    twin = generation.folder.rename(generation.folder.with_name(evaluation.folder.name))
+    app = open_app("runs", run=run.id)
+    app.button(key=f"delete_generation_{evaluation.id}").click().run()
+    app.button(key="confirm_delete").click().run()
+    assert not app.exception
+    assert not twin.exists()
+    assert evaluation.folder.exists()
+
+
+@pytest.mark.parametrize("page", ["explore", "search", "runs"])
+def test_a_search_that_no_worker_has_can_be_taken_up_on_every_page(
+    page: str, make_run: MakeRun, open_app: OpenApp
+) -> None:
+    run = make_run(state="queued", with_result=False)
+    app = open_app(page, run=run.id)
+    assert "No worker process has taken it up." in [one.value for one in app.warning]
+    assert app.button(key="resume_run")
+    assert "cancel_run" not in _buttons(app)
 
 
 @pytest.mark.parametrize("file", ["config.json", "status.json", "fronts/gqa.plans.parquet"])
@@ -173,7 +202,7 @@ def test_a_run_at_work_is_followed_and_not_deleted(make_run: MakeRun, open_app: 
     with FileLock(run.folder / ".worker.lock"):
         app = open_app("runs", run=run.id)
         assert _table(app)[0]["state"] == "running"
-        assert f"cancel_{run.id}" in _buttons(app)
+        assert f"cancel_search_{run.id}" in _buttons(app)
         app.button(key="open_delete").click().run()
         app.button(key="confirm_delete").click().run()
         assert "is still at work; first: qcqa runs cancel" in app.error[0].value
@@ -208,13 +237,13 @@ def test_evaluations_stand_below_their_search(
     with FileLock(at_work.folder / ".worker.lock"):
         app = open_app("runs", run=run.id)
         assert _table(app)[0]["state"] == "finished, evaluation 25 %"
-        assert f"cancel_{at_work.id}" in _buttons(app)
-        assert f"delete_{at_work.id}" not in _buttons(app)
+        assert f"cancel_evaluation_{at_work.id}" in _buttons(app)
+        assert f"delete_evaluation_{at_work.id}" not in _buttons(app)
         assert "**Second** · failed" in _text(app)
         assert "no room" in _text(app)
-        app.button(key=f"resume_{failed.id}").click().run()
+        app.button(key=f"resume_evaluation_{failed.id}").click().run()
         assert started == [failed.id]
-        app.button(key=f"delete_{finished.id}").click().run()
+        app.button(key=f"delete_evaluation_{finished.id}").click().run()
         app.button(key="confirm_delete").click().run()
     assert not app.exception
     assert not finished.folder.exists()
@@ -247,7 +276,7 @@ def test_a_damaged_evaluation_can_be_deleted(
     (evaluation.folder / "status.json").write_text("{")
     app = open_app("runs", run=run.id)
     assert "· damaged ·" in _text(app)
-    app.button(key=f"delete_{evaluation.id}").click().run()
+    app.button(key=f"delete_evaluation_{evaluation.id}").click().run()
     app.button(key="confirm_delete").click().run()
     assert not app.exception
     assert not evaluation.folder.exists()

@@ -37,6 +37,8 @@ from qcqa.plan.file import load_plan, plan_text, save_plan
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.running import context_limit
 from qcqa.text.windows import encode, special_prefix
+from tests.fuzz.addresses import NAME, open_page, prepare_pages, read_address, whole_address
+from tests.fuzz.kept import TinyModel, kept_measurements, read_measurements
 
 LOAD = CacheLoad(context_tokens=4096, batch_size=1, dtype="bfloat16")
 
@@ -58,12 +60,15 @@ class Format:
         Which of the files are damaged, one at a time.
     read : callable
         Does with the folder what people do with it; raises a QCQAError where it is refused.
+    prepare : callable
+        Does what is done once, such as imports, before anything is bounded.
     """
 
     name: str
     files: Files
     mutated: tuple[str, ...]
     read: Callable[[Path], object]
+    prepare: Callable[[], object] = lambda: None
 
 
 def all_formats(scratch: Path) -> list[Format]:
@@ -72,6 +77,9 @@ def all_formats(scratch: Path) -> list[Format]:
     small = _small_model(scratch / "model")
     run = _small_run()
     tokenizer = ("tokenizer.json", "tokenizer_config.json")
+    tiny = TinyModel.make(scratch / "tiny")
+    fitted = tiny.fitted(scratch / "fitted")
+    kept = kept_measurements(scratch / "kept")
     return [
         Format("plan", {"plan.json": _plan(scratch)}, ("plan.json",), _read_plan),
         Format("config", small, ("config.json",), _read_model),
@@ -87,6 +95,11 @@ def all_formats(scratch: Path) -> list[Format]:
             tokenizer,
             _read_tokenizer,
         ),
+        Format("converted", tiny.config(), ("config.json",), tiny.read_config),
+        Format("fitted attention", fitted, tuple(fitted), tiny.read_fitted),
+        Format("kept scores", kept, tuple(kept), read_measurements),
+        Format("address", whole_address(), (NAME,), read_address),
+        Format("page", whole_address(), (NAME,), open_page, prepare_pages),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, LlamaForCausalLM
 
 # Imported before any fork.
@@ -60,8 +61,16 @@ class Task:
     is_whole_or_not_there: bool = False
 
 
-def make_model(folder: Path) -> None:
-    """Write a random Llama of 2 layers and 4 heads that reads the demo's text."""
+def make_model(folder: Path, *, megabytes: int = 0) -> None:
+    """Write a random Llama of 2 layers and 4 heads that reads the demo's text.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    megabytes : int
+        Of a tensor that no layer reads: it takes long to be written, and no more to be searched.
+    """
     torch.manual_seed(0)
     demo = demo_model_folder()
     config = AutoConfig.from_pretrained(
@@ -69,6 +78,10 @@ def make_model(folder: Path) -> None:
         num_key_value_heads=4, head_dim=8,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
+    if megabytes:
+        path = folder / "model.safetensors"
+        tensors = load_file(path) | {"unread.weight": torch.rand(megabytes * 250_000)}
+        save_file(tensors, path, {"format": "pt"})
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(demo / name, folder / name)
     for name in ("calibration", "heldout"):

@@ -81,8 +81,9 @@ def _be(arguments: Sequence[str], log: Path) -> None:
 class Campaign:
     """Kills over all tasks, each beside an undisturbed run of the same command."""
 
-    def __init__(self, place: Path, seed: int, tasks: Sequence[Task]):
+    def __init__(self, place: Path, seed: int, tasks: Sequence[Task], *, megabytes: int = 0):
         self._place = place
+        self._megabytes = megabytes
         self._draw = random.Random(seed)
         self._tasks = tasks
         self.tallies: dict[tuple[str, str], Tally] = {}
@@ -94,7 +95,7 @@ class Campaign:
         """Make the model, and run every task once without disturbing it."""
         child = os.fork()
         if not child:
-            make_model(self._place / "model")
+            make_model(self._place / "model", megabytes=self._megabytes)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
         for task in TASKS:
@@ -190,12 +191,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="tasks, separated by commas")
+    parser.add_argument("--megabytes", type=int, default=0, help="of further weights of the model")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
     names = asked.only.split(",") if asked.only else [task.name for task in TASKS]
     with tempfile.TemporaryDirectory(prefix="qcqa-kills-") as place:
         os.environ |= {"QCQA_HOME": f"{place}/home", "HF_HUB_OFFLINE": "1"}
-        campaign = Campaign(Path(place), asked.seed, [one for one in TASKS if one.name in names])
+        tasks = [one for one in TASKS if one.name in names]
+        campaign = Campaign(Path(place), asked.seed, tasks, megabytes=asked.megabytes)
         campaign.prepare()
         campaign.kill(asked.kills)
         if asked.json:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pandas as pd
 from hypothesis import strategies as st
@@ -17,6 +18,15 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 #: JSON texts that no writer writes.
 RAW = ("1e999", "-1e999", "NaN", "Infinity", "1" * 400, "1" * 5000, "[" * 1500, '{"a":' * 1500)
+#: Texts that stand in addresses, in place of any value.
+_TYPED = (
+    "", "0", "-1", "1e999", "-1e999", "1e-999", "NaN", "inf", str(10**30), "1" * 5000, "0x10",
+    "\N{ARABIC-INDIC DIGIT THREE}", "\N{SUPERSCRIPT TWO}", "1_0", " 1 ", "1,2", ",,,", "100%",
+    "%", "0%", "1e-300%", "1/0", "8GiB", "True", "true", "other", "demo", "demo,demo", "demo/x",
+    "gqa", "gqa,gqa", "/", "x/y", "../../etc/passwd", "/dev/zero", "/proc/self/environ", "~root",
+    "\0", "\x1b[31m", "\r\nX: y", "\N{RIGHT-TO-LEFT OVERRIDE}x", "x" * 100_000, "a," * 2000,
+    "<script>alert(1)</script>", "![x](http://192.0.2.1/x)", ":material/x:", "$x$", "{x}", "`",
+)  # fmt: skip
 _DEEP = "[" * 400 + "]" * 400
 _MARK = "\N{SNOWMAN}raw\N{SNOWMAN}"
 _WHOLE = (b"", b"\xff", b"\xff" * 64, b"1", b"[]", b"{}", b"null", b"[" * 1000, b"\0" * 100)
@@ -35,6 +45,8 @@ def damaged(draw: st.DrawFn, content: bytes, name: str) -> bytes | None:
         structured = _safetensors(content)
     elif name.endswith(".parquet"):
         structured = _parquet(content)
+    elif name.endswith(".query"):
+        structured = _query(content)
     if structured is not None:
         ways += [structured] * 8
     found: bytes | None = draw(draw(st.sampled_from(ways)))
@@ -121,6 +133,20 @@ def _lines(draw: st.DrawFn, content: bytes) -> bytes:
     place = draw(st.integers(0, len(lines) - 1))
     lines[place] = draw(st.one_of(_json(lines[place]), _bytes(lines[place])))
     return b"\n".join(lines) + b"\n"
+
+
+@st.composite
+def _query(draw: st.DrawFn, content: bytes) -> bytes:
+    """Return an address with some of its names, and other values, names and repetitions."""
+    whole = parse_qsl(content.decode(), keep_blank_values=True)
+    names, texts = [name for name, _ in whole], [text for _, text in whole]
+    typed = st.sampled_from((*_TYPED, *texts)) | st.text(max_size=20) | st.floats().map(str)
+    kept = draw(st.sets(st.sampled_from(names), max_size=8)) if draw(st.booleans()) else set(names)
+    pairs = [(name, text) for name, text in whole if name in kept]
+    for _ in range(draw(st.integers(1, 4))):
+        name = draw(st.sampled_from(names) | st.sampled_from(("", "x", "\0", "with[]", "x" * 999)))
+        pairs.insert(draw(st.integers(0, len(pairs))), (name, draw(typed)))
+    return urlencode(pairs, errors="replace").encode()
 
 
 @st.composite

@@ -18,9 +18,10 @@ def test_no_mutated_file_is_a_fault() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    table = re.findall(r"^\S.{15} +\d+ +(\d+) +(\d+) +(\d+) ", done.stdout, re.MULTILINE)
-    assert len(table) == 9
-    for accepted, refused, faults in table:
-        assert int(accepted) > 0
-        assert int(refused) > 0
-        assert int(faults) == 0
+    table = re.findall(r"^(\S.{15}) +\d+ +(\d+) +(\d+) +(\d+) ", done.stdout, re.MULTILINE)
+    assert len(table) == 14
+    for name, accepted, refused, faults in table:
+        assert int(accepted) > 0, name
+        # A page makes the best of nearly every address, and few are drawn in a minute.
+        assert int(refused) > 0 or name.strip() == "page", name
+        assert int(faults) == 0, name

@@ -5,7 +5,7 @@ from ui import workers
 from ui.address import SECTIONS, Section
 from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
-from ui.live import tell_problem
+from ui.live import is_live, tell_problem
 from ui.results import measured_of, result_of
 from ui.state import choices, widget
 from views.evaluate.benchmark_form import ask_quality, ask_speed
@@ -19,7 +19,6 @@ from views.evaluate.speed_panel import speed_panel
 from qcqa.charts.quality.series import metrics_of
 from qcqa.charts.quality.speed import speed_conditions
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
 from qcqa.measure.evaluation import Evaluation
 from qcqa.search.result import SearchResult
@@ -54,7 +53,7 @@ def show(run: Run, result: SearchResult) -> None:
 def measured(run: Run, result: SearchResult, section: Section) -> None:
     """Draw what is measured of a run, and what measures more of it."""
     newest = newest_evaluation(run)
-    is_at_work = newest is not None and newest.status().state in LIVE_STATES
+    is_at_work = newest is not None and is_live(newest)
     rows = measured_of(run)
     is_speed = section == "speed"
     ask: AskBenchmark = ask_speed if is_speed else ask_quality

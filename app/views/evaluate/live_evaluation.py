@@ -3,13 +3,12 @@
 import streamlit as st
 from ui import workers
 from ui.errors import shown_in_place
-from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.live import SECONDS_BETWEEN_LOOKS, is_live, progress_row, stopped
 from ui.results import Stamp, measured_stamp
 from ui.state import redrawn_alone
 
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 
 
 def newest_evaluation(run: Run) -> Run | None:
@@ -23,7 +22,7 @@ def newest_evaluation(run: Run) -> Run | None:
     newest = next(iter(evaluations_of(run)), None)
     if newest is not None:
         status = newest.status()
-        if status.state in LIVE_STATES:
+        if is_live(newest, status):
             _live(newest, run, measured_stamp(run))
         elif status.state != "finished":
             stopped(newest, status, kind="evaluation")
@@ -37,7 +36,7 @@ def _live(evaluation: Run, run: Run, seen: Stamp) -> None:
     workers.reap()
     with shown_in_place():
         status = evaluation.status()
-        if status.state not in LIVE_STATES or measured_stamp(run) != seen:
+        if not is_live(evaluation, status) or measured_stamp(run) != seen:
             st.rerun()
         with st.container(border=True, key="live"):
             progress_row(evaluation, status)

@@ -3,7 +3,7 @@
 import streamlit as st
 from ui import workers
 from ui.errors import shown_in_place
-from ui.live import progress_row, stopped
+from ui.live import is_live, progress_row, stopped
 from ui.state import choices, choose, controlled, redrawn_alone
 from ui.wording import when
 from views.evaluate.generate_form import generate_form
@@ -14,7 +14,6 @@ from qcqa.jobs.config import GenerationConfig
 from qcqa.jobs.generations import generations_of
 from qcqa.jobs.jobs import jobs_of
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.search.result import SearchResult
 
 #: Texts should flow, not jump.
@@ -32,7 +31,7 @@ def side_by_side(run: Run, result: SearchResult) -> None:
     kept = generations_of(run)
     chosen = next((job for job in kept if job.folder.name == choices().generation), None)
     shown = chosen or next(iter(kept), None)
-    is_at_work = any(job.status().state in LIVE_STATES for job in kept)
+    is_at_work = any(is_live(job) for job in kept)
     with st.container(border=True):
         generate_form(run, result, shown, is_at_work=is_at_work)
     if shown is None:
@@ -44,9 +43,9 @@ def side_by_side(run: Run, result: SearchResult) -> None:
     if len(kept) > 1:
         _choice(kept, shown)
     status = shown.status()
-    if status.state in LIVE_STATES:
+    if is_live(shown, status):
         others = [job for job in jobs_of(run) if job.folder != shown.folder]
-        if any(job.status().state in LIVE_STATES for job in others):
+        if any(is_live(job) for job in others):
             st.caption("Another job is at work on this run: both take longer than alone.")
         _live(shown, result)
         return
@@ -94,7 +93,7 @@ def _live(generation: Run, result: SearchResult) -> None:
     workers.reap()
     with shown_in_place():
         status = generation.status()
-        if status.state not in LIVE_STATES:
+        if not is_live(generation, status):
             st.rerun()
         with st.container(border=True, key="live"):
             progress_row(generation, status)

@@ -10,7 +10,7 @@ from ui.budget import budget_controls
 from ui.cards import headline, method_cards, selected_point
 from ui.errors import show_error, shown_in_place
 from ui.heading import page_heading
-from ui.live import live_progress, stopped, tell_problem
+from ui.live import is_live, live_progress, stopped, tell_problem
 from ui.results import measured_of, result_of, stamp_of
 from ui.state import choices, redrawn_alone
 from ui.unfinished import tell_unfinished
@@ -31,7 +31,6 @@ from qcqa.charts.fronts.plan_figures import figures_at
 from qcqa.charts.quality.series import metrics_of
 from qcqa.charts.quality.wse_verdict import wse_verdict
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun
 from qcqa.search.result import SearchResult
 
@@ -134,13 +133,13 @@ def show(run: Run) -> None:
     """Draw a run in whatever state it is."""
     tell_problem()
     status = run.status()
-    if status.state in LIVE_STATES:
+    if is_live(run, status):
         live_progress(run, stamp_of(run))
     elif status.state != "finished":
         stopped(run, status)
     result = result_of(run)
     if result is None:
-        if status.state in LIVE_STATES:
+        if is_live(run, status):
             st.caption("The first fronts appear as soon as the K/V weights are read.")
         return
     describe(run, result)

@@ -7,7 +7,7 @@ import streamlit as st
 from pandas import isna
 from ui import workers
 from ui.errors import show_error, shown_in_place
-from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.live import SECONDS_BETWEEN_LOOKS, is_live, progress_row, stopped
 from ui.paths import require_run_within_root, typed_path
 from ui.results import result_of
 from ui.state import redrawn_alone
@@ -30,7 +30,6 @@ from qcqa.jobs.config import ConversionConfig
 from qcqa.jobs.conversions import conversions_of, converted_of, create_conversion, default_folder
 from qcqa.jobs.plans import origin_of
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.plan.plan import Plan
 from qcqa.sizes import bytes_text
 from qcqa.text.texts_there import require_text_there
@@ -54,7 +53,7 @@ def _newest(run: Run, plan: Plan, max_kv_bits: int, newest: Run | None) -> None:
     with shown_in_place():
         if newest is not None:
             status = newest.status()
-            if status.state in LIVE_STATES:
+            if is_live(newest, status):
                 _live(newest)
                 return
             if status.state == "finished":
@@ -93,7 +92,7 @@ def _live(conversion: Run) -> None:
     workers.reap()
     with shown_in_place():
         status = conversion.status()
-        if status.state not in LIVE_STATES:
+        if not is_live(conversion, status):
             st.rerun()
         st.caption(f"Writes to {plain(_config(conversion).folder)}")
         with st.container(key="live"):

@@ -8,7 +8,7 @@ from ui import workers
 from ui.device import choose_device, choose_dtype, probable_device
 from ui.duration import tell_estimate
 from ui.errors import show_error, shown_in_place
-from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.live import SECONDS_BETWEEN_LOOKS, is_live, progress_row, stopped
 from ui.looks import require_model
 from ui.paths import typed_file
 from ui.search_model import look_at
@@ -28,7 +28,6 @@ from qcqa.jobs.sensitivities import (
     found_before,
     sensitivities_of,
 )
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.measure.sensitivity import (
     LayerSensitivity,
     SensitivitySettings,
@@ -74,7 +73,7 @@ def effects_panel(
     if newest is not None:
         with shown_in_place():
             status = newest.status()
-            if status.state in LIVE_STATES:
+            if is_live(newest, status):
                 _live(newest)
                 return
             if status.state != "finished" and _is_of(newest, result, plan):
@@ -126,7 +125,7 @@ def _live(measurement: Run) -> None:
     workers.reap()
     with shown_in_place():
         status = measurement.status()
-        if status.state not in LIVE_STATES:
+        if not is_live(measurement, status):
             st.rerun()
         with st.container(border=True, key="live_layers"):
             st.caption(f"What each layer does alone: {plain(measurement.name)}")

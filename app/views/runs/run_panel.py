@@ -76,7 +76,7 @@ def _live(run: Run, seen: list[str]) -> None:
         if [job.id for job in at_work] != seen:
             st.rerun()
         for job in at_work:
-            progress_row(job, job.status(), key=f"cancel_{job.id}")
+            progress_row(job, job.status(), key=f"cancel_{_name(job)}")
 
 
 def _acts(run: Run) -> None:
@@ -160,7 +160,7 @@ def _jobs(jobs: list[Run]) -> None:
                     st.button(
                         "Resume",
                         icon=":material/resume:",
-                        key=f"resume_{job.id}",
+                        key=f"resume_{_name(job)}",
                         on_click=attempt,
                         args=(workers.start_again, job),
                     )
@@ -168,14 +168,19 @@ def _jobs(jobs: list[Run]) -> None:
                     st.button(
                         "Delete",
                         icon=":material/delete:",
-                        key=f"delete_{job.id}",
+                        key=f"delete_{_name(job)}",
                         on_click=open_dialog,
-                        args=("delete", job.id),
+                        args=("delete", str(job.folder)),
                     )
             if problem:
                 st.caption(plain(problem))
             if hindrance and hindrance != problem:
                 st.caption(f"It cannot go on: {plain(hindrance)}")
+
+
+def _name(run: Run) -> str:
+    """Return what no other run of the page has: jobs of two kinds may have the same id."""
+    return f"{run.config.kind}_{run.id}"
 
 
 def _state(job: Run) -> tuple[str, str | None]:

@@ -1,13 +1,13 @@
 """What else is at work on this machine."""
 
 import streamlit as st
+from ui.live import is_live
 from ui.state import address
 
 from qcqa.charts.common.markup import plain
 from qcqa.errors import QCQAError
 from qcqa.jobs.evaluations import evaluations_of
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES
 from qcqa.jobs.store import DamagedRun, list_runs
 
 
@@ -41,7 +41,7 @@ def others_at_work(shown: Run | DamagedRun | None) -> None:
 
 def _is_at_work(run: Run) -> bool:
     try:
-        return run.status().state in LIVE_STATES
+        return is_live(run)
     except QCQAError:
         return False
 

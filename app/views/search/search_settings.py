@@ -183,7 +183,7 @@ def _with_numbers(usual: _OptionsT, names: Iterable[str]) -> _OptionsT:
         st.number_input(
             described(type(usual), name),
             min_value=usual.least(name),
-            max_value=_MOST,
+            max_value=usual.most(name, _MOST),
             step=1,
             **controlled(f"new_{name}", chosen[name], partial(_change, name, getattr(usual, name))),
         )

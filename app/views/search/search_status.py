@@ -8,7 +8,7 @@ import streamlit as st
 from ui import workers
 from ui.chart import legible
 from ui.errors import shown_in_place
-from ui.live import SECONDS_BETWEEN_LOOKS, progress_row, stopped
+from ui.live import SECONDS_BETWEEN_LOOKS, is_live, progress_row, stopped
 from ui.results import result_of
 from ui.state import redrawn_alone
 from ui.wording import when
@@ -24,7 +24,7 @@ from qcqa.charts.jobs.progress import (
 )
 from qcqa.charts.jobs.stages import Stage, layers_figure, search_stages, stage_names
 from qcqa.jobs.run import Run
-from qcqa.jobs.status import LIVE_STATES, RunStatus
+from qcqa.jobs.status import RunStatus
 
 _ICONS = {
     "done": ":green[:material/check_circle:]",
@@ -38,7 +38,7 @@ Events = Sequence[Mapping[str, Any]]
 def search_status(run: Run) -> None:
     """Draw the run that is chosen, in whatever state it is."""
     status = run.status()
-    if status.state in LIVE_STATES:
+    if is_live(run, status):
         _live(run)
         return
     with st.container(border=True, key="search_done"):
@@ -64,7 +64,7 @@ def _live(run: Run) -> None:
     workers.reap()
     with shown_in_place():
         status = run.status()
-        if status.state not in LIVE_STATES:
+        if not is_live(run, status):
             st.rerun()
         with st.container(border=True, key="live"):
             events = run.events()

@@ -40,6 +40,11 @@ class Section:
         For each layer the group of each KV head, for keys and for values.
     codecs : tuple of (mapping or None, mapping or None)
         For each layer how stored keys and values are kept; empty where all stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If it describes no model.
     """
 
     layout: str
@@ -54,6 +59,28 @@ class Section:
     key_norm: str | None
     layers: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     codecs: tuple[Codecs, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.layout not in _LAYOUTS:
+            raise ValueError(f"layout {self.layout!r}: expected one of {', '.join(_LAYOUTS)}")
+        expected = {"key", "value"} if self.layout == "separate" else {"fused"}
+        if not isinstance(self.modules, Mapping) or self.modules.keys() != expected:
+            raise ValueError(f"modules {self.modules!r}: expected {' and '.join(sorted(expected))}")
+        names = (*self.prefixes, *self.modules.values(), self.key_norm or "")
+        # Any other field in braces could look at more than the number, or be padded without end.
+        if not all(isinstance(name, str) and _is_plain(name) for name in names):
+            raise ValueError(f"names {names!r}: expected texts, with {{layer}} for the number")
+        for name in ("num_query_heads", "num_kv_heads", "head_dim", "heads_per_cached_head"):
+            count = getattr(self, name)
+            if type(count) is not int or count < 1:
+                raise ValueError(f"{name} {count!r}: expected a number of at least 1")
+        for labels in (labels for layer in self.layers for labels in layer):
+            num_groups = len(set(labels))
+            if len(labels) != self.num_kv_heads or set(labels) != set(range(num_groups)):
+                raise ValueError(
+                    f"groups {_text(labels)[:80]!r}: expected one, counted from 0, for each of "
+                    f"{self.num_kv_heads} heads"
+                )
 
     @classmethod
     def from_config(cls, config: Any) -> "Section":
@@ -184,12 +211,18 @@ class Section:
         return {"fused": (before_values + max(value) + 1, stored)}
 
 
+_LAYOUTS = ("separate", "concatenated", "grouped")
+
 #: Fields that are written by layer.
 _BY_LAYER = ("layers", "codecs")
 
 
 def _labels(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split()))
+
+
+def _is_plain(name: str) -> bool:
+    return not set("{}") & set(name.replace("{layer}", ""))
 
 
 def _text(labels: Sequence[int]) -> str:

@@ -10,6 +10,9 @@ from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 
+#: More than any machine has cores: each takes the memory of a whole interpreter.
+_MOST_WORKERS = 4096
+
 
 class CommonSettings(Options):
     """What every strategy may read.
@@ -34,7 +37,7 @@ class CommonSettings(Options):
     """
 
     seed: int = Field(default=0, ge=0)
-    workers: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=_MOST_WORKERS)
     fitness: Fitness = "wse"
     stage2_fitness: Literal["loss"] | None = None
     apart: bool = False
