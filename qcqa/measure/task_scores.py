@@ -107,7 +107,9 @@ class TaskScores:
 
     def _sizes(self) -> dict[tuple[str, str], list[int]]:
         """Return how many samples each mean has, stratum by stratum."""
-        return {name: [len(stratum.values) for stratum in strata] for name, strata in self.means.items()}
+        return {
+            name: [len(stratum.values) for stratum in strata] for name, strata in self.means.items()
+        }
 
     def samples(self) -> tuple[Samples, ...]:
         """Return the sums by which two models can be compared; of figures that are means."""
