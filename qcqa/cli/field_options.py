@@ -42,7 +42,8 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
             )
         command(**values)
 
-    run.__signature__ = signature(command).replace(parameters=shown)  # type: ignore[attr-defined]
+    signed: Any = run  # functions have a signature, which their type does not say
+    signed.__signature__ = signature(command).replace(parameters=shown)
     run.__annotations__ = {option.name: option.annotation for option in shown}
     return run
 

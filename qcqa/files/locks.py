@@ -92,7 +92,7 @@ def _opened(path: Path) -> int:
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(descriptor: int, *, shared: bool) -> bool:  # noqa: ARG001
+    def _take(descriptor: int, *, shared: bool) -> bool:  # noqa: ARG001  # it shares none
         os.lseek(descriptor, 0, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

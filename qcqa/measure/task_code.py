@@ -33,7 +33,7 @@ def code_of_task(path: Path) -> tuple[str, ...]:
     yaml = import_module("yaml")
     found: list[str] = []
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc, name-defined]
+    class Loader(yaml.SafeLoader):  # type: ignore[misc, name-defined]  # yaml has no types
         """Reads names of functions as text, and keeps them."""
 
     def named(_loader: Any, node: Any) -> str:
