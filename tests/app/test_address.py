@@ -23,6 +23,7 @@ def test_choices_come_back_from_their_address() -> None:
     "found",
     [
         {"budget": "0"},
+        {"budget": "1e-17"},
         {"budget": "nan"},
         {"budget": "150%"},
         {"budget": "101"},

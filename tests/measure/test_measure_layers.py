@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import qcqa
@@ -24,7 +23,7 @@ from qcqa.plan.plan import Plan
 from qcqa.progress import Progress
 from qcqa.reduce.choice import LayerChoice
 from qcqa.text.documents import demo_documents
-from qcqa.text.merged import set_attention
+from qcqa.text.merged import attention_tensors, set_attention
 from qcqa.text.windows import Window
 
 #: Bits per token of one head of the demo model: 32 elements of 16 bits.
@@ -146,9 +145,8 @@ def test_attention_that_was_fitted_is_measured_as_it_is_kept() -> None:
     for layer in (0, 4):
         of_layer = replace(alone(best, [layer]), merge="mean", refit=False, calibration=None)
         model = converted_copy(dense(), of_layer)
-        tensors: list[dict[str, Tensor]] = [
-            {name: torch.from_numpy(one) for name, one in kept[layer].items()}
-        ]
+        tensors = attention_tensors(model)
+        tensors[layer] = {name: torch.from_numpy(one) for name, one in kept[layer].items()}
         set_attention(model, tensors)
         kl, _ = compared(model, windows)
         assert found.layers[layer].kl == pytest.approx(kl.mean(), rel=1e-3)
