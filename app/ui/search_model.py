@@ -1,5 +1,6 @@
 """Which model to search: the demo, a folder, or one of the Hub; and what can be said of it."""
 
+import re
 from pathlib import Path
 
 import streamlit as st
@@ -10,6 +11,9 @@ from qcqa.model.inspect import ModelReport, inspect_model
 from ui.draft import SOURCES
 from ui.paths import require_within_root, typed_path
 from ui.state import draft, field
+
+#: Ids of models on the Hub.
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def choose_model() -> tuple[str, str | None]:
@@ -72,7 +76,9 @@ def _asked_of_the_hub(source: str, revision: str | None) -> ModelReport | QCQAEr
 def _require_allowed(source: str) -> None:
     """Refuse a folder outside the root, where the source is one and no id of a model."""
     path = user_path(source, CheckpointError)
-    if source != "demo" and (path.is_absolute() or is_folder(path, CheckpointError)):
+    # What can be no id is a path, whether or not there is something: that is not told.
+    is_path = not _HUB_ID.fullmatch(source) or is_folder(path, CheckpointError)
+    if source != "demo" and is_path:
         require_within_root(path, CheckpointError)
 
 
