@@ -9,6 +9,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, Site, SiteKind
 from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.latent.choice import Latent
 
 #: What a search may choose at the keys, or the values, of a model's layer. First come the options
 #: that a search's settings hold under the reduction's name; None where they hold none.
@@ -42,6 +43,7 @@ REDUCTIONS: dict[str, Reduction] = {
     reduction.name: reduction
     for reduction in (
         Reduction("groups", "heads", Grouping),
+        Reduction("latent", "latents", Latent),
         Reduction("bits", "bits", Bits, Bits.offered),
     )
 }

@@ -1,0 +1,62 @@
+"""Linear maps between the heads of a site and the fewer channels that its cache holds.
+
+A map for keys must commute with their rotary embedding. It acts on each rotary plane, the two
+dimensions ``a`` and ``b`` of a head that turn together, as on a complex number ``k[a] + i k[b]``:
+one per head, of which any complex combination turns as they do. Dimensions that no position turns,
+and those of values, are combined freely.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True)
+class MapShape:
+    """How many channels a map keeps.
+
+    Parameters
+    ----------
+    planes : tuple of int
+        Complex channels of each rotary plane, ``P`` of them; none where nothing turns.
+    free : int
+        Channels of all other dimensions together.
+    """
+
+    planes: tuple[int, ...] = ()
+    free: int = 0
+
+    @property
+    def width(self) -> int:
+        """Real channels in all."""
+        return 2 * sum(self.planes) + self.free
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearMap:
+    """A map into the cache, ``z = C+ k``, and back, ``k = C z``.
+
+    Planes in the order of the architecture's rotary planes, with ``R`` the highest rank of any;
+    rows past a plane's rank are zero. The free dimensions are those of head 0, in ascending order,
+    then those of head 1, and so on.
+
+    Parameters
+    ----------
+    plane_encode : array, complex, shape (P, R, H)
+        From the heads' numbers of a plane to its channels.
+    plane_decode : array, complex, shape (P, H, R)
+        And back.
+    free_encode : array, shape (n, H * f)
+        From the ``f`` free dimensions of all heads to their channels.
+    free_decode : array, shape (H * f, n)
+        And back.
+    """
+
+    plane_encode: ComplexArray
+    plane_decode: ComplexArray
+    free_encode: FloatArray
+    free_decode: FloatArray
