@@ -141,6 +141,15 @@ class LayerChoice:
         """Return what becomes of so many heads of keys and of values."""
         return LayerPicture(*(picture_of(site, num_heads) for site in self.sites))
 
+    def map_shapes(self, num_heads: int) -> tuple[MapShape | None, MapShape | None]:
+        """Return the ranks of the maps through which so many keys and values are cached."""
+        key, value = (map_shape_of(site, num_heads) for site in self.sites)
+        return key, value
+
+    def changes_weights(self, num_heads: int) -> bool:
+        """Return whether so many heads share, or are cached through a map."""
+        return self.picture(num_heads).shares or any(self.map_shapes(num_heads))
+
     def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """Return how keys and values enter and leave the cache; None if as they are."""
         key, value = (

@@ -60,3 +60,29 @@ class LinearMap:
     plane_decode: ComplexArray
     free_encode: FloatArray
     free_decode: FloatArray
+
+    def projected(self, heads: FloatArray, planes: tuple[tuple[int, int], ...]) -> FloatArray:
+        """Return heads as the cache gives them back: mapped into it, and back.
+
+        Parameters
+        ----------
+        heads : array, shape (H, dh, e)
+            Of keys or values, or of the weights that make them.
+        planes : tuple of (int, int)
+            The two dimensions of each rotary plane, ``P`` of them.
+
+        Returns
+        -------
+        array, shape (H, dh, e)
+            Of which a map with ``C+ C = 1`` loses nothing more.
+        """
+        first, second = np.array(planes, dtype=np.int64).reshape(-1, 2).T
+        free = np.setdiff1d(np.arange(heads.shape[1]), [*first, *second])
+        projected = np.empty_like(heads)
+        turning = (heads[:, first] + 1j * heads[:, second]).transpose(1, 0, 2)  # (P, H, e)
+        turning = (self.plane_decode @ (self.plane_encode @ turning)).transpose(1, 0, 2)
+        projected[:, first], projected[:, second] = turning.real, turning.imag
+        still = heads[:, free]
+        rows = still.reshape(len(heads) * len(free), heads.shape[2])  # (H f, e)
+        projected[:, free] = (self.free_decode @ (self.free_encode @ rows)).reshape(still.shape)
+        return projected
