@@ -163,8 +163,6 @@ def _source_code(files: Sequence[str]) -> str:
 def _what(plan: Plan) -> str:
     """Return what the plan makes of the source, for people."""
     parts = ["with attention heads that share keys and values"] if plan.shares_heads else []
-    if plan.has_maps:
-        parts.append(f"with {plan.mapped_as} in its KV cache")
     if plan.has_codecs:
         packing = [packing_of(site) for layer in plan.layers for site in layer.sites]
         parts.append(f"with a KV cache in {packing_words(packing)}")

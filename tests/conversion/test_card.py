@@ -72,7 +72,6 @@ def test_heads_and_bits(card: Callable[..., str]) -> None:
 
 def test_latents_and_bits(card: Callable[..., str]) -> None:
     text = card((Latent((1, 2, 0, 3)), STAIRS), (Latent(free=24), FOUR))
-    assert "llama with latents in its KV cache and with a KV cache in 8-2 or 4 bits" in text
     assert "Weights are projected to what latents keep." in text
     assert f"| K and V dimensions of a token | {2 * 48 + 2 * (12 + 24)} | {6 * 48} |" in text
     assert "Layers cache keys, values or both as latents. Linear maps" in text

@@ -45,9 +45,8 @@ def merge_text(plan: Plan) -> str:
 
 
 def kept_words(plan: Plan) -> str:
-    """Return what a plan keeps: ``72 of 96 K and V heads, as latents, in 4 bits``."""
+    """Return what a plan keeps: ``72 of 96 K and V heads, in 4 bits``."""
     heads = f"{plan.num_stored_heads:,} of {plan.model.num_stored_heads:,} K and V heads"
-    heads += f", as {plan.mapped_as}" if plan.has_maps else ""
     sites = [site for layer in plan.layers for site in layer.sites]
     packing = [packing_of(site) for site in sites]
     return f"{heads}, in {packing_words(packing)}" if any(packing) else heads
