@@ -5,8 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from qcqa.conversion.travelling.families_qcqa import heads_per_cached_head, takes_fewer_heads
+from qcqa.conversion.travelling.maps_qcqa import MapShape
 from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
-from qcqa.conversion.travelling.section_qcqa import Section
+from qcqa.conversion.travelling.section_qcqa import Maps, Section
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
@@ -33,6 +34,10 @@ def section_of(
         What is chosen in each layer.
     """
     codecs = tuple(layer.codecs() for layer in layers)
+    maps = tuple(
+        _maps_of(layer, architecture.rotary_planes(config, spec.head_dim, number), spec)
+        for number, layer in enumerate(layers)
+    )
     pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
     names = architecture.modules
     if architecture.layout == "separate":
@@ -54,6 +59,16 @@ def section_of(
         key_norm=names.key_norm,
         layers=tuple((picture.key.reads, picture.value.reads) for picture in pictures),
         codecs=codecs if any(map(any, codecs)) else (),
+        maps=maps if any(map(any, maps)) else (),
+    )
+
+
+def _maps_of(choice: LayerChoice, planes: tuple[tuple[int, int], ...], spec: ModelSpec) -> Maps:
+    """Return the maps of a layer in which these dimensions of keys rotate together."""
+    key, value = choice.map_shapes(spec.num_kv_heads)
+    return (
+        None if key is None else MapShape(planes, key.planes, key.free),
+        None if value is None else MapShape((), value.planes, value.free),
     )
 
 

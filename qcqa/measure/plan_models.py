@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.conversion.live import converted_copy
-from qcqa.conversion.ready import refuse_unpackable
+from qcqa.conversion.ready import refuse_unmappable, refuse_unpackable
 from qcqa.files.writing import temporary_folder
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.device import usable_device
@@ -82,6 +82,7 @@ def models_of(
         plan.require_model(checkpoint.spec, plan.fingerprint)
         if plan.has_codecs:
             refuse_unpackable(load_config(checkpoint), plan.layers, model)
+        refuse_unmappable(checkpoint.architecture, checkpoint.config, checkpoint.spec, plan.layers)
     checkpoint_dtype = checkpoint.spec.dtype
     dtype = kept_dtype(dtype_to_run(dtype, checkpoint_dtype, device=device).name, checkpoint_dtype)
     with temporary_folder() as temporary:

@@ -9,10 +9,16 @@ from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, Site, SiteKind
 from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.groups.subspace.layer import LayerSubspaces
+from qcqa.reduce.latent.choice import Latent
+from qcqa.reduce.latent.fit import fit_latent
+from qcqa.reduce.linear_map import LinearMap
 
 #: What a search may choose at the keys, or the values, of a model's layer. First come the options
 #: that a search's settings hold under the reduction's name; None where they hold none.
 Offer = Callable[[Any, SiteKind, ModelSpec], Sequence[Choice]]
+#: Returns the map of a choice for the keys, or the values, of a layer.
+Fit = Callable[[Any, LayerSubspaces, SiteKind], LinearMap]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,15 @@ class Reduction:
         Class of its choices.
     offer : callable, optional
         What a search measures of it at a site; none where strategies of its own find that.
+    fit : callable, optional
+        Makes the linear map of a choice from a layer's heads, where its choices have one.
     """
 
     name: str
     label: str
     choice: type[Choice]
     offer: Offer | None = None
+    fit: Fit | None = None
 
 
 #: Every reduction by its name, in the order in which they take effect at a site.
@@ -42,6 +51,7 @@ REDUCTIONS: dict[str, Reduction] = {
     reduction.name: reduction
     for reduction in (
         Reduction("groups", "heads", Grouping),
+        Reduction("latent", "latents", Latent, fit=fit_latent),
         Reduction("bits", "bits", Bits, Bits.offered),
     )
 }

@@ -82,6 +82,9 @@ class Blur:
     def reads(self) -> None:
         return None
 
+    def map_shape(self, _num_heads: int) -> None:
+        return None
+
     def codec(self) -> Mapping[str, Any]:
         sizes = {"block": BLOCK, "group": BLOCK, "window": BLOCK, "rotated": False}
         return {"kind": "bits", "rungs": [[self.bits, None]], **sizes}

@@ -14,13 +14,16 @@ from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.latent.choice import Latent
+from qcqa.reduce.linear_map import MapShape
 from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.registry import REDUCTIONS, site_from_json, site_to_json
 
 PAIRS = Grouping.contiguous(8, 4)
 FOUR = Bits(((4, None),))
 STAIRS = Bits(((8, 4), (4, 28), (2, None)), group=64, block=64, window=128, is_rotated=True)
-SITES: tuple[Site, ...] = ((), (PAIRS,), (FOUR,), (PAIRS, STAIRS))
+LATENT = Latent((2, 3, 1), 10)
+SITES: tuple[Site, ...] = ((), (PAIRS,), (FOUR,), (PAIRS, STAIRS), (LATENT,), (LATENT, FOUR))
 
 
 @pytest.fixture
@@ -37,7 +40,13 @@ def test_a_site_comes_back_from_its_json(site: Site, spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "label"), [(PAIRS, "4 of 8 heads"), (FOUR, "4 bits"), (STAIRS, "8-4-2 bits")]
+    ("choice", "label"),
+    [
+        (PAIRS, "4 of 8 heads"),
+        (FOUR, "4 bits"),
+        (STAIRS, "8-4-2 bits"),
+        (LATENT, "latents of 22 dims"),
+    ],
 )
 def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label: str) -> None:
     assert REDUCTIONS[choice.kind].choice is type(choice)
@@ -67,7 +76,7 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([{"kind": "latent"}], "reduction of kind 'latent'; expected one of groups, bits"),
+        ([{"kind": "blur"}], "reduction of kind 'blur'; expected one of groups, latent, bits"),
         ([{"groups": [[0]]}], "reduction of kind 'None'"),
         ([_changed(FOUR), _changed(PAIRS)], "choices bits, groups at one site; expected each once"),
         ([_changed(FOUR), _changed(FOUR)], "choices bits, bits at one site"),
@@ -75,6 +84,14 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
         ([_changed(PAIRS, groups=...)], "damaged parameters"),
         ([_changed(PAIRS, groups=7)], "damaged parameters"),
         ([_changed(FOUR, group=...)], "damaged parameters"),
+        ([_changed(LATENT, free=...)], "damaged parameters"),
+        ([_changed(LATENT, free=2.0)], "damaged parameters"),
+        ([_changed(LATENT, planes=[True])], "damaged parameters"),
+        ([_changed(LATENT, planes=3)], "damaged parameters"),
+        ([_changed(LATENT, planes="12")], "damaged parameters"),
+        ([_changed(LATENT, planes=[-1])], "no negative rank"),
+        ([_changed(LATENT, planes=[0], free=0)], "no negative rank, and one above zero"),
+        ([_changed(FOUR), _changed(LATENT)], "choices bits, latent at one site"),
         ([_changed(FOUR, group="many")], "damaged parameters"),
         ([_changed(FOUR, rungs=[[4]])], "damaged parameters"),
         ([_changed(FOUR, rungs=[["four", None]])], "damaged parameters"),
@@ -177,3 +194,20 @@ def test_heads_and_bits_cost_what_they_keep(spec: ModelSpec) -> None:
     assert both.rungs[0].element_bits == Fraction(5)
     assert (shared.codecs(), LayerChoice(key=(PAIRS, FOUR)).codecs()[1]) == ((None, None), None)
     assert LayerChoice(key=(PAIRS, FOUR)).codecs()[0] == FOUR.codec()
+
+
+def test_latents_cost_their_channels_and_bits_come_after_them(spec: ModelSpec) -> None:
+    assert LATENT.map_shape(8) == MapShape((2, 3, 1), 10)
+    assert stored_at((LATENT,), spec).bits(10) == 22 * 16 * 10
+    both = stored_at((LATENT, FOUR), spec)
+    assert both.bits(4096) == 22 * (32 * 16 + 4064 * 5)
+    choice = LayerChoice(key=(LATENT, FOUR))
+    assert choice.picture(8).key == SitePicture(tuple(range(8)), "latents of 22 dims, 4 bits")
+    assert choice.changes_weights(8)
+    assert not LayerChoice(key=(FOUR,)).changes_weights(8)
+
+
+def test_values_in_bits_are_whole_groups_of_a_latent(spec: ModelSpec) -> None:
+    LayerChoice(value=(Latent(free=96), FOUR)).require(spec)
+    with pytest.raises(ReductionError, match="divides the 80 dimensions"):
+        LayerChoice(value=(Latent(free=80), FOUR)).require(spec)

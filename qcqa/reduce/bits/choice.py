@@ -183,6 +183,9 @@ class Bits:
     def reads(self) -> None:
         """Return None: every head is packed by itself."""
 
+    def map_shape(self, _num_heads: int) -> None:
+        """Return None: what is packed keeps its dimensions."""
+
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""
         return {"kind": self.kind, **self.to_json()}
