@@ -15,6 +15,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, SiteKind
 from qcqa.reduce.groups.search.exact import EXACT_HEADS
+from qcqa.reduce.spectra import SiteSpectra
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -137,7 +138,12 @@ def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[
             for width, _ in method.steps
         }
     offers = offers_of(method.reductions, settings)
-    return {(kind, choice) for kind in kinds for offer in offers for choice in offer(kind, spec)}
+    spectra = SiteSpectra.unknown(spec.num_kv_heads, spec.head_dim)
+    return {
+        (kind, choice)
+        for kind in kinds
+        for choice in offers.all_at(offers.facts(kind, spec, spectra))
+    }
 
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:
