@@ -112,7 +112,7 @@ def _of_planes(heads: LayerSubspaces, ranks: tuple[int, ...]) -> tuple[ComplexAr
     diagonals = weights.T[:, :, None] * np.eye(len(heads.key))  # (P, H, H)
     roots, inverses = roots_of(diagonals)
     scale = _scale(weights)
-    encode = vectors.conj().transpose(0, 2, 1) @ roots / scale
+    encode = np.asarray(vectors.conj().transpose(0, 2, 1) @ roots / scale, complex)
     return encode, np.asarray(inverses @ vectors * scale, complex)
 
 
