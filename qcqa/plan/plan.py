@@ -179,6 +179,14 @@ class Plan:
         return any(any(layer.map_shapes(self.model.num_kv_heads)) for layer in self.layers)
 
     @property
+    def mapped_as(self) -> str:
+        """What linear maps make of the heads of some sites: ``latents``; empty without maps."""
+        heads = self.model.num_kv_heads
+        choices = {choice for layer in self.layers for site in layer.sites for choice in site}
+        kinds = {choice.kind for choice in choices if choice.map_shape(heads) is not None}
+        return " and ".join(row.label for name, row in REDUCTIONS.items() if name in kinds)
+
+    @property
     def changed_layers(self) -> tuple[int, ...]:
         """Numbers of the layers whose weights change."""
         heads = self.model.num_kv_heads

@@ -35,6 +35,12 @@ class MapShape:
         """Real channels in all."""
         return 2 * sum(self.planes) + self.free
 
+    def num_weights(self, num_heads: int, head_dim: int) -> int:
+        """Return the numbers in a map of so many heads of this size, into the cache and back."""
+        still = num_heads * (head_dim - 2 * len(self.planes))
+        turning = 2 * len(self.planes) * max(self.planes, default=0) * num_heads
+        return 2 * (turning + self.free * still)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearMap:
