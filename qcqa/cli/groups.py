@@ -114,7 +114,7 @@ def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
         {
             "layer": range(plan.model.num_layers),
             **heads,
-            **(how if plan.has_codecs else {}),
+            **(how if plan.has_words else {}),
             errors.label: errors.per_layer,
         }
     )

@@ -11,7 +11,7 @@ from qcqa.plan.metric import figure_label
 from qcqa.plan.plan import Plan
 from qcqa.reduce.choice import packing_of, stored_at
 from qcqa.reduce.picture import SitePicture
-from qcqa.reduce.registry import packing_words
+from qcqa.reduce.registry import stored_words
 from qcqa.reduce.stored import COST_CONTEXT
 
 #: Tokens for which the card says the size of the cache.
@@ -163,9 +163,8 @@ def _source_code(files: Sequence[str]) -> str:
 def _what(plan: Plan) -> str:
     """Return what the plan makes of the source, for people."""
     parts = ["with attention heads that share keys and values"] if plan.shares_heads else []
-    if plan.has_codecs:
-        packing = [packing_of(site) for layer in plan.layers for site in layer.sites]
-        parts.append(f"with a KV cache in {packing_words(packing)}")
+    if words := stored_words([site for layer in plan.layers for site in layer.sites]):
+        parts.append(f"with a KV cache in {words}")
     return " and ".join(parts) or "as it is"
 
 

@@ -169,6 +169,11 @@ class Plan:
         return any(picture.shares for picture in self.pictures)
 
     @property
+    def has_words(self) -> bool:
+        """Whether pictures say more than which heads share: how they are stored."""
+        return any(site.words for picture in self.pictures for site in picture.sites)
+
+    @property
     def has_maps(self) -> bool:
         """Whether anything is cached through a linear map."""
         return any(any(layer.map_shapes(self.model.num_kv_heads)) for layer in self.layers)

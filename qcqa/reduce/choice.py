@@ -112,18 +112,18 @@ class LayerChoice:
         """
         kinds: tuple[SiteKind, SiteKind] = ("key", "value")
         for kind, site in zip(kinds, self.sites, strict=True):
-            heads = spec
-            for choice in site:
-                choice.require(kind, heads)
-                if shape := choice.map_shape(spec.num_kv_heads):
-                    # To what comes after a map there is one head, of all its channels.
-                    heads = replace(spec, num_kv_heads=1, head_dim=shape.width)
             shared = [choice.label for choice in site if choice.reads() is not None]
             mapped = [choice.label for choice in site if choice.map_shape(spec.num_kv_heads)]
             if len(mapped) > 1 or (mapped and shared):
                 raise ReductionError(
                     f"{' and '.join((*shared, *mapped))} for {kind}s", expected="one of them"
                 )
+            heads = spec
+            for choice in site:
+                choice.require(kind, heads)
+                if shape := choice.map_shape(spec.num_kv_heads):
+                    # To what comes after a map there is one head, of all its channels.
+                    heads = replace(spec, num_kv_heads=1, head_dim=shape.width)
             packed = [choice.label for choice in site if choice.codec() is not None]
             if len(packed) > 1:
                 raise ReductionError(f"{' and '.join(packed)} for {kind}s", expected="one of them")

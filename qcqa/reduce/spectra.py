@@ -105,3 +105,10 @@ class SiteSpectra:
 
     joint: Spectrum
     by_head: Spectrum
+
+    @classmethod
+    def unknown(cls, num_heads: int, head_dim: int) -> "SiteSpectra":
+        """Return spectra in which all directions are alike, for guesses before any are known."""
+        none = np.zeros((0, num_heads))
+        by_head = np.ones((num_heads, head_dim))
+        return cls(Spectrum(none, by_head.ravel()), Spectrum(none, by_head))

@@ -29,6 +29,7 @@ from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.bits.choice import Bits, Rungs
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.head_dim.choice import HeadDim
 from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.text.running import cache_argument, cache_of
@@ -84,6 +85,29 @@ def latents(key: float | None, value: float | None) -> Example:
     return make
 
 
+def head_dims(key: int | None, value: int | None) -> Example:
+    """Return an example by what goes: every so many planes of a head, and other dimensions."""
+
+    def make(checkpoint: Checkpoint, layer: int) -> LayerChoice:
+        architecture, spec = checkpoint.architecture, checkpoint.spec
+        heads, size = spec.num_kv_heads, spec.head_dim
+        planes = len(architecture.rotary_planes(checkpoint.config, size, layer))
+        still = size - 2 * planes
+        keys = values = ()
+        if key is not None and architecture.norm_of_keys() is None:
+            kept = tuple(
+                tuple(head for head in range(heads) if (head + plane) % key)
+                for plane in range(planes)
+            )
+            free = tuple(max(1, still - 1 - head % 2) for head in range(heads)) if still else ()
+            keys = (HeadDim(kept, free),)
+        if value is not None:
+            values = (HeadDim(free=tuple(size - 4 * (head % value > 0) for head in range(heads))),)
+        return LayerChoice(keys, values)
+
+    return make
+
+
 #: By reduction; the first of each is tried with every family.
 EXAMPLES: dict[str, dict[str, Example]] = {
     "groups": {
@@ -97,6 +121,11 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "keys alone": latents(0.3, None),
         "values alone": latents(None, 0.6),
         "wider than a head": latents(0.9, 0.9),
+    },
+    "head-dim": {
+        "uneven": head_dims(2, 2),
+        "keys alone": head_dims(3, None),
+        "values alone": head_dims(None, 3),
     },
     "bits": {
         "stairs": bits(((8, 1), (4, 2), (2, None)), ((4, None),)),
@@ -296,9 +325,16 @@ def test_bits_of_layers_with_windows(name: str, tiny_folder: Any, tmp_path: Path
         (LayerChoice(value=(Latent(free=49),)), "latents of values of ranks"),
         (LayerChoice(value=(Latent((1, 1), 1),)), "ranks for 2 rotary planes"),
         (LayerChoice((Grouping((0, 0, 1, 2, 3, 4)), Latent(free=3))), "and latents of 3 dims"),
+        (LayerChoice((HeadDim(((0, 6), (), (), ())),)), "heads of 4 dims in all with 4 rotary"),
+        (LayerChoice((HeadDim(free=(1, 2)),)), r"with 0 rotary planes and \[1, 2\] others"),
+        (LayerChoice(value=(HeadDim(((0,),)),)), "smaller value heads with 1 rotary planes"),
+        (
+            LayerChoice(value=(Latent(free=8), HeadDim(free=(1, 1, 1, 1, 1, 1)))),
+            "latents of 8 dims and heads of 6 dims in all for values",
+        ),
         (
             LayerChoice(value=(Latent(free=6), Bits(((4, None),), group=4))),
-            "groups of 4 channels of values",
+            "groups of 4 channels of values .*; expected a number that divides the 6 dimensions",
         ),
     ],
 )

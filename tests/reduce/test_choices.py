@@ -9,9 +9,10 @@ import pytest
 
 from qcqa.errors import GroupingError, QCQAError, ReductionError
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.choice import Bits, offered_bits
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
+from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
 from qcqa.reduce.latent.choice import Latent
@@ -152,7 +153,7 @@ def test_groups_and_a_rotation_that_were_asked_for_reach_the_codec(spec: ModelSp
         ("key", 64, [[8, 2], [4, 14], [2, None]]),
         ("value", 32, [[8, 4], [4, 28], [2, None]]),
     ):
-        for four in Bits.offered(options, kind, spec):
+        for four in offered_bits(options, SiteFacts(kind, spec, value_step=32, spectra=None)):
             four.require(kind, spec)
             assert (four.group, four.block, four.is_rotated) == (64, block, True)
         codec = Bits.staircase(stairs, options, kind, spec).codec()

@@ -82,6 +82,9 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
         "bits-2",
         "bits",
         "heads-bits",
+        "latents",
+        "head-dims",
+        "everything",
     ]
     assert time.low < time.seconds < time.high
     # Running the model is what takes long, and what is least certain.

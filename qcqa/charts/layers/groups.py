@@ -59,7 +59,7 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
             ends = [f"{then}{picture.words}" if picture.words else "" for picture in pictures]
             kept = [f"{picture.num_stored}{between}{num_heads}" for picture in pictures]
             kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
-            hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
+            hover = "layer %{y} keeps %{text}" + ("" if plan.has_words else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
     return figure
 
@@ -72,7 +72,7 @@ def grouping_caption(plan: Plan) -> str:
     return (
         "A row per layer, a column per head of the source. Heads of one colour and number share "
         f"{shared}; a grey head keeps its own."
-        + (" At the end of a row, how they are packed." if plan.has_codecs else "")
+        + (" At the end of a row, how they are stored." if plan.has_words else "")
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.choice import SiteKind
+from qcqa.reduce.facts import SiteFacts, sized
 from qcqa.reduce.groups.subspace.free import free_gram, roots_of
 from qcqa.reduce.groups.subspace.layer import LayerSubspaces
 from qcqa.reduce.head_dim.choice import HeadDim
@@ -25,6 +26,11 @@ def head_dim_of(spectra: SiteSpectra, elements: int) -> HeadDim:
     planes = tuple(tuple(np.flatnonzero(heads).tolist()) for heads in kept.planes)
     free = tuple(kept.free.sum(axis=1).tolist()) if kept.free.size else ()
     return HeadDim(planes, free)
+
+
+def offered_head_dims(_options: None, facts: SiteFacts) -> tuple[HeadDim, ...]:
+    """Return the best smaller heads of several sizes for a site."""
+    return sized(facts, head_dim_of, head_dim_error)
 
 
 def head_dim_error(spectra: SiteSpectra, choice: HeadDim) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.choice import SiteKind
+from qcqa.reduce.facts import SiteFacts, sized
 from qcqa.reduce.groups.subspace.free import free_gram, roots_of
 from qcqa.reduce.groups.subspace.layer import LayerSubspaces
 from qcqa.reduce.groups.subspace.planes import plane_grams
@@ -54,6 +55,11 @@ def latent_of(spectra: SiteSpectra, elements: int) -> Latent:
     """Return the ranks of least error for at most so many elements per token."""
     kept = spectra.joint.best(elements)
     return Latent(tuple(kept.planes.sum(axis=1).tolist()), int(kept.free.sum()))
+
+
+def offered_latents(_options: None, facts: SiteFacts) -> tuple[Latent, ...]:
+    """Return the best latents of several sizes for a site."""
+    return sized(facts, latent_of, latent_error)
 
 
 def latent_error(spectra: SiteSpectra, latent: Latent) -> float:

@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.candidates import Slot
-from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.objective import Objective, WseObjective
+from qcqa.reduce.spectra import SiteSpectra
 from qcqa.reduce.terms import Fitness, Kind
 
 #: Measured rise of the calibration loss when one layer alone is reduced like this: number of the
 #: layer, some choices for it, and the rise for each, infinite where the layer cannot have it. Asked
 #: again, it should know the answer.
 Rescore = Callable[[int, Sequence[LayerChoice]], NDArray[np.float64]]
+#: What the directions of one layer's keys, or values, hold; None where no linear map passes.
+FindSpectra = Callable[[int, SiteKind], SiteSpectra | None]
 #: The objective of one layer's keys and values alike, of its keys or of its values.
 MakeObjective = Callable[[int, Kind], Objective]
 
@@ -36,12 +39,15 @@ class Problem:
         What the errors of the fronts are.
     rescore : callable, optional
         Replaces the errors of each layer's candidates by measured ones, for the fitness ``loss``.
+    find_spectra : callable, optional
+        Without it nothing is offered that keeps some directions of a site.
     """
 
     grams: ModelGrams
     make_objective: MakeObjective
     fitness: Fitness = "wse"
     rescore: Rescore | None = None
+    find_spectra: FindSpectra | None = None
     #: Objectives that are small and worth keeping: those of few heads, tabulated.
     kept: dict[Slot, Objective] = field(default_factory=dict, repr=False)
 
@@ -49,6 +55,12 @@ class Problem:
     def spec(self) -> ModelSpec:
         """Geometry of the model."""
         return self.grams.spec
+
+    def spectra(self, slot: Slot) -> SiteSpectra | None:
+        """Return what the directions of keys or of values hold; None if that is not known."""
+        if self.find_spectra is None or slot.kind == "shared":
+            return None
+        return self.find_spectra(slot.layer, slot.kind)
 
     def objective(self, slot: Slot) -> Objective:
         """Return what it costs to group the heads of one slot."""
