@@ -18,6 +18,7 @@ from qcqa.conversion.travelling.maps_qcqa import MapShape, SiteMap
 from qcqa.errors import CheckpointError, ReductionError
 from qcqa.plan.plan import Plan
 from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.latent.choice import Latent
 from qcqa.text.merged import attention_tensors, set_attention
 from qcqa.text.running import cache_argument, cache_of
@@ -199,6 +200,25 @@ def test_built_from_its_config_alone(
     assert built.state_dict().keys() == live.state_dict().keys()
     whole = built(ids, use_cache=False).logits
     torch.testing.assert_close(one_by_one(built, ids), whole, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "phi3"])
+@torch.no_grad()
+def test_latents_beside_heads_that_share(
+    name: str, latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens, tmp_path: Path
+) -> None:
+    """In one layer, of which the merge changes the output projection."""
+    folder, (ids, _) = tiny_folder(name), tokens
+    shared, plan = (Grouping((0, 0, 1, 1, 1, 0)),), latent_plan(folder, 0.5)
+    first, second, last = plan.layers
+    layers = replace(first, value=shared), replace(second, key=shared), last
+    plan = replace(plan, merge="svd", layers=layers)
+    model = convert(opened(folder), plan)
+    whole = model(ids, use_cache=False).logits
+    torch.testing.assert_close(one_by_one(model, ids), whole, rtol=1e-7, atol=1e-7)
+    convert_checkpoint(str(folder), plan, tmp_path / "out")
+    on_disk = load(tmp_path / "out", attn_implementation="eager")(ids).logits
+    torch.testing.assert_close(on_disk.double(), whole, rtol=1e-4, atol=1e-4)
 
 
 def test_fitted_attention_brings_its_maps(
