@@ -182,12 +182,7 @@ def _saved_bytes(plan: Plan) -> int:
     """Return the bytes of the K and V rows that a plan does away with, less those of its maps."""
     spec = plan.model
     num_heads = spec.num_stored_heads - plan.num_stored_heads
-    of_maps = sum(
-        shape.num_weights(spec.num_kv_heads, spec.head_dim)
-        for layer in plan.layers
-        for shape in layer.map_shapes(spec.num_kv_heads)
-        if shape is not None
-    )
+    of_maps = sum(layer.map_weights(spec) for layer in plan.layers)
     return (num_heads * spec.weights_per_head - of_maps) * dtype_bytes(spec.dtype)
 
 

@@ -146,6 +146,15 @@ class LayerChoice:
         key, value = (map_shape_of(site, num_heads) for site in self.sites)
         return key, value
 
+    def map_weights(self, spec: ModelSpec) -> int:
+        """Return the numbers in the layer's maps, which its model has beside its weights."""
+        heads = spec.num_kv_heads
+        return sum(
+            shape.num_weights(heads, spec.head_dim)
+            for shape in self.map_shapes(heads)
+            if shape is not None
+        )
+
     def changes_weights(self, num_heads: int) -> bool:
         """Return whether so many heads share, or are cached through a map."""
         return self.picture(num_heads).shares or any(self.map_shapes(num_heads))

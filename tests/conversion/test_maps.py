@@ -16,15 +16,15 @@ from qcqa.conversion.live import convert, converted_copy
 from qcqa.conversion.loading import load
 from qcqa.conversion.travelling.maps_qcqa import MapShape, SiteMap
 from qcqa.errors import CheckpointError, ReductionError
-from qcqa.model.checkpoint import Checkpoint
-from qcqa.model.opening import open_checkpoint
-from qcqa.plan.plan import Plan, Prediction
+from qcqa.plan.plan import Plan
 from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.latent.choice import Latent
 from qcqa.text.merged import attention_tensors, set_attention
 from qcqa.text.running import cache_argument, cache_of
 
 Folder = Callable[[str], Path]
+LatentPlan = Callable[[Path, float], Plan]
 Tokens = tuple[Tensor, Tensor]
 
 #: One of each way in which families make keys and hand them to their cache.
@@ -32,31 +32,6 @@ KINDS = [
     "llama", "llama-gqa", "gpt_neox", "gptj", "glm", "cohere", "smollm3", "opt", "gpt2", "bloom",
     "phi3-gqa", "falcon-gqa", "falcon-mqa", "gpt_bigcode-mqa", "mistral", "gemma2", "gpt_neo",
 ]  # fmt: skip
-
-
-def latents_of(checkpoint: Checkpoint, layer: int, share: float) -> LayerChoice:
-    """Return latents of a share of a layer's dimensions, one more in every other plane."""
-    spec = checkpoint.spec
-    heads, size = spec.num_kv_heads, spec.head_dim
-    planes = len(checkpoint.architecture.rotary_planes(checkpoint.config, size, layer))
-    ranks = tuple(min(heads, round(heads * share) + plane % 2) for plane in range(planes))
-    key = Latent(ranks, round(heads * (size - 2 * planes) * share))
-    has_norm = checkpoint.architecture.norm_of_keys() is not None
-    return LayerChoice(() if has_norm else (key,), (Latent(free=round(heads * size * share)),))
-
-
-def plan_of(folder: Path, share: float) -> Plan:
-    """Return a plan with latents in all layers."""
-    checkpoint = open_checkpoint(str(folder))
-    layers = range(checkpoint.spec.num_layers)
-    return Plan(
-        model=checkpoint.spec,
-        fingerprint=checkpoint.fingerprint(),
-        method="maps",
-        merge="mean",
-        layers=tuple(latents_of(checkpoint, layer, share) for layer in layers),
-        predicted=Prediction(wse=0.0, relative_wse=0.0),
-    )
 
 
 def opened(folder: Path, dtype: torch.dtype = torch.float64) -> PreTrainedModel:
@@ -87,9 +62,11 @@ def generate(model: PreTrainedModel, tokens: Tokens, **options: Any) -> Tensor:
 
 
 @torch.no_grad()
-def test_all_ranks_change_nothing(family: str, tiny_folder: Folder, tokens: Tokens) -> None:
+def test_all_ranks_change_nothing(
+    latent_plan: LatentPlan, family: str, tiny_folder: Folder, tokens: Tokens
+) -> None:
     folder = tiny_folder(family)
-    model = convert(opened(folder), plan_of(folder, 1.0))
+    model = convert(opened(folder), latent_plan(folder, 1.0))
     expected = opened(folder)(tokens[0]).logits
     torch.testing.assert_close(model(tokens[0]).logits, expected, rtol=1e-7, atol=1e-7)
 
@@ -98,10 +75,10 @@ def test_all_ranks_change_nothing(family: str, tiny_folder: Folder, tokens: Toke
 @pytest.mark.parametrize("name", KINDS)
 @torch.no_grad()
 def test_what_is_cached_is_what_is_seen_without_a_cache(
-    name: str, share: float, tiny_folder: Folder, tokens: Tokens
+    latent_plan: LatentPlan, name: str, share: float, tiny_folder: Folder, tokens: Tokens
 ) -> None:
     folder, (ids, _) = tiny_folder(name), tokens
-    source, model = opened(folder), convert(opened(folder), plan_of(folder, share))
+    source, model = opened(folder), convert(opened(folder), latent_plan(folder, share))
     whole = model(ids, use_cache=False).logits
     assert not torch.allclose(whole, source(ids, use_cache=False).logits, atol=1e-3)
     # Some families round angles to float32, at other places for other numbers of tokens.
@@ -110,11 +87,11 @@ def test_what_is_cached_is_what_is_seen_without_a_cache(
 
 @pytest.mark.parametrize("name", ["llama-gqa", "gptj", "falcon-gqa", "mistral", "gpt2"])
 def test_generation_in_every_way_is_that_without_a_cache(
-    name: str, tiny_folder: Folder, tokens: Tokens
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tokens: Tokens
 ) -> None:
     folder = tiny_folder(name)
     # In float64 some masks of padding are infinite, in the source too.
-    model = convert(opened(folder, torch.float32), plan_of(folder, 0.5))
+    model = convert(opened(folder, torch.float32), latent_plan(folder, 0.5))
     for options in ({}, {"num_beams": 3}):
         expected = generate(model, tokens, use_cache=False, **options)
         assert torch.equal(generate(model, tokens, **options), expected)
@@ -128,9 +105,11 @@ def test_generation_in_every_way_is_that_without_a_cache(
 
 @pytest.mark.parametrize("name", ["llama-gqa", "gpt_neox", "falcon-gqa", "mistral"])
 @torch.no_grad()
-def test_static_cache_has_the_latents_shape(name: str, tiny_folder: Folder, tokens: Tokens) -> None:
+def test_static_cache_has_the_latents_shape(
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tokens: Tokens
+) -> None:
     folder, (ids, _) = tiny_folder(name), tokens
-    plan = plan_of(folder, 0.5)
+    plan = latent_plan(folder, 0.5)
     model = convert(opened(folder), plan)
     cache = StaticCache(config=model.config, max_cache_len=12)
     logits = one_by_one(model, ids, cache)
@@ -140,9 +119,11 @@ def test_static_cache_has_the_latents_shape(name: str, tiny_folder: Folder, toke
             assert states.shape[1::2] == (1, shape.width)
 
 
-def test_static_cache_that_was_allocated_by_the_config(tiny_folder: Folder, tokens: Tokens) -> None:
+def test_static_cache_that_was_allocated_by_the_config(
+    latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens
+) -> None:
     folder = tiny_folder("llama-gqa")
-    plan = plan_of(folder, 0.5)
+    plan = latent_plan(folder, 0.5)
     model, spec = convert(opened(folder), plan), plan.model
     cache = StaticCache(config=model.config, max_cache_len=12)
     cache.early_initialization(
@@ -153,9 +134,11 @@ def test_static_cache_that_was_allocated_by_the_config(tiny_folder: Folder, toke
 
 
 @torch.no_grad()
-def test_cache_of_the_source_is_refused(tiny_folder: Folder, tokens: Tokens) -> None:
+def test_cache_of_the_source_is_refused(
+    latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens
+) -> None:
     folder = tiny_folder("falcon-mqa")  # one head, as a latent is one
-    source, model = opened(folder), convert(opened(folder), plan_of(folder, 0.5))
+    source, model = opened(folder), convert(opened(folder), latent_plan(folder, 0.5))
     cache = cache_of(source(tokens[0], use_cache=True))
     with pytest.raises(ValueError, match="dimensions of a key; expected"):
         model(tokens[0], **{cache_argument(): cache})
@@ -163,10 +146,10 @@ def test_cache_of_the_source_is_refused(tiny_folder: Folder, tokens: Tokens) -> 
 
 @pytest.mark.parametrize("name", ["llama-gqa", "gpt_neox"])
 def test_a_release_that_hides_its_cache_is_told(
-    name: str, tiny_folder: Folder, tokens: Tokens
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tokens: Tokens
 ) -> None:
     folder = tiny_folder(name)
-    model = convert(opened(folder), plan_of(folder, 0.5))
+    model = convert(opened(folder), latent_plan(folder, 0.5))
     for module in model.modules():
         module._forward_pre_hooks.clear()
     with pytest.raises(RuntimeError, match="this release of transformers is not known"):
@@ -176,10 +159,10 @@ def test_a_release_that_hides_its_cache_is_told(
 @pytest.mark.parametrize("name", ["llama-gqa", "phi3-gqa", "gpt2"])
 @torch.no_grad()
 def test_weights_that_are_trained_stay_within_what_is_cached(
-    name: str, tiny_folder: Folder, tokens: Tokens
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tokens: Tokens
 ) -> None:
     folder, (ids, _) = tiny_folder(name), tokens
-    model = convert(opened(folder), plan_of(folder, 0.5))
+    model = convert(opened(folder), latent_plan(folder, 0.5))
     assert not any("qcqa" in name for name, _ in model.named_parameters())
     for parameter in model.parameters():
         parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -190,10 +173,10 @@ def test_weights_that_are_trained_stay_within_what_is_cached(
 @pytest.mark.parametrize("name", ["llama-gqa", "gpt2"])
 @torch.no_grad()
 def test_saved_and_opened_again_without_this_library(
-    name: str, tiny_folder: Folder, tokens: Tokens, tmp_path: Path
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tokens: Tokens, tmp_path: Path
 ) -> None:
     folder, (ids, _) = tiny_folder(name), tokens
-    plan = plan_of(folder, 0.5)
+    plan = latent_plan(folder, 0.5)
     convert_checkpoint(str(folder), plan, tmp_path / "disk")
     live = convert(opened(folder, torch.float32), plan)
     live.save_pretrained(tmp_path / "live")
@@ -208,18 +191,41 @@ def test_saved_and_opened_again_without_this_library(
 
 
 @torch.no_grad()
-def test_built_from_its_config_alone(tiny_folder: Folder, tokens: Tokens) -> None:
+def test_built_from_its_config_alone(
+    latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens
+) -> None:
     folder, (ids, _) = tiny_folder("gpt_neox"), tokens
-    live = convert(opened(folder), plan_of(folder, 0.5))
+    live = convert(opened(folder), latent_plan(folder, 0.5))
     built = type(live)._from_config(live.config, dtype=torch.float64).eval()
     assert built.state_dict().keys() == live.state_dict().keys()
     whole = built(ids, use_cache=False).logits
     torch.testing.assert_close(one_by_one(built, ids), whole, rtol=1e-7, atol=1e-7)
 
 
-def test_fitted_attention_brings_its_maps(tiny_folder: Folder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["llama", "gpt2", "phi3"])
+@torch.no_grad()
+def test_latents_beside_heads_that_share(
+    name: str, latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens, tmp_path: Path
+) -> None:
+    """In one layer, of which the merge changes the output projection."""
+    folder, (ids, _) = tiny_folder(name), tokens
+    shared, plan = (Grouping((0, 0, 1, 1, 1, 0)),), latent_plan(folder, 0.5)
+    first, second, last = plan.layers
+    layers = replace(first, value=shared), replace(second, key=shared), last
+    plan = replace(plan, merge="svd", layers=layers)
+    model = convert(opened(folder), plan)
+    whole = model(ids, use_cache=False).logits
+    torch.testing.assert_close(one_by_one(model, ids), whole, rtol=1e-7, atol=1e-7)
+    convert_checkpoint(str(folder), plan, tmp_path / "out")
+    on_disk = load(tmp_path / "out", attn_implementation="eager")(ids).logits
+    torch.testing.assert_close(on_disk.double(), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_fitted_attention_brings_its_maps(
+    latent_plan: LatentPlan, tiny_folder: Folder, tmp_path: Path
+) -> None:
     folder = tiny_folder("llama-gqa")
-    plan, source = plan_of(folder, 0.5), opened(folder, torch.float32)
+    plan, source = latent_plan(folder, 0.5), opened(folder, torch.float32)
     made, other = converted_copy(source, plan), converted_copy(source, plan)
     for name, tensor in made.state_dict().items():
         if "self_attn" in name:
@@ -233,9 +239,11 @@ def test_fitted_attention_brings_its_maps(tiny_folder: Folder, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["qwen3", "olmo2", "cohere-norm", "phi-norm", "stablelm-norm"])
-def test_keys_behind_a_norm_are_refused(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+def test_keys_behind_a_norm_are_refused(
+    latent_plan: LatentPlan, name: str, tiny_folder: Folder, tmp_path: Path
+) -> None:
     folder = tiny_folder(name)
-    plan = plan_of(folder, 0.5)
+    plan = latent_plan(folder, 0.5)
     layers = list(plan.layers)
     layers[1] = LayerChoice(key=layers[1].value)
     plan = replace(plan, layers=tuple(layers))
@@ -249,19 +257,19 @@ def test_keys_behind_a_norm_are_refused(name: str, tiny_folder: Folder, tmp_path
 
 
 @pytest.mark.parametrize("site", ["key", "value"])
-def test_clips_are_refused(site: str, make_case: Any) -> None:
+def test_clips_are_refused(latent_plan: LatentPlan, site: str, make_case: Any) -> None:
     case = make_case("olmo")
     case.model.config.clip_qkv = 0.5
-    choice = latents_of(case.checkpoint, 1, 0.5)
+    choice = latent_plan(case.folder, 0.5).layers[1]
     kept = LayerChoice(**{site: getattr(choice, site)})
     plan = replace(case.plan, layers=(LayerChoice(), kept, LayerChoice()))
     with pytest.raises(ReductionError, match=r"latent in layer 1 of .*, which clips"):
         convert(case.model, plan)
 
 
-def test_ranks_for_other_planes_are_refused(tiny_folder: Folder) -> None:
+def test_ranks_for_other_planes_are_refused(latent_plan: LatentPlan, tiny_folder: Folder) -> None:
     folder = tiny_folder("gptj")
-    plan = plan_of(folder, 0.5)
+    plan = latent_plan(folder, 0.5)
     wrong = LayerChoice(key=(Latent((1, 1, 1), 2),))
     with pytest.raises(ReductionError, match="for 3 rotary planes; expected ranks for 2"):
         convert(opened(folder), replace(plan, layers=(wrong, *plan.layers[1:])))
@@ -289,10 +297,10 @@ def test_ranks_for_other_planes_are_refused(tiny_folder: Folder) -> None:
     ],
 )
 def test_damaged_sections_are_refused_in_one_line(
-    change: dict[str, Any], said: str, tiny_folder: Folder, tmp_path: Path
+    latent_plan: LatentPlan, change: dict[str, Any], said: str, tiny_folder: Folder, tmp_path: Path
 ) -> None:
     folder = tiny_folder("llama-gqa")
-    convert_checkpoint(str(folder), plan_of(folder, 0.5), tmp_path / "out")
+    convert_checkpoint(str(folder), latent_plan(folder, 0.5), tmp_path / "out")
     path = tmp_path / "out" / "config.json"
     config = json.loads(path.read_text())
     assert config["qcqa"]["version"] == 3
