@@ -49,6 +49,8 @@ def test_folder_holds_all_that_a_model_needs(llama: Any, tmp_path: Path) -> None
         "bits_qcqa.py",
         "blocks_qcqa.py",
         "cache_qcqa.py",
+        "maps_qcqa.py",
+        "selection_qcqa.py",
         "packed_qcqa.py",
         "modeling_qcqa.py",
         "section_qcqa.py",

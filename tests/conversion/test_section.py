@@ -67,7 +67,7 @@ def test_heads_are_in_the_order_of_the_reader(case: Any) -> None:
         assert [head for of, head in order if of == role] == list(range(len(places)))
 
 
-@pytest.mark.parametrize("content", [None, {}, {"version": 3}, "text"])
+@pytest.mark.parametrize("content", [None, {}, {"version": 4}, "text"])
 def test_other_content_is_refused(content: Any) -> None:
-    with pytest.raises(ValueError, match="no section 'qcqa' of version 1 or 2"):
+    with pytest.raises(ValueError, match="no section 'qcqa' of version 1 or 2 or 3"):
         Section.from_config(SimpleNamespace(qcqa=content))
