@@ -219,7 +219,9 @@ def test_latents_cost_their_channels_and_bits_come_after_them(spec: ModelSpec) -
     both = stored_at((LATENT, FOUR), spec)
     assert both.bits(4096) == 22 * (32 * 16 + 4064 * 5)
     choice = LayerChoice(key=(LATENT, FOUR))
-    assert choice.picture(8).key == SitePicture(tuple(range(8)), "latents of 22 dims, 4 bits")
+    assert choice.picture(8).key == SitePicture(
+        tuple(range(8)), "latents of 22 dims, 4 bits", is_mapped=True
+    )
     assert choice.changes_weights(8)
     assert not LayerChoice(key=(FOUR,)).changes_weights(8)
 
