@@ -18,6 +18,7 @@ from qcqa.conversion.travelling import (
     bits_qcqa,
     blocks_qcqa,
     cache_qcqa,
+    families_qcqa,
     hooks_qcqa,
     maps_qcqa,
     modeling_qcqa,
@@ -42,7 +43,7 @@ from qcqa.reduce.groups.merge import merge_named
 #: The code that runs a converted model.
 _CODE = (
     modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, maps_qcqa, selection_qcqa, packed_qcqa,
-    blocks_qcqa, bits_qcqa, releases_qcqa,
+    blocks_qcqa, bits_qcqa, families_qcqa, releases_qcqa,
 )  # fmt: skip
 
 

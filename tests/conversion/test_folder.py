@@ -49,6 +49,7 @@ def test_folder_holds_all_that_a_model_needs(llama: Any, tmp_path: Path) -> None
         "bits_qcqa.py",
         "blocks_qcqa.py",
         "cache_qcqa.py",
+        "families_qcqa.py",
         "maps_qcqa.py",
         "selection_qcqa.py",
         "packed_qcqa.py",

@@ -63,7 +63,7 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
     Raises
     ------
     ValueError
-        If its tokens cannot be packed as the section says.
+        If its tokens cannot be packed as the section says, or its heads are others.
     """
     key, value = section.layers[layer]
     ladders = section.ladders(layer)
@@ -75,6 +75,7 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
     any_projection = section.module_name(model, next(iter(section.modules)), layer)
     path = any_projection.rpartition(".")[0]
     attention: Any = model.get_submodule(path)
+    _require_heads(model, attention, section, layer)
     spreads: dict[str, Spread] = {}
     maps = _with_maps(model, attention, section, layer)
     if not section.is_left_as_it_was(layer):
@@ -101,6 +102,25 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
     if copies > 1 or any(ladders) or not section.is_left_as_it_was(layer):
         hook = SharedHeads(layer, shared_key, shared_value, spreads)
         attention.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _require_heads(model: PreTrainedModel, attention: Any, section: Section, layer: int) -> None:
+    """Refuse a layer whose heads are others in number or size than those of the section."""
+    config = model.config.get_text_config()
+    # GPT-NeoX calls it otherwise.
+    head_dim = getattr(attention, "head_dim", None) or (
+        config.hidden_size // config.num_attention_heads
+    )
+    expected = section.heads_in_projection() * section.head_dim
+    for role in section.modules:
+        name = section.module_name(model, role, layer)
+        # A module that is no projection of this kind has none.
+        rows = getattr(model.get_submodule(name), "nf" if section.transposed else "out_features", 0)
+        if rows != expected or head_dim != section.head_dim:
+            raise ValueError(
+                f"{name} makes {rows} numbers for heads of {head_dim} by the config: expected "
+                f"{expected} for heads of {section.head_dim}, as its section 'qcqa' says"
+            )
 
 
 def watch_cache(model: nn.Module, section: Section) -> None:
@@ -193,8 +213,14 @@ def _equalise_norm(attention: nn.Module, section: Section, layer: int) -> None:
     """
     labels = section.layers[layer][0]
     norm = getattr(attention, (section.key_norm or "").rpartition(".")[2], None)
-    if norm is None or len(set(labels)) == len(labels):
+    if not isinstance(norm, nn.Module) or len(set(labels)) == len(labels):
         return
+    num_scales = sum(one.numel() for name, one in norm.named_parameters() if "weight" in name)
+    if num_scales not in (section.head_dim, section.num_kv_heads * section.head_dim):
+        raise ValueError(
+            f"{section.key_norm} has {num_scales} scales: expected the norm of "
+            f"{section.num_kv_heads} heads of {section.head_dim}, as the section 'qcqa' says"
+        )
     firsts = [labels.index(label) for label in labels]
     scales = getattr(norm, "weight", None)
     if scales is None:  # a norm for each head, from heads before tokens
@@ -224,8 +250,8 @@ def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
         return _CLASSES[stock]
 
     def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        section = Section.from_config(config)  # before a model of as many layers is made
         stock.__init__(self, config, *args, **kwargs)
-        section = Section.from_config(config)
         for layer in range(len(section.layers)):
             share_heads(self, section, layer)
         watch_cache(self, section)

@@ -1,10 +1,11 @@
 """What is cached: the section ``qcqa`` of a converted model's ``config.json``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .bits_qcqa import Ladder
+from .families_qcqa import heads_per_cached_head, takes_fewer_heads
 from .maps_qcqa import MapShape, tensor_shapes
 
 #: Newest version of the section that this file reads; without maps the second is written, and
@@ -81,6 +82,9 @@ class Section:
             count = getattr(self, name)
             if type(count) is not int or count < 1:
                 raise ValueError(f"{name} {count!r}: expected a number of at least 1")
+        for name in ("transposed", "takes_fewer_heads"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} {getattr(self, name)!r}: expected true or false")
         for labels in (labels for layer in self.layers for labels in layer):
             num_groups = len(set(labels))
             if len(labels) != self.num_kv_heads or set(labels) != set(range(num_groups)):
@@ -93,10 +97,16 @@ class Section:
     def from_config(cls, config: Any) -> "Section":
         """Return the section of a config.
 
+        Parameters
+        ----------
+        config : transformers.PreTrainedConfig
+            Of a converted model.
+
         Raises
         ------
         ValueError
-            If there is none, it is of another version, or a codec in it cannot be.
+            If there is none, it is of another version or damaged, a codec in it cannot be, or it
+            describes another model than the rest of the config.
         """
         content = getattr(config, "qcqa", None)
         versions = range(1, SECTION_VERSION + 1)
@@ -105,6 +115,16 @@ class Section:
                 f"the config has no section 'qcqa' of version {' or '.join(map(str, versions))}; "
                 "convert the model with this release of QCQA Explorer"
             )
+        try:
+            section = cls._of_content(content)
+        except KeyError as error:
+            raise ValueError(f"the section 'qcqa' has no {error}") from error
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"the section 'qcqa' holds what it cannot ({error})") from error
+        return section._of_model(config.get_text_config())
+
+    @classmethod
+    def _of_content(cls, content: Mapping[str, Any]) -> "Section":
         # Earlier releases did not write the norm.
         content = {"key_norm": None, **content}
         fields = {name: content[name] for name in cls.__annotations__ if name not in _BY_LAYER}
@@ -129,6 +149,34 @@ class Section:
             section.map_shapes(layer)
             section.ladders(layer)
         return section
+
+    def _of_model(self, decoder: Any) -> "Section":
+        """Return the section as a decoder's config bears it out; refuse it where that does not.
+
+        What only the modules tell is looked at when there are any.
+        """
+        content = decoder.to_dict()
+        copies = heads_per_cached_head(content, self.num_query_heads, self.num_kv_heads)
+        claims = {
+            "num_hidden_layers": (getattr(decoder, "num_hidden_layers", None), len(self.layers)),
+            "num_attention_heads": (
+                getattr(decoder, "num_attention_heads", None),
+                self.num_query_heads,
+            ),
+            # Many configs have none.
+            "head_dim": (getattr(decoder, "head_dim", None) or self.head_dim, self.head_dim),
+            "heads_per_cached_head": (copies, self.heads_per_cached_head),
+        }
+        for name, (found, expected) in claims.items():
+            if found != expected:
+                raise ValueError(
+                    f"{name} is {found} by the config: expected {expected}, as its section 'qcqa' "
+                    "says"
+                )
+        # That every head gets its copy is right for all code, whatever the section says.
+        return replace(
+            self, takes_fewer_heads=self.takes_fewer_heads and takes_fewer_heads(content)
+        )
 
     def to_config(self) -> dict[str, Any]:
         """Return the section as a config holds it; groupings as text, a line each."""
@@ -223,6 +271,12 @@ class Section:
         """Return whether every head of a layer stands for itself, and is cached without a map."""
         is_alone = all(len(set(labels)) == len(labels) for labels in self.layers[layer])
         return is_alone and not any(self.map_shapes(layer))
+
+    def heads_in_projection(self) -> int:
+        """Return the heads, of any role, in each projection of the source."""
+        if self.layout == "separate":
+            return self.num_kv_heads
+        return self.num_query_heads + 2 * self.num_kv_heads
 
     def head_order(self) -> list[tuple[str, int]]:
         """Return role and number of the heads in a fused projection of the source, in order."""
