@@ -16,8 +16,10 @@ from qcqa.measure.task_scores import Stratum, TaskScores, load_task_scores, save
 from qcqa.measure.text_scores import TextScores, load_text_scores
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Measurement, Plan, Prediction
+from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.earlier import site_of_labels
+from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.registry import site_to_json
 from qcqa.text.fitted import FittedFolder
 from qcqa.text.fitted_attention import fitted_attention
@@ -72,7 +74,7 @@ class TinyModel:
             merge="mean",
             layers=(
                 LayerChoice(site_of_labels((0, 0, 1, 1)), site_of_labels((0, 1, 0, 1))),
-                LayerChoice(site_of_labels((0, 0, 1, 1)), site_of_labels((0, 0, 1, 1))),
+                LayerChoice((Latent((2, 1)),), (Latent(free=8), Bits(((4, None),), group=8))),
             ),
             predicted=Prediction(0.0, 0.0),
         )
