@@ -197,7 +197,7 @@ def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
 
 def _kept(picture: SitePicture, *, is_of_heads: bool) -> str:
     """Return what is kept of a site: its groups of heads, and how they are stored."""
-    if not is_of_heads:
+    if not is_of_heads or picture.is_mapped:
         return picture.words or "in full"
     brackets = " ".join(f"({' '.join(map(str, group))})" for group in picture.readers)
     return f"{brackets} in {picture.words}" if picture.words else brackets

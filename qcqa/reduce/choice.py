@@ -194,7 +194,8 @@ def picture_of(site: Site, num_heads: int) -> SitePicture:
             words.append(choice.label)
         else:
             stored = tuple(reads[head] for head in stored)
-    return SitePicture(stored, ", ".join(words))
+    is_mapped = map_shape_of(site, num_heads) is not None
+    return SitePicture(stored, ", ".join(words), is_mapped)
 
 
 def map_shape_of(site: Site, num_heads: int) -> MapShape | None:

@@ -12,16 +12,19 @@ from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.groups.grouping import Grouping
 from qcqa.reduce.groups.subspace.layer import LayerSubspaces
 from qcqa.reduce.head_dim.choice import HeadDim
-from qcqa.reduce.head_dim.fit import fit_head_dim, offered_head_dims
+from qcqa.reduce.head_dim.fit import fit_head_dim, head_dim_error, offered_head_dims
 from qcqa.reduce.latent.choice import Latent
-from qcqa.reduce.latent.fit import fit_latent, offered_latents
+from qcqa.reduce.latent.fit import fit_latent, latent_error, offered_latents
 from qcqa.reduce.linear_map import LinearMap
+from qcqa.reduce.spectra import SiteSpectra
 
 #: What a search may choose at a site. First come the options that a search's settings hold under
 #: the reduction's name; None where they hold none.
 Offer = Callable[[Any, SiteFacts], Sequence[Choice]]
 #: Returns the map of a choice for the keys, or the values, of a layer.
 Fit = Callable[[Any, LayerSubspaces, SiteKind], LinearMap]
+#: Squared error of the attention's output, as the fitness ``output-error`` states it.
+StatedError = Callable[[SiteSpectra, Any], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Reduction:
         What a search measures of it at a site; none where strategies of its own find that.
     fit : callable, optional
         Makes the linear map of a choice from a layer's heads, where its choices have one.
+    error : callable, optional
+        From a site's spectra and a choice to what its map is stated to lose.
     follows : bool
         Whether its choices follow others at a site; those that do not stand in for each other.
     """
@@ -49,6 +54,7 @@ class Reduction:
     choice: type[Choice]
     offer: Offer | None = None
     fit: Fit | None = None
+    error: StatedError | None = None
     follows: bool = False
 
 
@@ -57,8 +63,8 @@ REDUCTIONS: dict[str, Reduction] = {
     reduction.name: reduction
     for reduction in (
         Reduction("groups", "heads", Grouping),
-        Reduction("latent", "latents", Latent, offered_latents, fit_latent),
-        Reduction("head-dim", "head-dim", HeadDim, offered_head_dims, fit_head_dim),
+        Reduction("latent", "latents", Latent, offered_latents, fit_latent, latent_error),
+        Reduction("head-dim", "head-dim", HeadDim, offered_head_dims, fit_head_dim, head_dim_error),
         Reduction("bits", "bits", Bits, offered_bits, follows=True),
     )
 }

@@ -15,6 +15,7 @@ from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
 from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.head_dim.choice import HeadDim
 from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.linear_map import MapShape
 from qcqa.reduce.picture import SitePicture
@@ -24,7 +25,10 @@ PAIRS = Grouping.contiguous(8, 4)
 FOUR = Bits(((4, None),))
 STAIRS = Bits(((8, 4), (4, 28), (2, None)), group=64, block=64, window=128, is_rotated=True)
 LATENT = Latent((2, 3, 1), 10)
-SITES: tuple[Site, ...] = ((), (PAIRS,), (FOUR,), (PAIRS, STAIRS), (LATENT,), (LATENT, FOUR))
+SMALLER = HeadDim(((0, 2, 7), (), (1,)), (3, 0, 0, 1, 0, 0, 4, 2))
+SITES: tuple[Site, ...] = (
+    (), (PAIRS,), (FOUR,), (PAIRS, STAIRS), (LATENT,), (LATENT, FOUR), (SMALLER,), (SMALLER, FOUR)
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -47,6 +51,7 @@ def test_a_site_comes_back_from_its_json(site: Site, spec: ModelSpec) -> None:
         (FOUR, "4 bits"),
         (STAIRS, "8-4-2 bits"),
         (LATENT, "latents of 22 dims"),
+        (SMALLER, "heads of 18 dims in all"),
     ],
 )
 def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label: str) -> None:
@@ -77,7 +82,10 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([{"kind": "blur"}], "reduction of kind 'blur'; expected one of groups, latent, bits"),
+        (
+            [{"kind": "blur"}],
+            "reduction of kind 'blur'; expected one of groups, latent, head-dim, bits",
+        ),
         ([{"groups": [[0]]}], "reduction of kind 'None'"),
         ([_changed(FOUR), _changed(PAIRS)], "choices bits, groups at one site; expected each once"),
         ([_changed(FOUR), _changed(FOUR)], "choices bits, bits at one site"),
@@ -92,6 +100,14 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
         ([_changed(LATENT, planes="12")], "damaged parameters"),
         ([_changed(LATENT, planes=[-1])], "no negative rank"),
         ([_changed(LATENT, planes=[0], free=0)], "no negative rank, and one above zero"),
+        ([_changed(SMALLER, free=...)], "damaged parameters"),
+        ([_changed(SMALLER, free=[1.0])], "damaged parameters"),
+        ([_changed(SMALLER, planes=[[True]])], "damaged parameters"),
+        ([_changed(SMALLER, planes=[3])], "damaged parameters"),
+        ([_changed(SMALLER, planes="12")], "damaged parameters"),
+        ([_changed(SMALLER, free=[-1])], "increasing heads, no negative number"),
+        ([_changed(SMALLER, planes=[[1, 0]])], "increasing heads, no negative number"),
+        ([_changed(SMALLER, planes=[[]], free=[])], "and something that is kept"),
         ([_changed(FOUR), _changed(LATENT)], "choices bits, latent at one site"),
         ([_changed(FOUR, group="many")], "damaged parameters"),
         ([_changed(FOUR, rungs=[[4]])], "damaged parameters"),
@@ -203,7 +219,9 @@ def test_latents_cost_their_channels_and_bits_come_after_them(spec: ModelSpec) -
     both = stored_at((LATENT, FOUR), spec)
     assert both.bits(4096) == 22 * (32 * 16 + 4064 * 5)
     choice = LayerChoice(key=(LATENT, FOUR))
-    assert choice.picture(8).key == SitePicture(tuple(range(8)), "latents of 22 dims, 4 bits")
+    assert choice.picture(8).key == SitePicture(
+        tuple(range(8)), "latents of 22 dims, 4 bits", is_mapped=True
+    )
     assert choice.changes_weights(8)
     assert not LayerChoice(key=(FOUR,)).changes_weights(8)
 

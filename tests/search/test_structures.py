@@ -151,3 +151,23 @@ def test_sizes_past_all_energy_are_not_measured(problem: Problem) -> None:
     run_method("latents", replace(problem, find_spectra=few, rescore=rescore), SETTINGS)
     assert asked
     assert max(asked) == 24
+
+
+def test_maps_that_are_stated_to_lose_more_are_not_measured(problem: Problem) -> None:
+    def joint(layer: int, kind: SiteKind) -> SiteSpectra | None:
+        whole = spectra(layer, kind)
+        if whole is None or layer != 2:
+            return whole
+        return replace(whole, joint=Spectrum(whole.joint.planes / 2, whole.joint.free / 2))
+
+    asked: set[tuple[int, str]] = set()
+
+    def rescore(layer: int, choices: Sequence[LayerChoice]) -> np.ndarray:
+        asked.update((layer, part.kind) for one in choices for part in (*one.key, *one.value))
+        return np.arange(len(choices)) + 1.0
+
+    for name in ("everything", "head-dims"):
+        asked.clear()
+        run_method(name, replace(problem, find_spectra=joint, rescore=rescore), SETTINGS)
+        assert (1, "head-dim") in asked
+        assert ((2, "head-dim") in asked) == (name == "head-dims")

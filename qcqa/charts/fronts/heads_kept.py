@@ -54,7 +54,7 @@ def stored_text(layers: Sequence[LayerChoice]) -> str:
     kinds = {kind for sites in chosen for shorts in sites for kind in shorts}
     lines = []
     for kind in (name for name in REDUCTIONS if name in kinds):
-        shorts = [[one.get(kind, _FULL) for one in sites] for sites in chosen]
+        shorts = [[found.get(kind, _FULL) for found in sites] for sites in chosen]
         title = f"{REDUCTIONS[kind].label} of K/V ({_FULL}: all)"
         lines += [title, *_layer_lines(["/".join(sites) for sites in shorts])]
     return "<br>".join(lines)

@@ -215,7 +215,7 @@ def _equalise_norm(attention: nn.Module, section: Section, layer: int) -> None:
     norm = getattr(attention, (section.key_norm or "").rpartition(".")[2], None)
     if not isinstance(norm, nn.Module) or len(set(labels)) == len(labels):
         return
-    num_scales = sum(one.numel() for name, one in norm.named_parameters() if "weight" in name)
+    num_scales = sum(scales.numel() for name, scales in norm.named_parameters() if "weight" in name)
     if num_scales not in (section.head_dim, section.num_kv_heads * section.head_dim):
         raise ValueError(
             f"{section.key_norm} has {num_scales} scales: expected the norm of "

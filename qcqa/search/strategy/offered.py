@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import product
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.candidates import Candidates, Slot, slots_of
-from qcqa.reduce.choice import Choice, LayerChoice, SiteKind
+from qcqa.reduce.choice import Choice, LayerChoice, SiteKind, stored_at
 from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.spectra import SiteSpectra
@@ -29,6 +30,9 @@ from qcqa.search.strategy.rescoring import MEASURING
 #: Rise, in nats per token, below which a float32 difference is noise. What loses something is never
 #: thought free, so that the source alone is without error.
 _LEAST_RISE = 1e-8
+
+#: Relative difference of stated errors that is rounding.
+_ALIKE = 1e-9
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -60,10 +64,33 @@ class Offers:
         """Return what is told of a site."""
         return SiteFacts(kind, spec, self.value_step(spec), spectra)
 
+    def structures_at(self, facts: SiteFacts) -> list[Choice]:
+        """Return the structures at a site that are worth measuring.
+
+        Of several maps none that another of no more elements is stated to beat: after a refit of
+        both, that has the better start.
+        """
+        choices = [choice for offer in self.structures for choice in offer(facts)]
+        stated = [_stated(choice, facts) for choice in choices]
+        return [
+            choice
+            for choice, (elements, error) in zip(choices, stated, strict=True)
+            if not any(
+                less <= elements and better < (1 - _ALIKE) * error for less, better in stated
+            )
+        ]
+
     def all_at(self, facts: SiteFacts) -> tuple[Choice, ...]:
-        """Return all choices at a site, each by itself."""
-        offers = (*self.structures, *self.following)
-        return tuple(choice for offer in offers for choice in offer(facts))
+        """Return all choices at a site that are measured, each by itself."""
+        following = (choice for offer in self.following for choice in offer(facts))
+        return (*self.structures_at(facts), *following)
+
+
+def _stated(choice: Choice, facts: SiteFacts) -> tuple[int, float]:
+    """Return the cached elements of a choice, and what it is stated to lose: nan if not known."""
+    state = REDUCTIONS[choice.kind].error
+    error = state(facts.spectra, choice) if state and facts.spectra else nan
+    return stored_at((choice,), facts.spec).elements, error
 
 
 def is_offered(reductions: Sequence[str]) -> bool:
@@ -114,13 +141,10 @@ def offered_front(
     found: list[Candidates] = []
     for place, slot in enumerate(slots):
         facts = offers.facts(site_kind(slot), problem.spec, problem.spectra(slot))
-        structures = [
-            *groups[place : place + 1],
-            *(_offered(problem, slot, offer(facts)) for offer in offers.structures),
-        ]
-        following = [_offered(problem, slot, offer(facts)) for offer in offers.following]
-        parts = [*([_united(structures)] if structures else []), *following]
-        found.append(reduce(partial(_crossed, problem), parts))
+        structures = _offered(problem, slot, offers.structures_at(facts))
+        following = (_offered(problem, slot, offer(facts)) for offer in offers.following)
+        first = _united([*groups[place : place + 1], structures])
+        found.append(reduce(partial(_crossed, problem), following, first))
         tell(on_progress, slot, len(found), len(slots))
     return best_front(method, found, settings, problem.spec.num_kv_heads)
 
