@@ -170,6 +170,38 @@ def test_weights_that_are_trained_stay_within_what_is_cached(
     torch.testing.assert_close(one_by_one(model, ids), whole, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["llama", "gptj", "glm", "opt", "gpt2", "phi3-gqa"])
+@torch.no_grad()
+def test_weights_are_projected_to_what_is_cached(
+    name: str, latent_plan: LatentPlan, tiny_folder: Folder, tokens: Tokens
+) -> None:
+    """Hooks keep training within it; what was converted needs none."""
+    folder, (ids, _) = tiny_folder(name), tokens
+    model = convert(opened(folder), latent_plan(folder, 0.5))
+    whole = model(ids, use_cache=False).logits
+    for module in model.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    torch.testing.assert_close(model(ids, use_cache=False).logits, whole, rtol=1e-7, atol=1e-7)
+
+
+@torch.no_grad()
+def test_a_text_decides_what_is_kept(latent_plan: LatentPlan, tiny_folder: Folder) -> None:
+    """With inputs in few directions, latents of as many keep all of them."""
+    folder = tiny_folder("llama-gqa")
+    source, plan = opened(folder), latent_plan(folder, 0.5)
+    few = torch.randn((2, 48), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def keys(model: PreTrainedModel) -> Tensor:
+        made: Tensor = few @ model.get_parameter("model.layers.0.self_attn.k_proj.weight").T
+        return made
+
+    by_weights = keys(converted_copy(source, plan))
+    by_text = keys(converted_copy(source, plan, moments=lambda _layer: few.T @ few))
+    assert not torch.allclose(by_weights, keys(source), atol=0.1)
+    torch.testing.assert_close(by_text, keys(source), rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["llama-gqa", "gpt2"])
 @torch.no_grad()
 def test_saved_and_opened_again_without_this_library(
