@@ -16,6 +16,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
 from qcqa.progress import OnLayer
+from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
@@ -202,13 +203,13 @@ class _Rises:
         return np.array([self._rise(layer, choice, *by) for choice in choices])
 
     def _rise(self, layer: int, choice: LayerChoice, of_heads: _OfHeads, of_bits: _OfBits) -> float:
-        key, value = choice.codecs()
-        if (key or value) and not self.of_bits.can_pack(layer):
+        if any(choice.codecs()) and not self.of_bits.can_pack(layer):
             return inf
-        if key is not None:
-            return float(of_bits(layer, "key", [Ladder.of(key)])[0])
-        if value is not None:
-            return float(of_bits(layer, "value", [Ladder.of(value)])[0])
+        kinds: tuple[SiteKind, SiteKind] = ("key", "value")
+        for kind, site in zip(kinds, choice.sites, strict=True):
+            for packing in site:
+                if isinstance(packing, Bits):
+                    return float(of_bits(layer, kind, [Ladder.of(packing.codec())])[0])
         return float(of_heads(layer, [choice])[0])
 
 
