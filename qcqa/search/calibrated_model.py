@@ -24,7 +24,7 @@ from qcqa.reduce.groups.subspace.objective import SubspaceObjective
 from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
-from qcqa.text.amounts import BATCH_TOKENS, SEARCH_STEPS, exact_batches, read_batches
+from qcqa.text.amounts import BATCH_TOKENS, SEARCH_STEPS, exact_batches, ranked_batches
 from qcqa.text.batches import make_batches
 from qcqa.text.bits_rises import BitsMeter
 from qcqa.text.calibrate import calibrate_model, save_grams
@@ -149,7 +149,7 @@ class CalibratedModel:
         size = sum(weight.numel() for weight in self._source.parameters())
         reading = SourceReading(
             self._source,
-            evenly(batches, read_batches(size)),
+            evenly(batches, ranked_batches(size)) if settings.apart else batches,
             is_fitted_to=settings.refit,
             most_exact=exact_batches(size) if settings.apart else None,
         )
@@ -167,8 +167,8 @@ class CalibratedModel:
             # However heads are merged.
             of_bits=BitsMeter(
                 reading,
-                self._known(f"rises-bits-{text.digest}.jsonl"),
-                self._known(f"foretold-bits-{text.digest}.jsonl"),
+                self._known(f"rises-bits-apart-{text.digest}.jsonl"),
+                self._known(f"foretold-bits-apart-{text.digest}.jsonl"),
             ),
         )
 

@@ -35,6 +35,7 @@ from qcqa.text.amounts import (
     SEARCH_STEPS,
     exact_batches,
     plan_steps,
+    ranked_batches,
     read_batches,
 )
 
@@ -260,12 +261,14 @@ class _RiseWork:
 
     @property
     def _read(self) -> int:
-        return min(self.tokens, BATCH_TOKENS * read_batches(self._num_weights))
+        if not self.is_foretold:
+            return self.tokens
+        return min(self.tokens, BATCH_TOKENS * ranked_batches(self._num_weights))
 
 
 def foretelling_seconds(num_weights: int, *, tokens: int = CALIBRATION_TOKENS) -> float:
     """Return what it takes to get ready to foretell rises: gradients, and all layers' inputs."""
-    read = min(tokens, BATCH_TOKENS * read_batches(num_weights))
+    read = min(tokens, BATCH_TOKENS * ranked_batches(num_weights))
     passes = 1 + (1 + DRAWS) / MEASURED_EVERY
     return 2.0 * num_weights * passes * read / model_speed()
 

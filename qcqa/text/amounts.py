@@ -17,13 +17,18 @@ _MOST_STEPS, _LEAST_STEPS = 200, 40
 #: Operations at most: of a pass over all that is read, of one over what a divergence is measured
 #: on, and of a step for each layer, where that were the whole model's.
 _READ_OPERATIONS, _EXACT_OPERATIONS, _STEPS_OPERATIONS = 4e12, 3e11, 4e13
-#: Batches that are read at least.
-_LEAST_READ = 8
+#: Batches that are read at least; and at most, where layers are only ranked.
+_LEAST_READ, _MOST_RANKED = 8, 16
 
 
 def read_batches(num_weights: int) -> int:
-    """Return how many batches are read to fit and to measure single layers, at most."""
+    """Return how many batches the layers of a plan are fitted to, at most."""
     return max(_LEAST_READ, _batches(_READ_OPERATIONS, num_weights))
+
+
+def ranked_batches(num_weights: int) -> int:
+    """Return how many batches a search reads to fit and to measure single layers, at most."""
+    return min(_MOST_RANKED, read_batches(num_weights))
 
 
 def exact_batches(num_weights: int) -> int:

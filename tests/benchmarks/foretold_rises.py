@@ -31,7 +31,7 @@ from qcqa.reduce.bits.choice import WIDTHS, Bits
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping
-from qcqa.text.amounts import BATCH_TOKENS, SEARCH_STEPS, exact_batches, read_batches
+from qcqa.text.amounts import BATCH_TOKENS, SEARCH_STEPS, exact_batches, ranked_batches
 from qcqa.text.batches import make_batches
 from qcqa.text.bits_rises import BitsMeter
 from qcqa.text.calibrate import calibrate_model
@@ -79,7 +79,7 @@ def _rows(asked: argparse.Namespace, kept: CalibrationFolder) -> list[Row]:
     batches = make_batches(kept.windows(), batch_tokens=BATCH_TOKENS, device=source.device)
     reading = SourceReading(
         source,
-        evenly(batches, read_batches(size)),
+        evenly(batches, ranked_batches(size)),
         is_fitted_to=True,
         most_exact=exact_batches(size),
     )
