@@ -47,8 +47,9 @@ _MODEL_OPERATIONS_PER_SECOND, _CORE_POWER = 4e10, 0.8
 _EIGEN_OPERATIONS, _EIGEN_OPERATIONS_PER_SECOND = 10.0, 1e10
 #: As :mod:`qcqa.text.calibration_windows` has it, which loads torch.
 CALIBRATION_TOKENS = 32768
-#: A guess: choices of a slot that are measured beside those that are foretold.
-_MEASURED_CHOICES = 3
+#: Guesses: of a slot's choices, beside one, so many that are foretold are measured; and as many of
+#: one kind as are offered together.
+_MEASURED_SHARE, _OFFERED_TOGETHER = 1 / 3, 4
 
 
 #: Of a text, for each of its tokens, about.
@@ -111,7 +112,8 @@ def method_seconds(
             operations = work.of_choices(groupings, with_refit=settings.refit)
             measured = _num_slots(spec, settings) * operations / model_speed()
         if count := _num_offered(name, spec, settings, before):
-            operations = count * work.of_choices(1, with_refit=False)
+            together = work.of_choices(_OFFERED_TOGETHER, with_refit=False)
+            operations = count / _OFFERED_TOGETHER * together
             measured += spec.num_layers * operations / model_speed()
     if not method.needs_search or "groups" not in method.reductions:
         return measured
@@ -253,7 +255,7 @@ class _RiseWork:
         exact = BATCH_TOKENS * exact_batches(self._num_weights)
         exactly = fit + above * min(exact, self._read / MEASURED_EVERY)
         foretold = 2.0 * attention_weights(self.spec) * self._read / MEASURED_EVERY
-        return count * foretold + min(count, _MEASURED_CHOICES) * exactly
+        return count * foretold + (1 + (count - 1) * _MEASURED_SHARE) * exactly
 
     @property
     def _num_weights(self) -> int:
