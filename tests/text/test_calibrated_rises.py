@@ -16,9 +16,9 @@ VALUES = [LayerChoice(value=(groups,)) for groups in GROUPS]
 
 
 def predicted(layer, choices):
-    """A quarter as much for each group more."""
+    """A sixth as much for each group more."""
     counts = [choice.picture(8).sites[bool(choice.value)].num_stored for choice in choices]
-    return 4.0 ** -np.array(counts) * (layer + 1)
+    return 6.0 ** -np.array(counts) * (layer + 1)
 
 
 def true(layer, choices):

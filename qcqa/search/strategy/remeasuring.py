@@ -13,7 +13,7 @@ from qcqa.search.strategy.rescoring import MEASURING
 #: A plan may go elsewhere once its rises are measured: so often is looked again.
 _ROUNDS = 2
 #: Plans of a front whose rises are measured, their sizes growing by a factor.
-_PLANS = 4
+_PLANS = 6
 #: Guesses: of a front's time, what finding it first takes, and of a round, what measuring does.
 _FIRST_SHARE, _MEASURING_SHARE = 0.7, 0.9
 
