@@ -16,7 +16,7 @@ SEARCH_STEPS = 20
 _MOST_STEPS, _LEAST_STEPS = 200, 40
 #: Operations at most: of a pass over all that is read, of one over what a divergence is measured
 #: on, and of a step for each layer, where that were the whole model's.
-_READ_OPERATIONS, _EXACT_OPERATIONS, _STEPS_OPERATIONS = 4e12, 3e11, 4e13
+_READ_OPERATIONS, _EXACT_OPERATIONS, _STEPS_OPERATIONS = 3.4e12, 3e11, 3.4e13
 #: Batches that are read at least; and at most, where layers are only ranked.
 _LEAST_READ, _MOST_RANKED = 8, 16
 
