@@ -24,7 +24,13 @@ from qcqa.reduce.groups.subspace.objective import SubspaceObjective
 from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
-from qcqa.text.amounts import BATCH_TOKENS, SEARCH_STEPS, exact_batches, ranked_batches
+from qcqa.text.amounts import (
+    BATCH_TOKENS,
+    SEARCH_STEPS,
+    exact_batches,
+    ranked_batches,
+    read_batches,
+)
 from qcqa.text.batches import make_batches
 from qcqa.text.bits_rises import BitsMeter
 from qcqa.text.calibrate import calibrate_model, save_grams
@@ -129,7 +135,7 @@ class CalibratedModel:
             rescore=rises,
         )
         if rises is None or not settings.apart:
-            # As published: all is measured.
+            # As published: none is foretold.
             return problem
         calibrated = CalibratedRises(rises.foretold, rises)
         return replace(
@@ -149,9 +155,9 @@ class CalibratedModel:
         size = sum(weight.numel() for weight in self._source.parameters())
         reading = SourceReading(
             self._source,
-            evenly(batches, ranked_batches(size)) if settings.apart else batches,
+            evenly(batches, ranked_batches(size) if settings.apart else read_batches(size)),
             is_fitted_to=settings.refit,
-            most_exact=exact_batches(size) if settings.apart else None,
+            most_exact=exact_batches(size),
         )
         name = _file_name(settings, text)
         return _Rises(

@@ -134,7 +134,7 @@ def estimate_time(
     ]
     if with_text:
         seconds = calibration_seconds(spec, model.num_weights, tokens=tokens)
-        if any(_is_foretold(METHODS[name].settings(settings)) for name in with_baselines(methods)):
+        if any(METHODS[name].settings(settings).judged_by == "loss" for name in methods):
             seconds += foretelling_seconds(model.num_weights, tokens=tokens)
         parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", wse_bound_seconds(spec), _SPREAD))
@@ -196,11 +196,6 @@ def bound_seconds(spec: ModelSpec, settings: SearchSettings) -> float:
     if settings.fitness == "output-error":
         seconds += objective_seconds(spec, settings)
     return seconds
-
-
-def _is_foretold(settings: SearchSettings) -> bool:
-    """Return whether rises are foretold, and only some of them measured."""
-    return settings.apart and settings.judged_by == "loss"
 
 
 def _common_weights(spec: ModelSpec) -> int:

@@ -250,10 +250,10 @@ class _RiseWork:
         """Return what so many choices of one slot take."""
         fit = fit_operations(self.spec, SEARCH_STEPS, self._read) if with_refit else 0.0
         above = 2.0 * (self.layer_weights / 2 + self.other_weights)
-        if not self.is_foretold:
-            return count * (fit + above * self._read / MEASURED_EVERY)
         exact = BATCH_TOKENS * exact_batches(self._num_weights)
         exactly = fit + above * min(exact, self._read / MEASURED_EVERY)
+        if not self.is_foretold:
+            return count * exactly
         foretold = 2.0 * attention_weights(self.spec) * self._read / MEASURED_EVERY
         return count * foretold + (1 + (count - 1) * _MEASURED_SHARE) * exactly
 
@@ -263,9 +263,8 @@ class _RiseWork:
 
     @property
     def _read(self) -> int:
-        if not self.is_foretold:
-            return self.tokens
-        return min(self.tokens, BATCH_TOKENS * ranked_batches(self._num_weights))
+        batches = ranked_batches if self.is_foretold else read_batches
+        return min(self.tokens, BATCH_TOKENS * batches(self._num_weights))
 
 
 def foretelling_seconds(num_weights: int, *, tokens: int = CALIBRATION_TOKENS) -> float:

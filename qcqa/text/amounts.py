@@ -20,9 +20,12 @@ _READ_OPERATIONS, _EXACT_OPERATIONS, _STEPS_OPERATIONS = 3.4e12, 3e11, 3.4e13
 #: Batches that are read at least; and at most, where layers are only ranked.
 _LEAST_READ, _MOST_RANKED = 8, 16
 
+#: Hidden states of all layers are kept where they are no more than that; else those of one.
+MOST_STATES_BYTES = 2 * 2**30
+
 
 def read_batches(num_weights: int) -> int:
-    """Return how many batches the layers of a plan are fitted to, at most."""
+    """Return how many batches are read to fit the layers of a plan, or to measure all rises."""
     return max(_LEAST_READ, _batches(_READ_OPERATIONS, num_weights))
 
 

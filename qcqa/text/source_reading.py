@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qcqa.text.amounts import DRAWS, MEASURED_EVERY
+from qcqa.text.amounts import DRAWS, MEASURED_EVERY, MOST_STATES_BYTES
 from qcqa.text.batches import TokenBatch
 from qcqa.text.decoder import Decoder, frozen
 from qcqa.text.fisher import label_gradients
@@ -16,8 +16,6 @@ from qcqa.text.windows import evenly
 
 #: Predictions that are compared at a time, so that they stay in a processor's cache.
 _ROWS = 32
-#: Hidden states of all layers are kept where they are no more than that; else those of one.
-_MOST_BYTES = 2 * 2**30
 
 #: Returns a batch's logits (B, T, V) from what the layer at hand is handed of it (B, T, d).
 Predict = Callable[[TokenBatch, Tensor], Tensor]
@@ -171,7 +169,7 @@ class SourceReading:
 
     def _keeps_all(self, inputs: Sequence[Tensor]) -> bool:
         size = sum(hidden.nbytes for hidden in inputs)
-        return self.decoder.num_layers * size <= _MOST_BYTES
+        return self.decoder.num_layers * size <= MOST_STATES_BYTES
 
 
 def _divergence(log_p: Tensor, logits: Tensor) -> float:
