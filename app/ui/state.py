@@ -128,13 +128,14 @@ def controlled(key: str, value: Any, on_choice: Callable[[Any], None]) -> dict[s
     shown = st.session_state.get(key)
     # Telling a widget the value that it already has would make it jump while it is being moved.
     if not _same(shown, value):
-        st.session_state.setdefault(_SENT_VALUES, {})[key] = (shown, value)
+        sent = st.session_state.setdefault(_SENT_VALUES, {}).setdefault(key, [shown])
+        sent.append(value)
         st.session_state[key] = value
 
     def changed() -> None:
         chosen = st.session_state[key]
-        before, _ = st.session_state.get(_SENT_VALUES, {}).get(key, (None, None))
-        if _same(chosen, before):
+        sent = st.session_state.get(_SENT_VALUES, {}).get(key, ())
+        if any(_same(chosen, value) for value in sent):
             st.session_state.setdefault(_DOUBTFUL, []).append(lambda: on_choice(chosen))
         else:
             on_choice(chosen)
@@ -146,7 +147,8 @@ def settle_choices() -> None:
     """Tell choices from echoes, once all changes that an event brought are known.
 
     Every event brings the values of all widgets, and a slow browser has not heard yet what the
-    last run told some of them: their old values come along with what the reader really chose.
+    last runs told some of them: values of earlier runs come along with what the reader really
+    chose.
     """
     doubtful = st.session_state.pop(_DOUBTFUL, ())
     if not st.session_state.pop(_CHOSEN, False):
@@ -154,8 +156,8 @@ def settle_choices() -> None:
             choice()
         st.session_state.pop(_CHOSEN, None)
     sent_values = st.session_state.get(_SENT_VALUES, {})
-    for key, (_, value) in list(sent_values.items()):
-        if _same(st.session_state.get(key), value):
+    for key, sent in list(sent_values.items()):
+        if _same(st.session_state.get(key), sent[-1]):
             del sent_values[key]
 
 

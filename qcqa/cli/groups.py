@@ -32,6 +32,7 @@ from qcqa.jobs.store import find_run
 from qcqa.pick.plan import plan_of_result
 from qcqa.plan.plan import Plan
 from qcqa.reduce.groups.costs import LayerCost, layer_costs
+from qcqa.reduce.linear_map import MapShape
 
 
 def groups(
@@ -113,7 +114,7 @@ def _layer_table(plan: Plan, errors: LayerErrors) -> pd.DataFrame:
         {
             "layer": range(plan.model.num_layers),
             **heads,
-            **(how if plan.has_codecs else {}),
+            **(how if plan.has_words else {}),
             errors.label: errors.per_layer,
         }
     )
@@ -133,7 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[str, Any]:
-    pictures = plan.pictures
+    pictures, heads = plan.pictures, plan.model.num_kv_heads
     return {
         "method": plan.method,
         "merge": plan.merge,
@@ -145,6 +146,8 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
                 "layer": number,
                 "key": pictures[number].key.readers,
                 "value": pictures[number].value.readers,
+                "key_map": _map_json(plan.layers[number].map_shapes(heads)[0]),
+                "value_map": _map_json(plan.layers[number].map_shapes(heads)[1]),
                 "key_codec": plan.layers[number].codecs()[0],
                 "value_codec": plan.layers[number].codecs()[1],
                 "error": float(errors.per_layer[number]),
@@ -152,6 +155,10 @@ def _plan_json(plan: Plan, errors: LayerErrors, layers: Iterable[int]) -> dict[s
             for number in layers
         ],
     }
+
+
+def _map_json(shape: MapShape | None) -> dict[str, Any] | None:
+    return None if shape is None else asdict(shape)
 
 
 def _cost_json(cost: LayerCost) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from qcqa.jobs.run import Run
 from qcqa.jobs.store import create_run, list_runs
 from qcqa.model.inspect import inspect_model
 from qcqa.reduce.bits.options import BitsOptions
+from qcqa.reduce.registry import REDUCTIONS
 from qcqa.reduce.terms import Fitness, MergeName
 from qcqa.search.method_sets import (
     all_searched,
@@ -63,7 +64,8 @@ def search(
         typer.Option(
             "--reduce",
             metavar="NAMES",
-            help="What may be reduced: heads, bits, or heads,bits. If unset heads, and with "
+            help="What may be reduced, separated by commas: "
+            f"{', '.join(row.label for row in REDUCTIONS.values())}. If unset heads, and with "
             "--preset best all that there is.",
         ),
     ] = None,
@@ -146,6 +148,8 @@ def search(
         qcqa search ./opt-1.3b -m qcqa-ac-wse --population 200
 
         qcqa search ./SmolLM2-135M --reduce heads,bits --calibration text.txt
+
+        qcqa search ./SmolLM2-135M --reduce heads,latents,head-dim,bits --calibration text.txt
 
         qcqa search ./SmolLM2-135M --reduce bits --bits-rotate --calibration text.txt
 

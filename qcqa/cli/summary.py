@@ -183,9 +183,9 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
-    """Print a plan's groups of heads and how they are packed, a line for each layer or some."""
+    """Print a plan's groups of heads and how they are stored, a line for each layer or some."""
     name = method_style(plan.method, plan.model).label
-    is_of_heads = plan.shares_heads or not plan.has_codecs
+    is_of_heads = plan.shares_heads or not plan.has_words
     how = "heads in one bracket share a key/value head" if is_of_heads else "no heads share"
     console.print(f"\n[bold]{name}[/bold] at KV ratio {plan.kv_ratio:.4g}: {how}")
     pictures = plan.pictures
@@ -197,7 +197,7 @@ def print_groupings(plan: Plan, layers: Iterable[int] | None = None) -> None:
 
 def _kept(picture: SitePicture, *, is_of_heads: bool) -> str:
     """Return what is kept of a site: its groups of heads, and how they are stored."""
-    if not is_of_heads:
+    if not is_of_heads or picture.is_mapped:
         return picture.words or "in full"
     brackets = " ".join(f"({' '.join(map(str, group))})" for group in picture.readers)
     return f"{brackets} in {picture.words}" if picture.words else brackets

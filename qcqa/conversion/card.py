@@ -11,7 +11,7 @@ from qcqa.plan.metric import figure_label
 from qcqa.plan.plan import Plan
 from qcqa.reduce.choice import packing_of, stored_at
 from qcqa.reduce.picture import SitePicture
-from qcqa.reduce.registry import packing_words
+from qcqa.reduce.registry import stored_words
 from qcqa.reduce.stored import COST_CONTEXT
 
 #: Tokens for which the card says the size of the cache.
@@ -33,11 +33,11 @@ Made with QCQA Explorer (QCQA: arXiv 2406.10247).
 
 | | this model | source |
 |---|---|---|
-| K and V heads, over all layers | {heads} | {source_heads} |
+| K and V heads, over all layers | {heads} | {source_heads} |{channels}
 | KV cache per token ({dtype}{at}) | {bytes:g} bytes | {source_bytes} bytes |
 | KV cache of {context} tokens | {gib:.3g} GiB | {source_gib:.3g} GiB |
 | KV ratio | {ratio} | 1 |
-{packing}
+{mapping}{packing}
 ## Quality
 
 {quality}
@@ -75,8 +75,17 @@ Where the plan came from:
 
 _NOT_MEASURED = "Nothing was measured on this plan: evaluate the model before you use it."
 
-_PACKING = """
+_MAPPING = """
 ## What is cached
+
+Layers cache keys, values or both as {mapped_as}. Linear maps, whose tensors lie beside a layer's
+weights, make them of its heads when tokens are stored, and its heads of them when they are read.
+Keys are mapped within each rotary plane, so that what is stored is turned already. Weights are
+projected to what the maps keep: without a cache the model computes the same.
+"""
+
+_PACKING = """
+## {title}
 
 Keys and values are packed as integers, with scales for groups of them that the bytes above count:
 
@@ -108,6 +117,7 @@ def model_card(plan: Plan, companions: Companions | None = None) -> str:
         for number, picture in enumerate(plan.pictures)
     ]
     ends = [] if not plan.shares_heads else ["heads kept: heads that share one"]
+    ends += [plan.mapped_as] if plan.has_maps else []
     ends += ["packing"] if plan.has_codecs else []
     of_keys, of_values = (f"{site} {', '.join(ends)}".strip() for site in ("key", "value"))
     source_bytes = spec.kv_bytes_per_token()
@@ -120,10 +130,12 @@ def model_card(plan: Plan, companions: Companions | None = None) -> str:
         what=_what(plan),
         how=_how(plan),
         at=f", at {COST_CONTEXT} tokens" if plan.has_codecs else "",
+        mapping=_MAPPING.format(mapped_as=plan.mapped_as) if plan.has_maps else "",
         packing=_packing(plan),
         of_keys=of_keys,
         of_values=of_values,
         heads=plan.num_stored_heads,
+        channels=_channels(plan),
         source_heads=spec.num_stored_heads,
         dtype=spec.dtype,
         bytes=plan.kv_bytes_per_token,
@@ -151,18 +163,31 @@ def _source_code(files: Sequence[str]) -> str:
 def _what(plan: Plan) -> str:
     """Return what the plan makes of the source, for people."""
     parts = ["with attention heads that share keys and values"] if plan.shares_heads else []
-    if plan.has_codecs:
-        packing = [packing_of(site) for layer in plan.layers for site in layer.sites]
-        parts.append(f"with a KV cache in {packing_words(packing)}")
+    if words := stored_words([site for layer in plan.layers for site in layer.sites]):
+        parts.append(f"with a KV cache in {words}")
     return " and ".join(parts) or "as it is"
 
 
 def _how(plan: Plan) -> str:
     """Return what that changes, for people."""
-    if not plan.shares_heads:
+    if not plan.changed_layers:
         return "The weights are the source's, unchanged."
-    merged = f"Heads are merged by **{plan.merge}**{_calibrated(plan)}"
-    return f"{merged}; weights and KV cache hold the shared heads only."
+    changes = []
+    if plan.shares_heads:
+        merged = f"Heads are merged by **{plan.merge}**{_calibrated(plan)}"
+        changes.append(f"{merged}; weights and KV cache hold the shared heads only.")
+    if plan.has_maps:
+        changes.append(f"Weights are projected to what {plan.mapped_as} keep{_calibrated(plan)}.")
+    return " ".join(changes)
+
+
+def _channels(plan: Plan) -> str:
+    """Return a row of the table for what maps leave; nothing without maps."""
+    if not plan.has_maps:
+        return ""
+    channels = sum(stored.elements for layer in plan.layers for stored in layer.stored(plan.model))
+    of_source = plan.model.num_stored_heads * plan.model.head_dim
+    return f"\n| K and V dimensions of a token | {channels} | {of_source} |"
 
 
 def _packing(plan: Plan) -> str:
@@ -180,7 +205,8 @@ def _packing(plan: Plan) -> str:
             f"- {role} in **{choice.label}**: the newest {stored.window} tokens, and what is no "
             f"whole block of {stored.block} yet, stay in full (`{', '.join(settings)}`)"
         )
-    return _PACKING.format(ways="\n".join(lines)) if lines else ""
+    title = "How it is packed" if plan.has_maps else "What is cached"
+    return _PACKING.format(title=title, ways="\n".join(lines)) if lines else ""
 
 
 def _calibrated(plan: Plan) -> str:

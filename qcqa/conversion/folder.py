@@ -10,7 +10,7 @@ from qcqa.conversion.card import model_card
 from qcqa.conversion.companions import Companions, companions_of
 from qcqa.conversion.converted import SMALL_FILES_BYTES
 from qcqa.conversion.layout import Layout, Moments
-from qcqa.conversion.ready import refuse_unpackable
+from qcqa.conversion.ready import refuse_unmappable, refuse_unpackable
 from qcqa.conversion.section import config_entry, section_of
 from qcqa.conversion.shards import ConvertedShards, Fitted, OnBytes
 from qcqa.conversion.source_code import without_foreign_code
@@ -18,11 +18,14 @@ from qcqa.conversion.travelling import (
     bits_qcqa,
     blocks_qcqa,
     cache_qcqa,
+    families_qcqa,
     hooks_qcqa,
+    maps_qcqa,
     modeling_qcqa,
     packed_qcqa,
     releases_qcqa,
     section_qcqa,
+    selection_qcqa,
 )
 from qcqa.conversion.travelling.section_qcqa import Section
 from qcqa.errors import CheckpointError, ConversionError
@@ -39,8 +42,8 @@ from qcqa.reduce.groups.merge import merge_named
 
 #: The code that runs a converted model.
 _CODE = (
-    modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, packed_qcqa, blocks_qcqa, bits_qcqa,
-    releases_qcqa,
+    modeling_qcqa, section_qcqa, hooks_qcqa, cache_qcqa, maps_qcqa, selection_qcqa, packed_qcqa,
+    blocks_qcqa, bits_qcqa, families_qcqa, releases_qcqa,
 )  # fmt: skip
 
 
@@ -112,6 +115,7 @@ def convert_checkpoint(
     plan.require_model(checkpoint.spec, plan.fingerprint)
     if plan.has_codecs:
         refuse_unpackable(load_config(checkpoint), plan.layers, checkpoint.spec.source)
+    refuse_unmappable(checkpoint.architecture, checkpoint.config, checkpoint.spec, plan.layers)
     merge = merge_named(plan.merge)
     section = section_of(checkpoint.architecture, checkpoint.config, plan.model, plan.layers)
     layout = Layout(checkpoint.architecture, checkpoint.spec, section, checkpoint.config, moments)

@@ -4,26 +4,31 @@ Live conversion and conversion on disk both come through here: they differ in wh
 read from and where it goes. Names of tensors are without the model's prefix.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from qcqa.conversion.travelling.section_qcqa import Section
+from qcqa.conversion.travelling.section_qcqa import MAP_NAMES, Section
 from qcqa.errors import CheckpointError, UnsupportedModelError
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.choice import LayerChoice
-from qcqa.reduce.groups.merge import merged_layer
+from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.merge.context import LayerContext
 from qcqa.reduce.groups.merge.layer_weights import LayerWeights, Merge, Role
+from qcqa.reduce.layer import needs_of, reduced_layer
+from qcqa.reduce.linear_map import LinearMap
 
 #: Returns the tensor of a name, or None where the model has none.
 Read = Callable[[str], Tensor | None]
 #: Returns the second moment of a layer's inputs, as :class:`LayerContext` holds it.
 Moments = Callable[[int], Tensor | None]
+
+
+_KIND_OF_MAP: dict[str, SiteKind] = dict(zip(MAP_NAMES, ("key", "value"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,9 @@ class Layout:
         """
         if self.section.is_left_as_it_was(layer):
             return {}
-        heads = self.heads(layer, read, merge.needs)
-        return self.tensors(layer, merged_layer(merge, heads, choice, self.context(layer)), read)
+        heads = self.heads(layer, read, needs_of(merge, choice, self.spec.num_kv_heads))
+        reduced = reduced_layer(merge, heads, choice, self.context(layer))
+        return self.tensors(layer, reduced.weights, read) | self._maps(layer, reduced.maps)
 
     def context(self, layer: int) -> LayerContext:
         """Return what a merge must know of a layer beside its weights."""
@@ -75,7 +81,10 @@ class Layout:
         )
 
     def shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        """Return the tensors by name that are smaller in the converted layer, with their shapes."""
+        """Return the tensors by name that are smaller in the converted layer, with their shapes.
+
+        Those that it has beside them are :meth:`Section.map_tensors`.
+        """
         shapes: dict[str, tuple[int, ...]] = {}
         if self.section.is_left_as_it_was(layer):
             return shapes
@@ -163,6 +172,16 @@ class Layout:
             norm = names.key_norm.format(layer=layer)
             tensors |= self._key_norm_tensors(norm, weights.key_norm, read)
         return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+    def _maps(self, layer: int, maps: Mapping[SiteKind, LinearMap]) -> dict[str, Tensor]:
+        """Return the tensors of a layer's maps by name, in float64."""
+        tensors: dict[str, Tensor] = {}
+        for name, shape in self.section.map_tensors(layer).items():
+            site, part = name.split(".")[-2:]
+            array = getattr(maps[_KIND_OF_MAP[site]], part)
+            parts = np.stack((array.real, array.imag), -1) if np.iscomplexobj(array) else array
+            tensors[name] = torch.from_numpy(np.ascontiguousarray(parts)).reshape(shape)
+        return tensors
 
     def _oriented(self, weight: Tensor) -> Tensor:
         """Turn a stored weight to (out, in), or back."""

@@ -4,11 +4,17 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from qcqa.conversion.layout import Layout, Moments, changed_modules
-from qcqa.conversion.ready import model_name, refuse_odd_layers, refuse_unpackable, refuse_unready
+from qcqa.conversion.ready import (
+    model_name,
+    refuse_odd_layers,
+    refuse_unmappable,
+    refuse_unpackable,
+    refuse_unready,
+)
 from qcqa.conversion.same_weights import require_same_weights
 from qcqa.conversion.section import config_entry, section_of
 from qcqa.conversion.travelling.modeling_qcqa import (
@@ -70,9 +76,10 @@ def convert(
     architecture, config, spec, read = _opened(model)
     plan.require_model(spec, plan.fingerprint)
     refuse_unpackable(model.config, plan.layers, spec.source)
+    refuse_unmappable(architecture, config, spec, plan.layers)
     section = section_of(architecture, config, plan.model, plan.layers)
     layout = Layout(architecture, spec, section, config, moments)
-    refuse_odd_layers(layout, read, merge_named(plan.merge))
+    refuse_odd_layers(layout, read, merge_named(plan.merge), plan.layers)
     require_same_weights(plan, layout, read, opened=model.name_or_path or "")
     return _share(model, layout, read, plan.layers, plan.merge)
 
@@ -82,8 +89,8 @@ def converted_copy(
 ) -> PreTrainedModel:
     """Return what :func:`convert` makes of a copy of a model; the model itself stays as it is.
 
-    Only the attention of layers in which heads share is copied, its projections and key norms, as
-    no merge changes anything else: all other parameters and buffers are the model's own, in the
+    Only the attention of layers whose weights change is copied, its projections and key norms, as
+    no reduction changes anything else: all other parameters and buffers are the model's own, in the
     same memory. The copy is for running, not for training.
 
     Parameters
@@ -134,9 +141,10 @@ def copy_with_one_layer(
     copy = _copy(model, layers)
     architecture, config, spec, read = _opened(copy)
     refuse_unpackable(copy.config, layers, spec.source)
+    refuse_unmappable(architecture, config, spec, layers)
     section = section_of(architecture, config, spec, layers)
     layout = Layout(architecture, spec, section, config, moments)
-    refuse_odd_layers(layout, read, merge_named(merge))
+    refuse_odd_layers(layout, read, merge_named(merge), layers)
     return _share(copy, layout, read, layers, merge)
 
 
@@ -153,12 +161,19 @@ def _share(
         # Where no heads share, too: some families cache heads of a layer repeatedly, and need not.
         share_heads(model, layout.section, layer)
         for name, tensor in tensors.items():
-            model.get_parameter(read.prefix + name).copy_(tensor)
+            tensor_of(model, read.prefix + name).copy_(tensor)
     watch_cache(model, layout.section)
     model.config.qcqa = config_entry(layout.section)
     model.config.auto_map = auto_map()
     model.__class__ = shared_heads_class(type(model))
     return model
+
+
+def tensor_of(model: nn.Module, name: str) -> Tensor:
+    """Return a model's parameter or buffer by its name."""
+    module, _, part = name.rpartition(".")
+    found: Tensor = getattr(model.get_submodule(module), part)
+    return found
 
 
 def source_heads(
@@ -195,7 +210,7 @@ def _copy(model: PreTrainedModel, layers: Sequence[LayerChoice]) -> PreTrainedMo
         f"{read.prefix}{template.format(layer=number)}."
         for template in changed_modules(architecture)
         for number, layer in enumerate(layers)
-        if layer.picture(spec.num_kv_heads).shares
+        if layer.changes_weights(spec.num_kv_heads)
     )
     # By all their names: a tensor that an attention shares with something else is copied too.
     parameters = list(model.named_parameters(remove_duplicate=False))

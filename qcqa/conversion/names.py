@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from qcqa.conversion.travelling.section_qcqa import MAP_NAMES
 from qcqa.errors import CheckpointError
 from qcqa.model.families import architecture_of
 from qcqa.model.geometry import geometry_of
@@ -25,17 +26,20 @@ class AttentionNames:
         For each layer its projections by role: query, key and value or fused; and output.
     key_norms : tuple of str or None
         The norm of each layer's keys.
+    maps : tuple of tuple of str
+        The linear maps of each layer, in a converted model.
     """
 
     layers: tuple[str, ...]
     prefix: str
     projections: tuple[dict[str, str], ...]
     key_norms: tuple[str | None, ...]
+    maps: tuple[tuple[str, ...], ...]
 
     def merged_modules(self, layer: int) -> list[str]:
-        """Return the modules of a layer that a merge may change."""
+        """Return the modules of a layer that a reduction may change, or add."""
         norm = self.key_norms[layer]
-        return [*self.projections[layer].values(), *([norm] if norm else [])]
+        return [*self.projections[layer].values(), *([norm] if norm else []), *self.maps[layer]]
 
 
 def attention_names(model: PreTrainedModel) -> AttentionNames:
@@ -61,6 +65,8 @@ def attention_names(model: PreTrainedModel) -> AttentionNames:
         # A layer's name ends with its number.
         stem = prefix + templates["output"].partition("{layer}")[0]
         if f"{stem}0" in known:
+            projection = templates.get("key") or templates["fused"]
+            attention = prefix + projection.rpartition(".")[0]
             return AttentionNames(
                 layers=tuple(f"{stem}{layer}" for layer in range(num_layers)),
                 prefix=prefix,
@@ -70,6 +76,14 @@ def attention_names(model: PreTrainedModel) -> AttentionNames:
                 ),
                 key_norms=tuple(
                     _present(known, prefix, modules["key_norm"], layer)
+                    for layer in range(num_layers)
+                ),
+                maps=tuple(
+                    tuple(
+                        name
+                        for of_site in MAP_NAMES
+                        if (name := f"{attention.format(layer=layer)}.{of_site}") in known
+                    )
                     for layer in range(num_layers)
                 ),
             )

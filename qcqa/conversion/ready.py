@@ -10,11 +10,15 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from qcqa.conversion.layout import Layout, Read
 from qcqa.conversion.travelling.packed_qcqa import require_packable
 from qcqa.errors import CheckpointError, ReductionError, UnsupportedModelError
+from qcqa.model.architecture import Architecture
+from qcqa.model.config_keys import Config
 from qcqa.model.heads import weight_rows
 from qcqa.model.language_head import require_head
 from qcqa.model.quantized import quantized_layout
+from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.merge.layer_weights import Merge
+from qcqa.reduce.layer import needs_of
 
 
 def model_name(model: PreTrainedModel) -> str:
@@ -94,7 +98,63 @@ def refuse_unpackable(config: PreTrainedConfig, layers: Sequence[LayerChoice], s
             ) from error
 
 
-def refuse_odd_layers(layout: Layout, read: Read, merge: Merge) -> None:
+def refuse_unmappable(
+    architecture: Architecture, config: Config, spec: ModelSpec, layers: Sequence[LayerChoice]
+) -> None:
+    """Refuse linear maps that the attention of a model cannot have.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Of the model, variants applied.
+    config : mapping
+        The part of the model's config that describes the decoder.
+    spec : ModelSpec
+        Its geometry.
+    layers : sequence of LayerChoice
+        What is chosen in each layer.
+
+    Raises
+    ------
+    ReductionError
+        Which names the first layer that cannot have its map.
+    """
+    for number, choice in enumerate(layers):
+        key, value = choice.map_shapes(spec.num_kv_heads)
+        if key is None and value is None:
+            continue
+        kinds = {
+            part.kind
+            for site in choice.sites
+            for part in site
+            if part.map_shape(spec.num_kv_heads) is not None
+        }
+        where = f"in layer {number} of {spec.source}"
+        what = " and ".join(sorted(kinds))
+        if architecture.is_clipped(config):
+            raise ReductionError(
+                f"{what} {where}, which clips its keys and values",
+                expected="heads that share, or bits",
+            )
+        if key is None:
+            continue
+        if architecture.norm_of_keys() is not None:
+            raise ReductionError(
+                f"{what} for keys {where}, which normalises them",
+                expected="it for values alone, or heads that share, or bits",
+            )
+        planes = architecture.rotary_planes(config, spec.head_dim, number)
+        if len(key.planes) != len(planes):
+            raise ReductionError(
+                f"{what} for keys {where} with ranks for {len(key.planes)} rotary planes",
+                expected=f"ranks for {len(planes)}",
+                remedy="search a plan for this model",
+            )
+
+
+def refuse_odd_layers(
+    layout: Layout, read: Read, merge: Merge, layers: Sequence[LayerChoice]
+) -> None:
     """Refuse a model or moments that a merge would stumble over in one of its layers.
 
     All layers are read as the conversion will read them; none is merged.
@@ -107,6 +167,8 @@ def refuse_odd_layers(layout: Layout, read: Read, merge: Merge) -> None:
         Reads the model's tensors.
     merge : Merge
         Of the conversion.
+    layers : sequence of LayerChoice
+        What is chosen in each layer.
 
     Raises
     ------
@@ -119,7 +181,7 @@ def refuse_odd_layers(layout: Layout, read: Read, merge: Merge) -> None:
         _refuse_shapes(layout, read, layer)
         if layout.section.is_left_as_it_was(layer):
             continue
-        heads = layout.heads(layer, read, merge.needs)
+        heads = layout.heads(layer, read, needs_of(merge, layers[layer], spec.num_kv_heads))
         for field in fields(heads):
             weights: Tensor | None = getattr(heads, field.name)
             if weights is not None and not torch.isfinite(weights).all():

@@ -4,23 +4,14 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from qcqa.conversion.travelling.families_qcqa import heads_per_cached_head, takes_fewer_heads
+from qcqa.conversion.travelling.maps_qcqa import MapShape
 from qcqa.conversion.travelling.releases_qcqa import SUPPORTED
-from qcqa.conversion.travelling.section_qcqa import Section
+from qcqa.conversion.travelling.section_qcqa import Maps, Section
 from qcqa.model.architecture import Architecture
 from qcqa.model.config_keys import Config
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.choice import LayerChoice
-
-#: Models whose code views keys and values with ``-1`` heads and norms them by head, if at all: it
-#: goes on with as many heads as the projections make, and repeats those of GQA itself. With any
-#: other model or grouping every head gets its copy, which is right for all code.
-_TAKES_FEWER_HEADS = frozenset(
-    {
-        "arcee", "gemma", "gemma2", "gemma3_text", "glm", "glm4", "gpt_oss", "granite",
-        "granitemoe", "llama", "ministral", "ministral3", "mistral", "mixtral", "olmo", "phi",
-        "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "starcoder2",
-    }
-)  # fmt: skip
 
 
 def section_of(
@@ -43,6 +34,10 @@ def section_of(
         What is chosen in each layer.
     """
     codecs = tuple(layer.codecs() for layer in layers)
+    maps = tuple(
+        _maps_of(layer, architecture.rotary_planes(config, spec.head_dim, number), spec)
+        for number, layer in enumerate(layers)
+    )
     pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
     names = architecture.modules
     if architecture.layout == "separate":
@@ -57,11 +52,23 @@ def section_of(
         num_query_heads=spec.num_query_heads,
         num_kv_heads=spec.num_kv_heads,
         head_dim=spec.head_dim,
-        takes_fewer_heads=_takes_fewer_heads(config),
-        heads_per_cached_head=_heads_per_cached_head(config, spec),
+        takes_fewer_heads=takes_fewer_heads(config),
+        heads_per_cached_head=heads_per_cached_head(
+            config, spec.num_query_heads, spec.num_kv_heads
+        ),
         key_norm=names.key_norm,
         layers=tuple((picture.key.reads, picture.value.reads) for picture in pictures),
         codecs=codecs if any(map(any, codecs)) else (),
+        maps=maps if any(map(any, maps)) else (),
+    )
+
+
+def _maps_of(choice: LayerChoice, planes: tuple[tuple[int, int], ...], spec: ModelSpec) -> Maps:
+    """Return the maps of a layer in which these dimensions of keys rotate together."""
+    key, value = choice.map_shapes(spec.num_kv_heads)
+    return (
+        None if key is None else MapShape(planes, key.planes, key.free),
+        None if value is None else MapShape((), value.planes, value.free),
     )
 
 
@@ -73,16 +80,3 @@ def config_entry(section: Section) -> dict[str, Any]:
         release = "source"  # run from a source tree
     written_by = f"qcqa-explorer {release}"
     return {**section.to_config(), "written_by": written_by, "tested_with": SUPPORTED}
-
-
-def _takes_fewer_heads(config: Config) -> bool:
-    if config.get("model_type") == "cohere":
-        return not config.get("use_qk_norm")
-    return config.get("model_type") in _TAKES_FEWER_HEADS
-
-
-def _heads_per_cached_head(config: Config, spec: ModelSpec) -> int:
-    # The newer Falcons copy each KV head for its query heads and cache the copies.
-    if config.get("model_type") == "falcon" and config.get("new_decoder_architecture"):
-        return spec.num_query_heads // spec.num_kv_heads
-    return 1

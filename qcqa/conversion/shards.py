@@ -56,21 +56,38 @@ class ConvertedShards:
         self._merge = merge
         self._plan = plan
         self._fitted = fitted
+        layers = range(checkpoint.spec.num_layers)
         self._layers = {
             checkpoint.module_name(template, layer): layer
-            for layer in range(checkpoint.spec.num_layers)
+            for layer in layers
             for template in changed_modules(checkpoint.architecture)
+        }
+        maps = {layer: layout.section.map_tensors(layer) for layer in layers}
+        self._layers |= {
+            checkpoint.prefix + name.rpartition(".")[0]: layer
+            for layer in layers
+            for name in maps[layer]
         }
         self._merged: dict[int, dict[str, Tensor]] = {}
         shapes = {
             checkpoint.prefix + name: shape
-            for layer in range(checkpoint.spec.num_layers)
+            for layer in layers
             for name, shape in layout.shapes(layer).items()
+        }
+        # Maps lie behind the weights of their layer's keys, and are of their type.
+        beside = {
+            checkpoint.module_name(checkpoint.architecture.key_value_modules()[0], layer)
+            + ".weight": maps[layer]
+            for layer in layers
         }
         self._shards = {
             shard: [
-                NewTensor(name, entry, shapes.get(name, entry.shape))
+                NewTensor(checkpoint.prefix * is_new + place, entry, size)
                 for name, entry in sorted(stored.items(), key=lambda item: item[1].start)
+                for is_new, place, size in (
+                    (False, name, shapes.get(name, entry.shape)),
+                    *((True, *added) for added in beside.get(name, {}).items()),
+                )
             ]
             for shard, stored in checkpoint.headers()
         }
@@ -95,7 +112,7 @@ class ConvertedShards:
             with (folder / shard).open("wb") as file:
                 file.write(header(tensors))
                 for tensor in tensors:
-                    for data in self._data(shard, tensor.name):
+                    for data in self._data(shard, tensor):
                         written += file.write(data)
                         if on_bytes is not None:
                             on_bytes(written, total)
@@ -104,13 +121,13 @@ class ConvertedShards:
             index = {"metadata": {"total_size": total}, "weight_map": names}
             (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
-    def _data(self, shard: str, name: str) -> Iterator[bytes | memoryview]:
+    def _data(self, shard: str, tensor: NewTensor) -> Iterator[bytes | memoryview]:
         """Yield a tensor's bytes: a merged one at once, any other piece by piece."""
-        merged, file = self._take_merged(name), self._checkpoint.file(shard)
+        merged = self._take_merged(tensor.name)
         if merged is not None:
-            yield bytes_of(merged, file.tensors[name])
+            yield bytes_of(merged, tensor.source)
         else:
-            yield from chunks(file, name)
+            yield from chunks(self._checkpoint.file(shard), tensor.name)
 
     def _take_merged(self, name: str) -> Tensor | None:
         """Return a tensor that the merge made, merging its layer when the first is asked for."""
@@ -136,6 +153,7 @@ class ConvertedShards:
                 and (
                     (name := tensor.name.removeprefix(self._checkpoint.prefix)) in fitted
                     or name in self._layout.shapes(layer)
+                    or name in self._layout.section.map_tensors(layer)
                 )
             },
         )

@@ -33,7 +33,7 @@ class NewTensor:
     name : str
         Its name.
     source : StoredTensor
-        Its entry in the source's shard.
+        Its entry in the source's shard, or another of its type where it is new.
     shape : tuple of int
         Its shape, smaller than the source's where heads are shared.
     """

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -13,6 +12,7 @@ from qcqa.conversion.converted import Converted
 from qcqa.conversion.folder import convert_checkpoint
 from qcqa.conversion.loading import load
 from qcqa.export.preflight import free_memory_bytes, is_made_by, opening_bytes
+from qcqa.files.writing import temporary_folder
 from qcqa.measure.promised_cache import promised_cache
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
@@ -89,9 +89,9 @@ def convert_by_plan(
     is_fitted = plan.refit and fitted is not None and fitted.holds(plan)
     rests_on_text = plan.calibration is not None and not is_fitted
     share = 0.0 if not rests_on_text else _REFITTED if plan.refit else _READ
-    with TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         rest = _Calibrated(
-            model, plan, calibrations or Path(temporary), calibration, fitted, revision, report
+            model, plan, calibrations or temporary, calibration, fitted, revision, report
         )
 
         def on_bytes(written: int, total: int) -> None:

@@ -179,10 +179,11 @@ def free_memory_bytes() -> int | None:
 
 
 def _saved_bytes(plan: Plan) -> int:
-    """Return the bytes of the K and V rows that a plan does away with."""
+    """Return the bytes of the K and V rows that a plan does away with, less those of its maps."""
     spec = plan.model
     num_heads = spec.num_stored_heads - plan.num_stored_heads
-    return num_heads * spec.weights_per_head * dtype_bytes(spec.dtype)
+    of_maps = sum(layer.map_weights(spec) for layer in plan.layers)
+    return (num_heads * spec.weights_per_head - of_maps) * dtype_bytes(spec.dtype)
 
 
 def _memory_bytes(plan: Plan, num_weights: int) -> int:

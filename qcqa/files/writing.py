@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from tempfile import gettempdir
 from zipfile import ZipFile
 
 from qcqa.files.locks import BusyError, hold
@@ -71,6 +72,22 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield new
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder of this user's own among the temporary ones; at the end it is gone.
+
+    What processes that are gone left there of theirs is removed first.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    with new_folder(Path(gettempdir()) / "qcqa") as new:
+        new.chmod(0o700)
+        yield new
 
 
 @contextmanager

@@ -29,10 +29,13 @@ class Unfinished:
         Its state; ``damaged`` where that cannot be read.
     missing : tuple of str
         Methods that were asked for and have no plans yet.
+    can_resume : bool
+        Whether nobody is at work on it: there is more to do than to wait.
     """
 
     state: State | Literal["damaged"]
     missing: tuple[str, ...]
+    can_resume: bool
 
     @property
     def sentence(self) -> str:
@@ -47,11 +50,6 @@ class Unfinished:
         labels = [METHODS[name].label if name in METHODS else name for name in self.missing]
         verb, whose = ("is", "its") if len(labels) == 1 else ("are", "their")
         return f"{', '.join(labels)} {verb} missing; {whose} plans may be better."
-
-    @property
-    def can_resume(self) -> bool:
-        """Whether it has stopped: there is more to do than to wait."""
-        return self.state in ("cancelled", "failed", "dead")
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value, with the sentence as ``why``."""
@@ -74,4 +72,5 @@ def unfinished(run: Run) -> Unfinished | None:
     if state == "finished":
         return None
     there = ResultFolder(run.folder).methods
-    return Unfinished(state, tuple(name for name in asked if name not in there))
+    missing = tuple(name for name in asked if name not in there)
+    return Unfinished(state, missing, state != "damaged" and not run.is_at_work())

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self, TypedDict
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from qcqa.conversion.live import converted_copy
-from qcqa.conversion.ready import refuse_unpackable
+from qcqa.conversion.ready import refuse_unmappable, refuse_unpackable
+from qcqa.files.writing import temporary_folder
 from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.device import usable_device
 from qcqa.model.dtype import dtype_to_run, kept_dtype
@@ -82,14 +82,15 @@ def models_of(
         plan.require_model(checkpoint.spec, plan.fingerprint)
         if plan.has_codecs:
             refuse_unpackable(load_config(checkpoint), plan.layers, model)
+        refuse_unmappable(checkpoint.architecture, checkpoint.config, checkpoint.spec, plan.layers)
     checkpoint_dtype = checkpoint.spec.dtype
     dtype = kept_dtype(dtype_to_run(dtype, checkpoint_dtype, device=device).name, checkpoint_dtype)
-    with TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         yield PlanModels(
             checkpoint,
             device=device,
             dtype=dtype,
-            calibrations=calibrations or Path(temporary),
+            calibrations=calibrations or temporary,
             fitted=fitted,
         )
 

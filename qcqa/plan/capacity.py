@@ -103,6 +103,7 @@ def capacity_of(
     """Return how long contexts and how large batches may get.
 
     A plan's model has fewer K and V weights as well: each head that is not cached is not stored.
+    Linear maps come on top.
 
     Parameters
     ----------
@@ -124,7 +125,9 @@ def capacity_of(
         pictures = [layer.picture(spec.num_kv_heads) for layer in layers]
         num_stored_heads = sum(picture.num_stored_heads for picture in pictures)
     kv_bits = spec.kv_bits if kv_bits is None else kv_bits
-    weights = weight_bytes(spec, server, num_stored_heads or spec.num_stored_heads)
+    of_maps = sum(layer.map_weights(spec) for layer in layers or ())
+    with_maps = replace(server, num_parameters=server.num_parameters + of_maps)
+    weights = weight_bytes(spec, with_maps, num_stored_heads or spec.num_stored_heads)
     room = max(0, int(server.memory_gib * GIB * server.utilization) - weights)
     if layers is not None:
         size = CacheSize.of(layers, spec, load.dtype)

@@ -12,7 +12,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.plan.cache_size import CacheSize
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.picture import LayerPicture
-from qcqa.reduce.registry import REDUCTIONS
+from qcqa.reduce.registry import REDUCTIONS, site_to_json
 from qcqa.reduce.terms import Fitness, MergeName
 
 
@@ -165,8 +165,32 @@ class Plan:
 
     @property
     def shares_heads(self) -> bool:
-        """Whether any heads share, so that weights change."""
+        """Whether any heads share."""
         return any(picture.shares for picture in self.pictures)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether pictures say more than which heads share: how they are stored."""
+        return any(site.words for picture in self.pictures for site in picture.sites)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether anything is cached through a linear map."""
+        return any(any(layer.map_shapes(self.model.num_kv_heads)) for layer in self.layers)
+
+    @property
+    def mapped_as(self) -> str:
+        """What linear maps make of the heads of some sites: ``latents``; empty without maps."""
+        heads = self.model.num_kv_heads
+        choices = {choice for layer in self.layers for site in layer.sites for choice in site}
+        kinds = {choice.kind for choice in choices if choice.map_shape(heads) is not None}
+        return " and ".join(row.label for name, row in REDUCTIONS.items() if name in kinds)
+
+    @property
+    def changed_layers(self) -> tuple[int, ...]:
+        """Numbers of the layers whose weights change."""
+        heads = self.model.num_kv_heads
+        return tuple(i for i, layer in enumerate(self.layers) if layer.changes_weights(heads))
 
     @property
     def has_codecs(self) -> bool:
@@ -222,6 +246,8 @@ class Plan:
             decisive += [self.refit, self.calibration.digest]
         if self.has_codecs:
             decisive.append([layer.codecs() for layer in self.layers])
+        if self.has_maps:
+            decisive.append([[*map(site_to_json, layer.sites)] for layer in self.layers])
         content = json.dumps(decisive)
         return sha256(content.encode()).hexdigest()[:24]
 

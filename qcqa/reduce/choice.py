@@ -1,11 +1,12 @@
 """Choices: how one site, the keys or the values of a layer, is made smaller."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
+from qcqa.reduce.linear_map import MapShape
 from qcqa.reduce.picture import LayerPicture, SitePicture
 from qcqa.reduce.stored import Stored
 
@@ -64,6 +65,13 @@ class Choice(Protocol):
         """
         ...
 
+    def map_shape(self, num_heads: int, /) -> MapShape | None:
+        """Return the ranks of the linear map through which so many heads are cached.
+
+        None if there is no such map.
+        """
+        ...
+
     def codec(self) -> Mapping[str, Any] | None:
         """Return how the tensors of the site enter and leave the cache; None if as they are.
 
@@ -104,8 +112,18 @@ class LayerChoice:
         """
         kinds: tuple[SiteKind, SiteKind] = ("key", "value")
         for kind, site in zip(kinds, self.sites, strict=True):
+            shared = [choice.label for choice in site if choice.reads() is not None]
+            mapped = [choice.label for choice in site if choice.map_shape(spec.num_kv_heads)]
+            if len(mapped) > 1 or (mapped and shared):
+                raise ReductionError(
+                    f"{' and '.join((*shared, *mapped))} for {kind}s", expected="one of them"
+                )
+            heads = spec
             for choice in site:
-                choice.require(kind, spec)
+                choice.require(kind, heads)
+                if shape := choice.map_shape(spec.num_kv_heads):
+                    # To what comes after a map there is one head, of all its channels.
+                    heads = replace(spec, num_kv_heads=1, head_dim=shape.width)
             packed = [choice.label for choice in site if choice.codec() is not None]
             if len(packed) > 1:
                 raise ReductionError(f"{' and '.join(packed)} for {kind}s", expected="one of them")
@@ -122,6 +140,24 @@ class LayerChoice:
     def picture(self, num_heads: int) -> LayerPicture:
         """Return what becomes of so many heads of keys and of values."""
         return LayerPicture(*(picture_of(site, num_heads) for site in self.sites))
+
+    def map_shapes(self, num_heads: int) -> tuple[MapShape | None, MapShape | None]:
+        """Return the ranks of the maps through which so many keys and values are cached."""
+        key, value = (map_shape_of(site, num_heads) for site in self.sites)
+        return key, value
+
+    def map_weights(self, spec: ModelSpec) -> int:
+        """Return the numbers in the layer's maps, which its model has beside its weights."""
+        heads = spec.num_kv_heads
+        return sum(
+            shape.num_weights(heads, spec.head_dim)
+            for shape in self.map_shapes(heads)
+            if shape is not None
+        )
+
+    def changes_weights(self, num_heads: int) -> bool:
+        """Return whether so many heads share, or are cached through a map."""
+        return self.picture(num_heads).shares or any(self.map_shapes(num_heads))
 
     def codecs(self) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
         """Return how keys and values enter and leave the cache; None if as they are."""
@@ -158,7 +194,13 @@ def picture_of(site: Site, num_heads: int) -> SitePicture:
             words.append(choice.label)
         else:
             stored = tuple(reads[head] for head in stored)
-    return SitePicture(stored, ", ".join(words))
+    is_mapped = map_shape_of(site, num_heads) is not None
+    return SitePicture(stored, ", ".join(words), is_mapped)
+
+
+def map_shape_of(site: Site, num_heads: int) -> MapShape | None:
+    """Return the ranks of the map through which so many heads of a site pass, if there is one."""
+    return next(filter(None, (choice.map_shape(num_heads) for choice in site)), None)
 
 
 def packing_of(site: Site) -> Choice | None:

@@ -14,10 +14,13 @@ class SitePicture:
         ``H``.
     words : str
         How they are stored, such as ``4 bits``; empty where it is as the projections make them.
+    is_mapped : bool
+        Whether a linear map makes what is stored, so that the cache holds no heads.
     """
 
     reads: tuple[int, ...]
     words: str = ""
+    is_mapped: bool = False
 
     @property
     def num_heads(self) -> int:
@@ -26,7 +29,7 @@ class SitePicture:
 
     @property
     def num_stored(self) -> int:
-        """Heads that the cache holds."""
+        """Heads that projections make, and that the cache holds unless a map comes between."""
         return max(self.reads) + 1
 
     @property

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from qcqa.conversion.live import copy_with_one_layer
 from qcqa.conversion.travelling.bits_qcqa import Ladder
+from qcqa.errors import ReductionError
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
@@ -19,8 +20,9 @@ from qcqa.progress import OnLayer
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
-from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective
+from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective, stored_spectra
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective
+from qcqa.reduce.spectra import SiteSpectra
 from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
@@ -119,11 +121,17 @@ class CalibratedModel:
         kept = CalibrationFolder(self._folder)
         mark = kept.mark()
 
-        def objective(layer: int, kind: Kind) -> SubspaceObjective:
+        def grams_of(layer: int) -> Path:
             # Calibrations of conversions, and of older releases, come without.
             if not are_grams_of(kept.grams(layer), mark):
                 save_grams(self._source, layer, kept)
-            return stored_objective(kept.grams(layer), kind)
+            return kept.grams(layer)
+
+        def objective(layer: int, kind: Kind) -> SubspaceObjective:
+            return stored_objective(grams_of(layer), kind)
+
+        def find_spectra(layer: int, kind: SiteKind) -> SiteSpectra | None:
+            return stored_spectra(grams_of(layer), kind)
 
         by_weights, rises = wse_problem(grams), None
         if settings.judged_by == "loss":
@@ -133,6 +141,7 @@ class CalibratedModel:
             make_objective=by_weights.make_objective if settings.fitness == "wse" else objective,
             fitness=settings.judged_by,
             rescore=rises,
+            find_spectra=find_spectra,
         )
         if rises is None or not settings.apart:
             # As published: none is foretold.
@@ -192,7 +201,7 @@ class CalibratedModel:
 
 @dataclass(frozen=True)
 class _Rises:
-    """Rises of choices at one site, in nats per token: of heads that share, or of bits."""
+    """Rises of choices at one site, in nats per token: of a structure, or of bits."""
 
     of_heads: RiseMeter
     of_bits: BitsMeter
@@ -216,7 +225,10 @@ class _Rises:
             for packing in site:
                 if isinstance(packing, Bits):
                     return float(of_bits(layer, kind, [Ladder.of(packing.codec())])[0])
-        return float(of_heads(layer, [choice])[0])
+        try:
+            return float(of_heads(layer, [choice])[0])
+        except ReductionError:
+            return inf
 
 
 def _file_name(settings: SearchSettings, text: CalibrationText) -> str:

@@ -112,8 +112,15 @@ class Front:
 
     @cached_property
     def has_codecs(self) -> bool:
-        """Whether any plan caches states otherwise than projections make them: in fewer bits."""
-        return any(any(choice.codecs()) for layer in self.layers for choice in layer.choices)
+        """Whether any plan caches states otherwise than projections make them.
+
+        Through a linear map, or in fewer bits.
+        """
+        return any(
+            any((*choice.codecs(), *choice.map_shapes(layer.num_heads)))
+            for layer in self.layers
+            for choice in layer.choices
+        )
 
     @property
     def _picked(self) -> list[tuple[LayerCandidates, IntArray]]:

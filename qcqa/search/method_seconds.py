@@ -16,6 +16,8 @@ from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import Choice, SiteKind
 from qcqa.reduce.groups.search.exact import EXACT_HEADS
+from qcqa.reduce.registry import REDUCTIONS
+from qcqa.reduce.spectra import SiteSpectra
 from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.cost import (
@@ -111,9 +113,10 @@ def method_seconds(
             groupings = _measured_groupings(name, spec)
             operations = work.of_choices(groupings, with_refit=settings.refit)
             measured = _num_slots(spec, settings) * operations / model_speed()
-        if count := _num_offered(name, spec, settings, before):
-            together = work.of_choices(_OFFERED_TOGETHER, with_refit=False)
-            operations = count / _OFFERED_TOGETHER * together
+        for choice in _newly_offered(name, spec, settings, before):
+            is_refitted = settings.refit and not REDUCTIONS[choice.kind].follows
+            together = work.of_choices(_OFFERED_TOGETHER, with_refit=is_refitted)
+            operations = together / _OFFERED_TOGETHER
             measured += spec.num_layers * operations / model_speed()
     if not method.needs_search or "groups" not in method.reductions:
         return measured
@@ -134,12 +137,12 @@ def _measures_the_same(name: str, before: Collection[str]) -> bool:
     )
 
 
-def _num_offered(
+def _newly_offered(
     name: str, spec: ModelSpec, settings: SearchSettings, before: Collection[str]
-) -> int:
-    """Return how many choices a method measures at the sites of a layer and no other has before."""
+) -> list[Choice]:
+    """Return what a method measures at the sites of a layer and no other has before."""
     known = {pair for earlier in before for pair in _offered(earlier, spec, settings)}
-    return len(_offered(name, spec, settings) - known)
+    return [choice for _, choice in _offered(name, spec, settings) - known]
 
 
 def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[SiteKind, Choice]]:
@@ -152,7 +155,12 @@ def _offered(name: str, spec: ModelSpec, settings: SearchSettings) -> set[tuple[
             for width, _ in method.steps
         }
     offers = offers_of(method.reductions, settings)
-    return {(kind, choice) for kind in kinds for offer in offers for choice in offer(kind, spec)}
+    spectra = SiteSpectra.unknown(spec.num_kv_heads, spec.head_dim)
+    return {
+        (kind, choice)
+        for kind in kinds
+        for choice in offers.all_at(offers.facts(kind, spec, spectra))
+    }
 
 
 def _measured_groupings(name: str, spec: ModelSpec) -> int:

@@ -66,8 +66,8 @@ def that_reduce(methods: Iterable[str], reductions: Iterable[str]) -> tuple[str,
     """
     allowed = set(reductions)
     wanted = (*methods, *beyond_heads())
-    if allowed.issuperset(_uses("heads-bits")):
-        # What both make of a model is seen beside what either does.
+    if allowed > {"groups"}:
+        # What all of them make of a model is seen beside what each does.
         wanted = (*methods, "best", *beyond_heads())
     return tuple(dict.fromkeys(name for name in wanted if allowed.issuperset(_uses(name))))
 

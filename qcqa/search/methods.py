@@ -18,7 +18,7 @@ from qcqa.search.progress import OnSearchProgress, SearchProgress
 from qcqa.search.strategy.bits import ladder_front
 from qcqa.search.strategy.blocks import block_front
 from qcqa.search.strategy.config import SearchSettings
-from qcqa.search.strategy.offered import offered_front, offers_of
+from qcqa.search.strategy.offered import is_offered, offered_front, offers_of
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
 from qcqa.search.strategy.remeasuring import settled_front
@@ -203,6 +203,31 @@ _METHODS = (
         insists=_BEST_HEADS,
         reductions=("groups", "bits"),
     ),
+    Method(
+        "latents",
+        "Best latents",
+        "One latent for all keys and one for all values of a layer, by measured loss, refitted "
+        "(arXiv 2406.07056).",
+        "exact",
+        insists=_BEST_HEADS,
+        reductions=("latent",),
+    ),
+    Method(
+        "head-dims",
+        "Smaller heads",
+        "Every head in fewer dimensions of its own, by measured loss, refitted.",
+        "exact",
+        insists=_BEST_HEADS,
+        reductions=("head-dim",),
+    ),
+    Method(
+        "everything",
+        "Best of all",
+        "Heads, latents or smaller heads at every site, whichever loses least, and bits after it.",
+        "exact",
+        insists=_BEST_HEADS,
+        reductions=("groups", "latent", "head-dim", "bits"),
+    ),
 )
 
 #: Every method by its name, in the order of charts and tables.
@@ -280,7 +305,7 @@ def _front(
             on_progress=on_progress,
             scratch=scratch,
         )
-    if offers_of(method.reductions, settings):
+    if is_offered(method.reductions):
         return _front_of_offers(method, problem, settings, on_progress, scratch)
     if method.group_counts:
         counts = method.group_counts(problem.spec.num_kv_heads)

@@ -75,7 +75,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "best": Preset(
             name="best",
             description="QCQA as published, and beside it the plans that lose least: heads that "
-            "share subspaces, fewer bits, and both at once.",
+            "share subspaces, latents, smaller heads, fewer bits, and all at once.",
             of_heads=(*SEARCHED_METHODS, "best"),
             fixed=_AS_PUBLISHED,
             has_all=True,

@@ -59,23 +59,22 @@ def merged_model(
         )
         num_weights = sum(weight.numel() for weight in source.parameters())
         settings = RefitSettings(steps=plan_steps(num_weights))
-        shared = [i for i, picture in enumerate(plan.pictures) if picture.shares]
         some = evenly(batches, read_batches(num_weights))
-        refit(source, merged, some, settings, layers=shared, on_layer=on_layer)
+        refit(source, merged, some, settings, layers=plan.changed_layers, on_layer=on_layer)
     return merged
 
 
 def attention_tensors(model: PreTrainedModel) -> list[dict[str, Tensor]]:
-    """Return for each layer the parameters that a merge may change.
+    """Return for each layer the weights that a merge may change, and its maps.
 
     By name, without the model's prefix.
     """
     names = attention_names(model)
     return [
         {
-            f"{module.removeprefix(names.prefix)}.{name}": parameter.detach()
+            f"{module.removeprefix(names.prefix)}.{name}": tensor.detach()
             for module in names.merged_modules(layer)
-            for name, parameter in model.get_submodule(module).named_parameters()
+            for name, tensor in model.get_submodule(module).state_dict().items()
         }
         for layer in range(len(names.layers))
     ]

@@ -55,6 +55,20 @@ def test_echo_of_a_widget_that_was_not_yet_told_is_no_choice(
     assert app.button_group(key="plan_method").value == "gqa"
 
 
+def test_echo_of_what_a_widget_was_told_two_runs_ago_is_no_choice(
+    make_run: MakeRun, open_app: OpenApp
+) -> None:
+    make_run()
+    app = open_app(method="gqa")
+    app.button(key="select_optimal").click().run()
+    # The browser has not heard of it, and by the time that it has, GQA is selected again.
+    app.button_group(key="plan_method").set_value("gqa")
+    app.button(key="select_gqa").click().run()
+    app.button_group(key="plan_method").set_value("optimal")
+    app.slider(key="budget").set_value(60.0).run()
+    assert app.query_params["method"] == "gqa"
+
+
 def test_way_back_to_the_former_plan_is_a_choice(make_run: MakeRun, open_app: OpenApp) -> None:
     make_run()
     app = open_app()

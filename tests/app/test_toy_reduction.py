@@ -28,6 +28,7 @@ from qcqa.model.spec import ModelSpec
 from qcqa.packaged import demo_model_folder
 from qcqa.plan.file import load_plan
 from qcqa.reduce.choice import SiteKind
+from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.registry import REDUCTIONS, Reduction
 from qcqa.reduce.stored import Rung, Stored
 from qcqa.search.method_sets import all_searched, that_reduce
@@ -61,7 +62,7 @@ class Blur:
         return self.steps.bit_length() - 1
 
     @classmethod
-    def offered(cls, _options: None, _kind: SiteKind, _spec: ModelSpec) -> tuple[Self, ...]:
+    def offered(cls, _options: None, _facts: SiteFacts) -> tuple[Self, ...]:
         return cls(256), cls(16)
 
     def stored(self, before: Stored) -> Stored:
@@ -80,6 +81,9 @@ class Blur:
             raise ReductionError(f"heads of {spec.head_dim}", expected=f"a multiple of {BLOCK}")
 
     def reads(self) -> None:
+        return None
+
+    def map_shape(self, _num_heads: int) -> None:
         return None
 
     def codec(self) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.picture import SitePicture
 from qcqa.search.result import SearchResult
 
@@ -104,3 +105,12 @@ def test_words_at_the_ends_of_two_panels_have_two_lines(result: SearchResult) ->
     plan = _plan((LayerGrouping.shared(Grouping.contiguous(8, 2)),), result.spec)
     _, keys, _, values = grouping_figure(replace(plan, layers=(layer,))).data
     assert (*keys.text, *values.text) == ("4/8", "2/8<br>4 bits")
+
+
+def test_heads_in_latents_keep_none_of_their_own(result: SearchResult) -> None:
+    bits = Bits(((4, None),), group=4)
+    layer = LayerChoice((Latent((1, 2)),), (Latent(free=8), bits))
+    plan = _plan((LayerGrouping.shared(Grouping.contiguous(8, 2)),), result.spec)
+    cells, keys, _, values = grouping_figure(replace(plan, layers=(layer,))).data
+    assert (*keys.text, *values.text) == ("latents of 6 dims", "latents of 8 dims, 4 bits")
+    assert set(cells.customdata[0]) == {"in latents of 6 dims"}

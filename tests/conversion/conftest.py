@@ -17,7 +17,9 @@ from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.heads import row_ranges
 from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Plan, Prediction
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.picture import SitePicture
 
 HIDDEN, HEADS, VOCAB, LAYERS = 48, 6, 32, 3
@@ -253,6 +255,37 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return folder
 
     return make
+
+
+def latents_of(checkpoint: Checkpoint, layer: int, share: float) -> LayerChoice:
+    """Return latents of a share of a layer's dimensions, one more in every other plane."""
+    spec = checkpoint.spec
+    heads, size = spec.num_kv_heads, spec.head_dim
+    planes = len(checkpoint.architecture.rotary_planes(checkpoint.config, size, layer))
+    ranks = tuple(min(heads, round(heads * share) + plane % 2) for plane in range(planes))
+    key = Latent(ranks, round(heads * (size - 2 * planes) * share))
+    has_norm = checkpoint.architecture.norm_of_keys() is not None
+    return LayerChoice(() if has_norm else (key,), (Latent(free=round(heads * size * share)),))
+
+
+def plan_of_latents(folder: Path, share: float) -> Plan:
+    """Return a plan with latents in all layers."""
+    checkpoint = open_checkpoint(str(folder))
+    layers = range(checkpoint.spec.num_layers)
+    return Plan(
+        model=checkpoint.spec,
+        fingerprint=checkpoint.fingerprint(),
+        method="maps",
+        merge="mean",
+        layers=tuple(latents_of(checkpoint, layer, share) for layer in layers),
+        predicted=Prediction(wse=0.0, relative_wse=0.0),
+    )
+
+
+@pytest.fixture
+def latent_plan() -> Callable[[Path, float], Plan]:
+    """Return a maker of plans with latents, by the folder and the share of dimensions."""
+    return plan_of_latents
 
 
 @pytest.fixture(params=MODELS)

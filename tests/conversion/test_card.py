@@ -11,6 +11,7 @@ from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping
+from qcqa.reduce.latent.choice import Latent
 
 FOUR, STAIRS = Bits(((4, None),), group=8), Bits(((8, 4), (2, None)))
 SHARED = Grouping((0, 0, 1, 1, 2, 2))
@@ -67,3 +68,15 @@ def test_heads_and_bits(card: Callable[..., str]) -> None:
     assert "that share keys and values and with a KV cache in 8-2 or 4 bits or all" in text
     assert "| 1 | 3: (0 1), (2 3), (4 5); 8-2 bits | none shared; 4 bits |" in text
     assert "Heads are merged by **mean**" in text
+
+
+def test_latents_and_bits(card: Callable[..., str]) -> None:
+    text = card((Latent((1, 2, 0, 3)), STAIRS), (Latent(free=24), FOUR))
+    assert "Weights are projected to what latents keep." in text
+    assert f"| K and V dimensions of a token | {2 * 48 + 2 * (12 + 24)} | {6 * 48} |" in text
+    assert "Layers cache keys, values or both as latents. Linear maps" in text
+    assert "## How it is packed" in text
+    assert "| 1 | latents of 12 dims, 8-2 bits | latents of 24 dims, 4 bits |" in text
+    assert "| layer | key latents, packing | value latents, packing |" in text
+    assert "merged" not in text
+    assert "WSE" not in text

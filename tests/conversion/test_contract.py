@@ -21,19 +21,21 @@ from qcqa.errors import QCQAError
 from qcqa.measure.benchmark import Benchmark, DecodeLoad
 from qcqa.measure.cache_bytes import cache_bytes_after
 from qcqa.measure.evaluate import evaluate_plans
+from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_config
-from qcqa.model.spec import ModelSpec
 from qcqa.plan.file import plan_from_json, plan_to_json
 from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.bits.choice import Bits, Rungs
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, site_of
+from qcqa.reduce.head_dim.choice import HeadDim
+from qcqa.reduce.latent.choice import Latent
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.text.running import cache_argument, cache_of
 
 #: Makes the choice of a layer of a model.
-Example = Callable[[ModelSpec], LayerChoice]
+Example = Callable[[Checkpoint, int], LayerChoice]
 
 #: Tokens of a prompt, read in pieces; the sequences that are read at a time.
 PIECES, BATCHES = (33, 12, 1, 1), (1, 2)
@@ -44,8 +46,8 @@ SMALL = {"block": 8, "window": 8}
 def groups(key: Callable[[int], int], value: Callable[[int], int]) -> Example:
     """Return an example by the group of each head."""
 
-    def make(spec: ModelSpec) -> LayerChoice:
-        heads = range(spec.num_kv_heads)
+    def make(checkpoint: Checkpoint, _layer: int) -> LayerChoice:
+        heads = range(checkpoint.spec.num_kv_heads)
         sites = (site_of(Grouping.from_labels([of(head) for head in heads])) for of in (key, value))
         return LayerChoice(*sites)
 
@@ -58,7 +60,52 @@ def bits(key: Rungs | None, value: Rungs | None, *, is_rotated: bool = False) ->
         () if rungs is None else (Bits(rungs, group=group, is_rotated=is_rotated, **SMALL),)
         for rungs, group in ((key, SMALL["block"]), (value, 4))
     )
-    return lambda _spec: LayerChoice(key_bits, value_bits)
+    return lambda _checkpoint, _layer: LayerChoice(key_bits, value_bits)
+
+
+def latents(key: float | None, value: float | None) -> Example:
+    """Return an example by the share of all dimensions that each site keeps, None for all of them.
+
+    Every other rotary plane keeps one number more; values keep whole groups of 4.
+    """
+
+    def make(checkpoint: Checkpoint, layer: int) -> LayerChoice:
+        architecture, spec = checkpoint.architecture, checkpoint.spec
+        heads, size = spec.num_kv_heads, spec.head_dim
+        planes = len(architecture.rotary_planes(checkpoint.config, size, layer))
+        still = heads * (size - 2 * planes)
+        keys = values = ()
+        if key is not None and architecture.norm_of_keys() is None:
+            ranks = tuple(min(heads, round(heads * key) + plane % 2) for plane in range(planes))
+            keys = (Latent(ranks, round(still * key)),)
+        if value is not None:
+            values = (Latent(free=round(heads * size * value / 4) * 4),)
+        return LayerChoice(keys, values)
+
+    return make
+
+
+def head_dims(key: int | None, value: int | None) -> Example:
+    """Return an example by what goes: every so many planes of a head, and other dimensions."""
+
+    def make(checkpoint: Checkpoint, layer: int) -> LayerChoice:
+        architecture, spec = checkpoint.architecture, checkpoint.spec
+        heads, size = spec.num_kv_heads, spec.head_dim
+        planes = len(architecture.rotary_planes(checkpoint.config, size, layer))
+        still = size - 2 * planes
+        keys = values = ()
+        if key is not None and architecture.norm_of_keys() is None:
+            kept = tuple(
+                tuple(head for head in range(heads) if (head + plane) % key)
+                for plane in range(planes)
+            )
+            free = tuple(max(1, still - 1 - head % 2) for head in range(heads)) if still else ()
+            keys = (HeadDim(kept, free),)
+        if value is not None:
+            values = (HeadDim(free=tuple(size - 4 * (head % value > 0) for head in range(heads))),)
+        return LayerChoice(keys, values)
+
+    return make
 
 
 #: By reduction; the first of each is tried with every family.
@@ -68,6 +115,17 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "neighbours": groups(lambda head: head // 2, lambda head: head // 2),
         "keys alone": groups(lambda head: head % 2, lambda head: head),
         "values in one": groups(lambda head: head, lambda _head: 0),
+    },
+    "latent": {
+        "uneven": latents(0.5, 0.4),
+        "keys alone": latents(0.3, None),
+        "values alone": latents(None, 0.6),
+        "wider than a head": latents(0.9, 0.9),
+    },
+    "head-dim": {
+        "uneven": head_dims(2, 2),
+        "keys alone": head_dims(3, None),
+        "values alone": head_dims(None, 3),
     },
     "bits": {
         "stairs": bits(((8, 1), (4, 2), (2, None)), ((4, None),)),
@@ -82,19 +140,23 @@ EACH = [(name, next(iter(examples)), "") for name, examples in EXAMPLES.items()]
 EACH += [(name, example, "stairs") for name, example, _ in EACH if name != "bits"]
 
 
-def plan_of(folder: Path, *layers: LayerChoice, among: Sequence[int] | None = None) -> Plan:
-    """Return a plan that makes choices in turn, the free one first, in all layers or some."""
+def plan_of(
+    folder: Path,
+    choice: Callable[[int], LayerChoice] = lambda _layer: LayerChoice(),
+    *,
+    among: Sequence[int] | None = None,
+) -> Plan:
+    """Return a plan with choices in all layers, or some; every third is left as it is."""
     checkpoint = open_checkpoint(str(folder))
     numbers = range(checkpoint.spec.num_layers)
-    turns = [(LayerChoice(), *layers)[number % (len(layers) + 1)] for number in numbers]
     return Plan(
         model=checkpoint.spec,
         fingerprint=checkpoint.fingerprint(),
         method="contract",
         merge="mean",
         layers=tuple(
-            turn if among is None or number in among else LayerChoice()
-            for number, turn in enumerate(turns)
+            choice(number) if number % 3 and (among is None or number in among) else LayerChoice()
+            for number in numbers
         ),
         predicted=Prediction(wse=0.0, relative_wse=0.0),
     )
@@ -102,13 +164,16 @@ def plan_of(folder: Path, *layers: LayerChoice, among: Sequence[int] | None = No
 
 def example_of(folder: Path, reduction: str, example: str, beside: str = "") -> Plan:
     """Return the plan of an example, with or without bits beside it, where layers can have it."""
-    spec = open_checkpoint(str(folder)).spec
-    choice = EXAMPLES[reduction][example](spec)
-    if beside:
-        under = EXAMPLES["bits"][beside](spec)
-        choice = LayerChoice(choice.key + under.key, choice.value + under.value)
-    among = packable(folder) if any(choice.codecs()) else None
-    return plan_of(folder, choice, choice, among=among)
+    checkpoint = open_checkpoint(str(folder))
+
+    def choice(layer: int) -> LayerChoice:
+        chosen = EXAMPLES[reduction][example](checkpoint, layer)
+        if not beside:
+            return chosen
+        under = EXAMPLES["bits"][beside](checkpoint, layer)
+        return LayerChoice(chosen.key + under.key, chosen.value + under.value)
+
+    return plan_of(folder, choice, among=packable(folder) if any(choice(0).codecs()) else None)
 
 
 def packable(folder: Path) -> list[int]:
@@ -221,8 +286,12 @@ def test_opens_without_this_library(tiny_folder: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mistral", "gemma2", "gpt_oss"])
 def test_bits_of_layers_with_windows(name: str, tiny_folder: Any, tmp_path: Path) -> None:
     folder = tiny_folder(name)
-    model, spec = opened(folder), open_checkpoint(str(folder)).spec
-    shared, four = EXAMPLES["groups"]["unlike"](spec), EXAMPLES["bits"]["4"](spec)
+    model, checkpoint = opened(folder), open_checkpoint(str(folder))
+    spec = checkpoint.spec
+    shared, four = (
+        EXAMPLES[reduction][example](checkpoint, 0)
+        for reduction, example in (("groups", "unlike"), ("bits", "4"))
+    )
     # What could be changed comes first.
     layers = [LayerChoice()] * spec.num_layers
     slides = [number for number in range(spec.num_layers) if number not in packable(folder)]
@@ -250,11 +319,28 @@ def test_bits_of_layers_with_windows(name: str, tiny_folder: Any, tmp_path: Path
         (LayerChoice((Grouping((0, 0, 1)),)), "keys of 3 heads in layer 1"),
         (LayerChoice(value=(Bits(((4, None),), group=16),)), "groups of 16 channels of values"),
         (LayerChoice((Bits(((4, None),), group=16),)), "groups of 16 keys in blocks of 32"),
+        (LayerChoice((Latent((7, 0, 0, 0)),)), "latents of keys of ranks"),
+        (LayerChoice((Latent((1, 1, 1, 1, 1)),)), "latents of keys of ranks"),
+        (LayerChoice((Latent((1, 1, 1, 1), 1),)), "latents of keys of ranks"),
+        (LayerChoice(value=(Latent(free=49),)), "latents of values of ranks"),
+        (LayerChoice(value=(Latent((1, 1), 1),)), "ranks for 2 rotary planes"),
+        (LayerChoice((Grouping((0, 0, 1, 2, 3, 4)), Latent(free=3))), "and latents of 3 dims"),
+        (LayerChoice((HeadDim(((0, 6), (), (), ())),)), "heads of 4 dims in all with 4 rotary"),
+        (LayerChoice((HeadDim(free=(1, 2)),)), r"with 0 rotary planes and \[1, 2\] others"),
+        (LayerChoice(value=(HeadDim(((0,),)),)), "smaller value heads with 1 rotary planes"),
+        (
+            LayerChoice(value=(Latent(free=8), HeadDim(free=(1, 1, 1, 1, 1, 1)))),
+            "latents of 8 dims and heads of 6 dims in all for values",
+        ),
+        (
+            LayerChoice(value=(Latent(free=6), Bits(((4, None),), group=4))),
+            "groups of 4 channels of values .*; expected a number that divides the 6 dimensions",
+        ),
     ],
 )
 def test_choices_that_a_model_cannot_have(layer: LayerChoice, found: str, tiny_folder: Any) -> None:
     with pytest.raises(QCQAError, match=found) as error:
-        plan_of(tiny_folder("llama"), layer, layer)
+        plan_of(tiny_folder("llama"), lambda _layer: layer)
     assert error.value.expected
 
 

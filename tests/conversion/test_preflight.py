@@ -1,5 +1,6 @@
 """What is said of a conversion before it starts holds when it is done."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from qcqa.model.checkpoint import Checkpoint
 from qcqa.model.safetensors_file import SafetensorsFile
 from qcqa.plan.file import save_plan
 from qcqa.plan.plan import CalibrationText
+from qcqa.reduce.choice import LayerChoice
+from qcqa.reduce.latent.choice import Latent
 
 MakeCase = Callable[[str], Any]
 
@@ -44,6 +47,24 @@ def test_written_weights_are_as_large_as_said(case: Any, tmp_path: Path) -> None
     convert_checkpoint(str(case.folder), case.plan, out)
     assert needs.weight_bytes == _weight_bytes(out)
     assert needs.source_bytes == _weight_bytes(case.folder) > needs.weight_bytes
+
+
+@pytest.mark.parametrize("name", ["llama-gqa", "gptj"])
+def test_maps_are_counted(name: str, make_case: Any, tmp_path: Path) -> None:
+    case = make_case(name)
+    planes = case.checkpoint.architecture.rotary_planes(
+        case.checkpoint.config, case.checkpoint.spec.head_dim, layer=1
+    )
+    still = case.checkpoint.spec.head_dim - 2 * len(planes)
+    ranks = tuple(1 + plane % 2 for plane in range(len(planes)))
+    latents = LayerChoice((Latent(ranks, still),), (Latent(free=5),))
+    plan = replace(case.plan, layers=(latents, LayerChoice(), latents))
+    needs = preflight_conversion(conversion_source(str(case.folder)), plan, tmp_path / "out")
+    convert_checkpoint(str(case.folder), plan, tmp_path / "out")
+    assert needs.weight_bytes == _weight_bytes(tmp_path / "out") > needs.source_bytes
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == needs.weight_bytes
+    assert sum("qcqa" in name for name in index["weight_map"]) == 2 * (6 if still else 4)
 
 
 def test_nothing_is_written_and_no_torch_loaded(llama: Any, tmp_path: Path) -> None:

@@ -120,5 +120,5 @@ def test_loading_a_section_of_another_version(llama: Any, tmp_path: Path) -> Non
     config = json.loads((out / "config.json").read_text())
     config["qcqa"]["version"] = 99
     (out / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="expected version 2"):
+    with pytest.raises(CheckpointError, match="expected version 3"):
         load(out)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from qcqa.files.writing import (
     remove_leftovers,
     replacing,
     replacing_folder,
+    temporary_folder,
     write_text_atomically,
 )
 
@@ -80,6 +82,28 @@ def test_a_killed_process_leaves_nothing_that_stays(tmp_path: Path) -> None:
         (new / "weights").write_bytes(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "weights").read_bytes() == b"whole"
+
+
+def test_what_a_killed_process_had_among_the_temporary_files_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = (
+        "import os, signal\n"
+        "from qcqa.files.writing import temporary_folder\n"
+        "with temporary_folder() as folder:\n"
+        "    (folder / 'text').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    subprocess.run(
+        [sys.executable, "-c", writes], check=False, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
+    (left,) = tmp_path.iterdir()
+    assert (left / "text").exists()
+    with temporary_folder() as new, temporary_folder() as other:
+        assert set(tmp_path.iterdir()) == {new, other}
+        assert new.stat().st_mode & 0o777 == 0o700
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_line_that_was_half_written_is_cut_off(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_a_finished_search_lacks_nothing(run: Run) -> None:
         ("failed", "This search failed", True),
         # Nobody holds it.
         ("running", "This search stopped unexpectedly", True),
+        ("queued", "This search has not begun", True),
     ],
 )
 def test_what_is_missing_is_named(run: Run, state: State, says: str, can_resume: bool) -> None:
@@ -50,12 +51,15 @@ def test_what_is_missing_is_named(run: Run, state: State, says: str, can_resume:
     assert lacks.can_resume == can_resume
 
 
-def test_a_search_at_work_says_so(run: Run) -> None:
-    _stop(run, "running", without="optimal")
+@pytest.mark.parametrize(
+    ("state", "says"), [("running", "is still at work"), ("queued", "has not begun")]
+)
+def test_a_search_at_work_says_so(run: Run, state: State, says: str) -> None:
+    _stop(run, state, without="optimal")
     with hold(run.lock):
         lacks = unfinished(open_run(run.folder))
     assert lacks is not None
-    assert lacks.sentence.startswith("This search is still at work: Optimal is missing")
+    assert lacks.sentence.startswith(f"This search {says}: Optimal is missing")
     assert not lacks.can_resume
 
 

@@ -9,18 +9,26 @@ import pytest
 
 from qcqa.errors import GroupingError, QCQAError, ReductionError
 from qcqa.model.spec import ModelSpec
-from qcqa.reduce.bits.choice import Bits
+from qcqa.reduce.bits.choice import Bits, offered_bits
 from qcqa.reduce.bits.options import BitsOptions
 from qcqa.reduce.choice import Choice, LayerChoice, Site, stored_at
+from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.head_dim.choice import HeadDim
+from qcqa.reduce.latent.choice import Latent
+from qcqa.reduce.linear_map import MapShape
 from qcqa.reduce.picture import SitePicture
 from qcqa.reduce.registry import REDUCTIONS, site_from_json, site_to_json
 
 PAIRS = Grouping.contiguous(8, 4)
 FOUR = Bits(((4, None),))
 STAIRS = Bits(((8, 4), (4, 28), (2, None)), group=64, block=64, window=128, is_rotated=True)
-SITES: tuple[Site, ...] = ((), (PAIRS,), (FOUR,), (PAIRS, STAIRS))
+LATENT = Latent((2, 3, 1), 10)
+SMALLER = HeadDim(((0, 2, 7), (), (1,)), (3, 0, 0, 1, 0, 0, 4, 2))
+SITES: tuple[Site, ...] = (
+    (), (PAIRS,), (FOUR,), (PAIRS, STAIRS), (LATENT,), (LATENT, FOUR), (SMALLER,), (SMALLER, FOUR)
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -37,7 +45,14 @@ def test_a_site_comes_back_from_its_json(site: Site, spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "label"), [(PAIRS, "4 of 8 heads"), (FOUR, "4 bits"), (STAIRS, "8-4-2 bits")]
+    ("choice", "label"),
+    [
+        (PAIRS, "4 of 8 heads"),
+        (FOUR, "4 bits"),
+        (STAIRS, "8-4-2 bits"),
+        (LATENT, "latents of 22 dims"),
+        (SMALLER, "heads of 18 dims in all"),
+    ],
 )
 def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label: str) -> None:
     assert REDUCTIONS[choice.kind].choice is type(choice)
@@ -67,7 +82,10 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ([{"kind": "latent"}], "reduction of kind 'latent'; expected one of groups, bits"),
+        (
+            [{"kind": "blur"}],
+            "reduction of kind 'blur'; expected one of groups, latent, head-dim, bits",
+        ),
         ([{"groups": [[0]]}], "reduction of kind 'None'"),
         ([_changed(FOUR), _changed(PAIRS)], "choices bits, groups at one site; expected each once"),
         ([_changed(FOUR), _changed(FOUR)], "choices bits, bits at one site"),
@@ -75,6 +93,22 @@ def _changed(choice: Choice, **changes: Any) -> dict[str, Any]:
         ([_changed(PAIRS, groups=...)], "damaged parameters"),
         ([_changed(PAIRS, groups=7)], "damaged parameters"),
         ([_changed(FOUR, group=...)], "damaged parameters"),
+        ([_changed(LATENT, free=...)], "damaged parameters"),
+        ([_changed(LATENT, free=2.0)], "damaged parameters"),
+        ([_changed(LATENT, planes=[True])], "damaged parameters"),
+        ([_changed(LATENT, planes=3)], "damaged parameters"),
+        ([_changed(LATENT, planes="12")], "damaged parameters"),
+        ([_changed(LATENT, planes=[-1])], "no negative rank"),
+        ([_changed(LATENT, planes=[0], free=0)], "no negative rank, and one above zero"),
+        ([_changed(SMALLER, free=...)], "damaged parameters"),
+        ([_changed(SMALLER, free=[1.0])], "damaged parameters"),
+        ([_changed(SMALLER, planes=[[True]])], "damaged parameters"),
+        ([_changed(SMALLER, planes=[3])], "damaged parameters"),
+        ([_changed(SMALLER, planes="12")], "damaged parameters"),
+        ([_changed(SMALLER, free=[-1])], "increasing heads, no negative number"),
+        ([_changed(SMALLER, planes=[[1, 0]])], "increasing heads, no negative number"),
+        ([_changed(SMALLER, planes=[[]], free=[])], "and something that is kept"),
+        ([_changed(FOUR), _changed(LATENT)], "choices bits, latent at one site"),
         ([_changed(FOUR, group="many")], "damaged parameters"),
         ([_changed(FOUR, rungs=[[4]])], "damaged parameters"),
         ([_changed(FOUR, rungs=[["four", None]])], "damaged parameters"),
@@ -135,7 +169,7 @@ def test_groups_and_a_rotation_that_were_asked_for_reach_the_codec(spec: ModelSp
         ("key", 64, [[8, 2], [4, 14], [2, None]]),
         ("value", 32, [[8, 4], [4, 28], [2, None]]),
     ):
-        for four in Bits.offered(options, kind, spec):
+        for four in offered_bits(options, SiteFacts(kind, spec, value_step=32, spectra=None)):
             four.require(kind, spec)
             assert (four.group, four.block, four.is_rotated) == (64, block, True)
         codec = Bits.staircase(stairs, options, kind, spec).codec()
@@ -177,3 +211,22 @@ def test_heads_and_bits_cost_what_they_keep(spec: ModelSpec) -> None:
     assert both.rungs[0].element_bits == Fraction(5)
     assert (shared.codecs(), LayerChoice(key=(PAIRS, FOUR)).codecs()[1]) == ((None, None), None)
     assert LayerChoice(key=(PAIRS, FOUR)).codecs()[0] == FOUR.codec()
+
+
+def test_latents_cost_their_channels_and_bits_come_after_them(spec: ModelSpec) -> None:
+    assert LATENT.map_shape(8) == MapShape((2, 3, 1), 10)
+    assert stored_at((LATENT,), spec).bits(10) == 22 * 16 * 10
+    both = stored_at((LATENT, FOUR), spec)
+    assert both.bits(4096) == 22 * (32 * 16 + 4064 * 5)
+    choice = LayerChoice(key=(LATENT, FOUR))
+    assert choice.picture(8).key == SitePicture(
+        tuple(range(8)), "latents of 22 dims, 4 bits", is_mapped=True
+    )
+    assert choice.changes_weights(8)
+    assert not LayerChoice(key=(FOUR,)).changes_weights(8)
+
+
+def test_values_in_bits_are_whole_groups_of_a_latent(spec: ModelSpec) -> None:
+    LayerChoice(value=(Latent(free=96), FOUR)).require(spec)
+    with pytest.raises(ReductionError, match="divides the 80 dimensions"):
+        LayerChoice(value=(Latent(free=80), FOUR)).require(spec)

@@ -275,6 +275,34 @@ def test_the_converted_folder_is_the_refitted_model(searched, model_folder, tmp_
     assert stored == ids.numel() * plan.kv_bytes_per_token
 
 
+def test_structures_and_bits_from_the_search_to_the_folder(
+    model_folder, text, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(problem_file, "_SHORT_REFIT", RefitSettings(steps=2))
+    calibrated = CalibratedModel(str(model_folder), str(text), tmp_path / "calibration")
+    result = search_model(
+        str(model_folder),
+        methods=("head-dims", "everything"),
+        settings=SETTINGS,
+        calibrated=calibrated,
+    )
+    for method, reductions in (("head-dims", {"head-dim"}), ("everything", {"latent", "bits"})):
+        plan = plan_of_result(result, int(0.4 * result.spec.kv_bits), method=method)
+        assert reductions <= {*plan.reductions}
+        assert plan.calibration is not None
+        heldout = tmp_path / "other.txt"
+        heldout.write_text("\n".join(demo_documents()[14:18]), encoding="utf-8")
+        # The bytes of its live cache are compared with those that it promises.
+        _, row = evaluate_plans(
+            str(model_folder), [plan], Benchmark(text=str(heldout), window_tokens=64)
+        )
+        assert row.reductions == plan.reductions
+        out = tmp_path / method
+        convert_by_plan(str(model_folder), plan, out)
+        ids = torch.arange(3, 40)[None]
+        assert torch.isfinite(load(out)(ids).logits).all()
+
+
 def test_a_refitted_plan_is_evaluated_in_the_type_that_was_asked(searched, model_folder, tmp_path):
     result, _ = searched
     plan = _half(result)

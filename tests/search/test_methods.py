@@ -57,8 +57,9 @@ def _volume(front, grams):
 def test_the_registry_describes_its_methods():
     groups = ["qcqa-ac", "qcqa-ec", "qcqa-ac-wse", "qcqa-ec-wse", "optimal", "best"]
     bits = ["bits-8", "bits-4", "bits-2", "staircase", "bits", "heads-bits"]
-    assert list(METHODS) == ["mha", "gqa", "mqa", *groups, *bits]
-    searched = [*groups, "bits", "heads-bits"]
+    maps = ["latents", "head-dims", "everything"]
+    assert list(METHODS) == ["mha", "gqa", "mqa", *groups, *bits, *maps]
+    searched = [*groups, "bits", "heads-bits", *maps]
     assert [name for name, method in METHODS.items() if method.needs_search] == searched
     for name, method in METHODS.items():
         assert method.name == name

@@ -11,6 +11,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.plan.plan import Plan, Prediction
 from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.groups.grouping import Grouping, LayerGrouping
+from qcqa.reduce.latent.choice import Latent
 from qcqa.text.refit import RefitSettings, refit
 from qcqa.text.rises import RiseMeter
 from qcqa.text.source_reading import SourceReading
@@ -68,6 +69,26 @@ def test_a_refit_brings_the_merged_model_nearer_and_leaves_the_source(model, pla
     for now, old in zip(merged.get_parameter(_key(model, 1)), untouched, strict=True):
         torch.testing.assert_close(now, old, rtol=0, atol=0)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_refit_keeps_to_what_latents_hold(model, plan, batches):
+    spec = plan.model
+    values = Latent(free=2 * spec.head_dim)
+    keys = values if spec.model_type == "opt" else Latent((2,) * (spec.head_dim // 2))
+    half = LayerChoice((keys,), (values,))
+    merged = converted_copy(model, replace(plan, layers=(half, ALONE, half)))
+    maps = {name: value.clone() for name, value in merged.state_dict().items() if "qcqa" in name}
+    assert len(maps) == 2 * 4
+    was = distance(model, merged, batches)
+    refit(model, merged, batches, RefitSettings(steps=80), layers=[0, 2])
+    assert distance(model, merged, batches) < 0.5 * was
+    for name, value in maps.items():
+        assert torch.equal(merged.state_dict()[name], value)
+    ids = batches[0].token_ids
+    with torch.no_grad():
+        whole = merged(input_ids=ids, use_cache=False).logits
+        cached = merged(input_ids=ids, use_cache=True).logits
+    torch.testing.assert_close(cached, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_the_output_projection_alone_helps_by_least_squares(model, plan, batches):

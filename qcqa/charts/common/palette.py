@@ -40,8 +40,11 @@ class MethodStyle:
 
 #: In the order in which they are shown: what was searched before what it is compared with.
 METHOD_STYLES: dict[str, MethodStyle] = {
+    "everything": MethodStyle(METHODS["everything"].label, "#C2452D", "solid", "star-diamond", 3),
     "heads-bits": MethodStyle(METHODS["heads-bits"].label, "#E0457B", "solid", "diamond-tall", 3),
     "bits": MethodStyle(METHODS["bits"].label, "#6B9A1F", "solid", "pentagon"),
+    "latents": MethodStyle(METHODS["latents"].label, "#2F8F9D", "solid", "hourglass"),
+    "head-dims": MethodStyle(METHODS["head-dims"].label, "#A36A2C", "dash", "bowtie"),
     "best": MethodStyle(METHODS["best"].label, "#7A5FB5", "solid", "hexagon"),
     "qcqa-ac": MethodStyle(METHODS["qcqa-ac"].label, "#1B75BC", "solid", "circle", 4.5),
     "qcqa-ec": MethodStyle(METHODS["qcqa-ec"].label, "#009E73", "dash", "square"),

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from qcqa.charts.common.kv_axis import significant
 from qcqa.model.spec import ModelSpec
 from qcqa.plan.plan import Plan
-from qcqa.reduce.choice import packing_of
-from qcqa.reduce.registry import packing_words
+from qcqa.reduce.registry import stored_words
 from qcqa.reduce.terms import Fitness, MergeName
 
 #: Name and unit of what a search minimises; WSE and output error are told relative to losing all.
@@ -48,8 +47,8 @@ def kept_words(plan: Plan) -> str:
     """Return what a plan keeps: ``72 of 96 K and V heads, in 4 bits``."""
     heads = f"{plan.num_stored_heads:,} of {plan.model.num_stored_heads:,} K and V heads"
     sites = [site for layer in plan.layers for site in layer.sites]
-    packing = [packing_of(site) for site in sites]
-    return f"{heads}, in {packing_words(packing)}" if any(packing) else heads
+    words = stored_words(sites)
+    return f"{heads}, in {words}" if words else heads
 
 
 def wse_note(plan: Plan) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.charts.common.wording import counted
-from qcqa.reduce.choice import LayerChoice, packing_of
+from qcqa.reduce.choice import LayerChoice
 from qcqa.reduce.registry import REDUCTIONS
 from qcqa.search.front import Front
 
@@ -32,28 +32,29 @@ IntArray = NDArray[np.int64]
 def kept_texts(front: Front) -> tuple[str, ...]:
     """Return what every plan of a front keeps; remembered, for there are many.
 
-    As :func:`heads_kept_text`, and where states are packed :func:`packing_text`.
+    As :func:`heads_kept_text`, and where they are stored otherwise :func:`stored_text`.
     """
     num_heads = front.layers[0].num_heads
     kept = zip(*front.stored_heads, strict=True)
     heads = (heads_kept_text(key, value, num_heads) for key, value in kept)
     if not front.has_codecs:
         return tuple(heads)
-    packing = map(packing_text, map(front.plan_layers, range(len(front))))
+    stored = map(stored_text, map(front.plan_layers, range(len(front))))
     if (front.stored_heads == num_heads).all():
-        return tuple(packing)
-    return tuple("<br>".join(both) for both in zip(heads, packing, strict=True))
+        return tuple(stored)
+    return tuple("<br>".join(filter(None, both)) for both in zip(heads, stored, strict=True))
 
 
-def packing_text(layers: Sequence[LayerChoice]) -> str:
-    """Return how each layer packs keys and values, with ``<br>`` between lines."""
-    packing = [[packing_of(site) for site in layer.sites] for layer in layers]
+def stored_text(layers: Sequence[LayerChoice]) -> str:
+    """Return how each layer stores keys and values, with ``<br>`` between lines."""
+    chosen = [
+        [{part.kind: part.short for part in site if part.reads() is None} for site in layer.sites]
+        for layer in layers
+    ]
+    kinds = {kind for sites in chosen for shorts in sites for kind in shorts}
     lines = []
-    for kind in dict.fromkeys(choice.kind for sites in packing for choice in sites if choice):
-        shorts = [
-            [choice.short if choice and choice.kind == kind else _FULL for choice in sites]
-            for sites in packing
-        ]
+    for kind in (name for name in REDUCTIONS if name in kinds):
+        shorts = [[found.get(kind, _FULL) for found in sites] for sites in chosen]
         title = f"{REDUCTIONS[kind].label} of K/V ({_FULL}: all)"
         lines += [title, *_layer_lines(["/".join(sites) for sites in shorts])]
     return "<br>".join(lines)

@@ -56,10 +56,12 @@ def grouping_figure(plan: Plan, *, compact: bool = False) -> go.Figure:
         looks = gaps | axes_of(place)
         figure.add_trace(_cells(pictures, looks, has_numbers=has_numbers, is_brief=compact))
         if has_words:
-            ends = [f"{then}{picture.words}" if picture.words else "" for picture in pictures]
-            kept = [f"{picture.num_stored}{between}{num_heads}" for picture in pictures]
-            kept = [f"{heads}{end}" for heads, end in zip(kept, ends, strict=True)]
-            hover = "layer %{y} keeps %{text}" + ("" if plan.has_codecs else " heads")
+            heads = [f"{picture.num_stored}{between}{num_heads}" for picture in pictures]
+            kept = [
+                then.join(filter(None, ("" if picture.is_mapped else count, picture.words)))
+                for picture, count in zip(pictures, heads, strict=True)
+            ]
+            hover = "layer %{y} keeps %{text}" + ("" if plan.has_words else " heads")
             figure.add_trace(row_end_words(kept, num_heads, hover, place=place))
     return figure
 
@@ -72,7 +74,7 @@ def grouping_caption(plan: Plan) -> str:
     return (
         "A row per layer, a column per head of the source. Heads of one colour and number share "
         f"{shared}; a grey head keeps its own."
-        + (" At the end of a row, how they are packed." if plan.has_codecs else "")
+        + (" At the end of a row, how they are stored." if plan.has_words else "")
     )
 
 
@@ -139,7 +141,9 @@ def _numbers(picture: SitePicture) -> list[str]:
 def _members(picture: SitePicture, *, is_brief: bool) -> list[str]:
     texts = []
     for number, group in enumerate(picture.readers):
-        if len(group) == 1:
+        if picture.is_mapped:
+            texts.append(f"in {picture.words}")
+        elif len(group) == 1:
             texts.append("keeps its own head")
         elif is_brief:
             texts.append(f"group {number}, of {len(group)} heads")

@@ -1,10 +1,10 @@
-"""Between a family's attention and its cache: heads of a group are stored once.
+"""Between a family's attention and its cache: what is cached of its heads, and what it is given.
 
 An attention goes on with all KV heads of the source, as its code expects. Here they are reduced to
-one per group on their way into the cache and copied on their way out.
+one per group on their way into the cache and copied on their way out. Where a site has a linear
+map, that makes the channels that are cached of them, and them of what was cached.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,38 +14,9 @@ from torch.nn.functional import pad
 from transformers.cache_utils import Cache, StaticLayer
 
 from .bits_qcqa import Ladder
+from .maps_qcqa import SiteMap
 from .packed_qcqa import packed_layer
-
-
-class Selection:
-    """Picks entries of one dimension by number; the index follows its tensor from device to device.
-
-    It is no buffer, because ``from_pretrained`` leaves those of an unknown kind without content.
-
-    Parameters
-    ----------
-    entries : sequence of int
-        The entry that stands at each place of the result.
-    dim : int
-        The dimension.
-    """
-
-    def __init__(self, entries: Sequence[int], dim: int):
-        self._entries = list(entries)
-        self._dim = dim
-        self._index: dict[torch.device, Tensor] = {}
-
-    def __call__(self, states: Tensor) -> Tensor:
-        """Return the picked entries."""
-        if torch.compiler.is_compiling():
-            return states.index_select(self._dim, torch.tensor(self._entries, device=states.device))
-        index = self._index.get(states.device)
-        if index is None:
-            # An index made in inference mode could not serve a backward pass later.
-            with torch.inference_mode(False):
-                index = torch.tensor(self._entries, device=states.device)
-            self._index[states.device] = index
-        return states.index_select(self._dim, index)
+from .selection_qcqa import Selection
 
 
 @dataclass(frozen=True)
@@ -55,19 +26,38 @@ class Sharing:
     Parameters
     ----------
     num_stored : int
-        Heads in the cache.
+        Heads that are stored.
     stored : Selection or None
         One of each group, from the heads that the family's code made; None where it made no more.
     given_back : Selection or None
         The stored head of each head that the family's code goes on with; None where they are it.
     ladder : Ladder, optional
-        How the tokens of stored heads are packed.
+        How the tokens of what is cached are packed.
+    site_map : SiteMap, optional
+        Makes of stored heads the channels that are cached, as of one head.
     """
 
     num_stored: int
     stored: Selection | None
     given_back: Selection | None
     ladder: Ladder | None = None
+    site_map: SiteMap | None = None
+
+    @property
+    def num_cached(self) -> int:
+        """Heads in the cache."""
+        return self.num_stored if self.site_map is None else 1
+
+    def into_cache(self, states: Tensor) -> Tensor:
+        """Return what is cached of the heads that the family's code made."""
+        stored = _select(self.stored, states)
+        return stored if self.site_map is None else self.site_map(stored)
+
+    def out_of_cache(self, states: Tensor) -> Tensor:
+        """Return the heads that the family's code goes on with."""
+        cached = states[:, : self.num_cached]
+        stored = cached if self.site_map is None else self.site_map(cached, back=True)
+        return _select(self.given_back, stored)
 
 
 class SharedCache:
@@ -108,10 +98,10 @@ class SharedCache:
             packed = packed_layer(self._of_model, self._layer, key.ladder, value.ladder)
             # A measurement wants to see what is stored.
             packed.answers_with_stored = getattr(self._of_model, "answers_with_stored", False)
-        stored = _select(key.stored, key_states), _select(value.stored, value_states)
-        stored = self._as_allocated(*stored)
-        keys, values = self._of_model.update(*stored, *args, **kwargs)
-        return _given_back(key, keys), _given_back(value, values)
+        cached = key.into_cache(key_states), value.into_cache(value_states)
+        cached = self._as_allocated(*cached)
+        keys, values = self._of_model.update(*cached, *args, **kwargs)
+        return key.out_of_cache(keys), value.out_of_cache(values)
 
     def _as_allocated(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states with as many heads as the cache has room for, which it gets if new."""
@@ -121,13 +111,29 @@ class SharedCache:
             if not of_layer.is_initialized:
                 _allocate(of_layer, key_states, value_states)
                 return key_states, value_states
+            allocations: tuple[Any, Any] = (of_layer.keys, of_layer.values)
+            for allocated, states in zip(allocations, (key_states, value_states), strict=True):
+                if allocated.shape[-1] != states.shape[-1]:
+                    raise ValueError(
+                        f"layer {self._layer} of the static cache has room for "
+                        f"{allocated.shape[-1]} dimensions of a head; expected {states.shape[-1]}; "
+                        "let the converted model allocate it in its first call"
+                    )
             # Who allocated it by the config alone gave it the source's heads; the last stay empty.
             return _like(of_layer.keys, key_states), _like(of_layer.values, value_states)
         keys: Any = getattr(of_layer, "keys", None)
-        if isinstance(keys, Tensor) and keys.ndim == 4 and keys.shape[1] != key_states.shape[1]:
+        if not isinstance(keys, Tensor) or keys.ndim != 4:
+            return key_states, value_states
+        if keys.shape[1] != key_states.shape[1]:
             raise ValueError(
                 f"layer {self._layer} of the cache holds {keys.shape[1]} key heads; expected "
                 f"{key_states.shape[1]}, which share; make the cache, or the prefix, with the "
+                "converted model"
+            )
+        if keys.shape[-1] != key_states.shape[-1]:
+            raise ValueError(
+                f"layer {self._layer} of the cache holds {keys.shape[-1]} dimensions of a key; "
+                f"expected {key_states.shape[-1]}; make the cache, or the prefix, with the "
                 "converted model"
             )
         return key_states, value_states
@@ -150,10 +156,6 @@ def _allocate(static: StaticLayer, key_states: Tensor, value_states: Tensor) -> 
 def _like(allocated: Any, states: Tensor) -> Tensor:
     missing = allocated.shape[1] - states.shape[1]
     return pad(states, (0, 0, 0, 0, 0, missing)) if missing else states
-
-
-def _given_back(role: Sharing, states: Tensor) -> Tensor:
-    return _select(role.given_back, states[:, : role.num_stored])
 
 
 def _select(selection: Selection | None, states: Tensor) -> Tensor:

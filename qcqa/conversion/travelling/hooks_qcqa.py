@@ -12,9 +12,38 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, StaticLayer
 
-from .cache_qcqa import Selection, SharedCache, Sharing
+from .cache_qcqa import SharedCache, Sharing
+from .maps_qcqa import SiteMap
 from .packed_qcqa import PackedLayer
 from .releases_qcqa import SUPPORTED
+from .selection_qcqa import Selection
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Heads of a projection that its output is to have as their map keeps them.
+
+    Training may move the projection's weights out of what a map keeps, and a cache has no more.
+
+    Parameters
+    ----------
+    site_map : SiteMap
+        Of these heads.
+    first, stop : int
+        Which of the stored heads they are.
+    """
+
+    site_map: SiteMap
+    first: int
+    stop: int
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Return a projection's stored heads (..., heads, dh), these of them mapped and back."""
+        before, mapped, after = heads.tensor_split((self.first, self.stop), dim=-2)
+        states = mapped.flatten(0, -3).transpose(0, 1).unsqueeze(0)  # (1, H, tokens, dh)
+        states = self.site_map(self.site_map(states), back=True)
+        mapped = states[0].transpose(0, 1).reshape(mapped.shape)
+        return torch.cat((before, mapped, after), dim=-2)
 
 
 @dataclass(frozen=True)
@@ -23,22 +52,28 @@ class Spread:
 
     Parameters
     ----------
-    heads : Selection
-        For each head of the output that the family's code expects, the one that it equals.
+    heads : Selection or None
+        For each head of the output that the family's code expects, the one that it equals; None
+        where they are stored as it expects them.
     head_dim : int, optional
         Dimensions of a head, where those of all heads lie in one; they are taken apart meanwhile,
         as picking whole heads is many times faster than picking rows.
+    mapped : tuple of Mapped
+        The stored heads that are cached through a map.
     """
 
-    heads: Selection
+    heads: Selection | None
     head_dim: int | None = None
+    mapped: tuple[Mapped, ...] = ()
 
     def __call__(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor:
         """Return the output with all heads."""
         if self.head_dim is None:
-            return self.heads(output)
+            return output if self.heads is None else self.heads(output)
         apart = output.reshape(*output.shape[:-1], -1, self.head_dim)
-        return self.heads(apart).flatten(-2)
+        for mapped in self.mapped:
+            apart = mapped(apart)
+        return (apart if self.heads is None else self.heads(apart)).flatten(-2)
 
 
 @dataclass(frozen=True)
@@ -103,13 +138,14 @@ class CountedHeads:
 
     Parameters
     ----------
-    num_stored : sequence of int
-        Key heads of each layer.
+    num_cached : sequence of (int, int or None)
+        Key heads in the cache of each layer and, where they are others than the family's, their
+        dimensions.
     packed : container of int
         Layers whose keys or values are packed.
     """
 
-    num_stored: Sequence[int]
+    num_cached: Sequence[tuple[int, int | None]]
     packed: Container[int] = ()
 
     def __call__(self, _model: nn.Module, _args: Any, output: Any) -> None:
@@ -125,8 +161,8 @@ class CountedHeads:
         for cache in output.values():
             if not isinstance(cache, Cache):
                 continue
-            for number, (layer, expected) in enumerate(
-                zip(cache.layers, self.num_stored, strict=False)
+            for number, (layer, (expected, width)) in enumerate(
+                zip(cache.layers, self.num_cached, strict=False)
             ):
                 keys: Any = getattr(layer, "keys", None)
                 # A static layer may have been allocated elsewhere, by the config alone.
@@ -140,4 +176,10 @@ class CountedHeads:
                     raise RuntimeError(
                         f"layer {number} cached {keys.shape[1]} heads, where {expected} are shared:"
                         f" this release of transformers is not known; expected {SUPPORTED}"
+                    )
+                if is_known and width is not None and keys.shape[-1] != width:
+                    raise RuntimeError(
+                        f"layer {number} cached {keys.shape[-1]} dimensions of a key, where a map "
+                        f"makes {width}: this release of transformers is not known; expected "
+                        f"{SUPPORTED}"
                     )

@@ -13,12 +13,16 @@ implementation it runs. Two seams are changed:
   groups are neighbours, as in GQA, the code of most families does that itself.)
 * The attention sees its cache through a ``SharedCache``, which stores one head per group and hands
   back all heads of the source.
+
+Where a site has a linear map, the cache holds its channels instead of heads: the view encodes and
+decodes them, and the projections' hooks do both, so that there is nothing else to be seen where
+nothing is cached.
 """
 
 # First, as it says so where transformers is too old for what else is imported here.
 from .releases_qcqa import SUPPORTED  # isort: split
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -31,16 +35,21 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from .cache_qcqa import Selection, Sharing
-from .hooks_qcqa import CountedHeads, SharedHeads, Spread
+from .cache_qcqa import Sharing
+from .hooks_qcqa import CountedHeads, Mapped, SharedHeads, Spread
+from .maps_qcqa import SiteMap
 from .packed_qcqa import require_packable
-from .section_qcqa import Section
+from .section_qcqa import MAP_NAMES, Section
+from .selection_qcqa import Selection
+
+_ROLES = ("key", "value")
 
 
 def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
-    """Make one layer of a model store and cache its shared heads only.
+    """Make one layer of a model store and cache its shared heads only, through its maps.
 
-    The projections keep the first rows of their weights; right ones are for the caller to fill in.
+    The projections keep the first rows of their weights, and maps the first heads; right ones are
+    for the caller to fill in.
 
     Parameters
     ----------
@@ -54,7 +63,7 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
     Raises
     ------
     ValueError
-        If its tokens cannot be packed as the section says.
+        If its tokens cannot be packed as the section says, or its heads are others.
     """
     key, value = section.layers[layer]
     ladders = section.ladders(layer)
@@ -62,17 +71,21 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
         require_packable(model.config, layer)
     # This is grouped-query attention: the family's own code repeats the heads itself.
     is_gqa = section.takes_fewer_heads and key == value and _is_contiguous(key)
+    is_gqa = is_gqa and not any(section.map_shapes(layer))
     any_projection = section.module_name(model, next(iter(section.modules)), layer)
     path = any_projection.rpartition(".")[0]
     attention: Any = model.get_submodule(path)
+    _require_heads(model, attention, section, layer)
     spreads: dict[str, Spread] = {}
+    maps = _with_maps(model, attention, section, layer)
     if not section.is_left_as_it_was(layer):
         size = section.head_dim
         for role, (num_heads, head_of) in section.heads_of_projections(layer).items():
             name = section.module_name(model, role, layer)
             _keep_rows(model.get_submodule(name), num_heads * size, transposed=section.transposed)
             if not is_gqa:
-                spread = Spread(Selection(head_of, dim=-2), head_dim=size)
+                heads = None if head_of == list(range(num_heads)) else Selection(head_of, dim=-2)
+                spread = Spread(heads, size, _mapped(section, layer, role, maps))
                 spreads[name.removeprefix(f"{path}.")] = spread
     copies = section.heads_per_cached_head
     if is_gqa:
@@ -82,11 +95,32 @@ def share_heads(model: PreTrainedModel, section: Section, layer: int) -> None:
         shared_key, shared_value = (replace(sharing, ladder=ladder) for ladder in ladders)
     else:
         _equalise_norm(attention, section, layer)
-        shared_key = replace(_sharing(key, copies), ladder=ladders[0])
-        shared_value = replace(_sharing(value, copies), ladder=ladders[1])
+        shared_key, shared_value = (
+            replace(_sharing(labels, copies), ladder=ladder, site_map=maps.get(role))
+            for role, labels, ladder in zip(_ROLES, (key, value), ladders, strict=True)
+        )
     if copies > 1 or any(ladders) or not section.is_left_as_it_was(layer):
         hook = SharedHeads(layer, shared_key, shared_value, spreads)
         attention.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _require_heads(model: PreTrainedModel, attention: Any, section: Section, layer: int) -> None:
+    """Refuse a layer whose heads are others in number or size than those of the section."""
+    config = model.config.get_text_config()
+    # GPT-NeoX calls it otherwise.
+    head_dim = getattr(attention, "head_dim", None) or (
+        config.hidden_size // config.num_attention_heads
+    )
+    expected = section.heads_in_projection() * section.head_dim
+    for role in section.modules:
+        name = section.module_name(model, role, layer)
+        # A module that is no projection of this kind has none.
+        rows = getattr(model.get_submodule(name), "nf" if section.transposed else "out_features", 0)
+        if rows != expected or head_dim != section.head_dim:
+            raise ValueError(
+                f"{name} makes {rows} numbers for heads of {head_dim} by the config: expected "
+                f"{expected} for heads of {section.head_dim}, as its section 'qcqa' says"
+            )
 
 
 def watch_cache(model: nn.Module, section: Section) -> None:
@@ -99,8 +133,46 @@ def watch_cache(model: nn.Module, section: Section) -> None:
     section : Section
         Of its config.
     """
-    packed = {layer for layer in range(len(section.layers)) if any(section.ladders(layer))}
-    model.register_forward_hook(CountedHeads([max(key) + 1 for key, _ in section.layers], packed))
+    layers = range(len(section.layers))
+    packed = {layer for layer in layers if any(section.ladders(layer))}
+    shapes = [section.map_shapes(layer)[0] for layer in layers]
+    num_cached = [
+        (max(key) + 1, None) if shape is None else (1, shape.width)
+        for (key, _), shape in zip(section.layers, shapes, strict=True)
+    ]
+    model.register_forward_hook(CountedHeads(num_cached, packed))
+
+
+def _with_maps(
+    model: nn.Module, attention: nn.Module, section: Section, layer: int
+) -> dict[str, SiteMap]:
+    """Give a layer's attention its maps; return them by role."""
+    maps: dict[str, SiteMap] = {}
+    shapes, labels = section.map_shapes(layer), section.layers[layer]
+    for role, name, shape, of_role in zip(_ROLES, MAP_NAMES, shapes, labels, strict=True):
+        if shape is not None:
+            module = role if role in section.modules else "fused"
+            projection = model.get_submodule(section.module_name(model, module, layer))
+            like = projection.get_parameter("weight").detach()
+            maps[role] = SiteMap(shape, max(of_role) + 1, section.head_dim, like)
+            attention.add_module(name, maps[role])
+    return maps
+
+
+def _mapped(
+    section: Section, layer: int, projection: str, maps: Mapping[str, SiteMap]
+) -> tuple[Mapped, ...]:
+    """Return the maps of the heads that a projection of a layer stores."""
+    num_keys, num_values = (max(labels) + 1 for labels in section.layers[layer])
+    first = {"key": 0, "value": 0}
+    if projection == "fused":
+        first = {"key": section.num_query_heads, "value": section.num_query_heads + num_keys}
+    count = {"key": num_keys, "value": num_values}
+    return tuple(
+        Mapped(site_map, first[role], first[role] + count[role])
+        for role, site_map in maps.items()
+        if projection in (role, "fused")
+    )
 
 
 def _keep_rows(projection: nn.Module, num_rows: int, *, transposed: bool) -> None:
@@ -141,8 +213,14 @@ def _equalise_norm(attention: nn.Module, section: Section, layer: int) -> None:
     """
     labels = section.layers[layer][0]
     norm = getattr(attention, (section.key_norm or "").rpartition(".")[2], None)
-    if norm is None or len(set(labels)) == len(labels):
+    if not isinstance(norm, nn.Module) or len(set(labels)) == len(labels):
         return
+    num_scales = sum(scales.numel() for name, scales in norm.named_parameters() if "weight" in name)
+    if num_scales not in (section.head_dim, section.num_kv_heads * section.head_dim):
+        raise ValueError(
+            f"{section.key_norm} has {num_scales} scales: expected the norm of "
+            f"{section.num_kv_heads} heads of {section.head_dim}, as the section 'qcqa' says"
+        )
     firsts = [labels.index(label) for label in labels]
     scales = getattr(norm, "weight", None)
     if scales is None:  # a norm for each head, from heads before tokens
@@ -172,8 +250,8 @@ def shared_heads_class(stock: type[PreTrainedModel]) -> type[PreTrainedModel]:
         return _CLASSES[stock]
 
     def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        section = Section.from_config(config)  # before a model of as many layers is made
         stock.__init__(self, config, *args, **kwargs)
-        section = Section.from_config(config)
         for layer in range(len(section.layers)):
             share_heads(self, section, layer)
         watch_cache(self, section)

@@ -10,6 +10,7 @@ from qcqa.errors import ReductionError
 from qcqa.model.spec import ModelSpec
 from qcqa.reduce.bits.options import DEFAULT_GROUP, BitsOptions
 from qcqa.reduce.choice import SiteKind
+from qcqa.reduce.facts import SiteFacts
 from qcqa.reduce.stored import Rung, Stored
 
 #: Bits that an integer may have: from what loses nothing to what is only good for old tokens.
@@ -88,11 +89,6 @@ class Bits:
                 f"groups of {self.group} and a window of {self.window}",
                 expected="groups of at least 1 element, a window of at least 0 tokens",
             )
-
-    @classmethod
-    def offered(cls, options: BitsOptions, kind: SiteKind, spec: ModelSpec) -> tuple[Self, ...]:
-        """Return every number of bits for the keys, or the values, of a model."""
-        return tuple(cls.uniform(width, options, kind, spec) for width in WIDTHS)
 
     @classmethod
     def uniform(cls, width: int, options: BitsOptions, kind: SiteKind, spec: ModelSpec) -> Self:
@@ -183,6 +179,14 @@ class Bits:
     def reads(self) -> None:
         """Return None: every head is packed by itself."""
 
+    def map_shape(self, _num_heads: int) -> None:
+        """Return None: what is packed keeps its dimensions."""
+
     def codec(self) -> Mapping[str, Any]:
         """Return how tensors are packed and unpacked, for the code beside the weights."""
         return {"kind": self.kind, **self.to_json()}
+
+
+def offered_bits(options: BitsOptions, facts: SiteFacts) -> tuple[Bits, ...]:
+    """Return every number of bits for a site."""
+    return tuple(Bits.uniform(width, options, facts.kind, facts.spec) for width in WIDTHS)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.groups.subspace.fit import Fit
-from qcqa.reduce.groups.subspace.gram import bound_of_spectra, in_metric
+from qcqa.reduce.groups.subspace.gram import in_metric
 
 FloatArray = NDArray[np.floating]
 
@@ -73,13 +73,10 @@ class FreeGram:
         measure = _tail if rows <= _ALL_EIGENVALUES else _tail_in_krylov_space
         return np.array([measure(self._of_group(group), size) for group in groups])
 
-    def bound(self) -> FloatArray:
-        """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,).
-
-        ``k`` groups span ``k n`` dimensions at most, so the eigenvalues past them are lost.
-        """
+    def spectrum(self) -> FloatArray:
+        """Return the eigenvalues of all rows, increasing, shape (1, H n)."""
         num_heads, size = self.gram.shape[:2]
-        return bound_of_spectra(_eigenvalues(self.gram.reshape(num_heads * size, -1)), size)
+        return _eigenvalues(self.gram.reshape(num_heads * size, -1))[None]
 
     def _of_group(self, group: NDArray[np.integer]) -> FloatArray:
         rows = len(group) * self.gram.shape[1]

@@ -25,8 +25,11 @@ class Gram(Protocol):
         """Return the error of sharing one head, for groups (G, m) of one size, shape (G,)."""
         ...
 
-    def bound(self) -> FloatArray:
-        """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,)."""
+    def spectrum(self) -> FloatArray:
+        """Return the eigenvalues of the weighted rows, increasing, shape (parts, H n).
+
+        A shared head keeps ``n`` dimensions of each part.
+        """
         ...
 
 
@@ -38,18 +41,19 @@ def in_metric(rows: FloatArray, moment: FloatArray | None) -> FloatArray:
     return np.asarray((rows.reshape(-1, rows.shape[-1]) @ moment).reshape(rows.shape))
 
 
-def bound_of_spectra(spectra: NDArray[np.floating], kept: int) -> FloatArray:
-    """Return the sum of what ``kept`` dimensions for each group cannot hold, shape (H,).
+def bound_of_spectrum(spectra: NDArray[np.floating], num_heads: int) -> FloatArray:
+    """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,).
 
     Parameters
     ----------
-    spectra : array, shape (..., H * kept)
-        Eigenvalues of Grams, increasing; those past the ``k * kept`` largest are lost to any ``k``
-        groups.
-    kept : int
-        Dimensions that a group keeps in each.
+    spectra : array, shape (parts, H n)
+        As :meth:`Gram.spectrum` returns it; ``k`` groups span ``k n`` dimensions of each part at
+        most, so the eigenvalues past them are lost.
+    num_heads : int
+        Heads, ``H``.
     """
-    spectrum = spectra.clip(min=0).reshape(-1, spectra.shape[-1]).sum(axis=0, dtype=np.float64)
+    kept = spectra.shape[1] // num_heads
+    spectrum = spectra.clip(min=0).sum(axis=0, dtype=np.float64)
     lost = np.append(np.cumsum(spectrum)[kept - 1 : -1 : kept][::-1], 0.0)
     # Rounding must not raise a bound over the error that it bounds.
     return np.asarray((lost - np.finfo(spectra.dtype).eps * spectrum.sum()).clip(min=0))

@@ -12,11 +12,14 @@ from qcqa.errors import CheckpointError, QCQAError
 from qcqa.model.tensor_file import write_tensors
 from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
+from qcqa.reduce.choice import SiteKind
 from qcqa.reduce.groups.subspace.free import FreeGram
-from qcqa.reduce.groups.subspace.gram import Gram
+from qcqa.reduce.groups.subspace.gram import Gram, bound_of_spectrum
 from qcqa.reduce.groups.subspace.objective import SubspaceObjective, errors_of_blocks, pair_guide
 from qcqa.reduce.groups.subspace.planes import PlaneGrams
+from qcqa.reduce.groups.subspace.spectra import spectra_of
 from qcqa.reduce.groups.subspace.tied import TiedGrams
+from qcqa.reduce.spectra import SiteSpectra, Spectrum
 from qcqa.reduce.terms import Kind
 
 #: Of which roles' heads each kind of grouping is.
@@ -27,8 +30,10 @@ _ROLES: dict[Kind, tuple[str, ...]] = {
 }
 #: What of :class:`RoleGrams` adds up over roles, in the order of :class:`SubspaceObjective`.
 _SUMS = ("guide", "bound", "block_errors")
+#: Arrays of :class:`~qcqa.reduce.spectra.SiteSpectra` in a file.
+_SPECTRA = ("joint.planes", "joint.free", "by_head.planes", "by_head.free")
 #: Raised when Grams change, so that those of an older release are computed anew.
-_FORMAT = "qcqa-subspace-grams-2"
+_FORMAT = "qcqa-subspace-grams-3"
 
 _FILE = FileKind("a file of Grams", CheckpointError, "start the search anew", most_bytes=None)
 
@@ -47,18 +52,25 @@ class RoleGrams:
         What no grouping of ``k`` groups is below, at ``k - 1``.
     block_errors : array
         As :func:`~qcqa.reduce.groups.subspace.objective.errors_of_blocks` returns them.
+    spectra : SiteSpectra or None
+        As :func:`~qcqa.reduce.groups.subspace.spectra.spectra_of` returns them.
     """
 
     grams: Sequence[Gram]
     guide: NDArray[np.floating]
     bound: NDArray[np.floating]
     block_errors: NDArray[np.floating]
+    spectra: SiteSpectra | None
 
     @classmethod
     def of(cls, grams: Sequence[Gram]) -> "RoleGrams":
         """Return Grams with what is told from all of them."""
-        bound = np.sum([gram.bound() for gram in grams], axis=0)
-        return cls(grams, pair_guide(grams), bound, errors_of_blocks(grams))
+        eigenvalues = [gram.spectrum() for gram in grams]
+        bounds = [bound_of_spectrum(values, grams[0].num_heads) for values in eigenvalues]
+        spectra = spectra_of(grams, eigenvalues)
+        return cls(
+            grams, pair_guide(grams), np.sum(bounds, axis=0), errors_of_blocks(grams), spectra
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +108,8 @@ class SubspaceGrams:
         for role in _ROLES["shared"]:
             for gram in self._role(role).grams:
                 tensors |= {f"{role}.{name}": part for name, part in _parts(gram).items()}
+            if (spectra := self._role(role).spectra) is not None:
+                tensors |= {f"{role}.{name}": part for name, part in _of_spectra(spectra).items()}
         whole = {name: np.ascontiguousarray(part) for name, part in tensors.items()}
         write_tensors(path, whole, _metadata(mark))
 
@@ -132,6 +146,29 @@ def stored_objective(path: Path, kind: Kind) -> SubspaceObjective:
     """
     names = [f"{role}.{name}" for role in _ROLES[kind] for name in _SUMS]
     return _objective(partial(_load, path, kind), _read(path, names), kind)
+
+
+def stored_spectra(path: Path, role: SiteKind) -> SiteSpectra | None:
+    """Return the spectra of a layer's keys or values, whose Grams :meth:`SubspaceGrams.save` wrote.
+
+    None where there are none.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or is not such a file.
+    """
+    names = [f"{role}.{name}" for name in _SPECTRA]
+    if not ArraysFile(path, _FILE).header.tensors.keys() >= set(names):
+        return None
+    parts = [_read(path, [name])[name].astype(np.float64) for name in names]
+    return SiteSpectra(Spectrum(*parts[:2]), Spectrum(*parts[2:]))
+
+
+def _of_spectra(spectra: SiteSpectra) -> dict[str, NDArray[np.floating]]:
+    """Return the arrays of spectra by the names of a file."""
+    parts = [part for s in (spectra.joint, spectra.by_head) for part in (s.planes, s.free)]
+    return dict(zip(_SPECTRA, parts, strict=True))
 
 
 def _objective(

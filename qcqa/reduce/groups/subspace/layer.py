@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qcqa.errors import CheckpointError
 from qcqa.model.key_norm import KeyNorm
+from qcqa.reduce.choice import SiteKind
 from qcqa.reduce.groups.subspace.fit import Fit
 from qcqa.reduce.groups.subspace.free import fit_free, free_gram, roots_of
 from qcqa.reduce.groups.subspace.gram import Gram, in_metric
@@ -78,6 +80,29 @@ class LayerSubspaces:
         weight = np.einsum("haa->ha", self.key_weight)
         return np.asarray(weight[:, self.planes].sum(axis=2) / 2)
 
+    def free_weights(self, kind: SiteKind) -> FloatArray:
+        """Return the weights (H, f, f) of the dimensions of each head that do not rotate."""
+        if kind == "value":
+            return self.value_weight
+        free = self.unrotated
+        return self.key_weight[:, free[:, None], free]
+
+    def require_maps(self, kind: SiteKind) -> None:
+        """Raise if no change of basis of the keys, or of the values, passes.
+
+        Raises
+        ------
+        CheckpointError
+            Which says what is in the way.
+        """
+        behind = "a clip" if self.is_clipped else "a norm" if self.norm is not None else None
+        if behind and (self.is_clipped or kind == "key"):
+            raise CheckpointError(
+                f"{kind}s behind {behind}, through which no linear map passes",
+                expected=f"{kind}s as their projection makes them",
+                remedy=f"reduce the {kind}s by heads or bits",
+            )
+
     def key_fit(self, group: tuple[int, ...]) -> Fit:
         """Return the shared key head of a group, from its stored heads."""
         if self._keys_are_tied:
@@ -85,7 +110,7 @@ class LayerSubspaces:
         heads, free = self.key[list(group)], self.unrotated
         fit = fit_planes(heads, self.planes, self.plane_weights[list(group)], self.moment)
         if free.size:
-            weight = self.key_weight[list(group)][:, free[:, None], free]
+            weight = self.free_weights("key")[list(group)]
             part = fit_free(heads[:, free], weight, self.spread)
             fit.mix[:, free[:, None], free] = part.mix
             fit.basis[:, free[:, None], free] = part.basis
@@ -113,9 +138,12 @@ class LayerSubspaces:
 
     def grams(self) -> SubspaceGrams:
         """Return what the error of any grouping is told from."""
-        return SubspaceGrams(RoleGrams.of(self._key_grams()), RoleGrams.of((self._value_gram,)))
+        return SubspaceGrams(*(RoleGrams.of(self.weighted(kind)) for kind in ("key", "value")))
 
-    def _key_grams(self) -> tuple[Gram, ...]:
+    def weighted(self, kind: SiteKind) -> tuple[Gram, ...]:
+        """Return the Grams of the keys or of the values, in the units of the output's error."""
+        if kind == "value":
+            return (self._value_gram,)
         worth = self.logit_worth
         if self._keys_are_tied:
             return (replace(self._tied_keys, weight=self._tied_keys.weight * worth),)
@@ -125,7 +153,7 @@ class LayerSubspaces:
             grams.append(plane_grams(self.key, self.planes, weights, self.moment))
         if self.unrotated.size:
             free = self.unrotated
-            roots, _ = roots_of(self.key_weight[:, free[:, None], free] * worth)
+            roots, _ = roots_of(self.free_weights("key") * worth)
             grams.append(free_gram(self.key[:, free], roots, self.spread))
         return tuple(grams)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.reduce.groups.subspace.fit import Fit
-from qcqa.reduce.groups.subspace.gram import bound_of_spectra, in_metric
+from qcqa.reduce.groups.subspace.gram import in_metric
 
 FloatArray = NDArray[np.floating]
 ComplexArray = NDArray[np.complexfloating]
@@ -50,9 +50,9 @@ class PlaneGrams:
             return np.zeros(len(groups))
         return np.array([self._error(group) for group in groups])
 
-    def bound(self) -> FloatArray:
-        """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,)."""
-        return bound_of_spectra(np.linalg.eigvalsh(self.gram), 1)
+    def spectrum(self) -> FloatArray:
+        """Return the eigenvalues of each plane, increasing, shape (planes, H)."""
+        return np.asarray(np.linalg.eigvalsh(self.gram))
 
     def _error(self, group: NDArray[np.integer]) -> float:
         values = np.linalg.eigvalsh(self.gram[:, group[:, None], group])[:, :-1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qcqa.model.key_norm import KeyNorm
 from qcqa.reduce.groups.subspace.fit import Fit
-from qcqa.reduce.groups.subspace.gram import bound_of_spectra, in_metric
+from qcqa.reduce.groups.subspace.gram import in_metric
 
 FloatArray = NDArray[np.floating]
 
@@ -57,14 +57,14 @@ class TiedGrams:
             return np.zeros(len(groups))
         return np.array([self._error(group) for group in groups])
 
-    def bound(self) -> FloatArray:
-        """Return what no grouping of ``k`` groups is below at ``k - 1``, shape (H,).
+    def spectrum(self) -> FloatArray:
+        """Return the eigenvalues of each plane, increasing, shape (planes, H).
 
-        Signs are no better than real factors, so what they would lose is lost.
+        Signs are no better than real factors, so what those would lose is lost.
         """
         root = np.sqrt(self.weight)
         weighted = root[:, :, None] * self.gram * root[:, None]
-        return bound_of_spectra(np.linalg.eigvalsh(weighted), 1)
+        return np.asarray(np.linalg.eigvalsh(weighted))
 
     def parts(self, group: NDArray[np.integer]) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         """Return signs and shares (planes, m) of a group, |mean|^2 (planes,) and its factor."""

@@ -1,0 +1,1 @@
+"""A site of a layer in fewer dimensions than its heads have: what is cached is a latent."""
