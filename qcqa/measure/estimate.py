@@ -13,10 +13,9 @@ from qcqa.model.spec import DTYPE_BYTES
 from qcqa.packaged import DEMO_TEXT, demo_model_folder
 from qcqa.search.method_seconds import (
     CALIBRATION_TOKENS,
-    REFIT_STEPS,
-    REFIT_TOKENS,
     calibration_seconds,
     model_speed,
+    refit_seconds,
 )
 
 #: As :mod:`qcqa.text.running`, :mod:`~qcqa.text.scoring` and :mod:`~qcqa.measure.speed`
@@ -151,9 +150,9 @@ class Workload:
         """Return what it takes until the first model runs, and to fit what must be fitted."""
         seconds = _START_SECONDS + self.weight_bytes / _DISK_BYTES_PER_SECOND
         if self.num_fitted:
-            fit = 6.0 * self.model.num_layer_weights * REFIT_STEPS * REFIT_TOKENS / model_speed()
-            reading = calibration_seconds(self.model.spec, self.model.num_weights)
-            seconds += reading + self.num_fitted * fit
+            spec, weights = self.model.spec, self.model.num_weights
+            fit = refit_seconds(spec, weights, self.model.num_layer_weights)
+            seconds += calibration_seconds(spec, weights) + self.num_fitted * fit
         return seconds
 
     def memory_bytes(self) -> int:

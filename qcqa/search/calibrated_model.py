@@ -1,7 +1,7 @@
 """What a search is asked where a calibration text counts beside the weights."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf
 from pathlib import Path
@@ -17,6 +17,7 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
 from qcqa.progress import OnLayer
+from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective, stored_spectra
@@ -25,18 +26,29 @@ from qcqa.reduce.spectra import SiteSpectra
 from qcqa.reduce.terms import Kind
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.problem import Problem, wse_problem
+from qcqa.text.amounts import (
+    BATCH_TOKENS,
+    SEARCH_STEPS,
+    exact_batches,
+    ranked_batches,
+    read_batches,
+)
 from qcqa.text.batches import make_batches
 from qcqa.text.bits_rises import BitsMeter
 from qcqa.text.calibrate import calibrate_model, save_grams
+from qcqa.text.calibrated_rises import CalibratedRises
 from qcqa.text.calibration_folder import CalibrationFolder
 from qcqa.text.known_rises import KnownRises
-from qcqa.text.merged import BATCH_TOKENS
 from qcqa.text.refit import RefitSettings
 from qcqa.text.rises import RiseMeter
 from qcqa.text.source_reading import SourceReading
+from qcqa.text.windows import evenly
 
 #: A plan is fitted for longer: here layers are only ranked, hundreds of times.
-_SHORT_REFIT = RefitSettings(steps=40)
+_SHORT_REFIT = RefitSettings(steps=SEARCH_STEPS)
+
+_OfHeads = Callable[[int, Sequence[LayerChoice]], NDArray[np.float64]]
+_OfBits = Callable[[int, SiteKind, Sequence[Ladder]], NDArray[np.float64]]
 
 
 class CalibratedModel:
@@ -121,30 +133,58 @@ class CalibratedModel:
         def find_spectra(layer: int, kind: SiteKind) -> SiteSpectra | None:
             return stored_spectra(grams_of(layer), kind)
 
-        by_weights, rescore = wse_problem(grams), None
+        by_weights, rises = wse_problem(grams), None
         if settings.judged_by == "loss":
-            batches = make_batches(
-                kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device
-            )
-            reading = SourceReading(self._source, batches, is_fitted_to=settings.refit)
-            rescore = _Rises(
-                of_heads=RiseMeter(
-                    reading,
-                    partial(
-                        copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
-                    ),
-                    _SHORT_REFIT if settings.refit else None,
-                    self._known(_rises_file(settings, text)),
-                ),
-                # However heads are merged.
-                of_bits=BitsMeter(reading, self._known(f"rises-bits-{text.digest}.jsonl")),
-            )
-        return Problem(
+            rises = self._measured(settings, text, kept)
+        problem = Problem(
             grams=grams,
             make_objective=by_weights.make_objective if settings.fitness == "wse" else objective,
             fitness=settings.judged_by,
-            rescore=rescore,
+            rescore=rises,
             find_spectra=find_spectra,
+        )
+        if rises is None or not settings.apart:
+            # As published: none is foretold.
+            return problem
+        calibrated = CalibratedRises(rises.foretold, rises)
+        return replace(
+            problem,
+            rescore=calibrated,
+            remeasure=calibrated.measure_chosen,
+            begin=calibrated.begin,
+        )
+
+    def _measured(
+        self, settings: SearchSettings, text: CalibrationText, kept: CalibrationFolder
+    ) -> "_Rises":
+        """Return what measures rises as settings have them."""
+        batches = make_batches(
+            kept.windows(), batch_tokens=BATCH_TOKENS, device=self._source.device
+        )
+        size = sum(weight.numel() for weight in self._source.parameters())
+        reading = SourceReading(
+            self._source,
+            evenly(batches, ranked_batches(size) if settings.apart else read_batches(size)),
+            is_fitted_to=settings.refit,
+            most_exact=exact_batches(size),
+        )
+        name = _file_name(settings, text)
+        return _Rises(
+            of_heads=RiseMeter(
+                reading,
+                partial(
+                    copy_with_one_layer, self._source, merge=settings.merge, moments=kept.moment
+                ),
+                _SHORT_REFIT if settings.refit else None,
+                self._known(f"rises-{name}"),
+                self._known(f"foretold-{name}"),
+            ),
+            # However heads are merged.
+            of_bits=BitsMeter(
+                reading,
+                self._known(f"rises-bits-apart-{text.digest}.jsonl"),
+                self._known(f"foretold-bits-apart-{text.digest}.jsonl"),
+            ),
         )
 
     def _known(self, name: str) -> KnownRises:
@@ -161,30 +201,38 @@ class CalibratedModel:
 
 @dataclass(frozen=True)
 class _Rises:
-    """Measured rises of choices at one site, in nats per token: of a structure, or of bits."""
+    """Rises of choices at one site, in nats per token: of a structure, or of bits."""
 
     of_heads: RiseMeter
     of_bits: BitsMeter
 
     def __call__(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
-        """Return the rise of each choice where it alone is made in a layer; inf if it cannot be."""
-        return np.array([self._rise(layer, choice) for choice in choices])
+        """Return the measured rise of each choice; infinite where the layer cannot have it."""
+        return np.array(
+            [self._rise(layer, choice, self.of_heads, self.of_bits) for choice in choices]
+        )
 
-    def _rise(self, layer: int, choice: LayerChoice) -> float:
-        key, value = choice.codecs()
-        if (key or value) and not self.of_bits.can_pack(layer):
+    def foretold(self, layer: int, choices: Sequence[LayerChoice]) -> NDArray[np.float64]:
+        """Return the same, to second order."""
+        by = self.of_heads.foretold, self.of_bits.foretold
+        return np.array([self._rise(layer, choice, *by) for choice in choices])
+
+    def _rise(self, layer: int, choice: LayerChoice, of_heads: _OfHeads, of_bits: _OfBits) -> float:
+        if any(choice.codecs()) and not self.of_bits.can_pack(layer):
             return inf
-        if key is not None:
-            return float(self.of_bits(layer, "key", [Ladder.of(key)])[0])
-        if value is not None:
-            return float(self.of_bits(layer, "value", [Ladder.of(value)])[0])
+        kinds: tuple[SiteKind, SiteKind] = ("key", "value")
+        for kind, site in zip(kinds, choice.sites, strict=True):
+            for packing in site:
+                if isinstance(packing, Bits):
+                    return float(of_bits(layer, kind, [Ladder.of(packing.codec())])[0])
         try:
-            return float(self.of_heads(layer, [choice])[0])
+            return float(of_heads(layer, [choice])[0])
         except ReductionError:
             return inf
 
 
-def _rises_file(settings: SearchSettings, text: CalibrationText) -> str:
+def _file_name(settings: SearchSettings, text: CalibrationText) -> str:
     """Return a name that tells how rises were measured."""
     refit = "-refit" if settings.refit else ""
-    return f"rises-{settings.merge}{refit}-{text.digest}.jsonl"
+    apart = "-apart" if settings.apart else ""
+    return f"{settings.merge}{refit}{apart}-{text.digest}.jsonl"

@@ -8,6 +8,7 @@ from qcqa.model.inspect import ModelReport
 from qcqa.model.spec import ModelSpec
 from qcqa.search.method_seconds import (
     calibration_seconds,
+    foretelling_seconds,
     method_seconds,
     objective_seconds,
     tokens_of,
@@ -133,6 +134,8 @@ def estimate_time(
     ]
     if with_text:
         seconds = calibration_seconds(spec, model.num_weights, tokens=tokens)
+        if any(METHODS[name].settings(settings).judged_by == "loss" for name in methods):
+            seconds += foretelling_seconds(model.num_weights, tokens=tokens)
         parts.append(TimedPart("calibration", seconds, _SPREAD_OF_MODEL))
     parts.append(TimedPart("bound", wse_bound_seconds(spec), _SPREAD))
     for name in with_baselines(methods):

@@ -7,6 +7,7 @@ floating-point operations; there only the order of magnitude is known.
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass
 from math import comb
 from pathlib import Path
 from typing import get_args
@@ -29,6 +30,16 @@ from qcqa.search.strategy.cost import (
 from qcqa.search.strategy.offered import offers_of
 from qcqa.search.strategy.parallel import WORTH_PROCESSES_SECONDS
 from qcqa.search.strategy.rescoring import most_measured
+from qcqa.text.amounts import (
+    BATCH_TOKENS,
+    DRAWS,
+    MEASURED_EVERY,
+    SEARCH_STEPS,
+    exact_batches,
+    plan_steps,
+    ranked_batches,
+    read_batches,
+)
 
 #: Processes are spawned, and import what stage 1 needs.
 _SPAWN_SECONDS = 2.0
@@ -36,8 +47,11 @@ _SPAWN_SECONDS = 2.0
 _MODEL_OPERATIONS_PER_SECOND, _CORE_POWER = 4e10, 0.8
 #: Of the eigenvalues of Grams of subspaces, for each cube of their size.
 _EIGEN_OPERATIONS, _EIGEN_OPERATIONS_PER_SECOND = 10.0, 1e10
-#: As :mod:`qcqa.text` and :mod:`qcqa.search.calibrated_model` have them; they load torch.
-CALIBRATION_TOKENS, REFIT_STEPS, REFIT_TOKENS, _MEASURED_SHARE = 32768, 40, 1024, 0.25
+#: As :mod:`qcqa.text.calibration_windows` has it, which loads torch.
+CALIBRATION_TOKENS = 32768
+#: Guesses: of a slot's choices, beside one, so many that are foretold are measured; and as many of
+#: one kind as are offered together.
+_MEASURED_SHARE, _OFFERED_TOGETHER = 1 / 3, 4
 
 
 #: Of a text, for each of its tokens, about.
@@ -94,14 +108,15 @@ def method_seconds(
     """
     method, measured = METHODS[name], 0.0
     if settings.judged_by == "loss":
-        operations = _rise_operations(spec, settings, layer_weights, other_weights, tokens)
+        work = _RiseWork(spec, settings.apart, layer_weights, other_weights, tokens)
         if "groups" in method.reductions and not _measures_the_same(name, before):
             groupings = _measured_groupings(name, spec)
-            measured = _num_slots(spec, settings) * groupings * operations / model_speed()
+            operations = work.of_choices(groupings, with_refit=settings.refit)
+            measured = _num_slots(spec, settings) * operations / model_speed()
         for choice in _newly_offered(name, spec, settings, before):
             is_refitted = settings.refit and not REDUCTIONS[choice.kind].follows
-            as_measured = settings.model_copy(update={"refit": is_refitted})
-            operations = _rise_operations(spec, as_measured, layer_weights, other_weights, tokens)
+            together = work.of_choices(_OFFERED_TOGETHER, with_refit=is_refitted)
+            operations = together / _OFFERED_TOGETHER
             measured += spec.num_layers * operations / model_speed()
     if not method.needs_search or "groups" not in method.reductions:
         return measured
@@ -229,10 +244,59 @@ def _eigen_seconds(spec: ModelSpec) -> float:
     return operations / (_EIGEN_OPERATIONS_PER_SECOND * _cores())
 
 
-def _rise_operations(
-    spec: ModelSpec, settings: SearchSettings, layer_weights: int, other_weights: int, tokens: int
-) -> float:
-    """Return what measuring one grouping takes: a refit of its layer, then all layers above it."""
-    fitted = 6.0 * layer_weights / spec.num_layers * REFIT_STEPS * REFIT_TOKENS
-    measured = 2.0 * tokens * _MEASURED_SHARE * (layer_weights / 2 + other_weights)
-    return (fitted if settings.refit else 0.0) + measured
+@dataclass(frozen=True, slots=True)
+class _RiseWork:
+    """What it takes to foretell and measure rises, in floating-point operations."""
+
+    spec: ModelSpec
+    is_foretold: bool
+    layer_weights: int
+    other_weights: int
+    tokens: int
+
+    def of_choices(self, count: int, *, with_refit: bool) -> float:
+        """Return what so many choices of one slot take."""
+        fit = fit_operations(self.spec, SEARCH_STEPS, self._read) if with_refit else 0.0
+        above = 2.0 * (self.layer_weights / 2 + self.other_weights)
+        exact = BATCH_TOKENS * exact_batches(self._num_weights)
+        exactly = fit + above * min(exact, self._read / MEASURED_EVERY)
+        if not self.is_foretold:
+            return count * exactly
+        foretold = 2.0 * attention_weights(self.spec) * self._read / MEASURED_EVERY
+        return count * foretold + (1 + (count - 1) * _MEASURED_SHARE) * exactly
+
+    @property
+    def _num_weights(self) -> int:
+        return self.layer_weights + self.other_weights
+
+    @property
+    def _read(self) -> int:
+        batches = ranked_batches if self.is_foretold else read_batches
+        return min(self.tokens, BATCH_TOKENS * batches(self._num_weights))
+
+
+def foretelling_seconds(num_weights: int, *, tokens: int = CALIBRATION_TOKENS) -> float:
+    """Return what it takes to get ready to foretell rises: gradients, and all layers' inputs."""
+    read = min(tokens, BATCH_TOKENS * ranked_batches(num_weights))
+    passes = 1 + (1 + DRAWS) / MEASURED_EVERY
+    return 2.0 * num_weights * passes * read / model_speed()
+
+
+def refit_seconds(spec: ModelSpec, num_weights: int, layer_weights: int) -> float:
+    """Return what the refit of all layers of a plan takes."""
+    tokens = min(CALIBRATION_TOKENS, BATCH_TOKENS * read_batches(num_weights))
+    fits = spec.num_layers * fit_operations(spec, plan_steps(num_weights), tokens)
+    # Source and merged model are led through.
+    return (fits + 4.0 * layer_weights * tokens) / model_speed()
+
+
+def fit_operations(spec: ModelSpec, steps: int, tokens: int) -> float:
+    """Return what the refit of one layer's attention takes: least squares, then steps."""
+    width = spec.num_query_heads * spec.head_dim
+    squares = 2.0 * width * (width + spec.hidden_size) * tokens
+    return squares + attention_weights(spec) * (4.0 * tokens + 6.0 * steps * BATCH_TOKENS)
+
+
+def attention_weights(spec: ModelSpec) -> int:
+    """Return how many weights the projections of one layer's attention have."""
+    return 2 * (spec.num_query_heads + spec.num_kv_heads) * spec.head_dim * spec.hidden_size

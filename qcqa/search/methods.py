@@ -21,6 +21,7 @@ from qcqa.search.strategy.config import SearchSettings
 from qcqa.search.strategy.offered import is_offered, offered_front, offers_of
 from qcqa.search.strategy.optimal import optimal_front, optimal_slots
 from qcqa.search.strategy.problem import Problem
+from qcqa.search.strategy.remeasuring import settled_front
 
 #: ``table``: blocks of neighbours, alike in every layer, looked up. ``two-stage``: NSGA-II within
 #: layers, then over them (arXiv 2406.10247, section 3). ``exact``: the best grouping known for
@@ -272,7 +273,11 @@ def run_method(
             f"a problem of fitness {problem.fitness} for {method.label}",
             expected=f"one of fitness {effective.judged_by}",
         )
-    return _front(method, problem, effective, progress or silent, scratch)
+    return settled_front(
+        problem,
+        lambda on_progress: _front(method, problem, effective, on_progress, scratch),
+        progress or silent,
+    )
 
 
 def _front(

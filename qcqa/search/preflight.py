@@ -14,6 +14,14 @@ from qcqa.search.method_sets import refuse_bits, with_baselines
 from qcqa.search.methods import METHODS, wants_calibration
 from qcqa.search.strategy.config import SearchSettings
 from qcqa.sizes import bytes_text
+from qcqa.text.amounts import (
+    BATCH_TOKENS,
+    DRAWS,
+    MEASURED_EVERY,
+    MOST_STATES_BYTES,
+    exact_batches,
+    read_batches,
+)
 
 #: A process that searches, each of those that it spawns, and one with torch and transformers.
 _PROCESS_BYTES, _SPAWNED_BYTES, _MODEL_PROCESS_BYTES = 180 * 2**20, 85 * 2**20, 600 * 2**20
@@ -102,13 +110,20 @@ def _memory_bytes(model: ModelReport, settings: SearchSettings, tokens: int) -> 
     if not tokens:
         return max(reading, searching)
     weights = 4 * model.num_weights
-    # Hidden states before and behind a layer, and the predictions for a quarter of the tokens.
-    states = 2 * 4 * tokens * spec.hidden_size
-    predictions = 4 * tokens // 4 * (model.vocab_size or 0)
+    state = 4 * spec.hidden_size  # of a token
+    read = min(tokens, BATCH_TOKENS * read_batches(model.num_weights))
+    measured = read // MEASURED_EVERY
+    # Of all that is calibrated with before and behind a layer; then of what is read of all layers.
+    every = spec.num_layers * read * state
+    states = max(2 * tokens * state, every if every <= MOST_STATES_BYTES else 2 * read * state)
+    gradients = spec.num_layers * DRAWS * measured * state
+    exact = min(measured, BATCH_TOKENS * exact_batches(model.num_weights))
+    # Those of a batch several times: a backward pass goes through them.
+    predictions = 4 * (exact + 4 * BATCH_TOKENS) * (model.vocab_size or 0)
     # Moments of a layer and the Grams of its values, in float64.
     width = spec.num_kv_heads * spec.head_dim
     moments = 2 * 8 * (spec.hidden_size**2 + width**2)
-    return _MODEL_PROCESS_BYTES + weights + states + 2 * predictions + moments
+    return _MODEL_PROCESS_BYTES + weights + states + gradients + predictions + moments
 
 
 def _disk_bytes(model: ModelReport, *, with_text: bool) -> int:

@@ -194,14 +194,15 @@ class _Problems:
         self._grams = grams
         self._source = calibrated
         self.by_weights = wse_problem(grams)
-        self._calibrated: dict[tuple[str, str, str, bool], Problem] = {}
+        self._calibrated: dict[tuple[str, str, str, bool, bool], Problem] = {}
 
     def of(self, settings: SearchSettings) -> Problem:
         """Return the problem of these settings."""
         if settings.judged_by == "wse" or self._source is None:
             return self.by_weights
-        # What is measured depends on how heads are merged.
-        key = (settings.fitness, settings.judged_by, settings.merge, settings.refit)
+        # What is measured depends on how heads are merged, and how on what is asked.
+        judged = (settings.fitness, settings.judged_by)
+        key = (*judged, settings.merge, settings.refit, settings.apart)
         if key not in self._calibrated:
             self._calibrated[key] = self._source.problem(self._grams, settings)
         return self._calibrated[key]

@@ -6,6 +6,7 @@ taken from a call of the whole model, once for every shape of a batch.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
@@ -16,9 +17,28 @@ from transformers.cache_utils import Cache
 from qcqa.conversion.names import attention_names
 from qcqa.text.layer_calls import LayerCall, hooked, record_calls
 
+#: Hidden states that differ by less, relatively, are the same but for rounding.
+_SAME = 1e-3
+
 
 class _ReachedError(Exception):
     """Ends a call of the model when all that is wanted has come by."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attended:
+    """What a layer's attention makes of hidden states.
+
+    Parameters
+    ----------
+    read : Tensor, shape (B, T, n)
+        What its output projection reads: outputs of all heads.
+    output : Tensor, shape (B, T, d)
+        What that makes of them.
+    """
+
+    read: Tensor
+    output: Tensor
 
 
 class Decoder:
@@ -104,6 +124,69 @@ class Decoder:
         """
         call = self._calls_for(hidden, with_cache=cache is not None)[layer]
         return call.repeat((by or self).layers[layer], hidden, cache)
+
+    def attend(
+        self,
+        layer: int,
+        hidden: Tensor,
+        *,
+        by: "Decoder | None" = None,
+        cache: Cache | None = None,
+    ) -> Attended:
+        """Return what a layer's attention makes of hidden states (B, T, d); no more is computed.
+
+        Parameters
+        ----------
+        layer, hidden, by, cache
+            As :meth:`step` takes them.
+
+        Raises
+        ------
+        EvaluationError
+            As :meth:`step`.
+        """
+        found: list[Attended] = []
+
+        def stop(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> NoReturn:
+            shape = hidden.shape[:2]
+            found.append(Attended(args[0].reshape(*shape, -1), output.reshape(*shape, -1)))
+            raise _ReachedError
+
+        handle = (by or self).output_projection(layer).register_forward_hook(stop)
+        try:
+            with suppress(_ReachedError):
+                self.step(layer, hidden, by=by, cache=cache)
+        finally:
+            handle.remove()
+        return found[0]
+
+    @torch.no_grad()
+    def adds_attention(self, layer: int, hidden: Tensor) -> bool:
+        """Return whether a layer adds its attention's output to what it is handed, and reads both.
+
+        So that what one of them lacks the other makes good. Not so where the output is normalised
+        first, or feed-forward parts read beside the attention.
+
+        Parameters
+        ----------
+        layer : int
+            Number of the layer.
+        hidden : Tensor, shape (B, T, d)
+            What it is handed.
+        """
+        output = self.attend(layer, hidden).output
+        moved = hidden.roll(1, dims=1)
+
+        def instead(_module: nn.Module, _args: tuple[Any, ...], made: Tensor) -> Tensor:
+            return (output + hidden - moved).reshape(made.shape)
+
+        handle = self.output_projection(layer).register_forward_hook(instead)
+        try:
+            got = self.step(layer, moved)
+        finally:
+            handle.remove()
+        wanted = self.step(layer, hidden)
+        return bool((got - wanted).norm() < _SAME * wanted.norm())
 
     @torch.no_grad()
     def logits_after(self, layer: int, hidden: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from qcqa.reading.file import FileKind
 from qcqa.reading.safetensors_file import ArraysFile
 
 #: Of the files' names; another one whenever merging or refitting comes to other weights.
-_VERSION = 1
+_VERSION = 2
 
 #: All files together, at most; attention that is larger than that is not kept at all.
 _MOST_BYTES = 4 * 2**30

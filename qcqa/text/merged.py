@@ -12,12 +12,11 @@ from qcqa.conversion.shards import require_shapes
 from qcqa.errors import CalibrationError
 from qcqa.plan.plan import Plan
 from qcqa.progress import OnLayer
+from qcqa.text.amounts import BATCH_TOKENS, plan_steps, read_batches
 from qcqa.text.batches import make_batches
 from qcqa.text.calibration_folder import CalibrationFolder
-from qcqa.text.refit import refit
-
-#: Tokens of one step of the refit.
-BATCH_TOKENS = 1024
+from qcqa.text.refit import RefitSettings, refit
+from qcqa.text.windows import evenly
 
 
 def merged_model(
@@ -58,7 +57,10 @@ def merged_model(
         batches = make_batches(
             calibration.windows(), batch_tokens=BATCH_TOKENS, device=source.device
         )
-        refit(source, merged, batches, layers=plan.changed_layers, on_layer=on_layer)
+        num_weights = sum(weight.numel() for weight in source.parameters())
+        settings = RefitSettings(steps=plan_steps(num_weights))
+        some = evenly(batches, read_batches(num_weights))
+        refit(source, merged, some, settings, layers=plan.changed_layers, on_layer=on_layer)
     return merged
 
 

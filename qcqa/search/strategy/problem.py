@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcqa.model.spec import ModelSpec
+from qcqa.progress import OnLayer
 from qcqa.reduce.candidates import Slot
 from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
@@ -18,6 +19,9 @@ from qcqa.reduce.terms import Fitness, Kind
 #: layer, some choices for it, and the rise for each, infinite where the layer cannot have it. Asked
 #: again, it should know the answer.
 Rescore = Callable[[int, Sequence[LayerChoice]], NDArray[np.float64]]
+#: Measures what plans choose, each for every layer, where rises were foretold alone. Whether it had
+#: to is returned.
+Remeasure = Callable[[Sequence[Sequence[LayerChoice]], OnLayer], bool]
 #: What the directions of one layer's keys, or values, hold; None where no linear map passes.
 FindSpectra = Callable[[int, SiteKind], SiteSpectra | None]
 #: The objective of one layer's keys and values alike, of its keys or of its values.
@@ -39,6 +43,10 @@ class Problem:
         What the errors of the fronts are.
     rescore : callable, optional
         Replaces the errors of each layer's candidates by measured ones, for the fitness ``loss``.
+    remeasure : callable, optional
+        Where ``rescore`` foretells rises: measures those that plans rest on.
+    begin : callable, optional
+        Called before each method, whose front is not to hang on what others had measured.
     find_spectra : callable, optional
         Without it nothing is offered that keeps some directions of a site.
     """
@@ -47,6 +55,8 @@ class Problem:
     make_objective: MakeObjective
     fitness: Fitness = "wse"
     rescore: Rescore | None = None
+    remeasure: Remeasure | None = None
+    begin: Callable[[], None] | None = None
     find_spectra: FindSpectra | None = None
     #: Objectives that are small and worth keeping: those of few heads, tabulated.
     kept: dict[Slot, Objective] = field(default_factory=dict, repr=False)
