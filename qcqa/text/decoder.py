@@ -146,6 +146,8 @@ class Decoder:
             As :meth:`step`.
         """
         found: list[Attended] = []
+        # Now, so that it is not the model's own call that is stopped.
+        self._calls_for(hidden, with_cache=cache is not None)
 
         def stop(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> NoReturn:
             shape = hidden.shape[:2]
