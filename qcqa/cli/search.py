@@ -66,7 +66,7 @@ def search(
             metavar="NAMES",
             help="What may be reduced, separated by commas: "
             f"{', '.join(row.label for row in REDUCTIONS.values())}. If unset heads, and with "
-            "--preset best all that there is.",
+            "--preset best bits, too.",
         ),
     ] = None,
     calibration: Annotated[

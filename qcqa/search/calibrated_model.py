@@ -17,7 +17,6 @@ from qcqa.model.opening import open_checkpoint
 from qcqa.model.source_model import load_float32
 from qcqa.plan.plan import CalibrationText
 from qcqa.progress import OnLayer
-from qcqa.reduce.bits.choice import Bits
 from qcqa.reduce.choice import LayerChoice, SiteKind
 from qcqa.reduce.groups.gram import ModelGrams
 from qcqa.reduce.groups.subspace.grams import are_grams_of, stored_objective, stored_spectra
@@ -222,9 +221,9 @@ class _Rises:
             return inf
         kinds: tuple[SiteKind, SiteKind] = ("key", "value")
         for kind, site in zip(kinds, choice.sites, strict=True):
-            for packing in site:
-                if isinstance(packing, Bits):
-                    return float(of_bits(layer, kind, [Ladder.of(packing.codec())])[0])
+            for part in site:
+                if (codec := part.codec()) is not None:
+                    return float(of_bits(layer, kind, [Ladder.of(codec)])[0])
         try:
             return float(of_heads(layer, [choice])[0])
         except ReductionError:

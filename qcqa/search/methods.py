@@ -52,6 +52,8 @@ class Method:
         What its plans may use.
     steps : tuple of (int, int or None), optional
         Bits of all keys and values, and for how many tokens, where it is a table of bits.
+    in_presets : bool
+        Whether a preset that has all methods has it, or it must be asked for.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Method:
     insists: Mapping[str, Any] = field(default_factory=dict)
     reductions: tuple[str, ...] = ("groups",)
     steps: Steps | None = None
+    in_presets: bool = True
 
     @property
     def needs_search(self) -> bool:
@@ -211,6 +214,7 @@ _METHODS = (
         "exact",
         insists=_BEST_HEADS,
         reductions=("latent",),
+        in_presets=False,
     ),
     Method(
         "head-dims",
@@ -219,6 +223,7 @@ _METHODS = (
         "exact",
         insists=_BEST_HEADS,
         reductions=("head-dim",),
+        in_presets=False,
     ),
     Method(
         "everything",
@@ -227,6 +232,7 @@ _METHODS = (
         "exact",
         insists=_BEST_HEADS,
         reductions=("groups", "latent", "head-dim", "bits"),
+        in_presets=False,
     ),
 )
 

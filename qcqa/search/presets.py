@@ -7,6 +7,7 @@ from typing import Any
 
 from qcqa.errors import SettingsError
 from qcqa.search.method_sets import SEARCHED_METHODS, beyond_heads, by_weights
+from qcqa.search.methods import METHODS
 from qcqa.search.strategy.config import SearchSettings
 
 
@@ -25,7 +26,7 @@ class Preset:
     fixed : mapping
         Settings that the preset decides, where a calibration text is at hand.
     has_all : bool
-        Whether all methods of other reductions come along.
+        Whether methods of other reductions come along, but those that must be asked for.
     """
 
     name: str
@@ -37,7 +38,8 @@ class Preset:
     @property
     def methods(self) -> tuple[str, ...]:
         """Searched methods."""
-        return (*self.of_heads, *(beyond_heads() if self.has_all else ()))
+        others = [name for name in beyond_heads() if self.has_all and METHODS[name].in_presets]
+        return (*self.of_heads, *others)
 
     def asked(
         self, others: SearchSettings, *, has_text: bool
@@ -75,7 +77,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "best": Preset(
             name="best",
             description="QCQA as published, and beside it the plans that lose least: heads that "
-            "share subspaces, latents, smaller heads, fewer bits, and all at once.",
+            "share subspaces, fewer bits, and both at once.",
             of_heads=(*SEARCHED_METHODS, "best"),
             fixed=_AS_PUBLISHED,
             has_all=True,

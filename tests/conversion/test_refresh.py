@@ -161,7 +161,7 @@ def test_what_is_not_converted_is_refused(make_case: MakeCase, old: Path, tmp_pa
     assert "cannot be opened" in refusal(old)
 
 
-@pytest.mark.parametrize("version", [3, 99])
+@pytest.mark.parametrize("version", [4, 99])
 def test_a_later_release_is_not_taken_back(version: int, old: Path) -> None:
     edit(old, lambda config: config["qcqa"].update(version=version))
     message = refusal(old)

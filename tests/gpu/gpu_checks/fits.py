@@ -61,7 +61,7 @@ def fits_of_a_large_model(sizes: Sizes, device: torch.device, merge: str) -> Ite
         batch_tokens=sizes.fit_batch_tokens,
     )
     grouping = like_gqa(sizes.fitted.heads)
-    yield from _fits(source, batches, merge, grouping, sizes.refit_steps, most=1.02)
+    yield from _fits(source, batches, merge, grouping, sizes.refit_steps, most=1.1)
 
 
 def _fits(
