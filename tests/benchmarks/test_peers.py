@@ -147,18 +147,6 @@ def test_every_peer_is_measured_alike_and_within_the_bytes(ground: Ground) -> No
     assert [row[2] for row in rows if row[0] == "| 0.1" and row[1] == "MQA means"] == ["-"]
 
 
-def test_work_that_two_rest_on_is_counted_for_both(ground: Ground) -> None:
-    made = Made(ground.source, lambda tokens: tokens)
-
-    def make() -> Made:
-        ground.once("work", lambda: sum(number**2 for number in range(2_000_000)))
-        return made
-
-    (_, first), (_, second) = ground.timed(make), ground.timed(make)
-    assert first > 0.05 / 60
-    assert second == pytest.approx(first, rel=0.3)
-
-
 def test_judge_says_the_same_as_the_source(ground: Ground) -> None:
     made = Made(ground.source, lambda tokens: tokens)
     for _ in range(2):

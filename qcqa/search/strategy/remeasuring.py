@@ -56,6 +56,10 @@ def settled_front(
 
 
 def _some(front: Front) -> list[int]:
-    """Return places of plans whose sizes grow by a factor, the source not among them."""
+    """Return places of plans whose sizes grow by a factor; the source, the last, is often not one.
+
+    A front may have one plan alone.
+    """
     sizes = np.geomspace(front.cost[0], front.cost[-1], _PLANS + 1)[:-1]
-    return sorted({int(place) for place in np.searchsorted(front.cost, sizes)})
+    places = np.searchsorted(front.cost, sizes).clip(max=len(front.cost) - 1)
+    return sorted(set(places.tolist()))
