@@ -112,5 +112,5 @@ def test_heads_in_latents_keep_none_of_their_own(result: SearchResult) -> None:
     layer = LayerChoice((Latent((1, 2)),), (Latent(free=8), bits))
     plan = _plan((LayerGrouping.shared(Grouping.contiguous(8, 2)),), result.spec)
     cells, keys, _, values = grouping_figure(replace(plan, layers=(layer,))).data
-    assert (*keys.text, *values.text) == ("latents of 6 dims", "latents of 8 dims, 4 bits")
-    assert set(cells.customdata[0]) == {"in latents of 6 dims"}
+    assert (*keys.text, *values.text) == ("6 latents", "8 latents, 4 bits")
+    assert set(cells.customdata[0]) == {"in 6 latents"}

@@ -76,7 +76,7 @@ def test_latents_and_bits(card: Callable[..., str]) -> None:
     assert f"| K and V dimensions of a token | {2 * 48 + 2 * (12 + 24)} | {6 * 48} |" in text
     assert "Layers cache keys, values or both as latents. Linear maps" in text
     assert "## How it is packed" in text
-    assert "| 1 | latents of 12 dims, 8-2 bits | latents of 24 dims, 4 bits |" in text
+    assert "| 1 | 12 latents, 8-2 bits | 24 latents, 4 bits |" in text
     assert "| layer | key latents, packing | value latents, packing |" in text
     assert "merged" not in text
     assert "WSE" not in text

@@ -324,13 +324,13 @@ def test_bits_of_layers_with_windows(name: str, tiny_folder: Any, tmp_path: Path
         (LayerChoice((Latent((1, 1, 1, 1), 1),)), "latents of keys of ranks"),
         (LayerChoice(value=(Latent(free=49),)), "latents of values of ranks"),
         (LayerChoice(value=(Latent((1, 1), 1),)), "ranks for 2 rotary planes"),
-        (LayerChoice((Grouping((0, 0, 1, 2, 3, 4)), Latent(free=3))), "and latents of 3 dims"),
-        (LayerChoice((HeadDim(((0, 6), (), (), ())),)), "heads of 4 dims in all with 4 rotary"),
+        (LayerChoice((Grouping((0, 0, 1, 2, 3, 4)), Latent(free=3))), "and 3 latents"),
+        (LayerChoice((HeadDim(((0, 6), (), (), ())),)), "4 head dims with 4 rotary"),
         (LayerChoice((HeadDim(free=(1, 2)),)), r"with 0 rotary planes and \[1, 2\] others"),
         (LayerChoice(value=(HeadDim(((0,),)),)), "smaller value heads with 1 rotary planes"),
         (
             LayerChoice(value=(Latent(free=8), HeadDim(free=(1, 1, 1, 1, 1, 1)))),
-            "latents of 8 dims and heads of 6 dims in all for values",
+            "8 latents and 6 head dims for values",
         ),
         (
             LayerChoice(value=(Latent(free=6), Bits(((4, None),), group=4))),

@@ -50,8 +50,8 @@ def test_a_site_comes_back_from_its_json(site: Site, spec: ModelSpec) -> None:
         (PAIRS, "4 of 8 heads"),
         (FOUR, "4 bits"),
         (STAIRS, "8-4-2 bits"),
-        (LATENT, "latents of 22 dims"),
-        (SMALLER, "heads of 18 dims in all"),
+        (LATENT, "22 latents"),
+        (SMALLER, "18 head dims"),
     ],
 )
 def test_a_choice_is_known_by_its_kind_and_says_what_it_is(choice: Choice, label: str) -> None:
@@ -220,7 +220,7 @@ def test_latents_cost_their_channels_and_bits_come_after_them(spec: ModelSpec) -
     assert both.bits(4096) == 22 * (32 * 16 + 4064 * 5)
     choice = LayerChoice(key=(LATENT, FOUR))
     assert choice.picture(8).key == SitePicture(
-        tuple(range(8)), "latents of 22 dims, 4 bits", is_mapped=True
+        tuple(range(8)), "22 latents, 4 bits", is_mapped=True
     )
     assert choice.changes_weights(8)
     assert not LayerChoice(key=(FOUR,)).changes_weights(8)

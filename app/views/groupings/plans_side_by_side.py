@@ -105,8 +105,8 @@ def _plan(plan: Plan, point: BudgetPoint | None, axis: KvAxis) -> None:
     errors = []
     if point is not None and point.fitness != "wse":
         errors.append(error_text(point.fitness, point.error))
-    # Weights say nothing of fewer bits.
-    if not plan.has_codecs:
+    # WSE is of heads that share, and of nothing else.
+    if not plan.has_words:
         errors.append(f"relative WSE {plan.predicted.relative_wse:.3f}")
     # Two lines in every card keep the charts below level.
     size = plan.kv_bits if point is None else point.size

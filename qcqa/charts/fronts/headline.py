@@ -15,6 +15,7 @@ from qcqa.measure.evaluation import Evaluation
 from qcqa.pick.ground import BestMethod
 from qcqa.plan.metric import metric_of
 from qcqa.reduce.terms import Fitness
+from qcqa.search.methods import METHODS
 from qcqa.search.result import SearchResult
 
 Points = Mapping[str, BudgetPoint | None]
@@ -81,7 +82,8 @@ def budget_headline(
 
 def _trade(result: SearchResult, best: BudgetPoint) -> str:
     """Say when fewer bits are the better trade, alone or with heads."""
-    if not result.fronts[best.method].has_codecs:
+    kinds = set(METHODS[best.method].reductions) if best.method in METHODS else set()
+    if "bits" not in kinds or kinds - {"groups", "bits"}:
         return ""
     kind = f"On this {result.spec.attention} model" if result.spec.attention != "MHA" else "Here"
     if best.num_stored_heads == result.spec.num_stored_heads:

@@ -52,7 +52,7 @@ class HeadDim:
     @property
     def label(self) -> str:
         """The channels of all heads."""
-        return f"heads of {self.width} dims in all"
+        return f"{self.width} head dims"
 
     @property
     def short(self) -> str:

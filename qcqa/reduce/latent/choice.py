@@ -47,7 +47,7 @@ class Latent:
     @property
     def label(self) -> str:
         """The channels."""
-        return f"latents of {self.width} dims"
+        return f"{self.width} latents"
 
     @property
     def short(self) -> str:
