@@ -115,8 +115,7 @@ def test_best_search_of_the_demo_brings_its_own_text(form: AppTest, started: lis
     app.button(key="start_search").click().run()
     (run,) = started
     bits = ("bits-8", "bits-4", "bits-2", "staircase", "bits", "heads-bits")
-    maps = ("latents", "head-dims", "everything")
-    assert run.config.methods == ("qcqa-ac", "best", *bits, *maps)
+    assert run.config.methods == ("qcqa-ac", "best", *bits)
     assert run.config.calibration == "demo"
 
 

@@ -79,15 +79,10 @@ def test_estimate_has_a_part_for_all_that_is_done(demo):
         "bits-2",
         "bits",
         "heads-bits",
-        "latents",
-        "head-dims",
-        "everything",
     ]
     assert time.low < time.seconds < time.high
     # Running the model is what takes long, and what is least certain.
-    refitted = [_of(time)[name] for name in ("best", "latents", "head-dims")]
-    assert min(refitted) > 0.1 * time.seconds
-    assert sum(refitted) > 0.5 * time.seconds
+    assert _of(time)["best"] > 0.3 * time.seconds
     by_weights = estimate_time(demo, methods=PRESETS["paper"].methods, settings=SearchSettings())
     assert time.high / time.low > by_weights.high / by_weights.low
 

@@ -106,7 +106,9 @@ def choose_settings() -> Asked:
 
 def _reductions(asked: Draft) -> tuple[str, ...]:
     """Ask what may be reduced."""
-    usual = tuple(REDUCTIONS) if asked.preset == "best" else ("groups",)
+    methods = PRESETS[asked.preset].methods if asked.preset in PRESETS else _SEARCHED
+    used = {kind for name in methods for kind in METHODS[name].reductions}
+    usual = tuple(name for name in REDUCTIONS if name in used)
     shown = usual if asked.reduce is None else asked.reduce
 
     def choose_some(names: list[str]) -> None:
@@ -117,7 +119,7 @@ def _reductions(asked: Draft) -> tuple[str, ...]:
         list(REDUCTIONS),
         selection_mode="multi",
         format_func=lambda name: REDUCTIONS[name].label,
-        help="Heads that share one key/value head, bits of the cached keys and values, or both.",
+        help="Heads that share one key/value head, latents, smaller heads, fewer bits.",
         **controlled("new_reduce", list(shown), choose_some),
     )
     return shown
