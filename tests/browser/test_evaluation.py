@@ -106,7 +106,7 @@ def test_evaluation_is_cancelled_keeps_its_figures_and_is_resumed(
 ) -> None:
     # At this budget the refitted attention of Best comes with the run: refitting takes minutes.
     page = open_page(f"/evaluate?run={unmeasured}&budget=50")
-    _measure(page, limit=200, which="All methods", tasks=False)
+    _measure(page, limit=60, which="All methods", tasks=False)
     # Some model is done: its figures are there at once, beside the progress.
     page.wait_for_selector(FRONT)
     page.locator(LIVE).get_by_role("button", name="Cancel").first.click()
